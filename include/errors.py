@@ -1,0 +1,121 @@
+"""
+Every exception this project raises, grouped by what the caller should do next.
+
+::
+
+    ChatImportError
+    ├── RetryableError                    the same step may work later; nothing was lost
+    │   ├── NotSent                       refused, DNS or connect error: the server never had the call
+    │   ├── Throttled                     HTTP 429; carries the server's wait
+    │   ├── QuotaExhausted                HTTP 429 with a quota code: stop calling, keep the rest as pending
+    │   ├── ConversationBusy              another writer holds this conversation's lease
+    │   └── LoadIncomplete                some conversations are pending; the next try resumes them
+    ├── OutcomeUnknown                    timeout, reset or 5xx after sending: ask before sending again
+    └── PermanentError                    the same step will fail the same way; a person is needed
+        ├── Refused                       HTTP 4xx: carries status and the server's reason
+        ├── OutcomesUnknown               batches whose fate no evidence settles; named one by one
+        ├── ConfigurationError            connection or parameter; says which and how to mend it
+        ├── ExportError                   the export as a whole is unreadable or not what it should be
+        ├── LimitExceeded                 an archive crossed a safety limit; names the entry and the limit
+        ├── IdCollision                   two channels would share one conversation id
+        ├── LedgerError                   recorded state is damaged, missing or another account's
+        ├── PlanChanged                   stored progress belongs to another plan
+        └── NotConserved                  the run's figures do not add up: something is unaccounted for
+
+A single bad entry inside a readable export is data (:class:`include.records.Rejected`), not an exception.
+Messages name ids and counts, never chat text.
+"""
+
+
+class ChatImportError(Exception):
+    """Base of everything this project raises on purpose."""
+
+
+class RetryableError(ChatImportError):
+    """The same step may work later; nothing was lost."""
+
+
+class NotSent(RetryableError):
+    """The call never reached the server: sending it again cannot duplicate anything."""
+
+
+class Throttled(RetryableError):
+    """
+    HTTP 429: the server took nothing and asks to slow down.
+
+    :param retry_after_s: The server's wait in seconds, or ``None`` when it named none.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExhausted(RetryableError):
+    """The account's quota is used up: calling again now is useless, what is left stays pending."""
+
+
+class ConversationBusy(RetryableError):
+    """Another process is loading this conversation into the same target; nothing was sent."""
+
+
+class LoadIncomplete(RetryableError):
+    """Some conversations of a chunk are still pending; the next try goes on where they stand."""
+
+
+class OutcomeUnknown(ChatImportError):
+    """The call may or may not have been carried out. Never send it again before asking the server."""
+
+
+class PermanentError(ChatImportError):
+    """The same step fails the same way on every try: it fails at once and waits for a person."""
+
+
+class Refused(PermanentError):
+    """
+    HTTP 4xx: the server understood and said no; nothing was stored.
+
+    :param status: HTTP status code.
+    :param reason: What the server gave as its reason, without any of the submitted text.
+    """
+
+    def __init__(self, message: str, *, status: int, reason: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class OutcomesUnknown(PermanentError):
+    """Batches whose outcome no evidence settles: their conversations stopped, everything else went on."""
+
+
+class ConfigurationError(PermanentError):
+    """A connection or parameter is missing or contradicts another; nothing was sent."""
+
+
+class ExportError(PermanentError):
+    """An export as a whole cannot be read."""
+
+
+class LimitExceeded(ExportError):
+    """An archive entry crossed a safety limit; nothing of the archive was written anywhere."""
+
+
+class IdCollision(PermanentError):
+    """Two different channels would become one conversation; nothing was sent."""
+
+
+class LedgerError(PermanentError):
+    """
+    Recorded state is damaged, missing, or belongs to another account.
+
+    Never treated as an empty ledger: "nothing sent yet" would send everything again.
+    """
+
+
+class PlanChanged(PermanentError):
+    """Stored progress belongs to a plan with other batches; resuming would mix the two."""
+
+
+class NotConserved(PermanentError):
+    """``extracted`` is not the sum of its parts: some message is unaccounted for."""

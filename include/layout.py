@@ -1,0 +1,63 @@
+"""Where everything of a local home and of a run lies: the only module that joins these paths."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+HOME_VARIABLE = "EVEROS_IMPORT_HOME"
+
+
+def home() -> Path:
+    """Folder of everything kept between runs: ``EVEROS_IMPORT_HOME``, default ``.local`` below the working folder."""
+    return Path(os.environ.get(HOME_VARIABLE) or ".local").resolve()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """
+    One run's staged data: ``<home>/runs/<run id>/``.
+
+    Run ids hold ``:`` and ``+``; they are percent-encoded to be safe as folder names everywhere.
+    """
+
+    root: Path
+
+    @classmethod
+    def of(cls, run_id: str, base: Path | None = None) -> "RunFolder":
+        """Return the folder of a run (created lazily by whoever writes into it)."""
+        return cls((base or home()) / "runs" / quote(run_id, safe="-_."))
+
+    def extracted(self, export: str) -> Path:
+        """``messages-*.parquet``, ``conversations.parquet``, ``skipped.parquet``, ``rejected.parquet`` of one export."""
+        return self.root / "extracted" / export
+
+    @property
+    def messages(self) -> Path:
+        """Transform's output: ``messages/part-*.parquet``, sorted by conversation and time."""
+        return self.root / "messages"
+
+    @property
+    def conversations(self) -> Path:
+        """All conversations of the run, merged over exports (one row each)."""
+        return self.root / "conversations.parquet"
+
+    @property
+    def plan(self) -> Path:
+        """``conversations.parquet`` (:class:`include.records.PlannedConversation`) and ``chunk-000.parquet`` …."""
+        return self.root / "plan"
+
+    @property
+    def report_json(self) -> Path:
+        """The machine-readable report."""
+        return self.root / "report.json"
+
+    @property
+    def report_html(self) -> Path:
+        """The same report as a page that opens anywhere."""
+        return self.root / "report.html"
+
+
+def ledger_root(base: Path | None = None) -> Path:
+    """Folder of the ledgers of all targets."""
+    return (base or home()) / "ledger"

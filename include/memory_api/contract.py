@@ -1,0 +1,136 @@
+"""
+What delivery needs of a memory API: a small asynchronous interface that every target's client offers.
+
+Errors are those of :mod:`include.errors`: ``NotSent``, ``Throttled``, ``QuotaExhausted``, ``Refused`` and
+``OutcomeUnknown``. A client never retries a write by itself; reads may be retried.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from include.records import Conversation, Outgoing
+
+MAX_MESSAGES_PER_ADD = 500
+"""Both APIs refuse more (SDK ``everos`` 0.4.0, ``GroupAddParams``; server 1.5.1)."""
+
+DEFAULT_BASE_URL = "https://api.evermind.ai"
+"""EverOS Cloud, from the vendor's batch-processing guide."""
+
+
+class TaskState(StrEnum):
+    """What a server says of an accepted batch."""
+
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILED = "failed"
+    """The batch was not stored."""
+    MISSING = "missing"
+    """404: expired or never known. No proof of anything."""
+
+
+class Evidence(StrEnum):
+    """What reading back says about a batch whose outcome is unknown."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNPROVABLE = "unprovable"
+
+
+class FlushStatus(StrEnum):
+    """The server's answer to a flush; ``QUEUED`` (v2, 202) means that it runs behind unfinished batches."""
+
+    EXTRACTED = "extracted"
+    NO_EXTRACTION = "no_extraction"
+    QUEUED = "queued"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """Answer to an accepted batch. ``task_id`` is ``None`` when the server did the work at once."""
+
+    task_id: str | None
+    landed: bool
+    """Whether the batch is stored already; otherwise its task tells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """One memory the target made; its text is for people who ask, never for logs."""
+
+    conversation_id: str
+    title: str
+    text: str
+    timestamp_ms: int | None
+    score: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where messages go; names the ledger. Holds no secret."""
+
+    base_url: str
+    api_version: str
+    account: str = "default"
+    """Name of the account's ledger; set it when several accounts live behind one base URL."""
+
+    key_fingerprint: str = ""
+    """First characters of a digest of the API key: tells a changed key from the same one, reveals neither."""
+
+
+class MemoryAPI(Protocol):
+    """One target, from one event loop. Close it with :meth:`aclose`."""
+
+    @property
+    def target(self) -> Target:
+        """Which server and account this client talks to."""
+        ...
+
+    async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
+        """
+        Make names known before the first batch (v1: group and sender upserts; v2: nothing to do).
+
+        :param senders: sender id to display name, for this conversation.
+        """
+        ...
+
+    async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
+        """
+        Hand over one batch, 1 to 500 messages, oldest first.
+
+        :raises NotSent: the server never had it.
+        :raises Throttled: nothing stored; wait.
+        :raises QuotaExhausted: nothing stored; stop.
+        :raises Refused: nothing stored; the same batch will be refused again.
+        :raises OutcomeUnknown: it may be stored or not.
+        """
+        ...
+
+    async def task_state(self, task_id: str) -> TaskState:
+        """Ask for an accepted batch. Raises as a read: ``NotSent``, ``Throttled``, ``OutcomeUnknown`` mean "ask again"."""
+        ...
+
+    async def find(self, conversation: Conversation, message_ids: Sequence[str], *, batch_key: str) -> Evidence:
+        """Look for a batch whose outcome is unknown, without sending anything."""
+        ...
+
+    async def flush(self, conversation: Conversation) -> FlushStatus:
+        """Cut the conversation where it stands; errors as for :meth:`add`."""
+        ...
+
+    async def episode_count(self, conversation: Conversation) -> int:
+        """How many episodes the target holds for the conversation."""
+        ...
+
+    async def search(self, conversations: Sequence[Conversation], query: str, *, limit: int = 3) -> list[Episode]:
+        """Best matching episodes over the given conversations, best first."""
+        ...
+
+    async def check(self) -> str:
+        """Prove host and key with a call that writes nothing; returns a sentence for people."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...

@@ -1,0 +1,278 @@
+"""
+The records that flow from exports to EverOS, and the one Arrow schema of each.
+
+Records are frozen ``msgspec`` structs: a million of them cost about a tenth of a second, frozen
+dataclasses twenty times that.
+"""
+
+from typing import Literal
+
+import msgspec
+import pyarrow as pa
+
+Role = Literal["user", "assistant"]
+Kind = Literal["group", "personal"]
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A channel, thread, direct chat or personal history: the unit that is loaded in order."""
+
+    conversation_id: str
+    """Unique in a run; the ``group_id`` (v1) or ``session_id`` (v2) of the target."""
+
+    source: str
+    """``slack``, ``discord`` or ``everos``."""
+
+    kind: Kind
+    """``personal`` histories belong to one user and go to the personal endpoints."""
+
+    workspace: str = ""
+    """Slack team or Discord guild, by name where the export has one; empty when it does not say."""
+
+    channel_id: str
+    """The platform's own id: what tells two channels with one name apart."""
+
+    name: str
+    description: str = ""
+    private: bool = False
+
+    user_id: str | None = None
+    """Owner of a ``personal`` conversation (EverOS ``user_id``)."""
+
+    session_id: str | None = None
+    """Session inside a ``personal`` conversation; ``None`` is the user's default session."""
+
+    group_meta: str | None = None
+    """JSON object handed to EverOS v1 as ``group_meta`` just as the source gave it."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message somebody wrote, ready to be remembered."""
+
+    source: str
+    conversation_id: str
+
+    message_id: str
+    """Unique within ``conversation_id`` only: Slack's ``ts`` digit for digit, Discord's snowflake."""
+
+    sent_at_us: int
+    """What the source said: Unix time, **microseconds**, UTC."""
+
+    timestamp_ms: int
+    """What EverOS gets: Unix time, **milliseconds**; strictly increasing within a conversation after transform."""
+
+    edited_at_us: int | None = None
+    """Time of the last edit, microseconds: among duplicates the newest edit wins."""
+
+    sender_id: str
+    """Matches ``^[a-zA-Z0-9_.@+-]{1,128}$`` (see :func:`include.ids.sender_id_of`)."""
+
+    sender_name: str
+    role: Role
+    text: str
+    """Plain text, never empty; markup and mentions already resolved."""
+
+    thread_id: str | None = None
+    """``message_id`` of the thread's root, in the same conversation."""
+
+    origin: str
+    """Where it stands in the export: ``general/2024-05-01.json[4]``."""
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry left out on purpose, for a reason from the closed list :data:`SKIP_REASONS` or a platform's subtype."""
+
+    source: str
+    conversation_id: str
+    reason: str
+    origin: str
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """A broken entry: kept where a person can look at it, never fatal for its neighbours."""
+
+    source: str
+    conversation_id: str
+    """Empty when the entry cannot be tied to a conversation."""
+
+    reason: str
+    """What was expected and what was found, in words; no message text."""
+
+    origin: str
+    message_id: str | None = None
+
+
+class Entries(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How many raw entries a parser has just decoded for a conversation.
+
+    Counted where the file is read, not where entries are judged: the conservation check compares
+    this figure with the sum of messages, skipped and rejected. A file that cannot be decoded counts as one entry.
+    """
+
+    conversation_id: str
+    count: int
+
+
+Parsed = Conversation | Entries | Message | Skipped | Rejected
+"""What parsers yield: a :class:`Conversation` before anything else of it, then one outcome per raw entry."""
+
+SKIP_REASONS = {
+    "bot": "bots=skip",
+    "private": "private channel or direct message, include_private is off",
+    "excluded": "the conversation is not selected by include/exclude",
+    "duplicate": "the same message stands elsewhere in the exports; the newest edit was kept",
+    "empty": "nothing a person wrote: no text, no file, no attachment",
+    "deleted": "deleted before the export was made",
+    "event": "a record about another message (edit, deletion, reply notice)",
+}
+"""Reasons of our own. Platform subtypes (``channel_join``, ``GuildMemberJoin``, …) stand for themselves."""
+
+MESSAGE_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("conversation_id", pa.string(), nullable=False),
+        pa.field("message_id", pa.string(), nullable=False),
+        pa.field("sent_at_us", pa.int64(), nullable=False),
+        pa.field("timestamp_ms", pa.int64(), nullable=False),
+        pa.field("edited_at_us", pa.int64()),
+        pa.field("sender_id", pa.string(), nullable=False),
+        pa.field("sender_name", pa.string(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("thread_id", pa.string()),
+        pa.field("origin", pa.string(), nullable=False),
+    ]
+)
+"""Messages, in ``extracted/`` as found and in ``messages/`` deduplicated, sorted and in range."""
+
+CONVERSATION_SCHEMA = pa.schema(
+    [
+        pa.field("conversation_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("workspace", pa.string(), nullable=False),
+        pa.field("channel_id", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("description", pa.string(), nullable=False),
+        pa.field("private", pa.bool_(), nullable=False),
+        pa.field("user_id", pa.string()),
+        pa.field("session_id", pa.string()),
+        pa.field("group_meta", pa.string()),
+        pa.field("entries", pa.int64(), nullable=False),
+    ]
+)
+"""Conversations with ``entries``, the raw entries decoded for each (sum of :class:`Entries`)."""
+
+SKIPPED_SCHEMA = pa.schema(
+    [pa.field(name, pa.string(), nullable=False) for name in ("source", "conversation_id", "reason", "origin")]
+)
+
+REJECTED_SCHEMA = SKIPPED_SCHEMA.append(pa.field("message_id", pa.string()))
+
+
+TRANSFORMED_SCHEMA = pa.schema(
+    [
+        *CONVERSATION_SCHEMA,
+        pa.field("duplicates", pa.int64(), nullable=False),
+        pa.field("out_of_range", pa.int64(), nullable=False),
+        pa.field("already_loaded", pa.int64(), nullable=False),
+        pa.field("rejected_before", pa.int64(), nullable=False),
+        pa.field("shifted_ms", pa.int64(), nullable=False),
+        pa.field("messages", pa.int64(), nullable=False),
+    ]
+)
+"""
+``conversations.parquet`` of a run: one row per conversation, merged over exports, with what transform did to it.
+
+``rejected_before`` counts messages that the target refused in an earlier run (the ledger remembers them),
+``shifted_ms`` messages whose millisecond was moved, ``messages`` what is left to load.
+"""
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as a target gets it: what is left of :class:`Message` once it is planned."""
+
+    message_id: str
+    timestamp_ms: int
+    sender_id: str
+    sender_name: str
+    role: Role
+    text: str
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One API call: consecutive messages of one conversation, cut once and stored.
+
+    ``key`` names the content (conversation and message ids), so it is the same in every run and try.
+    """
+
+    conversation_id: str
+    number: int
+    """Position in the conversation's plan, from 0."""
+
+    key: str
+    messages: tuple[Outgoing, ...]
+
+
+BATCH_SCHEMA = pa.schema(
+    [
+        pa.field("conversation_id", pa.string(), nullable=False),
+        pa.field("number", pa.int32(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field(
+            "messages",
+            pa.list_(
+                pa.field(
+                    "element",
+                    pa.struct(
+                        [
+                            pa.field("message_id", pa.string(), nullable=False),
+                            pa.field("timestamp_ms", pa.int64(), nullable=False),
+                            pa.field("sender_id", pa.string(), nullable=False),
+                            pa.field("sender_name", pa.string(), nullable=False),
+                            pa.field("role", pa.string(), nullable=False),
+                            pa.field("text", pa.string(), nullable=False),
+                        ]
+                    ),
+                    nullable=False,
+                )
+            ),
+            nullable=False,
+        ),
+    ]
+)
+"""A chunk file: one row per batch; a row group never spans two conversations."""
+
+
+class PlannedConversation(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a conversation's batches lie: row groups ``first_row_group`` … of one chunk file."""
+
+    conversation_id: str
+    chunk: int
+    first_row_group: int
+    row_groups: int
+    batches: int
+    messages: int
+    bytes: int
+    """UTF-8 bytes of text."""
+
+    first_ms: int
+    last_ms: int
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """The work of one mapped load task; small enough for XCom, holds no text."""
+
+    number: int
+    path: str
+    fingerprint: str
+    """Digest of the chunk's batch keys in order: stored progress of another plan is refused by it."""
+
+    label: str
+    """Which conversations, for the task's name in the UI."""
+
+    conversations: int
+    batches: int
+    messages: int
