@@ -108,11 +108,23 @@ class MemoryAPI(Protocol):
         ...
 
     async def task_state(self, task_id: str) -> TaskState:
-        """Ask for an accepted batch. Raises as a read: ``NotSent``, ``Throttled``, ``OutcomeUnknown`` mean "ask again"."""
+        """Ask for an accepted batch. As for any read, ``NotSent``, ``Throttled`` and ``OutcomeUnknown`` mean "ask again"."""
         ...
 
-    async def find(self, conversation: Conversation, message_ids: Sequence[str], *, batch_key: str) -> Evidence:
-        """Look for a batch whose outcome is unknown, without sending anything."""
+    async def find(
+        self, conversation: Conversation, message_ids: Sequence[str], *, batch_key: str, first_ms: int, last_ms: int
+    ) -> Evidence:
+        """
+        Look once for a batch whose outcome is unknown, without sending anything; raises as a read.
+
+        ``PRESENT`` is final. ``ABSENT`` is true of this moment: a server may still be working on the batch, so it
+        counts only when it holds for a settling time. The target may have extracted messages and forgotten their ids
+        (v1) or never have taken ids (v2): the times of the batch are evidence too, hence ``first_ms`` and ``last_ms``.
+
+        :param message_ids: the batch's ids, in its order.
+        :param first_ms: ``timestamp_ms`` of its first message; keep both beside the ids in whatever outlives a run.
+        :param last_ms: ``timestamp_ms`` of its last message.
+        """
         ...
 
     async def flush(self, conversation: Conversation) -> FlushStatus:
