@@ -108,7 +108,7 @@ class MemoryAPI(Protocol):
         ...
 
     async def task_state(self, task_id: str) -> TaskState:
-        """Ask for an accepted batch. As for any read, ``NotSent``, ``Throttled`` and ``OutcomeUnknown`` mean "ask again"."""
+        """Ask for an accepted batch. ``NotSent``, ``Throttled`` and ``OutcomeUnknown`` mean: ask again."""
         ...
 
     async def find(
