@@ -16,7 +16,8 @@ Every exception this project raises, grouped by what the caller should do next.
         ├── OutcomesUnknown               batches whose fate no evidence settles; named one by one
         ├── ConfigurationError            connection or parameter; says which and how to mend it
         ├── ExportError                   the export as a whole is unreadable or not what it should be
-        ├── LimitExceeded                 an archive crossed a safety limit; names the entry and the limit
+        │   ├── LimitExceeded             an archive crossed a safety limit; names the entry and the limit
+        │   └── EntryUnreadable           one file of it is damaged or over a limit; its neighbours can be read
         ├── IdCollision                   two channels would share one conversation id
         ├── LedgerError                   recorded state is damaged, missing or another account's
         ├── PlanChanged                   stored progress belongs to another plan
@@ -98,7 +99,11 @@ class ExportError(PermanentError):
 
 
 class LimitExceeded(ExportError):
-    """An archive entry crossed a safety limit; nothing of the archive was written anywhere."""
+    """An archive as a whole crossed a safety limit; nothing of it was written anywhere."""
+
+
+class EntryUnreadable(ExportError):
+    """One file of an export is damaged or over its limit. Parsers turn it into a ``Rejected`` and go on."""
 
 
 class IdCollision(PermanentError):

@@ -1,0 +1,160 @@
+"""
+The table of formats, and finding out by content which exports a source holds.
+
+Adding a format: a parser and, for its markup, a pure text module; one row in :data:`FORMATS`.
+"""
+
+import re
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from include.archive import DEFAULT_LIMITS, Archive, Limits, open_archive
+from include.errors import ConfigurationError, EntryUnreadable, ExportError
+from include.ids import DEFAULT_ID_TEMPLATE
+from include.parsers import slack, slack_dump
+from include.parsers.formats import Export, Format, ParseOptions
+from include.parsers.head import Head, look
+from include.records import Parsed, Rejected
+
+__all__ = ["DEFAULT_ID_TEMPLATE", "FORMATS", "Export", "Format", "ParseOptions", "discover", "open_export", "parse"]
+
+FORMATS: Mapping[str, Format] = {row.name: row for row in (slack.FORMAT, slack.TXT_FORMAT, slack_dump.FORMAT)}
+"""The one table. Where two rows could claim a file, the upper one gets it."""
+
+MAX_REPORTED = 100
+"""Unknown or unsafe files named one by one; what is more is counted. They travel through XCom."""
+
+_CANDIDATE = re.compile(r"\.(json|jsonl|ndjson|zip)$", re.IGNORECASE)
+_ASSET = re.compile(r"_Files/")
+"""DiscordChatExporter keeps downloaded media, some of it JSON, in ``<export>.json_Files/``."""
+
+
+def discover(source: Path, limits: Limits = DEFAULT_LIMITS) -> tuple[list[Export], list[Rejected]]:
+    """
+    Find the exports in a file, a folder, or a folder with a mixture; reads no more than the beginnings of files.
+
+    :returns: The exports, and one ``Rejected`` per file that looks like an export and is none, or must not be read.
+    :raises ConfigurationError: if ``source`` does not exist.
+    :raises LimitExceeded: if an archive holds too many entries.
+    """
+    if not source.exists():
+        raise ConfigurationError(f"source {source} does not exist where the workers run; nothing was read")
+    found: list[Export] = []
+    rejected: list[Rejected] = []
+    _discover(source, source.name or str(source), limits, found, rejected)
+    if not found and not rejected:
+        rejected.append(_rejected(str(source), _unknown()))
+    if len(rejected) > MAX_REPORTED:
+        more = f"and {len(rejected) - MAX_REPORTED} more files like these"
+        rejected[MAX_REPORTED:] = [_rejected(str(source), more)]
+    return found, rejected
+
+
+def open_export(export: Export, limits: Limits = DEFAULT_LIMITS) -> Archive:
+    """
+    Open the files of one export, and only them; names are relative to ``export.root``.
+
+    :raises ExportError: if it is no longer there or no longer what it was.
+    """
+    archive = open_archive(Path(export.path), limits)
+    try:
+        sorted_out = _sort_out(archive)
+        names = sorted_out.exports.get((export.format, export.root), ())
+        if not names:
+            raise ExportError(f"{export.path}: the {export.format} export found before is gone; run the import again")
+        return archive.only(names).below(export.root)
+    except BaseException:
+        archive.close()
+        raise
+
+
+def parse(export: Export, options: ParseOptions) -> Iterator[Parsed]:
+    """
+    Yield every entry of an export as its parser finds it.
+
+    :raises ExportError: if the export as a whole cannot be read; single entries never raise.
+    """
+    with open_export(export, options.limits) as archive:
+        yield from FORMATS[export.format].parse(archive, export, options)
+
+
+class _SortedOut:
+    """Which files of an archive belong to which export, and which to none."""
+
+    def __init__(self) -> None:
+        self.exports: dict[tuple[str, str], list[str]] = defaultdict(list)
+        """(format, root) to names."""
+        self.zips: list[str] = []
+        self.rejected: dict[str, str] = {}
+        """Name to reason."""
+
+
+def _sort_out(archive: Archive) -> _SortedOut:
+    result = _SortedOut()
+    taken: set[str] = set()
+    for format_ in FORMATS.values():
+        for root, names in format_.trees(archive).items():
+            free = [name for name in names if name not in taken]
+            taken.update(free)
+            if free:
+                result.exports[format_.name, root] = free
+    for name in archive.names():
+        if name not in taken:
+            _sort_file(archive, name, result)
+    return result
+
+
+def _sort_file(archive: Archive, name: str, result: _SortedOut) -> None:
+    path = archive.path_of(name)
+    if path and name.lower().endswith(".zip") and zipfile.is_zipfile(path):
+        result.zips.append(name)
+        return
+    only_file = len(archive.names()) == 1
+    if _ASSET.search(name) or not (only_file or _CANDIDATE.search(name)):
+        return
+    try:
+        head = look(archive, name)
+    except EntryUnreadable as error:
+        result.rejected[name] = str(error)
+        return
+    owner = _owner(head)
+    if owner:
+        result.exports[owner, ""].append(name)
+    else:
+        result.rejected[name] = _unknown()
+
+
+def _owner(head: Head) -> str | None:
+    return next((format_.name for format_ in FORMATS.values() if format_.owns(head)), None)
+
+
+def _discover(path: Path, label: str, limits: Limits, found: list[Export], rejected: list[Rejected]) -> None:
+    with open_archive(path, limits) as archive:
+        sorted_out = _sort_out(archive)
+        zips = [(archive.path_of(name), name) for name in sorted_out.zips]
+        rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in archive.refused)
+    for (name, root), names in sorted_out.exports.items():
+        format_ = FORMATS[name]
+        where = f"{label}/{root}".rstrip("/") if root else label
+        if len(names) == 1 and not root and path.is_dir():
+            where = names[0]
+        if format_.refusal:
+            rejected.append(_rejected(where, format_.refusal))
+            continue
+        key = f"{len(found) + 1:03d}-{name}-{re.sub('[^A-Za-z0-9]+', '-', where).strip('-')[:60]}".rstrip("-")
+        found.append(Export(key=key, format=name, path=str(path), root=root, label=where))
+    rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_out.rejected.items())
+    for zip_path, name in zips:
+        if zip_path:
+            _discover(zip_path, name, limits, found, rejected)
+
+
+def _unknown() -> str:
+    looked_for = (format_.looked_for for format_ in FORMATS.values() if format_.looked_for)
+    return f"not an export this project knows; looked for {'; '.join(looked_for)}"
+
+
+def _rejected(origin: str, reason: str) -> Rejected:
+    return Rejected(source="", conversation_id="", reason=reason, origin=origin)
