@@ -1,0 +1,54 @@
+# Every command sets up what it needs by itself: see scripts/environment.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON_HERE := .venv/bin/python
+
+# Handed on as typed: JSON may hold quotes, spaces and dollar signs.
+override SOURCE := $(value SOURCE)
+override CONF := $(value CONF)
+export SOURCE CONF PYTHON
+
+.PHONY: help demo up import test test-fast check lint format lock bench clean environment
+
+help:         ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: environment       ## load the sample exports into a local stand-in of EverOS, ask it a question, stop
+	@exec $(PYTHON_HERE) -m include.local demo
+
+up: environment         ## the same, and leave Airflow and the stand-in running until Ctrl-C
+	@exec $(PYTHON_HERE) -m include.local up
+
+import: environment     ## load an export into your EverOS: SOURCE=path [CONF='{"include": ["slack_general"]}']
+	@exec $(PYTHON_HERE) -m include.local import --conf "$$CONF" -- "$$SOURCE"
+
+test: environment       ## all tests, with a real Airflow for the end-to-end ones
+	@exec $(PYTHON_HERE) -m pytest
+
+test-fast: environment  ## the tests that need no running Airflow
+	@exec $(PYTHON_HERE) -m pytest -m "not e2e"
+
+check: lint test-fast    ## lint, format, types, import rules and the fast tests: run before a commit
+
+lint: environment
+	@$(PYTHON_HERE) -m ruff check
+	@$(PYTHON_HERE) -m ruff format --check
+	@$(PYTHON_HERE) -m mypy
+	@.venv/bin/lint-imports
+
+format: environment     ## mend lint and format where a machine can
+	@$(PYTHON_HERE) -m ruff check --fix --quiet
+	@$(PYTHON_HERE) -m ruff format
+
+lock: environment       ## resolve pyproject.toml anew into requirements.txt and requirements-dev.txt
+	@scripts/lock
+
+bench: environment      ## time and peak memory of extract, transform and plan on generated exports
+	@exec $(PYTHON_HERE) -m include.local bench
+
+clean:                  ## remove the environment and caches; keeps .local, the ledger lives there
+	rm -rf .venv .venv.log .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@scripts/environment
