@@ -1,0 +1,46 @@
+"""Cutting a connection for real: a server process that dies in the middle of a call looks like this to its client."""
+
+import asyncio
+import socket
+import struct
+from typing import Any
+
+from starlette.requests import Request
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""``SO_LINGER`` on, zero seconds: closing sends a TCP reset."""
+
+
+class Connections:
+    """Open connections by the client's address; :meth:`protocol` is handed to uvicorn as ``http``."""
+
+    def __init__(self) -> None:
+        self._transports: dict[tuple[str, int], asyncio.Transport] = {}
+
+    def protocol(self) -> type[asyncio.Protocol]:
+        """Return uvicorn's own HTTP protocol, with its connections noted here."""
+        transports = self._transports
+
+        class Noted(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
+            def connection_made(self, transport: Any) -> None:
+                transports[tuple(transport.get_extra_info("peername")[:2])] = transport
+                super().connection_made(transport)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                transports.pop(tuple(self.transport.get_extra_info("peername")[:2]), None)
+                super().connection_lost(exc)
+
+        return Noted
+
+    async def reset(self, request: Request) -> None:
+        """Send a TCP reset on the connection of a call and wait until it is closed."""
+        client = (request.client.host, request.client.port) if request.client else ("", 0)
+        transport = self._transports.get(client)
+        if transport is None:
+            return
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        transport.abort()
+        while client in self._transports:  # noqa: ASYNC110 - two turns of the loop
+            await asyncio.sleep(0)

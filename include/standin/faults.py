@@ -1,0 +1,130 @@
+"""What the stand-in can be told to do wrong, and which call it happens to."""
+
+import random
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+CallKind = Literal["add", "flush", "task", "search", "get", "register", "settings"]
+
+Does = Literal[
+    "status",
+    "status_after",
+    "reset_before",
+    "reset_after",
+    "hang_before",
+    "hang_after",
+    "slow",
+    "slow_task",
+    "partial",
+    "refuse",
+    "no_task_id",
+    "rate_limit",
+    "task_failed",
+    "task_stuck",
+    "task_stuck_stored",
+    "task_404_failed",
+    "task_404_stored",
+]
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One rule: which calls it matches and what happens to them. The first rule that matches a call decides.
+
+    ======================= ================================================================================
+    ``status``              answer ``status`` (with ``retry_after``, ``code``) instead of doing anything
+    ``status_after``        do it, then answer ``status``
+    ``reset_before/_after`` cut the connection with a TCP reset, before or after doing it
+    ``hang_before/_after``  never answer (for ``delay_s``, then cut), before or after doing it
+    ``slow``                answer ``delay_s`` later
+    ``slow_task``           the batch is stored ``delay_s`` later
+    ``partial``             store the first ``keep`` messages only (default half), then answer ``status``
+    ``refuse``              422 for a batch that holds one of ``message_ids``
+    ``no_task_id``          202 without a task id; the batch is stored
+    ``rate_limit``          429 above ``rate_per_s`` calls in a second
+    ``task_failed``         the task ends as ``failed``, nothing is stored
+    ``task_stuck``          the task says ``processing`` for ever, nothing is stored
+    ``task_stuck_stored``   the task says ``processing`` for ever, the batch is stored
+    ``task_404_failed``     the task answers 404, nothing is stored
+    ``task_404_stored``     the task answers 404, the batch is stored
+    ======================= ================================================================================
+    """
+
+    does: Does
+    kind: CallKind | Literal["any"] = "any"
+    conversation: str | None = None
+    """Exact conversation (see :func:`include.standin.journal.conversation_key`); ``None`` matches all."""
+
+    count: int | None = None
+    """How often it happens; ``None`` is without end."""
+
+    after: int = 0
+    """How many matching calls pass first."""
+
+    probability: float = 1.0
+    seed: int = 0
+    status: int = 500
+    retry_after: str | None = None
+    """``Retry-After`` header, as it stands: seconds or an HTTP date."""
+
+    code: str | None = None
+    """Error code in the body, such as ``quota_exceeded``."""
+
+    delay_s: float = 3600.0
+    keep: int | None = None
+    message_ids: tuple[str, ...] = ()
+    rate_per_s: float = 5.0
+
+
+class _Armed:
+    """A rule and what it has done so far."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        self._seen = 0
+        self._done = 0
+        self._random = random.Random(fault.seed)  # noqa: S311
+        self._recent: list[float] = []
+
+    def strikes(self, kind: str, conversation: str | None, message_ids: Sequence[str]) -> bool:
+        fault = self.fault
+        if fault.kind not in ("any", kind) or fault.conversation not in (None, conversation):
+            return False
+        if fault.does == "refuse" and not set(fault.message_ids) & set(message_ids):
+            return False
+        self._seen += 1
+        if self._seen <= fault.after or (fault.count is not None and self._done >= fault.count):
+            return False
+        if fault.does == "rate_limit" and not self._over_rate():
+            return False
+        if fault.probability < 1 and self._random.random() >= fault.probability:
+            return False
+        self._done += 1
+        return True
+
+    def _over_rate(self) -> bool:
+        now = time.monotonic()
+        self._recent = [at for at in self._recent if at > now - 1.0]
+        if len(self._recent) < self.fault.rate_per_s:
+            self._recent.append(now)
+            return False
+        return True
+
+
+class Faults:
+    """The rules in force. Counts and dice start anew with every :meth:`arm`."""
+
+    def __init__(self, faults: Sequence[Fault] = ()) -> None:
+        self._armed: list[_Armed] = []
+        self.arm(faults)
+
+    def arm(self, faults: Sequence[Fault]) -> None:
+        """Replace all rules."""
+        self._armed = [_Armed(fault) for fault in faults]
+
+    def strike(self, kind: str, conversation: str | None, message_ids: Sequence[str] = ()) -> Fault | None:
+        """Return the fault that this call meets, counting it, or ``None``."""
+        return next((a.fault for a in self._armed if a.strikes(kind, conversation, message_ids)), None)

@@ -1,0 +1,110 @@
+"""Running a stand-in: in a thread for tests (:class:`StandIn`), or as the process's only work (:func:`serve`)."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from include.standin.app import Api, Latency, Settings
+from include.standin.connections import Connections
+from include.standin.control import routes
+from include.standin.faults import Fault, Faults
+from include.standin.journal import Entry
+from include.standin.store import Store, read_journal
+
+_KEEP_ALIVE_S = 65
+_GRACE_S = 1
+
+
+class StandIn:
+    """A stand-in running in a thread of this process. Use :meth:`running`."""
+
+    def __init__(self, api: Api, base_url: str, data: Path) -> None:
+        self._api = api
+        self.base_url = base_url
+        self.data = data
+
+    @classmethod
+    @contextmanager
+    def running(
+        cls,
+        data: Path,
+        *,
+        port: int = 0,
+        latency: Latency | None = None,
+        faults: Sequence[Fault] = (),
+        key: str | None = None,
+        task_kept_s: float = 3600.0,
+    ) -> Iterator["StandIn"]:
+        """
+        Serve from a thread until the block ends; ``data`` keeps everything for the next one.
+
+        :param port: 0 takes a free one.
+        """
+        settings = Settings(latency=latency or Latency(), key=key, task_kept_s=task_kept_s)
+        api, server = _build(data, settings)
+        api.faults.arm(faults)
+        sock = socket.create_server(("127.0.0.1", port))
+        started = threading.Event()
+        thread = threading.Thread(
+            target=lambda: asyncio.run(_run(server, sock, started.set)), name="standin", daemon=True
+        )
+        thread.start()
+        started.wait()
+        try:
+            yield cls(api, _url(sock), data)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+    def journal(self, after: int = 0) -> list[Entry]:
+        """All calls so far, in order of arrival."""
+        return read_journal(self.data, after)
+
+    def set_faults(self, *faults: Fault) -> None:
+        """Replace the faults in force; none clears them."""
+        self._api.faults.arm(faults)
+
+
+async def serve(host: str, port: int, data: Path, settings: Settings, ready: Callable[[str], None]) -> None:
+    """
+    Serve until SIGINT or SIGTERM.
+
+    :param ready: called with the base URL once calls are answered.
+    """
+    _, server = _build(data, settings)
+    sock = socket.create_server((host, port))
+    await _run(server, sock, lambda: ready(_url(sock)))
+
+
+def _build(data: Path, settings: Settings) -> tuple[Api, uvicorn.Server]:
+    connections = Connections()
+    api = Api(Store(data), settings, Faults(), connections)
+    config = uvicorn.Config(
+        api.starlette(*routes(api)),
+        http=connections.protocol(),
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    return api, uvicorn.Server(config)
+
+
+async def _run(server: uvicorn.Server, sock: socket.socket, ready: Callable[[], None]) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    ready()
+    await serving
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://{host}:{port}"
