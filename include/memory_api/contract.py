@@ -5,6 +5,8 @@ Errors are those of :mod:`include.errors`: ``NotSent``, ``Throttled``, ``QuotaEx
 ``OutcomeUnknown``. A client never retries a write by itself; reads may be retried.
 """
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -77,6 +79,18 @@ class Target:
 
     key_fingerprint: str = ""
     """First characters of a digest of the API key: tells a changed key from the same one, reveals neither."""
+
+    account_named: bool = False
+    """Whether a person wrote ``account`` down; then the key may change without the account being another one."""
+
+    @property
+    def name(self) -> str:
+        """A short name, safe for files: of base URL, API version and account, the same for good."""
+        parts = (self.base_url.rstrip("/").lower(), self.api_version, self.account)
+        digest = hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:8]
+        host = parts[0].split("://")[-1]
+        slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{host} {self.api_version} {self.account}").strip("-.")
+        return f"{slug[:64]}-{digest}"
 
 
 class MemoryAPI(Protocol):
