@@ -1,0 +1,149 @@
+"""What a Discord message says, as plain text: pure functions over message objects of exporter, API and data package."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+_TOKEN = re.compile(
+    r"<(?:"
+    r"@!?(?P<user>[0-9]+)"
+    r"|@&(?P<role>[0-9]+)"
+    r"|#(?P<channel>[0-9]+)"
+    r"|a?:(?P<emoji>\w+):[0-9]+"
+    r"|t:(?P<epoch_s>-?[0-9]{1,20})(?::[a-zA-Z])?"
+    r"|/(?P<command>[^<>:\n]+):[0-9]+"
+    r"|id:(?P<page>\w+)"
+    r"|(?P<link>[a-zA-Z][a-zA-Z0-9+.-]*://[^<>\s]+)"
+    r")>"
+)
+"""Discord's message formatting (docs.discord.com, "Message Formatting"), and links in angle brackets."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_plain_text(text: str, names: Mapping[str, str]) -> str:
+    """
+    Resolve mentions, custom emoji, timestamps, commands and bracketed links in one pass, as Discord does.
+
+    Markdown, spoilers and ``@everyone`` stay as written. A time no calendar can hold stays as it is.
+
+    :param names: Names by id: users, channels and roles share one space of ids.
+
+    >>> to_plain_text("<@1> see <#2> at <t:1767312000:R> <:kek:77>", {"1": "Ann", "2": "general"})
+    '@Ann see #general at 2026-01-02T00:00:00Z :kek:'
+    """
+    if "<" not in text:
+        return text
+    return _TOKEN.sub(lambda token: _resolved(token, names), text)
+
+
+def _resolved(token: re.Match[str], names: Mapping[str, str]) -> str:
+    kind = token.lastgroup or ""
+    value = token[kind]
+    match kind:
+        case "user" | "role":
+            return f"@{names.get(value) or f'{kind}-{value}'}"
+        case "channel":
+            return f"#{names.get(value) or value}"
+        case "epoch_s":
+            return _utc(int(value)) or token[0]
+        case _:
+            return {"emoji": f":{value}:", "command": f"/{value}"}.get(kind, value)
+
+
+def _utc(epoch_s: int) -> str | None:
+    try:
+        moment = _EPOCH + timedelta(seconds=epoch_s)
+    except OverflowError:
+        return None
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def text_of(message: Mapping[str, Any], names: Mapping[str, str], *, bot: bool) -> str:
+    """
+    Return everything a message says, one part per line, or ``""`` when it says nothing.
+
+    Words first, then what was forwarded, stickers, polls, embeds and files as placeholders. Embeds of a person's
+    message are previews of its links, words the person never wrote: they count only when there is nothing else.
+    Never raises, whatever ``message`` holds.
+    """
+    parts = [to_plain_text(string(message.get("content")), names).strip()]
+    for forwarded in _forwarded(message):
+        words = text_of(forwarded, names, bot=bot)
+        parts.append(f"[forwarded] {words}" if words else "")
+    parts += [f"[sticker: {string(sticker.get('name')) or 'unnamed'}]" for sticker in _stickers(message)]
+    parts.append(_poll(message.get("poll")))
+    files = [f"[file: {file_name(attachment)}]" for attachment in objects(message.get("attachments"))]
+    said = "\n".join(part for part in parts if part)
+    if bot or not (said or files):
+        embeds = (_embed(embed, names) for embed in objects(message.get("embeds")))
+        said = "\n".join([part for part in (said, *(e for e in embeds if e not in said)) if part])
+    return "\n".join([said, *files] if said else files)
+
+
+def _forwarded(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Forwards: ``forwardedMessage`` of the exporter, ``message_snapshots`` of the API; forwards do not nest."""
+    snapshots = [message.get("forwardedMessage")]
+    snapshots += [snapshot.get("message") for snapshot in objects(message.get("message_snapshots"))]
+    for snapshot in objects(snapshots):
+        yield {key: snapshot[key] for key in snapshot if key not in ("forwardedMessage", "message_snapshots")}
+
+
+def _stickers(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return objects(message.get("stickers")) or objects(message.get("sticker_items"))
+
+
+def _poll(poll: object) -> str:
+    """Return a poll's question and answers; only the API has them, the exporter leaves them out."""
+    if not isinstance(poll, dict):
+        return ""
+    asked = [_poll_text(poll.get("question"))]
+    asked += [_poll_text(answer.get("poll_media")) for answer in objects(poll.get("answers"))]
+    words = " / ".join(text for text in asked if text)
+    return f"[poll: {words}]" if words else ""
+
+
+def _poll_text(media: object) -> str:
+    return string(media.get("text")) if isinstance(media, dict) else ""
+
+
+def _embed(embed: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    fields = [(string(field.get("name")), string(field.get("value"))) for field in objects(embed.get("fields"))]
+    if result := [value for name, value in fields if name in ("poll_question_text", "victor_answer_text") and value]:
+        return f"[poll result: {' / '.join(result)}]"
+    parts = [string(embed.get("title")), string(embed.get("description"))]
+    parts += [f"{name}: {value}" if name else value for name, value in fields]
+    words = "\n".join(part for part in parts if part)
+    return to_plain_text(words, names).strip() or without_query(string(embed.get("url")))
+
+
+def file_name(attachment: Mapping[str, Any]) -> str:
+    """Return an attachment's name, never its address: addresses carry expiring access tokens."""
+    named = string(attachment.get("fileName")) or string(attachment.get("filename")) or string(attachment.get("title"))
+    return named or file_name_in(string(attachment.get("url")))
+
+
+def file_name_in(url: str) -> str:
+    r"""
+    Return the last part of an address or a path (``media\x.png`` of an export made on Windows).
+
+    >>> file_name_in("https://cdn.discordapp.com/attachments/1/2/plan.pdf?ex=66aa&hm=1f")
+    'plan.pdf'
+    """
+    return re.split(r"[/\\]", without_query(url))[-1] or "unnamed"
+
+
+def without_query(url: str) -> str:
+    """Drop what follows ``?`` or ``#``."""
+    return re.split(r"[?#]", url, maxsplit=1)[0]
+
+
+def string(value: object) -> str:
+    """Return ``value`` if it is a string, else ``""``."""
+    return value if isinstance(value, str) else ""
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects of a list; nothing of anything else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

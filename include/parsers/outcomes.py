@@ -1,0 +1,78 @@
+"""One entry in, one outcome out: the counting and bookkeeping that every list of messages needs."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from include.errors import EntryUnreadable
+from include.parsers.formats import ParseOptions
+from include.parsers.json_stream import BrokenJson
+from include.records import Conversation, Entries, Message, Parsed, Rejected, Skipped
+
+ToMessage = Callable[[dict[str, Any], str], Message]
+"""Makes a message of an object and its origin, or raises :class:`Skip` or :class:`Reject`."""
+
+
+class Skip(Exception):
+    """The entry is left out on purpose; its argument is the reason."""
+
+
+class Reject(Exception):
+    """The entry is broken; its argument says what was expected and what was found."""
+
+
+def left_out(conversation: Conversation, options: ParseOptions) -> str:
+    """Return why a conversation is not imported at all; empty if it is."""
+    if not options.selects(conversation.conversation_id, conversation.name):
+        return "excluded"
+    return "private" if conversation.private and not options.include_private else ""
+
+
+def outcomes(
+    entries: Iterable[tuple[int, Any]],
+    to_message: ToMessage,
+    *,
+    conversation: Conversation,
+    place: str,
+    leave_out: str = "",
+) -> Iterator[Parsed]:
+    """
+    Yield one outcome per entry and then their number; where the list breaks off, the rest counts as one rejected entry.
+
+    :param entries: Positions and entries. An entry may be a :class:`BrokenJson`: one that could not be read by itself.
+    :param place: What the entries' positions are appended to: ``general.json`` gives ``general.json[7]``.
+    :param leave_out: Skip every entry for this reason.
+    """
+    source, conversation_id = conversation.source, conversation.conversation_id
+    count = 0
+    position = -1
+    try:
+        for position, entry in entries:
+            count += 1
+            origin = f"{place}[{position}]"
+            try:
+                yield _message(entry, origin, to_message, leave_out)
+            except Skip as skip:
+                yield Skipped(source=source, conversation_id=conversation_id, reason=str(skip), origin=origin)
+            except Reject as reject:
+                yield Rejected(source=source, conversation_id=conversation_id, reason=str(reject), origin=origin)
+    except (BrokenJson, EntryUnreadable) as error:
+        count += 1
+        origin = f"{place}[{position + 1}]"
+        yield Rejected(source=source, conversation_id=conversation_id, reason=str(error), origin=origin)
+    yield Entries(conversation_id=conversation_id, count=count)
+
+
+def _message(entry: Any, origin: str, to_message: ToMessage, leave_out: str) -> Message:
+    if leave_out:
+        raise Skip(leave_out)
+    if isinstance(entry, BrokenJson):
+        raise Reject(str(entry))
+    if not isinstance(entry, dict):
+        raise Reject(f"expected an object, found {type(entry).__name__}")
+    return to_message(entry, origin)
+
+
+def unreadable(file: str, source: str, reason: str) -> Iterator[Parsed]:
+    """Yield the outcome of a file that cannot be tied to a conversation: one entry, rejected."""
+    yield Rejected(source=source, conversation_id="", reason=reason, origin=file)
+    yield Entries(conversation_id="", count=1)
