@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from include.standin import answers
 from include.standin.connections import Connections
 from include.standin.faults import Fault, Faults
+from include.standin.ids import NO_SESSION, RESERVED, derived
 from include.standin.journal import Entry, conversation_key
 from include.standin.store import Scope, Store, Work
 from include.standin.validation import Invalid, check_add, check_owner, parse_object
@@ -131,7 +132,7 @@ class Api:
         ids = tuple(str(m.get("message_id") or "") for m in sent)
 
         async def add(call: _Call) -> Response:
-            messages = check_add(body, group=scope.group_id is not None)
+            messages = check_add(body, group=scope.user_id is None)
             work = Work(scope=scope, messages=messages)
             if call.fault is not None and call.fault.does == "partial":
                 keep = len(messages) // 2 if call.fault.keep is None else call.fault.keep
@@ -169,7 +170,7 @@ class Api:
         body, scope = await _read(request)
 
         async def flush(call: _Call) -> Response:
-            check_owner(body, group=scope.group_id is not None)
+            check_owner(body, group=scope.user_id is None)
             await asyncio.sleep(self.settings.latency.flush_s)
             status = self.store.flush(call.entry.seq, scope)
             return JSONResponse({"data": {"status": status, "message": "Flush completed", "request_id": ""}})
@@ -184,8 +185,8 @@ class Api:
             key = request.path_params.get("key") or body.get(f"{kind}_id")
             if not isinstance(key, str) or not key:
                 raise Invalid(f"Missing required field: {kind}_id")
-            if key.startswith("gen_"):
-                raise Invalid(f"{kind}_id must not start with 'gen_' (reserved)")
+            if key.startswith(RESERVED):
+                raise Invalid(f"{kind}_id must not start with '{RESERVED}' (reserved)")
             if "key" in request.path_params and self.store.named(kind, key) is None:
                 return answers.error(404, f"{kind} not found", request)
             return JSONResponse({"data": answers.named(kind, self.store.name(kind, key, body))})
@@ -298,7 +299,7 @@ class Api:
 
     async def _cut(self, fault: Fault, request: Request) -> Response:
         if fault.does.startswith("hang"):
-            await asyncio.sleep(fault.delay_s)
+            await self._connections.hang(request, fault.delay_s)
         await self._connections.reset(request)
         return Response(status_code=answers.CUT)
 
@@ -316,8 +317,13 @@ async def _read(request: Request) -> tuple[dict[str, Any], Scope]:
         group_id = str(body.get("group_id") or "")
         return body, Scope(conversation=conversation_key(group_id=group_id), group_id=group_id)
     user_id, session_id = str(body.get("user_id") or ""), body.get("session_id")
-    conversation = conversation_key(user_id=user_id, session_id=session_id)
-    return body, Scope(conversation=conversation, user_id=user_id, session_id=session_id)
+    scope = Scope(
+        conversation=conversation_key(user_id=user_id, session_id=session_id),
+        group_id=derived("solo", user_id),
+        user_id=user_id,
+        session_id=NO_SESSION if session_id is None else str(session_id),
+    )
+    return body, scope
 
 
 def _searched(body: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""Cutting a connection for real: a server process that dies in the middle of a call looks like this to its client."""
+"""Hanging and cutting connections for real: what a client sees of a server that stalls or dies during a call."""
 
 import asyncio
 import socket
@@ -17,6 +17,8 @@ class Connections:
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
+        self.closing = asyncio.Event()
+        """Set when the server stops, so that nothing keeps hanging."""
 
     def protocol(self) -> type[asyncio.Protocol]:
         """Return uvicorn's own HTTP protocol, with its connections noted here."""
@@ -32,6 +34,13 @@ class Connections:
                 super().connection_lost(exc)
 
         return Noted
+
+    async def hang(self, request: Request, longest_s: float) -> None:
+        """Say nothing until the client gives up, the server stops, or the time is over."""
+        ends = {asyncio.ensure_future(request.receive()), asyncio.ensure_future(self.closing.wait())}
+        await asyncio.wait(ends, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
 
     async def reset(self, request: Request) -> None:
         """Send a TCP reset on the connection of a call and wait until it is closed."""

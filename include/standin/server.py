@@ -20,6 +20,18 @@ _KEEP_ALIVE_S = 65
 _GRACE_S = 1
 
 
+class _Server(uvicorn.Server):
+    """uvicorn that lets go of hanging calls when it stops."""
+
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self._connections = connections
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._connections.closing.set()
+        await super().shutdown(sockets)
+
+
 class StandIn:
     """A stand-in running in a thread of this process. Use :meth:`running`."""
 
@@ -94,7 +106,7 @@ def _build(data: Path, settings: Settings) -> tuple[Api, uvicorn.Server]:
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    return api, uvicorn.Server(config)
+    return api, _Server(config, connections)
 
 
 async def _run(server: uvicorn.Server, sock: socket.socket, ready: Callable[[], None]) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from include.standin.extraction import Stored, cut, draft
-from include.standin.filters import where
+from include.standin.filters import EPISODES, PENDING, where
+from include.standin.ids import NO_SESSION, derived
 from include.standin.journal import Entry
 
 _FILE = "standin.sqlite"
@@ -47,12 +48,12 @@ CREATE TABLE IF NOT EXISTS names (
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose messages: a group, or a user and a session."""
+    """Whose messages: a group's, or those of a user and a session, which lie under a derived group."""
 
     conversation: str
-    group_id: str | None = None
+    group_id: str
     user_id: str | None = None
-    session_id: str | None = None
+    session_id: str = NO_SESSION
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +165,7 @@ class Store:
         scope, stored, outside = work.scope, [], []
         boundary = self._boundary(scope.conversation)
         for message in work.messages:
-            message_id = message["message_id"] or f"{scope.conversation}_{message['timestamp_ms']}"
+            message_id = message["message_id"] or derived("msg", f"{scope.conversation}_{message['timestamp_ms']}")
             late = message["timestamp_ms"] <= boundary
             row = (
                 *(scope.conversation, scope.group_id, scope.user_id, scope.session_id, message_id),
@@ -219,8 +220,8 @@ class Store:
     # -- reading back
 
     def pending(self, filters: Mapping[str, Any], limit: int) -> list[sqlite3.Row]:
-        """Return the oldest messages accepted but not extracted; whatever else the filters say, times are ignored."""
-        condition, values = where(filters, columns=("group_id", "user_id", "session_id"))
+        """Return the oldest messages that are stored but not extracted."""
+        condition, values = where(filters, PENDING)
         query = f"SELECT * FROM messages WHERE state = 'pending' AND {condition} ORDER BY row LIMIT ?"  # noqa: S608
         return self._db.execute(query, (*values, limit)).fetchall()
 
@@ -228,7 +229,7 @@ class Store:
         self, filters: Mapping[str, Any], *, page: int, size: int, newest_first: bool
     ) -> tuple[int, list[sqlite3.Row]]:
         """Return how many episodes match and one page of them, by time."""
-        condition, values = where(filters)
+        condition, values = where(filters, EPISODES)
         total = self._db.execute(f"SELECT count(*) FROM episodes WHERE {condition}", values).fetchone()[0]  # noqa: S608
         order = "DESC" if newest_first else "ASC"
         query = f"SELECT * FROM episodes WHERE {condition} ORDER BY timestamp_ms {order}, row {order} LIMIT ? OFFSET ?"  # noqa: S608
@@ -239,7 +240,7 @@ class Store:
         terms = " OR ".join(f'"{word}"' for word in re.findall(r"\w+", query) if len(word) > 1)
         if not terms:
             return []
-        condition, values = where(filters)
+        condition, values = where(filters, EPISODES)
         found = "SELECT episodes.*, -bm25(words) AS score FROM words JOIN episodes ON episodes.row = words.rowid"
         sql = f"{found} WHERE words MATCH ? AND {condition} ORDER BY score DESC, episodes.row LIMIT ?"
         return [(row, float(row["score"])) for row in self._db.execute(sql, (terms, *values, limit))]

@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from include.standin.ids import NO_SESSION, RESERVED, derived
+
 MAX_MESSAGES = 500
-_RESERVED = "gen_"
 _SECONDS_BELOW = 10**12
 
 
@@ -50,8 +51,8 @@ def check_owner(body: Mapping[str, Any], *, group: bool) -> str:
         raise Invalid(f"Missing required field: {field}")
     if group:
         _not_reserved(owner, field)
-    elif str(body.get("session_id")) == "-1":
-        raise Invalid("session_id must not be -1")
+    elif str(body.get("session_id")) == NO_SESSION:
+        raise Invalid(f"session_id must not be {NO_SESSION} (reserved)")
     return owner
 
 
@@ -65,7 +66,7 @@ def _check_message(message: object, where: str, group: bool, owner: str) -> dict
     if group and not sender_id:
         raise Invalid(f"{where}.sender_id is required for group add")
     if not group:
-        sender_id = sender_id or (owner if role == "user" else f"{_RESERVED}assistant")
+        sender_id = sender_id or (owner if role == "user" else derived("sdr", owner))
         if (role == "user") != (sender_id == owner):
             raise Invalid(f"{where}.sender_id does not fit its role in a personal conversation")
     message_id = _text(message, "message_id", where)
@@ -104,5 +105,5 @@ def _text(body: Mapping[str, Any], field: str, where: str) -> str | None:
 
 
 def _not_reserved(value: str, where: str) -> None:
-    if value.startswith(_RESERVED):
-        raise Invalid(f"{where} must not start with '{_RESERVED}' (reserved)")
+    if value.startswith(RESERVED):
+        raise Invalid(f"{where} must not start with '{RESERVED}' (reserved)")

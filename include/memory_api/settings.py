@@ -1,0 +1,56 @@
+"""Where EverOS is and who calls, checked before a byte is sent."""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+
+from include.errors import ConfigurationError
+from include.memory_api.contract import DEFAULT_BASE_URL, Target
+
+API_VERSIONS = ("v1", "v2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """
+    What a client needs to know, whatever the API.
+
+    :param base_url: scheme and host, without ``/api/v1``.
+    :param account: names the ledger; see :class:`~include.memory_api.contract.Target`.
+    :param app_id: v2 only.
+    :param project_id: v2 only.
+    :param read_timeout_s: how long an answer may take. An answer that comes later is an unknown outcome.
+    :param connections: how many calls may be under way at once.
+    :raises ConfigurationError: something is missing or contradicts the rest; the message has the remedy.
+    """
+
+    api_version: str = "v1"
+    base_url: str = DEFAULT_BASE_URL
+    api_key: str = field(repr=False)
+    account: str = "default"
+    app_id: str | None = None
+    project_id: str | None = None
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
+    connections: int = 64
+
+    def __post_init__(self) -> None:
+        if self.api_version not in API_VERSIONS:
+            raise ConfigurationError(f"api_version {self.api_version!r} is not one of {', '.join(API_VERSIONS)}")
+        if not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", self.base_url):
+            raise ConfigurationError(f"the base URL is not an address such as {DEFAULT_BASE_URL}")
+        if re.search(r"/api(/v\d+)?/?$", self.base_url):
+            raise ConfigurationError(
+                f"base URL {self.base_url}: leave out the path, the client adds /api/{self.api_version}"
+            )
+        if not re.fullmatch(r"[\x21-\x7e]+", self.api_key):
+            raise ConfigurationError("the API key is empty or holds spaces or characters that a header cannot carry")
+        if self.api_version == "v1" and (self.app_id or self.project_id):
+            raise ConfigurationError("app_id and project_id belong to v2: remove them or set api_version to v2")
+
+    @property
+    def target(self) -> Target:
+        """The same without the secret."""
+        digest = hashlib.sha256(self.api_key.encode()).hexdigest()
+        base_url = self.base_url.rstrip("/")
+        return Target(base_url=base_url, api_version=self.api_version, account=self.account, key_fingerprint=digest[:8])

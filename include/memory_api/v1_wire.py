@@ -1,0 +1,143 @@
+"""The shapes of v1 on the wire, as the SDK ``everos`` 0.4.0 describes them; fields we do not read are left out."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from include.records import Conversation, Outgoing
+
+MOST_PENDING = 100
+"""``raw_message`` search never shows more (reference server, ``MAX_RETRIEVE_LIMIT`` of the request)."""
+
+_DERIVED = "gen_"
+"""How every id begins that the server made up itself."""
+
+_NO_SESSION = "-1"
+"""What the server notes where no session was given."""
+
+PAGE = 100
+"""Largest ``page_size`` of ``memories/get``."""
+
+
+class AddResult(msgspec.Struct):
+    """Answer to an add: ``task_id`` in async mode, ``status`` when the work is done."""
+
+    task_id: str | None = None
+    status: str | None = None
+    message_count: int | None = None
+
+
+class FlushResult(msgspec.Struct):
+    """Answer to a flush."""
+
+    status: str
+
+
+class TaskResult(msgspec.Struct):
+    """Answer to a question about a task."""
+
+    status: str
+
+
+class RawMessage(msgspec.Struct):
+    """A pending message; its text is not decoded."""
+
+    message_id: str | None = None
+    group_id: str | None = None
+    session_id: str | None = None
+    timestamp: str | None = None
+
+
+class EpisodeItem(msgspec.Struct):
+    """An episode."""
+
+    group_id: str | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    subject: str | None = None
+    summary: str | None = None
+    episode: str | None = None
+    timestamp: str | None = None
+    score: float | None = None
+
+
+class SearchResult(msgspec.Struct):
+    """Answer to a search."""
+
+    episodes: list[EpisodeItem] | None = None
+    raw_messages: list[RawMessage] | None = None
+
+
+class GetResult(msgspec.Struct):
+    """One page of episodes."""
+
+    episodes: list[EpisodeItem] | None = None
+    total_count: int | None = None
+
+
+class Envelope[T](msgspec.Struct):
+    """Everything comes under ``data``."""
+
+    data: T
+
+
+def add_body(conversation: Conversation, messages: Sequence[Outgoing]) -> dict[str, Any]:
+    """Return the body of an add. ``message_id`` is always sent: the server would derive one from the millisecond."""
+    items = [
+        {
+            "message_id": message.message_id,
+            "sender_id": message.sender_id,
+            "sender_name": message.sender_name,
+            "role": message.role,
+            "timestamp": message.timestamp_ms,
+            "content": message.text,
+        }
+        for message in messages
+    ]
+    body = {**owner(conversation), "messages": items, "async_mode": True}
+    if conversation.kind == "group" and conversation.group_meta is not None:
+        body["group_meta"] = msgspec.Raw(conversation.group_meta.encode())
+    return body
+
+
+def owner(conversation: Conversation) -> dict[str, Any]:
+    """Whose a conversation is, as an add or flush says it and as episodes are filtered."""
+    if conversation.kind == "group":
+        return {"group_id": conversation.conversation_id}
+    session = {} if conversation.session_id is None else {"session_id": conversation.session_id}
+    return {"user_id": conversation.user_id, **session}
+
+
+def pending_filters(conversation: Conversation) -> list[dict[str, Any]]:
+    """
+    Return the filters that together show all pending messages of a conversation.
+
+    For a ``user_id`` the reference server shows what that user wrote, wherever, and not the assistant's part; all of a
+    personal history lies under a group id derived from the user's (``api_specs/id_generator.py``).
+    """
+    if conversation.kind == "group":
+        return [owner(conversation)]
+    user_id = conversation.user_id or ""
+    digest = hashlib.md5(user_id.encode(), usedforsecurity=False).hexdigest()[:12]
+    return [{"group_id": f"{_DERIVED}solo_{digest}"}, {"user_id": user_id}]
+
+
+def belongs(message: RawMessage, conversation: Conversation) -> bool:
+    """Tell whether a pending message is of this conversation: a user's filter also shows what they wrote elsewhere."""
+    if conversation.kind == "group":
+        return True
+    own = message.group_id is None or message.group_id.startswith(_DERIVED)
+    session = None if message.session_id == _NO_SESSION else message.session_id
+    return own and session == conversation.session_id
+
+
+def milliseconds(timestamp: str | None) -> int | None:
+    """Read an ISO time as Unix milliseconds; ``None`` when it is missing, unreadable or without a zone."""
+    try:
+        parsed = datetime.fromisoformat(timestamp or "")
+    except ValueError:
+        return None
+    return round(parsed.timestamp() * 1000) if parsed.tzinfo else None
