@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.discord_message import SOURCE, Roster, identifier, to_message
-from include.parsers.discord_text import string
+from include.parsers.discord_message import SOURCE, Roster, to_message
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head
 from include.parsers.json_stream import BrokenJson, documents, entries
 from include.parsers.outcomes import left_out, outcomes, unreadable
+from include.parsers.values import identifier, string
 from include.records import Conversation, Parsed
 
 _MESSAGES = "messages"

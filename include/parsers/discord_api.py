@@ -16,11 +16,12 @@ from typing import Any, BinaryIO
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.discord_message import SOURCE, Roster, identifier, to_message
+from include.parsers.discord_message import SOURCE, Roster, to_message
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head, look
 from include.parsers.json_stream import MAX_ENTRY_BYTES, BrokenJson, entries
 from include.parsers.outcomes import left_out, outcomes, unreadable
+from include.parsers.values import identifier
 from include.records import Conversation, Parsed
 
 

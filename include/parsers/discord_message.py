@@ -8,12 +8,12 @@ so one reading serves both. Kinds are names, numbers, or numbers as text; unknow
 import re
 from collections import ChainMap
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from include.ids import sender_id_of
-from include.parsers.discord_text import objects, string, text_of
+from include.parsers.discord_text import text_of
 from include.parsers.outcomes import Reject, Skip
+from include.parsers.values import identifier, mapping, microseconds, objects, string
 from include.records import Message
 
 SOURCE = "discord"
@@ -65,7 +65,6 @@ _KINDS = {
     "46": "PollResult",
 }
 _WORDY_NAMES = frozenset(_KINDS.values()) - {_THREAD_STARTER}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SNOWFLAKE = re.compile(r"[0-9]{15,20}")
 _SNOWFLAKE_EPOCH_MS = 1_420_070_400_000
 
@@ -82,15 +81,6 @@ def sent_at_us(message_id: str, timestamp: object) -> int | None:
         return given_us
     snowflake_ms = (int(message_id) >> 22) + _SNOWFLAKE_EPOCH_MS
     return given_us if given_us is not None and given_us // 1000 == snowflake_ms else snowflake_ms * 1000
-
-
-def microseconds(timestamp: object) -> int | None:
-    """Return Unix microseconds of an ISO 8601 text, UTC where it names no zone; ``None`` of anything else."""
-    try:
-        moment = datetime.fromisoformat(string(timestamp).strip())
-        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
-    except (ValueError, OverflowError):
-        return None
 
 
 class Roster:
@@ -124,12 +114,12 @@ def to_message(entry: dict[str, Any], origin: str, *, conversation_id: str, rost
         raise Skip(kind)
     if kind == _THREAD_STARTER:
         # An empty shell in the thread; the API includes the message that the thread grew from.
-        entry = next(iter(objects([entry.get("referenced_message")])), entry)
+        entry = mapping(entry.get("referenced_message")) or entry
     message_id = identifier(entry)
     if not message_id:
         raise Reject("expected an id, found none")
-    author = next(iter(objects([entry.get("author")])), {})
-    name = name_of(author, entry.get("member"))
+    author = mapping(entry.get("author"))
+    name = name_of(author, mapping(entry.get("member")))
     author_id = identifier(author) or name
     if not author_id:
         raise Reject("expected an author with an id, found none")
@@ -158,20 +148,13 @@ def to_message(entry: dict[str, Any], origin: str, *, conversation_id: str, rost
     )
 
 
-def identifier(thing: Mapping[str, Any], key: str = "id") -> str:
-    """Return the id of a user, role, channel or message as text; empty if it has none."""
-    value = thing.get(key)
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else string(value).strip()
-
-
-def name_of(user: Mapping[str, Any], member: object = None) -> str:
+def name_of(user: Mapping[str, Any], member: Mapping[str, Any] | None = None) -> str:
     """
     Return the name people see: the nickname in the server, the display name, or the account name.
 
     Webhooks post under one id with a name per message, so it is read from each message anew.
     """
-    nick = member.get("nick") if isinstance(member, dict) else None
-    names = (nick, *(user.get(key) for key in ("nickname", "global_name", "name", "username")))
+    names = ((member or {}).get("nick"), *(user.get(key) for key in ("nickname", "global_name", "name", "username")))
     return next((string(name).strip() for name in names if string(name).strip()), "")
 
 

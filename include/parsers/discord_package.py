@@ -25,11 +25,12 @@ import msgspec
 from include.archive import Archive
 from include.errors import EntryUnreadable, ExportError
 from include.ids import conversation_id_of, sender_id_of
-from include.parsers.discord_message import SOURCE, identifier, sent_at_us
-from include.parsers.discord_text import file_name_in, string, to_plain_text
+from include.parsers.discord_message import SOURCE, sent_at_us
+from include.parsers.discord_text import to_plain_text
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.json_stream import BrokenJson, entries
 from include.parsers.outcomes import Reject, Skip, left_out, outcomes, unreadable
+from include.parsers.values import file_name_in, identifier, string
 from include.records import Conversation, Message, Parsed
 
 log = logging.getLogger(__name__)

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from include.parsers.values import file_name_in, mapping, objects, string, without_query
+
 _TOKEN = re.compile(
     r"<(?:"
     r"@!?(?P<user>[0-9]+)"
@@ -96,16 +98,10 @@ def _stickers(message: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _poll(poll: object) -> str:
     """Return a poll's question and answers; only the API has them, the exporter leaves them out."""
-    if not isinstance(poll, dict):
-        return ""
-    asked = [_poll_text(poll.get("question"))]
-    asked += [_poll_text(answer.get("poll_media")) for answer in objects(poll.get("answers"))]
-    words = " / ".join(text for text in asked if text)
+    asked = [mapping(poll).get("question")]
+    asked += [answer.get("poll_media") for answer in objects(mapping(poll).get("answers"))]
+    words = " / ".join(text for media in asked if (text := string(mapping(media).get("text"))))
     return f"[poll: {words}]" if words else ""
-
-
-def _poll_text(media: object) -> str:
-    return string(media.get("text")) if isinstance(media, dict) else ""
 
 
 def _embed(embed: Mapping[str, Any], names: Mapping[str, str]) -> str:
@@ -122,28 +118,3 @@ def file_name(attachment: Mapping[str, Any]) -> str:
     """Return an attachment's name, never its address: addresses carry expiring access tokens."""
     named = string(attachment.get("fileName")) or string(attachment.get("filename")) or string(attachment.get("title"))
     return named or file_name_in(string(attachment.get("url")))
-
-
-def file_name_in(url: str) -> str:
-    r"""
-    Return the last part of an address or a path (``media\x.png`` of an export made on Windows).
-
-    >>> file_name_in("https://cdn.discordapp.com/attachments/1/2/plan.pdf?ex=66aa&hm=1f")
-    'plan.pdf'
-    """
-    return re.split(r"[/\\]", without_query(url))[-1] or "unnamed"
-
-
-def without_query(url: str) -> str:
-    """Drop what follows ``?`` or ``#``."""
-    return re.split(r"[?#]", url, maxsplit=1)[0]
-
-
-def string(value: object) -> str:
-    """Return ``value`` if it is a string, else ``""``."""
-    return value if isinstance(value, str) else ""
-
-
-def objects(value: object) -> list[dict[str, Any]]:
-    """Return the objects of a list; nothing of anything else."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

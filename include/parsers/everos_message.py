@@ -1,0 +1,175 @@
+"""
+Turns one entry of EverOS-shaped JSON into a record, or rejects what the v1 API would refuse.
+
+The API refuses a whole batch for one bad message: empty content, no time, a role other than ``user`` and
+``assistant``, a group message without sender, ids it reserves, and, in a personal history, a user's message by
+somebody else or an assistant's by the user.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import Any, get_args
+
+from include.ids import RESERVED_PREFIX, sender_id_of
+from include.parsers.outcomes import Reject, Skip
+from include.parsers.values import file_name_in, identifier, mapping, microseconds, string
+from include.records import Conversation, Message, Role
+
+SOURCE = "everos"
+
+_SECONDS_BELOW = 10**12
+"""The v1 server takes a smaller timestamp as seconds."""
+
+_FILE_TYPES = ("image", "file", "audio", "video")
+_END_OF_CALENDAR_MS = 253_402_300_800_000
+_MAX_ORDINALS = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a document says about its entries."""
+
+    conversation: Conversation
+    flaw: str = ""
+    """Why none of its entries can be loaded; empty if they can."""
+
+    people: Mapping[str, Any] = field(default_factory=dict)
+    """``user_details`` by sender."""
+
+    user_id: str = ""
+    """Owner of a personal history, as the document writes it."""
+
+    zone: tzinfo = UTC
+    """Of times that name none."""
+
+
+class Ordinals:
+    """Tells messages apart that agree in everything: the second of two gets the ordinal 1."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def next(self, digest: str) -> int:
+        """Return how often this digest came before; forgets in the long run, identical messages stand together."""
+        if len(self._seen) >= _MAX_ORDINALS:
+            self._seen.clear()
+        self._seen[digest] += 1
+        return self._seen[digest] - 1
+
+
+def to_message(entry: dict[str, Any], origin: str, *, description: Description, ordinals: Ordinals) -> Message:
+    """
+    Return the record of one entry.
+
+    :raises Skip: for a ``system`` notice of the older format.
+    :raises Reject: for whatever the API would refuse.
+    """
+    if description.flaw:
+        raise Reject(description.flaw)
+    if entry.get("type") == "system":
+        raise Skip("system")
+    conversation = description.conversation
+    given = identifier(entry, "sender_id") or identifier(entry, "sender")
+    person = mapping(description.people.get(given))
+    role = _role(entry, person)
+    sender = _sender(given, role, description)
+    at_us = _sent_at_us(entry, description.zone)
+    text = _text(entry)
+    sender_id = sender_id_of(sender)
+    return Message(
+        source=SOURCE,
+        conversation_id=conversation.conversation_id,
+        message_id=_message_id(entry, (conversation.conversation_id, str(at_us), sender, text), ordinals),
+        sent_at_us=at_us,
+        timestamp_ms=at_us // 1000,
+        sender_id=sender_id,
+        sender_name=string(entry.get("sender_name")) or string(person.get("full_name")) or sender,
+        role=role,
+        text=text,
+        origin=origin,
+    )
+
+
+def _role(entry: Mapping[str, Any], person: Mapping[str, Any]) -> Role:
+    """Return the role; the older format may leave it out, or say it of the person."""
+    given = entry.get("role")
+    if given is None and "create_time" in entry:
+        given = person.get("role") if person.get("role") in get_args(Role) else "user"
+    if given == "user":
+        return "user"
+    if given == "assistant":
+        return "assistant"
+    raise Reject(f"expected role user or assistant, found {'none' if given is None else 'another'}")
+
+
+def _sender(given: str, role: Role, description: Description) -> str:
+    if given.startswith(RESERVED_PREFIX):
+        raise Reject(f"the sender's id starts with {RESERVED_PREFIX}, which EverOS reserves")
+    if description.conversation.kind == "group":
+        if not given:
+            raise Reject("expected a sender_id in a group, found none")
+        return given
+    sender = given or (description.user_id if role == "user" else "assistant")
+    if (role == "user") != (sender == description.user_id):
+        whose = "the user_id" if role == "user" else "another than the user_id"
+        raise Reject(f"expected {whose} as sender of a message with role {role}")
+    return sender
+
+
+def _sent_at_us(entry: Mapping[str, Any], zone: tzinfo) -> int:
+    """Return microseconds of a number (milliseconds, or seconds if small) or of an ISO 8601 text."""
+    given = entry.get("timestamp")
+    given = entry.get("create_time") if given is None else given
+    if isinstance(given, str) and given.strip().isdecimal() and len(given) <= 20:
+        given = int(given)
+    if given is None or given == "":
+        raise Reject("expected a timestamp, found none")
+    us = 0
+    if isinstance(given, str):
+        us = microseconds(given, zone) or 0
+    elif isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < _END_OF_CALENDAR_MS:
+        us = round(given * (1_000_000 if given < _SECONDS_BELOW else 1_000))
+    if us <= 0:
+        raise Reject("expected a timestamp in milliseconds or as ISO 8601 text, found a value that is neither")
+    return us
+
+
+def _text(entry: Mapping[str, Any]) -> str:
+    """Return the content; files of either format become placeholders, without their addresses."""
+    content = entry.get("content")
+    if isinstance(content, str) and entry.get("type") in _FILE_TYPES:
+        text = f"[{entry['type']}: {file_name_in(content)}]" if content.strip() else ""
+    elif isinstance(content, str):
+        text = content
+    else:
+        parts = [part if isinstance(part, str) else _item(mapping(part)) for part in _listed(content)]
+        text = "\n".join(part for part in parts if part.strip())
+    if not text.strip():
+        raise Reject("expected content, found none")
+    return text
+
+
+def _listed(content: object) -> list[Any]:
+    return content if isinstance(content, list) else [content] if isinstance(content, dict) else []
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    if words := string(item.get("text")):
+        return words
+    name = string(item.get("name")) or (file_name_in(string(item.get("uri"))) if item.get("uri") else "")
+    return f"[{string(item.get('type')) or 'file'}: {name}]" if name else ""
+
+
+def _message_id(entry: Mapping[str, Any], identity: tuple[str, ...], ordinals: Ordinals) -> str:
+    """Return the id given, or one made of what the message is: the same in every run and every file."""
+    given = identifier(entry, "message_id")
+    if given.startswith(RESERVED_PREFIX):
+        raise Reject(f"message_id starts with {RESERVED_PREFIX}, which EverOS reserves")
+    if given:
+        return given
+    digest = hashlib.sha256("\x00".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    ordinal = ordinals.next(digest)
+    return f"{digest}-{ordinal}" if ordinal else digest

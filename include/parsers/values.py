@@ -1,0 +1,57 @@
+"""Reads values of unknown type out of decoded JSON: a value of the wrong type is as good as missing."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def string(value: object) -> str:
+    """Return a string, else ``""``."""
+    return value if isinstance(value, str) else ""
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """Return an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects of a list; nothing of anything else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def identifier(thing: Mapping[str, Any], key: str = "id") -> str:
+    """Return an id, be it text or a whole number, as text without white space around it; ``""`` if it has none."""
+    value = thing.get(key)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else string(value).strip()
+
+
+def microseconds(timestamp: object, zone: tzinfo = UTC) -> int | None:
+    """
+    Return Unix microseconds of an ISO 8601 text, ``None`` of anything else.
+
+    :param zone: Of a text that names none.
+    """
+    try:
+        moment = datetime.fromisoformat(string(timestamp).strip())
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=zone)) - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError):
+        return None
+
+
+def file_name_in(url: str) -> str:
+    r"""
+    Return the last part of an address or a path (``media\x.png`` of an export made on Windows).
+
+    >>> file_name_in("https://cdn.discordapp.com/attachments/1/2/plan.pdf?ex=66aa&hm=1f")
+    'plan.pdf'
+    """
+    return re.split(r"[/\\]", without_query(url))[-1] or "unnamed"
+
+
+def without_query(url: str) -> str:
+    """Drop what follows ``?`` or ``#``."""
+    return re.split(r"[?#]", url, maxsplit=1)[0]
