@@ -16,7 +16,7 @@ class Settings:
     What a client needs to know, whatever the API.
 
     :param base_url: scheme and host, without ``/api/v1``.
-    :param account: names the ledger; see :class:`~include.memory_api.contract.Target`.
+    :param account: names the ledger, see :class:`~include.memory_api.contract.Target`; ``None`` when nobody has named one.
     :param app_id: v2 only.
     :param project_id: v2 only.
     :param read_timeout_s: how long an answer may take. An answer that comes later is an unknown outcome.
@@ -27,7 +27,7 @@ class Settings:
     api_version: str = "v1"
     base_url: str = DEFAULT_BASE_URL
     api_key: str = field(repr=False)
-    account: str = "default"
+    account: str | None = None
     app_id: str | None = None
     project_id: str | None = None
     connect_timeout_s: float = 10.0
@@ -52,5 +52,10 @@ class Settings:
     def target(self) -> Target:
         """The same without the secret."""
         digest = hashlib.sha256(self.api_key.encode()).hexdigest()
-        base_url = self.base_url.rstrip("/")
-        return Target(base_url=base_url, api_version=self.api_version, account=self.account, key_fingerprint=digest[:8])
+        return Target(
+            base_url=self.base_url.rstrip("/"),
+            api_version=self.api_version,
+            account=self.account or "default",
+            account_named=self.account is not None,
+            key_fingerprint=digest[:8],
+        )
