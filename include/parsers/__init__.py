@@ -7,7 +7,7 @@ Adding a format: a parser and, for its markup, a pure text module; one row in :d
 import re
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from include.archive import DEFAULT_LIMITS, Archive, Limits, open_archive

@@ -1,26 +1,145 @@
-"""Slack exports: a zip or folder with index files and one folder of ``YYYY-MM-DD.json`` day files per channel."""
+"""
+Slack exports: index files and one folder of day files per conversation, as a zip or a folder.
 
-from collections.abc import Iterator, Mapping, Sequence
+Format: https://slack.com/help/articles/220556107 (read November 2025), and the projects that read it. Its quirks:
+
+- Day files are cut at midnight in Los Angeles, or in UTC: only ``ts`` says when something was said.
+- Only ``YYYY-MM-DD.json`` are day files; canvases and attachments lie beside them.
+- An Enterprise Grid export nests workspaces in ``teams/<workspace>/`` and lists its people in ``org_users.json``.
+- A reply stands in the file of its own day and names its root by ``thread_ts``; the root may be missing.
+- Private conversations look like public ones, only listed in another index file.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from include.archive import Archive
+from include.errors import EntryUnreadable
+from include.ids import conversation_id_of
+from include.parsers import slack_layout
 from include.parsers.formats import Export, Format, ParseOptions
-from include.records import Parsed
+from include.parsers.slack_entries import Defect, Slice, read_entries
+from include.parsers.slack_index import Channel, Index, folder_key, read_index
+from include.parsers.slack_messages import SOURCE, Judge
+from include.records import Conversation, Entries, Parsed, Rejected, Skipped
+
+log = logging.getLogger(__name__)
+
+_WORKSPACE = re.compile(r"(?:.*/)?teams/([^/]+)/")
 
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
-    """Yield nothing yet."""
-    yield from ()
+    """
+    Yield every entry of the export: conversations by folder, days by date, entries in the order of the file.
+
+    An index file that cannot be read costs names, not messages, and is reported as ``Rejected``.
+    """
+    for prefix, folders in sorted(slack_layout.day_files(archive).items()):
+        index = read_index(archive, prefix)
+        for name, problem in index.broken.items():
+            yield from rejected_file("", problem, export.root + name)
+        judge = Judge(index, options)
+        workspace = _WORKSPACE.fullmatch(export.root + prefix)
+        for folder, days in sorted(folders.items()):
+            channel = index.channel(folder or archive.wrapper or archive.path.stem)
+            conversation = conversation_of(channel, workspace[1] if workspace else "", options)
+            yield conversation
+            reason = why_left_out(conversation, options)
+            for day in days:
+                slices = read_entries(archive, day)
+                yield from outcomes(slices, conversation.conversation_id, export.root + day, judge, reason)
+        _log_findings(f"{export.label}/{prefix}", folders, index, judge)
 
 
-def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
-    """Find nothing yet."""
-    return {}
+def conversation_of(channel: Channel, workspace: str, options: ParseOptions) -> Conversation:
+    """Return the conversation that a channel becomes."""
+    conversation_id = conversation_id_of(
+        options.id_template, source=SOURCE, workspace=workspace, channel=channel.folder, channel_id=channel.id
+    )
+    return Conversation(
+        conversation_id=conversation_id,
+        source=SOURCE,
+        kind="group",
+        workspace=workspace,
+        channel_id=channel.id,
+        name=channel.name,
+        description=channel.description,
+        private=channel.private,
+    )
+
+
+def why_left_out(conversation: Conversation, options: ParseOptions) -> str:
+    """Return the reason to skip a whole conversation; empty if it is wanted."""
+    if conversation.private and not options.include_private:
+        return "private"
+    return "" if options.selects(conversation.conversation_id, conversation.name) else "excluded"
+
+
+def outcomes(
+    slices: Iterable[Slice], conversation_id: str, origin: str, judge: Judge, reason: str = ""
+) -> Iterator[Parsed]:
+    """
+    Yield one outcome per entry of a file, and how many there are.
+
+    :param reason: Why the whole conversation is skipped; its entries are counted and none of them is looked at.
+    """
+    position = 0
+    try:
+        for part in slices:
+            yield Entries(conversation_id=conversation_id, count=len(part))
+            for position, entry in enumerate(part, position):  # noqa: B020
+                where = f"{origin}[{position}]"
+                if isinstance(entry, Defect):
+                    yield _rejected(conversation_id, entry.reason, where)
+                elif reason:
+                    yield Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=where)
+                else:
+                    yield judge.outcome(entry, conversation_id, where)
+            position += 1
+    except EntryUnreadable as error:
+        yield from rejected_file(conversation_id, str(error), origin)
+
+
+def rejected_file(conversation_id: str, reason: str, origin: str) -> Iterator[Parsed]:
+    """Yield a whole file as one broken entry."""
+    yield Entries(conversation_id=conversation_id, count=1)
+    yield _rejected(conversation_id, reason, origin)
+
+
+def _rejected(conversation_id: str, reason: str, origin: str) -> Rejected:
+    return Rejected(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
+
+
+def _log_findings(where: str, folders: Mapping[str, Sequence[str]], index: Index, judge: Judge) -> None:
+    """Say what a reader of the counts could not guess; names of channels and subtypes, never text."""
+    present = {folder_key(folder) for folder in folders}
+    silent = len(index.channels.keys() - present)
+    unlisted = sorted(folder for folder in folders if folder_key(folder) not in index.channels)
+    if silent:
+        log.info("Slack export %s: %d listed conversations have no messages in it", where, silent)
+    if unlisted:
+        log.warning("Slack export %s: %d folders are in no index: %s", where, len(unlisted), ", ".join(unlisted[:20]))
+    for subtype, count in sorted(judge.unknown_subtypes.items()):
+        log.warning("Slack export %s: imported %d messages of the unknown subtype %s", where, count, subtype)
+    if judge.unknown_authors:
+        log.warning("Slack export %s: %d messages name no author", where, judge.unknown_authors)
 
 
 FORMAT = Format(
     name="slack",
-    looked_for="a Slack export (users.json or channels.json beside folders of YYYY-MM-DD.json)",
+    looked_for="a Slack export (channels.json and such beside folders of YYYY-MM-DD.json files)",
     parse=parse,
-    trees=trees,
+    trees=slack_layout.trees,
 )
-TXT_FORMAT = Format(name="slack_txt", looked_for="", parse=parse, refusal="…")
+
+TXT_FORMAT = Format(
+    name="slack_txt",
+    looked_for="",
+    parse=parse,
+    trees=slack_layout.txt_trees,
+    refusal=(
+        "Slack's TXT export of a single user has no ids and no exact times, so it cannot be imported; "
+        "ask an owner of the workspace for its JSON export"
+    ),
+)

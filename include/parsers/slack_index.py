@@ -1,0 +1,173 @@
+"""
+Reads a Slack export's index files: who is who, which folder is which channel, and what is private.
+
+Every index file may be missing, empty or broken: public-only exports have no ``groups.json``, ``dms.json`` and
+``mpims.json``, slackdump leaves ``members`` null, and people delete what they do not know. Folders are then told by
+their names, and by nothing at all they are private if the file that would say so cannot be read.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from include.archive import Archive
+from include.errors import EntryUnreadable
+from include.parsers.json_loose import decode_loose
+from include.parsers.slack_text import Names, to_plain_text
+
+CHANNEL_FILES = ("channels.json", "groups.json", "mpims.json", "dms.json", "file_conversations.json")
+"""Files that list conversations; all but the first list private ones."""
+
+USER_FILES = ("users.json", "org_users.json")
+
+_FORBIDDEN_ON_WINDOWS = re.compile(r'[:*?"<>|\\]')
+_DIRECT = re.compile(r"D[0-9A-Z]+|mpdm-.*|FC[:_-].*")
+"""Folders of direct messages, of group direct messages, and of comments on canvases."""
+
+
+class User(NamedTuple):
+    """A member of the roster."""
+
+    name: str
+    bot: bool
+
+
+class Channel(NamedTuple):
+    """A conversation, listed in an index or only found as a folder."""
+
+    id: str
+    folder: str
+    name: str
+    description: str
+    private: bool
+
+
+class Index(NamedTuple):
+    """What the index files of one workspace say."""
+
+    users: Mapping[str, User]
+    bots: Mapping[str, str]
+    """``profile.bot_id`` to the name of the roster's entry."""
+    names: Names
+    channels: Mapping[str, Channel]
+    """By folder."""
+    broken: Mapping[str, str]
+    """Index files that cannot be read, with the reason."""
+
+    def channel(self, folder: str) -> Channel:
+        """Return the conversation that a folder holds; a folder that no index lists stands for itself."""
+        listed = self.channels.get(folder_key(folder))
+        if listed:
+            return listed
+        private = bool(_DIRECT.fullmatch(folder)) or any(name in CHANNEL_FILES[1:] for name in self.broken)
+        return Channel(folder, folder, folder, "", private)
+
+
+def read_index(archive: Archive, prefix: str = "") -> Index:
+    """
+    Read the index files of a workspace.
+
+    :param prefix: Folder of the workspace; users listed at the top of the archive are known in all of them.
+    """
+    broken: dict[str, str] = {}
+    places = dict.fromkeys(("", prefix))
+    people = index_of_users(_items(archive, [place + file for place in places for file in USER_FILES], broken))
+    groups = _items(archive, [f"{place}usergroups.json" for place in places], broken)
+    usergroups = {group["id"]: _str(group, "handle") or _str(group, "name") for group in groups if _str(group, "id")}
+    names = people.names._replace(usergroups=usergroups)
+    listed = {
+        channel.id: channel
+        for place in places
+        for file in CHANNEL_FILES
+        for item in _items(archive, [place + file], broken)
+        if (channel := _channel(item, file, names))
+    }
+    channel_names = {key: channel.name for key, channel in listed.items()}
+    by_folder = {folder_key(channel.folder): channel for channel in listed.values()}
+    return people._replace(names=names._replace(channels=channel_names), channels=by_folder, broken=broken)
+
+
+def index_of_users(items: Iterable[object]) -> Index:
+    """Return an index that knows people only."""
+    users: dict[str, User] = {}
+    bots: dict[str, str] = {}
+    for item in items:
+        key = _str(item, "id") if isinstance(item, Mapping) else ""
+        if not isinstance(item, Mapping) or not key:
+            continue
+        users[key] = User(person_name(item) or key, item.get("is_bot") is True)
+        bot_id = _str(_object(item, "profile"), "bot_id")
+        if bot_id:
+            bots[bot_id] = users[key].name
+    return Index(users, bots, Names({key: user.name for key, user in users.items()}, {}, {}), {}, {})
+
+
+def folder_key(folder: str) -> str:
+    """Return what a folder and its channel have in common: accents composed, what Windows refuses replaced."""
+    return _FORBIDDEN_ON_WINDOWS.sub("_", unicodedata.normalize("NFC", folder))
+
+
+def _items(archive: Archive, files: Sequence[str], broken: dict[str, str]) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects listed in the files that exist; note those that cannot be read."""
+    present = set(archive.names())
+    for file in files:
+        if file not in present or file in broken:
+            continue
+        try:
+            items = decode_loose(archive.read(file))
+        except (EntryUnreadable, ValueError) as error:
+            broken[file] = str(error)
+            continue
+        if isinstance(items, list):
+            yield from (item for item in items if isinstance(item, dict))
+        else:
+            broken[file] = f"expected an array, found {type(items).__name__}"
+
+
+def person_name(item: object) -> str:
+    """
+    Return the first name that is not empty: real name, display name, handle.
+
+    The full name comes first since handles do not merge with the people named in other sources.
+
+    :param item: A user of the roster, or a message's ``user_profile``.
+    """
+    if not isinstance(item, Mapping):
+        return ""
+    profile = _object(item, "profile")
+    found = (
+        _str(profile, "real_name"),
+        _str(item, "real_name"),
+        _str(profile, "display_name"),
+        _str(item, "display_name"),
+        _str(item, "name"),
+    )
+    return next((name.strip() for name in found if name.strip()), "")
+
+
+def _channel(item: Mapping[str, Any], file: str, names: Names) -> Channel | None:
+    key = _str(item, "id")
+    if not key:
+        return None
+    name = _str(item, "name")
+    members = item.get("members")
+    if not name and isinstance(members, list):
+        people = dict.fromkeys(names.users.get(member, member) for member in members if isinstance(member, str))
+        label = ", ".join(people)
+    else:
+        label = name
+    about = (_str(_object(item, field), "value").strip() for field in ("topic", "purpose"))
+    description = to_plain_text("\n".join(dict.fromkeys(filter(None, about))), names)
+    private = file != CHANNEL_FILES[0] or item.get("is_private") is True
+    return Channel(key, name or key, label or key, description, private)
+
+
+def _object(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = item.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _str(item: Mapping[str, Any], key: str) -> str:
+    value = item.get(key)
+    return value if isinstance(value, str) else ""

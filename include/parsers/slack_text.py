@@ -1,0 +1,95 @@
+"""
+Turns Slack's message markup (mrkdwn) into the text a reader would have seen. Pure: no I/O, nothing of the export.
+
+Only raw ``<…>`` is markup; what people type as ``&``, ``<``, ``>`` always arrives as ``&amp;``, ``&lt;``, ``&gt;``
+(https://api.slack.com/docs/attachments, "formatting text"). ``*bold*``, backticks and ``:emoji:`` stay as typed.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+_TOKEN = re.compile(r"<([^<>]+)>")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_SECRET = re.compile(r"[?&][\w.-]*=xox[a-z][.-][^\s<>|&()]*")
+_ADDRESS = ("mailto:", "tel:")
+
+
+class Names(NamedTuple):
+    """What ids stand for; whatever is missing stays an id."""
+
+    users: Mapping[str, str]
+    channels: Mapping[str, str]
+    usergroups: Mapping[str, str]
+
+
+def to_plain_text(text: str, names: Names) -> str:
+    """
+    Resolve Slack's angle-bracket tokens, then unescape ``&lt;``, ``&gt;``, ``&amp;``.
+
+    The order matters: unescaping first would turn a literal ``&lt;!here&gt;`` that a person typed into a
+    broadcast. Tokens are replaced in one pass, so nothing a name or label holds is read as markup again.
+
+    >>> names = Names({"U1": "Ann"}, {"C1": "general"}, {})
+    >>> to_plain_text("<@U1> see <https://a.example|the doc> in <#C1> &amp; reply", names)
+    '@Ann see the doc (https://a.example) in #general & reply'
+    """
+    if "<" in text:
+        text = _TOKEN.sub(lambda token: _resolved(token[1], token[0], names), text)
+    if "&" in text:
+        text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return without_secrets(text)
+
+
+def without_secrets(text: str) -> str:
+    """
+    Cut access tokens out of the addresses of Slack files, which would open them to anyone.
+
+    >>> without_secrets("https://files.slack.com/a.png?t=xoxe-1-2&pub=1")
+    'https://files.slack.com/a.png&pub=1'
+    """
+    return _SECRET.sub("", text) if "=xox" in text else text
+
+
+def link(url: str, label: str) -> str:
+    """Return ``label (url)``, or the address alone where the label only repeats it."""
+    url = without_secrets(url)
+    if url.startswith(_ADDRESS):
+        return label or url.partition(":")[2]
+    shown = re.sub(r"^\w+://", "", url).rstrip("/")
+    if not label or label == url or label.rstrip("/") == shown:
+        return url
+    return f"{label} ({url})"
+
+
+def _resolved(token: str, raw: str, names: Names) -> str:
+    target, _, label = token.partition("|")
+    sigil, key = target[:1], target[1:]
+    if sigil == "@":
+        return f"@{names.users.get(key) or label.removeprefix('@') or key}"
+    if sigil == "#":
+        return f"#{names.channels.get(key) or label.removeprefix('#') or key}"
+    if sigil == "!":
+        return _command(key, label, names)
+    if label or _SCHEME.match(target):
+        return link(target, label)
+    return raw  # no token of the grammar: a tool did not escape what somebody typed
+
+
+def _command(command: str, label: str, names: Names) -> str:
+    kind, *details = command.split("^")
+    if kind == "date":
+        return label or date_text(details[0] if details else "")
+    if kind == "subteam":
+        key = details[0] if details else ""
+        return f"@{label.removeprefix('@') or names.usergroups.get(key) or key}"
+    return f"@{label.removeprefix('@') or kind}"
+
+
+def date_text(epoch_s: object) -> str:
+    """Return Unix seconds as ISO time in UTC; what is no such number is returned as it is."""
+    try:
+        return datetime.fromtimestamp(int(str(epoch_s)), UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return str(epoch_s)
