@@ -16,7 +16,8 @@ class Settings:
     What a client needs to know, whatever the API.
 
     :param base_url: scheme and host, without ``/api/v1``.
-    :param account: names the ledger, see :class:`~include.memory_api.contract.Target`; ``None`` when nobody has named one.
+    :param account: name of the account's ledger (see :class:`~include.memory_api.contract.Target`); ``None`` when
+        nobody has named one.
     :param app_id: v2 only.
     :param project_id: v2 only.
     :param read_timeout_s: how long an answer may take. An answer that comes later is an unknown outcome.

@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import sys
 from pathlib import Path
 
 from include.standin.app import Latency, Settings
+from include.standin.extraction import EPISODE_MESSAGES
 from include.standin.server import serve
 
 
@@ -22,14 +24,20 @@ def main() -> None:
     parser.add_argument("--latency-per-message-s", type=float, default=0.0, help="work for each message of a batch")
     parser.add_argument("--flush-s", type=float, default=0.0, help="work for each flush")
     parser.add_argument("--task-kept-s", type=float, default=3600.0, help="after this a task answers 404")
+    parser.add_argument("--episode-messages", type=int, default=EPISODE_MESSAGES, help="longest episode")
     given = parser.parse_args()
     latency = Latency(base_s=given.latency_s, per_message_s=given.latency_per_message_s, flush_s=given.flush_s)
-    settings = Settings(latency=latency, key=given.key, task_kept_s=given.task_kept_s)
+    settings = Settings(
+        latency=latency, key=given.key, task_kept_s=given.task_kept_s, episode_messages=given.episode_messages
+    )
 
     def ready(base_url: str) -> None:
         print(f"STAND-IN for EverOS v1 (not EverOS) at {base_url}, data in {given.data}", flush=True)
 
-    asyncio.run(serve(given.host, given.port, given.data, settings, ready))
+    try:
+        asyncio.run(serve(given.host, given.port, given.data, settings, ready))
+    except OSError as error:
+        sys.exit(f"The stand-in cannot serve {given.host}:{given.port} from {given.data}: {error}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from include.standin import answers
 from include.standin.connections import Connections
+from include.standin.extraction import EPISODE_MESSAGES
 from include.standin.faults import Fault, Faults
 from include.standin.ids import NO_SESSION, RESERVED, derived
 from include.standin.journal import Entry, conversation_key
@@ -51,6 +52,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     task_kept_s: float = 3600.0
     """After this a task answers 404, as in EverOS."""
+
+    episode_messages: int = EPISODE_MESSAGES
+    """Longest episode, and so the most messages that stay pending."""
 
 
 class _Call(msgspec.Struct):

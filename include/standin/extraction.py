@@ -13,6 +13,14 @@ import msgspec
 SILENCE_MS = 30 * 60 * 1000
 """A pause longer than this ends an episode."""
 
+EPISODE_MESSAGES = 60
+"""
+Longest episode: a model sees a new topic every few dozen messages.
+
+The reference server cuts by force at 500, so with a larger value more than the 100 messages that a
+``raw_message`` search shows can be pending.
+"""
+
 _SUBJECT_CHARS = 80
 _SUMMARY_CHARS = 200
 
@@ -39,14 +47,14 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """Of its last message, as in the reference server (``ConvMemCellExtractor``)."""
 
 
-def cut(messages: Sequence[Stored]) -> list[list[Stored]]:
-    """Split messages, in the order given, wherever the clock jumps ahead by more than :data:`SILENCE_MS`."""
+def cut(messages: Sequence[Stored], *, most: int = EPISODE_MESSAGES) -> list[list[Stored]]:
+    """Split messages, in the order given, after every silence and after ``most`` messages."""
     pieces: list[list[Stored]] = []
     for message in messages:
-        if pieces and message.timestamp_ms - pieces[-1][-1].timestamp_ms <= SILENCE_MS:
-            pieces[-1].append(message)
-        else:
-            pieces.append([message])
+        silent = bool(pieces) and message.timestamp_ms - pieces[-1][-1].timestamp_ms > SILENCE_MS
+        if not pieces or silent or len(pieces[-1]) >= most:
+            pieces.append([])
+        pieces[-1].append(message)
     return pieces
 
 

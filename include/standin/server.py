@@ -12,6 +12,7 @@ import uvicorn
 from include.standin.app import Api, Latency, Settings
 from include.standin.connections import Connections
 from include.standin.control import routes
+from include.standin.extraction import EPISODE_MESSAGES
 from include.standin.faults import Fault, Faults
 from include.standin.journal import Entry
 from include.standin.store import Store, read_journal
@@ -47,26 +48,36 @@ class StandIn:
         data: Path,
         *,
         port: int = 0,
-        latency: Latency | None = None,
         faults: Sequence[Fault] = (),
+        latency: Latency | None = None,
         key: str | None = None,
         task_kept_s: float = 3600.0,
+        episode_messages: int = EPISODE_MESSAGES,
     ) -> Iterator["StandIn"]:
         """
         Serve from a thread until the block ends; ``data`` keeps everything for the next one.
 
         :param port: 0 takes a free one.
         """
-        settings = Settings(latency=latency or Latency(), key=key, task_kept_s=task_kept_s)
+        settings = Settings(
+            latency=latency or Latency(), key=key, task_kept_s=task_kept_s, episode_messages=episode_messages
+        )
         api, server = _build(data, settings)
         api.faults.arm(faults)
         sock = socket.create_server(("127.0.0.1", port))
         started = threading.Event()
-        thread = threading.Thread(
-            target=lambda: asyncio.run(_run(server, sock, started.set)), name="standin", daemon=True
-        )
+
+        def work() -> None:
+            try:
+                asyncio.run(_run(server, sock, started.set))
+            finally:
+                started.set()
+
+        thread = threading.Thread(target=work, name="standin", daemon=True)
         thread.start()
         started.wait()
+        if not server.started:
+            raise RuntimeError("the stand-in did not start; its thread has printed why")
         try:
             yield cls(api, _url(sock), data)
         finally:
@@ -95,7 +106,7 @@ async def serve(host: str, port: int, data: Path, settings: Settings, ready: Cal
 
 def _build(data: Path, settings: Settings) -> tuple[Api, uvicorn.Server]:
     connections = Connections()
-    api = Api(Store(data), settings, Faults(), connections)
+    api = Api(Store(data, episode_messages=settings.episode_messages), settings, Faults(), connections)
     config = uvicorn.Config(
         api.starlette(*routes(api)),
         http=connections.protocol(),
@@ -113,7 +124,8 @@ async def _run(server: uvicorn.Server, sock: socket.socket, ready: Callable[[], 
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
-    ready()
+    if server.started:
+        ready()
     await serving
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from include.standin.extraction import Stored, cut, draft
+from include.standin.extraction import EPISODE_MESSAGES, Stored, cut, draft
 from include.standin.filters import EPISODES, PENDING, where
 from include.standin.ids import NO_SESSION, derived
 from include.standin.journal import Entry
@@ -66,7 +66,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 class Store:
     """All reads and writes; called from one event loop, each call short."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, episode_messages: int = EPISODE_MESSAGES) -> None:
+        self._episode_messages = episode_messages
         folder.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(folder / _FILE, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
@@ -197,7 +198,8 @@ class Store:
         """Turn pending messages into episodes; the last piece may still grow, unless ``everything`` is asked for."""
         query = "SELECT * FROM messages WHERE conversation = ? AND state = 'pending' ORDER BY row"
         rows = self._db.execute(query, (scope.conversation,)).fetchall()
-        pieces = cut([Stored(**{name: row[name] for name in Stored.__struct_fields__}) for row in rows])
+        pending = [Stored(**{name: row[name] for name in Stored.__struct_fields__}) for row in rows]
+        pieces = cut(pending, most=self._episode_messages)
         complete = pieces if everything else pieces[:-1]
         for piece in complete:
             self._add_episode(scope, piece)
