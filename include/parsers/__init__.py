@@ -11,16 +11,27 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from include.archive import DEFAULT_LIMITS, Archive, Limits, open_archive
-from include.errors import ConfigurationError, EntryUnreadable, ExportError
+from include.errors import EntryUnreadable, ExportError
 from include.ids import DEFAULT_ID_TEMPLATE
-from include.parsers import slack, slack_dump
+from include.parsers import discord, discord_api, discord_package, everos_json, slack, slack_dump
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head, look
 from include.records import Parsed, Rejected
 
 __all__ = ["DEFAULT_ID_TEMPLATE", "FORMATS", "Export", "Format", "ParseOptions", "discover", "open_export", "parse"]
 
-FORMATS: Mapping[str, Format] = {row.name: row for row in (slack.FORMAT, slack.TXT_FORMAT, slack_dump.FORMAT)}
+FORMATS: Mapping[str, Format] = {
+    row.name: row
+    for row in (
+        slack.FORMAT,
+        slack.TXT_FORMAT,
+        slack_dump.FORMAT,
+        discord.FORMAT,
+        discord_package.FORMAT,
+        discord_api.FORMAT,
+        everos_json.FORMAT,
+    )
+}
 """The one table. Where two rows could claim a file, the upper one gets it."""
 
 MAX_REPORTED = 100
@@ -36,15 +47,14 @@ def discover(source: Path, limits: Limits = DEFAULT_LIMITS) -> tuple[list[Export
     Find the exports in a file, a folder, or a folder with a mixture; reads no more than the beginnings of files.
 
     :returns: The exports, and one ``Rejected`` per file that looks like an export and is none, or must not be read.
-    :raises ConfigurationError: if ``source`` does not exist.
+        Both are empty for an empty folder.
+    :raises ExportError: if ``source`` does not exist or is a damaged zip.
     :raises LimitExceeded: if an archive holds too many entries.
     """
-    if not source.exists():
-        raise ConfigurationError(f"source {source} does not exist where the workers run; nothing was read")
     found: list[Export] = []
     rejected: list[Rejected] = []
-    _discover(source, source.name or str(source), limits, found, rejected)
-    if not found and not rejected:
+    empty = _discover(source, source.name or str(source), limits, found, rejected)
+    if not (found or rejected or empty):
         rejected.append(_rejected(str(source), _unknown()))
     if len(rejected) > MAX_REPORTED:
         more = f"and {len(rejected) - MAX_REPORTED} more files like these"
@@ -130,9 +140,11 @@ def _owner(head: Head) -> str | None:
     return next((format_.name for format_ in FORMATS.values() if format_.owns(head)), None)
 
 
-def _discover(path: Path, label: str, limits: Limits, found: list[Export], rejected: list[Rejected]) -> None:
+def _discover(path: Path, label: str, limits: Limits, found: list[Export], rejected: list[Rejected]) -> bool:
+    """Add what is found; return whether there was nothing at all to look at."""
     with open_archive(path, limits) as archive:
         sorted_out = _sort_out(archive)
+        empty = not archive.names()
         zips = [(archive.path_of(name), name) for name in sorted_out.zips]
         rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in archive.refused)
     for (name, root), names in sorted_out.exports.items():
@@ -147,8 +159,12 @@ def _discover(path: Path, label: str, limits: Limits, found: list[Export], rejec
         found.append(Export(key=key, format=name, path=str(path), root=root, label=where))
     rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_out.rejected.items())
     for zip_path, name in zips:
-        if zip_path:
-            _discover(zip_path, name, limits, found, rejected)
+        try:
+            if zip_path:
+                _discover(zip_path, name, limits, found, rejected)
+        except ExportError as error:  # one bad zip does not cost what lies beside it
+            rejected.append(_rejected(name, str(error)))
+    return empty
 
 
 def _unknown() -> str:

@@ -5,27 +5,24 @@ Discord sends it on request (``Settings > Data & Privacy``). Read from packages 
 public readers ``discord_data`` and ``Data-Package-Tool``; what they are like:
 
 - Folders have translated names since 2025 (``Messages``, ``Nachrichten``); channel folders are ``c<id>``, before 2021
-  ``<id>``. So it is found by its structure: channel folders with ``channel.json`` or ``messages.*``.
+  ``<id>``. So it is found by its structure: channel folders with ``channel.json``.
 - Messages are ``messages.csv``, since 2024 ``messages.json`` with numeric ids and UTC times of whole seconds.
 - The owner stands in ``user.json`` of the account folder, which may be missing; direct messages name him or her, too.
-- ``user.json`` holds e-mail, phone and payments: only id and names are read.
 """
 
 import csv
 import io
-import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, BinaryIO, NamedTuple
-
-import msgspec
+from typing import Any, BinaryIO
 
 from include.archive import Archive
-from include.errors import EntryUnreadable, ExportError
+from include.errors import EntryUnreadable
 from include.ids import conversation_id_of, sender_id_of
 from include.parsers.discord_message import SOURCE, sent_at_us
+from include.parsers.discord_package_index import Owner, PackageIndex
 from include.parsers.discord_text import to_plain_text
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.json_stream import BrokenJson, entries
@@ -33,41 +30,9 @@ from include.parsers.outcomes import Reject, Skip, left_out, outcomes, unreadabl
 from include.parsers.values import file_name_in, identifier, string
 from include.records import Conversation, Message, Parsed
 
-log = logging.getLogger(__name__)
-
 _CHANNEL_FILE = re.compile(r"(?P<messages>(?:.*/)?)c?(?P<id>[0-9]+)/(?P<file>channel\.json|messages\.(?:json|csv))")
 _BESIDE = re.compile(r"(?P<folder>[^/]+/)(?:user\.json|[0-9]+/guild\.json|(?:.*/)?events-[^/]*\.json)")
 """Files that tell the package's other folders: account, servers, activity."""
-
-_PRIVATE_KINDS = ("1", "3", "12", "DM", "GROUP_DM", "PRIVATE_THREAD")
-_DIRECT_KINDS = ("1", "DM")
-
-
-class _User(msgspec.Struct, frozen=True):
-    id: str | int
-    username: str = ""
-    global_name: str | None = None
-
-
-class _Guild(msgspec.Struct, frozen=True):
-    name: str | None = None
-
-
-class _Channel(msgspec.Struct, frozen=True):
-    type: str | int | None = None
-    name: str | None = None
-    guild: _Guild | None = None
-    recipients: list[Any] | None = None
-
-    @property
-    def private(self) -> bool:
-        """A channel that says neither what it is nor where counts as private."""
-        return str(self.type) in _PRIVATE_KINDS or (self.type is None and self.guild is None)
-
-
-class _Owner(NamedTuple):
-    id: str
-    name: str
 
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
@@ -76,46 +41,32 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
 
     :raises ExportError: if nothing says whose package it is; nothing was yielded.
     """
-    files = _channel_files(archive)
-    channels: dict[str, _Channel] = {}
-    broken: dict[str, str] = {}
-    for channel_id, names in files.items():
-        for name in names:
-            if name.endswith("/channel.json"):
-                try:
-                    channels[channel_id] = msgspec.json.decode(archive.read(name), type=_Channel)
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, EntryUnreadable) as error:
-                    broken[name] = f"not the description of a channel ({type(error).__name__})"
-    owner = _owner(archive, channels)
-    for name, reason in broken.items():
-        yield from unreadable(name, SOURCE, reason)
-    labels = _labels(archive)
-    for channel_id in sorted(files, key=int):
-        channel = channels.get(channel_id, _Channel())
-        conversation = _conversation(channel_id, channel, labels.get(channel_id) or "", owner, options)
+    channel_files: dict[str, str] = {}
+    message_files: dict[str, list[str]] = defaultdict(list)
+    for found in filter(None, map(_CHANNEL_FILE.fullmatch, archive.names())):
+        if found["file"] == "channel.json":
+            channel_files[found["id"]] = found[0]
+        else:
+            message_files[found["id"]].append(found[0])
+    index = PackageIndex(archive, channel_files)
+    for name, reason in index.broken.items():
+        yield from unreadable(export.root + name, SOURCE, reason)
+    for channel_id in sorted({*channel_files, *message_files}, key=int):
+        conversation = _conversation(channel_id, index, options)
         yield conversation
-        for name in files[channel_id]:
-            if not name.endswith("/channel.json"):
-                yield from _messages(archive, name, conversation, owner, options)
+        read = partial(_to_message, conversation_id=conversation.conversation_id, owner=index.owner)
+        for name in message_files[channel_id]:
+            place = export.root + name
+            try:
+                with archive.open(name) as stream:
+                    rows = _rows(stream) if name.endswith(".csv") else entries(stream, "item")
+                    reason = left_out(conversation, options)
+                    yield from outcomes(enumerate(rows), read, conversation=conversation, place=place, leave_out=reason)
+            except EntryUnreadable as error:
+                yield from unreadable(place, SOURCE, str(error), conversation.conversation_id)
 
 
-def _messages(
-    archive: Archive, name: str, conversation: Conversation, owner: _Owner, options: ParseOptions
-) -> Iterator[Parsed]:
-    try:
-        with archive.open(name) as stream:
-            yield from outcomes(
-                enumerate(_rows(stream) if name.endswith(".csv") else entries(stream, "item")),
-                partial(_to_message, conversation_id=conversation.conversation_id, owner=owner),
-                conversation=conversation,
-                place=name,
-                leave_out=left_out(conversation, options),
-            )
-    except EntryUnreadable as error:
-        yield from unreadable(name, SOURCE, str(error))
-
-
-def _to_message(entry: dict[str, Any], origin: str, *, conversation_id: str, owner: _Owner) -> Message:
+def _to_message(entry: dict[str, Any], origin: str, *, conversation_id: str, owner: Owner) -> Message:
     message_id = identifier(entry, "ID")
     if not message_id:
         raise Reject("expected an ID, found none")
@@ -160,13 +111,13 @@ def _rows(stream: BinaryIO) -> Iterator[Any]:
             yield BrokenJson(f"expected {len(columns)} columns, found {len(row)}")
 
 
-def _conversation(channel_id: str, channel: _Channel, label: str, owner: _Owner, options: ParseOptions) -> Conversation:
-    workspace = (channel.guild and channel.guild.name) or ""
+def _conversation(channel_id: str, index: PackageIndex, options: ParseOptions) -> Conversation:
+    channel = index.channel(channel_id)
     conversation_id = conversation_id_of(
         options.id_template,
         source=SOURCE,
-        workspace=workspace,
-        # By id: every server has a "general", and a whole export of one of them is another conversation.
+        workspace=channel.server,
+        # By id: every server has a "general", and an export of all that was said there is another conversation.
         channel=channel_id,
         channel_id=channel_id,
     )
@@ -174,56 +125,14 @@ def _conversation(channel_id: str, channel: _Channel, label: str, owner: _Owner,
         conversation_id=conversation_id,
         source=SOURCE,
         kind="personal",
-        workspace=workspace,
+        workspace=channel.server,
         channel_id=channel_id,
-        name=channel.name or label or channel_id,
-        description=f"Only what {owner.name} wrote here: Discord's data package holds nobody else's messages",
+        name=channel.name or index.label(channel_id) or channel_id,
+        description=f"Only what {index.owner.name} wrote here: Discord's data package holds nobody else's messages",
         private=channel.private,
-        user_id=sender_id_of(owner.id),
+        user_id=sender_id_of(index.owner.id),
         session_id=conversation_id,
     )
-
-
-def _owner(archive: Archive, channels: Mapping[str, _Channel]) -> _Owner:
-    users: dict[str, _User] = {}
-    for name in archive.names():
-        if name.endswith("/user.json"):
-            try:
-                user = msgspec.json.decode(archive.read(name), type=_User)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, EntryUnreadable) as error:
-                log.warning("%s does not tell the owner: %s", name, type(error).__name__)
-            else:
-                users[str(user.id)] = user
-    if not users:
-        direct = [channel.recipients for channel in channels.values() if str(channel.type) in _DIRECT_KINDS]
-        pairs = {frozenset(map(str, recipients)) for recipients in direct if recipients}
-        users = {user_id: _User(user_id) for user_id in frozenset.intersection(*pairs)} if pairs else {}
-    if len(users) != 1:
-        raise ExportError(
-            f"{archive.path}: {len(users)} people could be the owner of this Discord data package. Keep one account "
-            'folder with its user.json beside the messages, or write one that holds {"id": "<your user id>"}.'
-        )
-    user_id, user = users.popitem()
-    return _Owner(user_id, user.global_name or user.username or user_id)
-
-
-def _labels(archive: Archive) -> Mapping[str, str | None]:
-    """Return Discord's descriptions of channels by id, for people to read."""
-    for name in archive.names():
-        if name.endswith("index.json") and _CHANNEL_FILE.fullmatch(name) is None:
-            try:
-                return msgspec.json.decode(archive.read(name), type=dict[str, str | None])
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, EntryUnreadable) as error:
-                log.warning("%s gives no names of channels: %s", name, type(error).__name__)
-    return {}
-
-
-def _channel_files(archive: Archive) -> Mapping[str, Sequence[str]]:
-    files: dict[str, list[str]] = defaultdict(list)
-    for name in archive.names():
-        if found := _CHANNEL_FILE.fullmatch(name):
-            files[found["id"]].append(name)
-    return files
 
 
 def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
@@ -232,11 +141,12 @@ def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
     channels = [found for found in map(_CHANNEL_FILE.fullmatch, names) if found]
     own: dict[str, set[str]] = defaultdict(set)
     for messages in {found["messages"] for found in channels if found["file"] == "channel.json"}:
+        if not messages:  # the folder of channels itself was handed over, maybe with other exports in it
+            own[""].update({"index.json"}, (found[0] for found in channels if not found["messages"]))
+            continue
         root = re.sub(r"[^/]+/$", "", messages)
-        own[root].add(messages)
-        if messages:
-            beside = (_BESIDE.fullmatch(name.removeprefix(root)) for name in names if name.startswith(root))
-            own[root].update(root + found["folder"] for found in beside if found)
+        beside = (_BESIDE.fullmatch(name.removeprefix(root)) for name in names if name.startswith(root))
+        own[root].update({messages}, (root + found["folder"] for found in beside if found))
     return {root: [name for name in names if name.startswith(tuple(folders))] for root, folders in own.items()}
 
 

@@ -30,7 +30,7 @@ from include.parsers.head import Head
 from include.parsers.json_stream import BrokenJson, Document, documents, entries
 from include.parsers.outcomes import left_out, outcomes, unreadable
 from include.parsers.values import identifier, mapping, string
-from include.records import Conversation, Entries, Parsed, Rejected
+from include.records import Conversation, Parsed
 
 _LISTS = ("messages", "conversation_list")
 _MEMBERS = ("group_id", "group_meta", "user_id", "session_id", "conversation_meta")
@@ -76,15 +76,13 @@ class _File:
         except BrokenJson as error:
             self._broken = str(error)
         if self._broken:
-            yield Rejected(source=SOURCE, conversation_id=conversation_id, reason=self._broken, origin=self._name)
-            yield Entries(conversation_id=conversation_id, count=1)
+            yield from unreadable(self._name, SOURCE, self._broken, conversation_id)
 
     def _entries(self, document: Document, description: Description) -> Iterator[Parsed]:
         place = self._name if document.index is None else f"{self._name}[{document.index}]"
         if not document.lengths:
-            yield from unreadable(
-                place, SOURCE, description.flaw or f"expected a list {' or '.join(_LISTS)}, found none"
-            )
+            reason = description.flaw or f"expected a list {' or '.join(_LISTS)}, found none"
+            yield from unreadable(place, SOURCE, reason, description.conversation.conversation_id)
         for key, length in document.lengths.items():
             yield from outcomes(
                 enumerate(islice(self._list(key, in_array=document.index is not None), length)),

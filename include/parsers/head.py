@@ -51,7 +51,8 @@ def head_of(data: bytes) -> Head:
     keys: dict[str, set[str]] = defaultdict(set)
     frames = [["", ""]]  # per open container: its place, and the place of its next value
     try:
-        for event, value in islice(ijson.basic_parse(io.BytesIO(data), multiple_values=True), _EVENTS):
+        # use_float: ijson 3.6.0 otherwise crashes the process on a number of more than 4,300 digits
+        for event, value in islice(ijson.basic_parse(io.BytesIO(data), multiple_values=True, use_float=True), _EVENTS):
             if event == "map_key":
                 place = frames[-1][0]
                 keys[place].add(value)

@@ -68,11 +68,14 @@ def _message(entry: Any, origin: str, to_message: ToMessage, leave_out: str) -> 
     if isinstance(entry, BrokenJson):
         raise Reject(str(entry))
     if not isinstance(entry, dict):
-        raise Reject(f"expected an object, found {type(entry).__name__}")
+        raise Reject(f"expected an object, found {_JSON_NAMES.get(type(entry), 'a number')}")
     return to_message(entry, origin)
 
 
-def unreadable(file: str, source: str, reason: str) -> Iterator[Parsed]:
-    """Yield the outcome of a file that cannot be tied to a conversation: one entry, rejected."""
-    yield Rejected(source=source, conversation_id="", reason=reason, origin=file)
-    yield Entries(conversation_id="", count=1)
+_JSON_NAMES = {str: "a string", list: "an array", bool: "a boolean", type(None): "null"}
+
+
+def unreadable(origin: str, source: str, reason: str, conversation_id: str = "") -> Iterator[Parsed]:
+    """Yield the outcome of a file, or a part of one, whose entries cannot be told: one entry, rejected."""
+    yield Rejected(source=source, conversation_id=conversation_id, reason=reason, origin=origin)
+    yield Entries(conversation_id=conversation_id, count=1)
