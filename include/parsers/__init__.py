@@ -105,7 +105,7 @@ def _sort_out(archive: Archive) -> _SortedOut:
     result = _SortedOut()
     taken: set[str] = set()
     for format_ in FORMATS.values():
-        for root, names in format_.trees(archive).items():
+        for root, names in sorted(format_.trees(archive).items()):
             free = [name for name in names if name not in taken]
             taken.update(free)
             if free:

@@ -1,0 +1,200 @@
+"""
+Streams one export into Parquet: what was said, what was left out and why, what is broken, and how much there was.
+
+A folder per export, complete or not there at all: it is written beside its place and moved when everything in it adds
+up. A task that is tried again starts clean.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.errors import NotConserved
+from include.parsers import Export, ParseOptions, parse
+from include.records import (
+    CONVERSATION_SCHEMA,
+    MESSAGE_SCHEMA,
+    REJECTED_SCHEMA,
+    SKIPPED_SCHEMA,
+    Conversation,
+    Entries,
+    Message,
+    Parsed,
+    Rejected,
+    Skipped,
+)
+
+GROUP_ROWS = 50_000
+GROUP_CHARACTERS = 16 << 20
+"""Of text. A row group is written when it has this many rows or characters, so memory does not grow with the export."""
+
+NO_CONVERSATION = Conversation(conversation_id="", source="", kind="group", channel_id="", name="")
+"""Stands for entries that cannot be tied to a conversation."""
+
+_REPEATED = ["source", "conversation_id", "sender_id", "sender_name", "role", "thread_id", "reason"]
+_STATISTICS = ["conversation_id", "sent_at_us"]
+
+
+class ExtractResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export held; counts only, goes through XCom."""
+
+    key: str
+    conversations: int
+    entries: int
+    messages: int
+    skipped: dict[str, int]
+    """By reason."""
+    rejected: int
+
+
+def extract(export: Export, options: ParseOptions, folder: Path) -> ExtractResult:
+    """
+    Write ``messages-*.parquet``, ``conversations.parquet``, ``skipped.parquet`` and ``rejected.parquet`` of an export.
+
+    :param folder: Replaced if it exists; after an error it is as it was before.
+    :raises ExportError: if the export as a whole cannot be read.
+    :raises NotConserved: if the parser did not account for every entry it decoded.
+    """
+    return _write(export.key, parse(export, options), folder)
+
+
+def write_rejected(rejected: Sequence[Rejected], folder: Path) -> None:
+    """Write entries that belong to no export in the same form, one entry each."""
+    entries = [Entries(conversation_id=record.conversation_id, count=1) for record in rejected]
+    _write("", [*entries, *rejected], folder)
+
+
+def _write(key: str, records: Iterable[Parsed], folder: Path) -> ExtractResult:
+    beside = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        with _Staging(beside) as staging:
+            staging.take(records)
+        staging.check()
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return staging.result(key)
+
+
+class _Staging:
+    """Takes a parser's records apart into files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._messages = _Table(folder / "messages-000.parquet", MESSAGE_SCHEMA)
+        self._skipped = _Table(folder / "skipped.parquet", SKIPPED_SCHEMA)
+        self._rejected = _Table(folder / "rejected.parquet", REJECTED_SCHEMA)
+        self._conversations_path = folder / "conversations.parquet"
+        self._conversations: dict[tuple[str, str], Conversation] = {}
+        """By conversation id and channel id: two channels with one id stay two rows, for transform to refuse."""
+        self._entries: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for table in (self._messages, self._skipped, self._rejected):
+            table.close()
+        if kind is None:
+            self._write_conversations()
+
+    def take(self, records: Iterable[Parsed]) -> None:
+        """Consume a parser to its end."""
+        tables = {Skipped: self._skipped, Rejected: self._rejected}
+        for record in records:
+            if isinstance(record, Message):
+                self._messages.add(record, len(record.text))
+            elif isinstance(record, Skipped | Rejected):
+                tables[type(record)].add(record)
+            elif isinstance(record, Entries):
+                self._entries[record.conversation_id] += record.count
+            else:
+                self._conversations.setdefault((record.conversation_id, record.channel_id), record)
+
+    def check(self) -> None:
+        """
+        Compare what was decoded with what became of it.
+
+        :raises NotConserved: naming the first conversation in which the two differ.
+        """
+        outcomes = self._messages.per_conversation + self._skipped.per_conversation + self._rejected.per_conversation
+        for conversation_id in sorted(self._entries.keys() | outcomes.keys()):
+            read, accounted = self._entries[conversation_id], outcomes[conversation_id]
+            if read != accounted:
+                raise NotConserved(
+                    f"{conversation_id or 'without a conversation'}: {read} entries decoded, {accounted} accounted for; "
+                    "nothing of this export was kept. This is a defect of the parser, please report it"
+                )
+
+    def result(self, key: str) -> ExtractResult:
+        return ExtractResult(
+            key=key,
+            conversations=len(self._conversations),
+            entries=self._entries.total(),
+            messages=self._messages.rows,
+            skipped=dict(sorted(self._skipped.reasons.items())),
+            rejected=self._rejected.rows,
+        )
+
+    def _write_conversations(self) -> None:
+        rows = [self._conversations[key] for key in sorted(self._conversations)]
+        if self._entries[""]:
+            rows.append(NO_CONVERSATION)
+        left = dict(self._entries)
+        table = pa.Table.from_pylist(
+            [{**msgspec.structs.asdict(row), "entries": left.pop(row.conversation_id, 0)} for row in rows],
+            schema=CONVERSATION_SCHEMA,
+        )
+        pq.write_table(table, self._conversations_path)
+
+
+class _Table:
+    """One Parquet file, written a row group at a time."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        columns: dict[str, Any] = {
+            "use_dictionary": [name for name in _REPEATED if name in schema.names],
+            "write_statistics": [name for name in _STATISTICS if name in schema.names],
+        }
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, **columns)
+        self._waiting: list[Any] = []
+        self._characters = 0
+        self.rows = 0
+        self.per_conversation: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+
+    def add(self, record: Any, characters: int = 0) -> None:
+        """Add a row; it reaches the disk with its row group."""
+        self._waiting.append(record)
+        self._characters += characters
+        if len(self._waiting) >= GROUP_ROWS or self._characters >= GROUP_CHARACTERS:
+            self._write_group()
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._waiting:
+            self._write_group()
+        self._writer.close()
+
+    def _write_group(self) -> None:
+        columns = {name: list(map(attrgetter(name), self._waiting)) for name in self._schema.names}
+        self.rows += len(self._waiting)
+        self.per_conversation.update(columns["conversation_id"])
+        self.reasons.update(columns.get("reason", ()))
+        self._waiting.clear()
+        self._characters = 0
+        self._writer.write_table(pa.table(columns, schema=self._schema), row_group_size=GROUP_ROWS)
