@@ -140,7 +140,7 @@ def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
     names = archive.names()
     channels = [found for found in map(_CHANNEL_FILE.fullmatch, names) if found]
     own: dict[str, set[str]] = defaultdict(set)
-    for messages in {found["messages"] for found in channels if found["file"] == "channel.json"}:
+    for messages in sorted({found["messages"] for found in channels if found["file"] == "channel.json"}):
         if not messages:  # the folder of channels itself was handed over, maybe with other exports in it
             own[""].update({"index.json"}, (found[0] for found in channels if not found["messages"]))
             continue
