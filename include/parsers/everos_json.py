@@ -42,11 +42,10 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
 
     :raises LimitExceeded: if the archive as a whole is too big; single files and entries never raise.
     """
-    told: set[tuple[str, str]] = set()
     for name in archive.names():
         try:
             with ExitStack() as stack:
-                yield from _File(archive, name, options, stack).parsed(told)
+                yield from _File(archive, name, options, stack).parsed()
         except EntryUnreadable as error:
             yield from unreadable(name, SOURCE, str(error))
 
@@ -59,24 +58,24 @@ class _File:
         self._lists: dict[str, Iterator[Any]] = {}
         self._ordinals = Ordinals()
         self._broken = ""
+        self._at = name
+        """Where the file would go on."""
 
-    def parsed(self, told: set[tuple[str, str]]) -> Iterator[Parsed]:
+    def parsed(self) -> Iterator[Parsed]:
         conversation_id = ""
         try:
             for document in documents(self._open(), members=_MEMBERS, lists=_LISTS):
                 description = describe(document)
-                conversation = description.conversation
-                conversation_id = conversation.conversation_id
-                if not description.flaw and (conversation_id, conversation.channel_id) not in told:
-                    told.add((conversation_id, conversation.channel_id))
-                    yield conversation
+                conversation_id = description.conversation.conversation_id
+                if not description.flaw:
+                    yield description.conversation
                 yield from self._entries(document, description)
                 if self._broken:
                     break
         except BrokenJson as error:
             self._broken = str(error)
         if self._broken:
-            yield from unreadable(self._name, SOURCE, self._broken, conversation_id)
+            yield from unreadable(self._at, SOURCE, self._broken, conversation_id)
 
     def _entries(self, document: Document, description: Description) -> Iterator[Parsed]:
         place = self._name if document.index is None else f"{self._name}[{document.index}]"
@@ -84,13 +83,20 @@ class _File:
             reason = description.flaw or f"expected a list {' or '.join(_LISTS)}, found none"
             yield from unreadable(place, SOURCE, reason, description.conversation.conversation_id)
         for key, length in document.lengths.items():
+            listed = place if document.index is None else f"{place}.{key}"
             yield from outcomes(
-                enumerate(islice(self._list(key, in_array=document.index is not None), length)),
+                self._numbered(islice(self._list(key, in_array=document.index is not None), length), listed),
                 partial(to_message, description=description, ordinals=self._ordinals),
                 conversation=description.conversation,
-                place=place if document.index is None else f"{place}.{key}",
+                place=listed,
                 leave_out="" if description.flaw else left_out(description.conversation, self._options),
             )
+
+    def _numbered(self, read: Iterator[Any], place: str) -> Iterator[tuple[int, Any]]:
+        position = -1
+        for position, entry in enumerate(read):
+            yield position, entry
+        self._at = f"{place}[{position + 1}]"
 
     def _open(self) -> BinaryIO:
         return self._stack.enter_context(self._archive.open(self._name))
