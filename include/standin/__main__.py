@@ -36,6 +36,8 @@ def main() -> None:
 
     try:
         asyncio.run(serve(given.host, given.port, given.data, settings, ready))
+    except KeyboardInterrupt:  # uvicorn raises it again after it has stopped in good order
+        pass
     except OSError as error:
         sys.exit(f"The stand-in cannot serve {given.host}:{given.port} from {given.data}: {error}")
 

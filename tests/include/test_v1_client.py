@@ -1,0 +1,420 @@
+"""Every way a call to EverOS v1 can end, produced by a real server and named by what to do next."""
+
+import asyncio
+import logging
+import ssl
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from email.utils import formatdate
+from pathlib import Path
+
+import httpx
+import pytest
+
+from include.errors import (
+    ChatImportError,
+    ConfigurationError,
+    NotSent,
+    OutcomeUnknown,
+    PermanentError,
+    QuotaExhausted,
+    Refused,
+    Throttled,
+)
+from include.memory_api import Settings, connect, failures
+from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, TaskState
+from include.records import Conversation, Outgoing
+from include.standin import Fault, StandIn
+
+START_MS = 1_767_225_600_000
+SECRET = "the vault code is four seven one one"
+CONVERSATION = Conversation(
+    conversation_id="slack_general", source="slack", kind="group", channel_id="C1", name="general"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    with StandIn.running(tmp_path_factory.mktemp("standin")) as standin:
+        yield standin
+
+
+@pytest.fixture
+def server_with(server: StandIn) -> Iterator[Callable[..., StandIn]]:
+    """The server, with faults for this test only and nothing from the tests before it."""
+    httpx.post(f"{server.base_url}/standin/reset")
+
+    def arm(*faults: Fault) -> StandIn:
+        server.set_faults(*faults)
+        return server
+
+    yield arm
+    server.set_faults()
+
+
+def messages(count: int = 3, first: int = 0, **changes: str) -> list[Outgoing]:
+    return [
+        Outgoing(
+            message_id=changes.get("message_id", f"m{n}"),
+            timestamp_ms=START_MS + n * 1000,
+            sender_id="U1",
+            sender_name="Ada",
+            role="user",
+            text=changes.get("text", SECRET),
+        )
+        for n in range(first, first + count)
+    ]
+
+
+def ask[T](base_url: str, call: Callable[[MemoryAPI], Awaitable[T]], **settings: object) -> T:
+    async def talk() -> T:
+        api = connect(Settings(base_url=base_url, api_key="k", **settings))  # type: ignore[arg-type]
+        try:
+            return await call(api)
+        finally:
+            await api.aclose()
+
+    return asyncio.run(talk())
+
+
+def add(api: MemoryAPI) -> Awaitable[object]:
+    return api.add(CONVERSATION, messages())
+
+
+def flush(api: MemoryAPI) -> Awaitable[object]:
+    return api.flush(CONVERSATION)
+
+
+def poll(api: MemoryAPI) -> Awaitable[object]:
+    return api.task_state("some-task")
+
+
+def find(api: MemoryAPI) -> Awaitable[Evidence]:
+    return api.find(CONVERSATION, ["m0", "m1", "m2"], batch_key="b", first_ms=START_MS, last_ms=START_MS + 2000)
+
+
+CALLS = [add, flush, poll, find]
+SERVER_ERRORS = [Fault(does="status", status=status) for status in (500, 502, 503, 504, 520)]
+AMBIGUOUS = [
+    *SERVER_ERRORS,
+    Fault(does="status", status=408),
+    Fault(does="status", status=409),
+    Fault(does="reset_before"),
+    Fault(does="reset_after"),
+    Fault(does="status_after", status=500),
+    Fault(does="hang_before"),
+    Fault(does="hang_after"),
+]
+
+
+def fault_name(fault: Fault) -> str:
+    return f"{fault.does}-{fault.status}"
+
+
+@pytest.mark.parametrize("fault", AMBIGUOUS, ids=fault_name)
+@pytest.mark.parametrize("call", CALLS)
+def test_whatever_may_have_been_carried_out_is_unknown(server_with, fault, call) -> None:
+    server = server_with(fault)
+    with pytest.raises(OutcomeUnknown, match="may or may not have been carried out"):
+        ask(server.base_url, call, read_timeout_s=0.3)
+
+
+@pytest.mark.parametrize("fault", AMBIGUOUS, ids=fault_name)
+@pytest.mark.parametrize("call", CALLS)
+def test_no_call_of_delivery_is_repeated_behind_its_back(server_with, fault, call) -> None:
+    server = server_with(fault)
+    with pytest.raises(OutcomeUnknown):
+        ask(server.base_url, call, read_timeout_s=0.3)
+    assert len(server.journal()) == 1
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_429_is_throttled_and_waits_as_long_as_the_server_says(server_with, call) -> None:
+    for header, wait_s in [(None, None), ("7", 7.0), ("0.5", 0.5), ("soon", None), ("-3", 0.0), ("inf", None)]:
+        server = server_with(Fault(does="status", status=429, retry_after=header))
+        with pytest.raises(Throttled) as caught:
+            ask(server.base_url, call)
+        assert caught.value.retry_after_s == wait_s
+
+
+def test_retry_after_may_be_a_date(server_with) -> None:
+    server = server_with(Fault(does="status", status=429, retry_after=formatdate(time.time() + 120, usegmt=True)))
+    with pytest.raises(Throttled) as caught:
+        ask(server.base_url, add)
+    assert caught.value.retry_after_s == pytest.approx(120, abs=60)
+
+
+@pytest.mark.parametrize("code", ["quota_exceeded", "resource_exhausted", "QUOTA_EXCEEDED"])
+def test_429_with_a_quota_code_stops_instead_of_waiting(server_with, code) -> None:
+    server = server_with(Fault(does="status", status=429, code=code))
+    with pytest.raises(QuotaExhausted):
+        ask(server.base_url, add)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_batch_refused_for_its_content_says_so_with_status_and_reason(server_with, status) -> None:
+    server = server_with(Fault(does="status", status=status))
+    with pytest.raises(Refused) as caught:
+        ask(server.base_url, add)
+    assert caught.value.status == status
+    assert caught.value.reason == "made by the stand-in on request"
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 410, 426])
+def test_a_wrong_key_or_address_is_not_the_fault_of_a_batch(server_with, status) -> None:
+    """Refused batches are taken apart to find the bad message: a wrong key must not reject every message so."""
+    server = server_with(Fault(does="status", status=status))
+    with pytest.raises(ConfigurationError, match=r"Check (the|that)|use that address"):
+        ask(server.base_url, add)
+
+
+def test_a_refused_message_is_told_by_its_place_and_never_by_its_text(server_with) -> None:
+    server = server_with()
+    with pytest.raises(Refused, match=r"messages\[1\]\.content must not be empty") as caught:
+        ask(server.base_url, lambda api: api.add(CONVERSATION, [*messages(1), *messages(1, first=1, text="")]))
+    assert SECRET not in str(caught.value)
+
+
+def test_a_refused_batch_stores_nothing(server_with) -> None:
+    server = server_with(Fault(does="refuse", message_ids=("m1",)))
+    with pytest.raises(Refused):
+        ask(server.base_url, add)
+    assert ask(server.base_url, find) == Evidence.ABSENT
+
+
+def test_half_a_surrogate_pair_is_refused_before_anything_is_sent(server_with) -> None:
+    server = server_with()
+    with pytest.raises(Refused, match="nothing was sent"):
+        ask(server.base_url, lambda api: api.add(CONVERSATION, messages(1, text="broken \ud83d emoji")))
+    assert server.journal() == []
+
+
+def test_accepted_without_a_task_id_is_unknown(server_with) -> None:
+    with pytest.raises(OutcomeUnknown, match="without a task id"):
+        ask(server_with(Fault(does="no_task_id")).base_url, add)
+
+
+def test_a_task_that_answers_404_is_missing(server_with) -> None:
+    server = server_with(Fault(does="task_404_stored", kind="add"))
+
+    async def story(api: MemoryAPI) -> TaskState:
+        receipt = await api.add(CONVERSATION, messages())
+        return await api.task_state(str(receipt.task_id))
+
+    assert ask(server.base_url, story) == TaskState.MISSING
+
+
+@pytest.mark.parametrize(("does", "state"), [("task_failed", TaskState.FAILED), ("task_stuck", TaskState.PROCESSING)])
+def test_a_task_says_how_its_batch_fares(server_with, does, state) -> None:
+    server = server_with(Fault(does=does, kind="add"))
+
+    async def story(api: MemoryAPI) -> TaskState:
+        receipt = await api.add(CONVERSATION, messages())
+        await asyncio.sleep(0.1)
+        return await api.task_state(str(receipt.task_id))
+
+    assert ask(server.base_url, story) == state
+
+
+def test_a_batch_stored_in_part_is_not_provable(server_with) -> None:
+    server = server_with(Fault(does="partial"))
+    with pytest.raises(OutcomeUnknown):
+        ask(server.base_url, add)
+    assert ask(server.base_url, find) == Evidence.UNPROVABLE
+
+
+def test_a_batch_whose_answer_was_lost_is_found(server_with) -> None:
+    server = server_with(Fault(does="reset_after", count=1))
+
+    async def story(api: MemoryAPI) -> Evidence:
+        with pytest.raises(OutcomeUnknown):
+            await api.add(CONVERSATION, messages())
+        await asyncio.sleep(0.1)
+        return await find(api)
+
+    assert ask(server.base_url, story) == Evidence.PRESENT
+
+
+def test_a_window_full_of_older_messages_proves_nothing(tmp_path: Path) -> None:
+    with StandIn.running(tmp_path, episode_messages=500) as server:
+
+        async def story(api: MemoryAPI) -> list[Evidence]:
+            seen = []
+            for pending in (99, 1):
+                await api.add(CONVERSATION, messages(pending, first=-200 + len(seen) * 100))
+                await asyncio.sleep(0.1)
+                seen.append(await find(api))
+            return seen
+
+        assert ask(server.base_url, story) == [Evidence.ABSENT, Evidence.UNPROVABLE]
+
+
+def test_names_are_made_known_and_each_sender_only_once(server_with) -> None:
+    server = server_with(Fault(does="status", status=503, kind="register", count=1))
+
+    async def story(api: MemoryAPI) -> None:
+        await api.register(CONVERSATION, {"U1": "Ada", "U2": "Bo"})
+        await api.register(CONVERSATION, {"U1": "Ada", "U2": "Bob"})
+
+    ask(server.base_url, story)
+    answered = [entry.status for entry in server.journal() if entry.kind == "register"]
+    assert sorted(status or 0 for status in answered) == [200, 200, 200, 200, 200, 503]
+    group = httpx.get(f"{server.base_url}/api/v1/groups/slack_general", headers={"Authorization": "Bearer k"})
+    assert group.json()["data"]["name"] == "general"
+
+
+def test_names_that_are_refused_raise_one_error_of_ours(server_with) -> None:
+    server = server_with(Fault(does="status", status=403, kind="register"))
+    with pytest.raises(ConfigurationError):
+        ask(server.base_url, lambda api: api.register(CONVERSATION, {"U1": "Ada", "U2": "Bo"}))
+
+
+def test_an_answer_that_is_not_everos_leaves_a_write_unknown(server_with) -> None:
+    """A captive portal answers everything with 200 and a page."""
+
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Type: text/html\r\n\r\n<p>Hi</p>")
+        await writer.drain()
+        writer.close()
+
+    async def story() -> None:
+        server = await asyncio.start_server(page, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        api = connect(Settings(base_url=f"http://127.0.0.1:{port}", api_key="k"))
+        try:
+            with pytest.raises(OutcomeUnknown, match="not EverOS v1"):
+                await add(api)
+        finally:
+            await api.aclose()
+            server.close()
+
+    asyncio.run(story())
+
+
+def test_a_name_that_does_not_resolve_never_had_the_call() -> None:
+    with pytest.raises(NotSent):
+        ask("http://no-such-host.invalid", add)
+
+
+def test_https_to_a_server_without_it_is_a_configuration_error(server_with) -> None:
+    base_url = server_with().base_url.replace("http:", "https:")
+    with pytest.raises(ConfigurationError, match="certificate"):
+        ask(base_url, add)
+
+
+def test_a_certificate_nobody_vouches_for_is_a_configuration_error(tmp_path: Path) -> None:
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
+    subprocess.run([*made, "-subj", "/CN=x", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+
+    async def story() -> None:
+        server = await asyncio.start_server(lambda _, w: w.close(), "127.0.0.1", 0, ssl=context)
+        api = connect(Settings(base_url=f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", api_key="k"))
+        try:
+            with pytest.raises(ConfigurationError, match="CERTIFICATE_VERIFY_FAILED"):
+                await add(api)
+        finally:
+            await api.aclose()
+            server.close()
+
+    asyncio.run(story())
+
+
+def test_every_exception_of_httpx_is_named() -> None:
+    """A new kind of failure in a later httpx has to be judged by a person before it counts as not sent."""
+    kinds = [
+        kind
+        for kind in vars(httpx).values()
+        if isinstance(kind, type)
+        and issubclass(kind, httpx.TransportError | httpx.DecodingError | httpx.TooManyRedirects)
+    ]
+    named = {kind.__name__: type(failures.from_transport("a call", kind("x"))) for kind in kinds}
+    not_sent = {name for name, error in named.items() if error is NotSent}
+    assert not_sent == {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
+    assert {name for name, error in named.items() if error is ConfigurationError} == {"UnsupportedProtocol"}
+    assert all(issubclass(error, ChatImportError) for error in named.values())
+
+
+ECHOES = [
+    f'{{"detail": [{{"loc": ["body", "messages", 0], "msg": "bad", "input": "{SECRET}"}}]}}',
+    f'{{"code": "X", "message": "cannot take {SECRET!r}"}}',
+    f'{{"error": {{"code": "X", "message": "near {SECRET[5:30]}"}}}}',
+    f'{{"detail": "{SECRET}"}}',
+    f"<html>{SECRET}</html>",
+]
+
+
+@pytest.mark.parametrize("body", ECHOES)
+def test_a_servers_echo_of_a_message_never_becomes_a_reason(body: str) -> None:
+    _, reason = failures.read_error(body.encode(), [SECRET])
+    assert not any(word in reason for word in ("vault", "seven"))
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ('{"detail": [{"loc": ["body", "role"], "msg": "must be user"}]}', "body.role: must be user"),
+        ('{"code": "HTTP_ERROR", "message": "no such group"}', "no such group"),
+        ('{"request_id": "r", "error": {"code": "INVALID_INPUT", "message": "too long"}}', "too long"),
+        ('{"detail": "not allowed"}', "not allowed"),
+        ('{"code": "teapot"}', "teapot"),
+        ("[1]", ""),
+        ("", ""),
+    ],
+)
+def test_a_reason_is_read_from_every_shape_of_error(body: str, reason: str) -> None:
+    assert failures.read_error(body.encode(), [SECRET])[1] == reason
+
+
+def test_no_log_line_holds_chat_text_even_at_debug(server_with, caplog) -> None:
+    server = server_with()
+    with caplog.at_level(logging.DEBUG):
+        logging.getLogger("everos").setLevel(logging.DEBUG)
+        ask(server.base_url, add)
+    assert SECRET not in caplog.text
+
+
+def test_the_key_is_in_no_error_and_no_repr(server_with) -> None:
+    settings = Settings(base_url="https://x.test", api_key="sk-very-secret")
+    assert "sk-very-secret" not in repr(settings) + repr(settings.target)
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(api_key="sk-very\nsecret")
+    assert "sk-very" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"base_url": "api.evermind.ai"}, "not an address"),
+        ({"base_url": "https://api.evermind.ai/api/v1"}, "leave out the path"),
+        ({"base_url": "https://user:pw@host"}, "not an address"),
+        ({"api_key": ""}, "API key is empty"),
+        ({"api_version": "v3"}, "one of v1, v2"),
+        ({"app_id": "a"}, "belong to v2"),
+    ],
+)
+def test_wrong_settings_are_refused_with_the_remedy(wrong: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        Settings(**{"api_key": "k", **wrong})  # type: ignore[arg-type]
+    assert "pw" not in str(caught.value)
+    assert isinstance(caught.value, PermanentError)
+
+
+def test_v2_is_refused_until_there_is_a_client_for_it() -> None:
+    with pytest.raises(ConfigurationError, match="not available yet"):
+        connect(Settings(api_version="v2", api_key="k"))
+
+
+def test_a_flush_says_whether_there_was_anything_to_cut(server_with) -> None:
+    server = server_with()
+
+    async def story(api: MemoryAPI) -> list[FlushStatus]:
+        await api.add(CONVERSATION, messages())
+        await asyncio.sleep(0.1)
+        return [await api.flush(CONVERSATION), await api.flush(CONVERSATION)]
+
+    assert ask(server.base_url, story) == [FlushStatus.EXTRACTED, FlushStatus.NO_EXTRACTION]
