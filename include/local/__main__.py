@@ -1,0 +1,51 @@
+"""The commands behind the Makefile: ``python -m include.local demo | up | import SOURCE [--conf JSON]``."""
+
+import argparse
+import contextlib
+import signal
+import sys
+from types import FrameType
+
+from dotenv import load_dotenv
+
+from include.errors import ChatImportError
+from include.local.commands import demo, import_source
+from include.local.settings import PROJECT
+
+_INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run one command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m include.local")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("demo", help="load the sample exports into a stand-in, ask it a question, stop")
+    commands.add_parser("up", help="the same, and leave it running until Ctrl-C")
+    importing = commands.add_parser("import", help="load an export into your EverOS")
+    importing.add_argument("source", help="export: a file or a folder")
+    importing.add_argument("--conf", default="", help="more parameters of the run, as a JSON object")
+    given = parser.parse_args()
+
+    load_dotenv(PROJECT / ".env")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
+        if given.command == "import":
+            return import_source(given.source, given.conf)
+        return demo(stay=given.command == "up")
+    except ChatImportError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        with contextlib.suppress(OSError):
+            print("\nStopped.", flush=True)
+        return 0 if given.command == "up" else _INTERRUPTED
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """Leave through the ``finally`` blocks."""
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""A real Airflow on this machine: API server, DAG processor and scheduler as children of this process."""
+
+import contextlib
+import importlib.metadata
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from include.local.api import AirflowAPI
+from include.local.home import Home, free_port
+from include.local.processes import Leashed
+from include.local.settings import PROJECT, airflow_environment
+
+DAG_ID = "chat_history_to_everos"
+ABANDONED = "Left unfinished by a command that was killed. The next run's ledger settles what it left open."
+
+Say = Callable[[str], None]
+
+
+def start_airflow(
+    home: Home,
+    processes: Leashed,
+    environ: Mapping[str, str],
+    *,
+    say: Say,
+    dags: Path = PROJECT / "dags",
+    dag_id: str = DAG_ID,
+    port: int | None = None,
+) -> AirflowAPI:
+    """
+    Start Airflow and return once it has read the DAG.
+
+    Runs that an earlier command left unfinished are marked as failed before the scheduler could take them up.
+
+    :param environ: Environment of the components besides Airflow's own settings.
+    :param port: Preferred port of the UI; another free one is taken when somebody has it.
+    :raises ComponentEnded: A component ended on its own.
+    :raises DagBroken: The DAG file cannot be imported.
+    """
+    port = free_port(port)
+    env = airflow_environment(environ, home, port=port, dags=dags)
+    began = time.monotonic()
+    _migrate(home, processes, env, say)
+    parsed_after = datetime.now(UTC)
+    say("Starting Airflow …")
+    api = AirflowAPI(f"http://127.0.0.1:{port}", processes.check)
+    _start(processes, "api-server", env)
+    _start(processes, "dag-processor", env)
+    api.wait_until_up()
+    for run_id in api.unfinished_runs(dag_id):
+        api.fail_run(dag_id, run_id, ABANDONED)
+        say(f"Marked as failed: {run_id}, which a command that was killed left unfinished")
+    _start(processes, "scheduler", env, "--skip-serve-logs")
+    api.warm_up()
+    api.wait_for_dag(dag_id, parsed_after=parsed_after)
+    api.unpause(dag_id)
+    say(f"Airflow is ready after {time.monotonic() - began:.0f} s: {api.base_url}")
+    return api
+
+
+def _start(processes: Leashed, component: str, env: Mapping[str, str], *options: str) -> None:
+    processes.start(component, [*_airflow(), component, *options], env, PROJECT)
+
+
+def _airflow() -> list[str]:
+    return [sys.executable, "-m", "airflow"]
+
+
+def _migrate(home: Home, processes: Leashed, env: Mapping[str, str], say: Say) -> None:
+    """Create or upgrade the metadata database, once for each version of Airflow."""
+    home.airflow.mkdir(mode=0o700, parents=True, exist_ok=True)
+    note, version = home.airflow / "migrated", importlib.metadata.version("apache-airflow-core")
+    if note.exists() and note.read_text() == version:
+        return
+    say(f"Preparing Airflow {version} in {_short(home.airflow)} …")
+    processes.run("db-migrate", [*_airflow(), "db", "migrate"], env, PROJECT)
+    with contextlib.closing(sqlite3.connect(home.airflow / "airflow.db")) as database:
+        database.execute("PRAGMA journal_mode=WAL")  # readers and one writer side by side; kept in the file
+    note.write_text(version)
+
+
+def _short(path: Path) -> str:
+    """Return the path as a person would type it here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,180 @@
+"""Airflow's public REST API, as far as the commands need it: wait, trigger, look, mark as failed."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from include.errors import ChatImportError
+
+_PAGE = 100
+UNFINISHED = ("queued", "running")
+
+
+class DagBroken(ChatImportError):
+    """Airflow cannot import the DAG file; nothing ran."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInstance:
+    """One task of a run, or one of its mapped instances."""
+
+    task_id: str
+    map_index: int
+    """-1 for a task that is not mapped, or not expanded yet."""
+
+    state: str | None
+    """``None`` before it is scheduled."""
+
+    try_number: int
+    label: str
+    pid: int | None
+    started_at: str
+    """ISO 8601; sorts by time. Empty when it has not started."""
+
+
+class AirflowAPI:
+    """
+    A client of one Airflow whose only user is the one on this machine.
+
+    :param check: Called while waiting; raises when waiting is useless.
+    """
+
+    def __init__(self, base_url: str, check: Callable[[], None]) -> None:
+        self.base_url = base_url
+        self._check = check
+        self._http = httpx.Client(base_url=f"{base_url}/api/v2", timeout=30, trust_env=False)
+
+    def wait_until_up(self, timeout_s: float = 180) -> None:
+        """Wait for the API server and take a token."""
+
+        def up() -> bool:
+            try:
+                answer = self._http.get("/monitor/health")
+            except httpx.TransportError:
+                return False
+            return answer.is_success
+
+        self._wait(up, timeout_s, "Airflow's API server did not answer")
+        token = self._http.get(f"{self.base_url}/auth/token").raise_for_status().json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+
+    def warm_up(self) -> None:
+        """Make the server build its task-facing API now: it takes seconds, and the first task would wait for it."""
+        self._http.get(f"{self.base_url}/execution/health", timeout=120).raise_for_status()
+
+    def wait_for_dag(self, dag_id: str, *, parsed_after: datetime, timeout_s: float = 180) -> None:
+        """
+        Wait until the DAG was read from its file as it is now.
+
+        :raises DagBroken: The file cannot be imported; the message holds Airflow's.
+        """
+
+        def parsed() -> bool:
+            for error in self._get("/importErrors")["import_errors"]:
+                if datetime.fromisoformat(error["timestamp"]) > parsed_after:
+                    raise DagBroken(f"{error['filename']} cannot be imported:\n{error['stack_trace']}")
+            dag = self._http.get(f"/dags/{dag_id}")
+            return dag.is_success and datetime.fromisoformat(dag.json()["last_parsed_time"]) > parsed_after
+
+        self._wait(parsed, timeout_s, f"Airflow did not read the DAG {dag_id}")
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler run the DAG."""
+        self._http.patch(f"/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
+        """
+        Ask for a run and return its id.
+
+        :raises ChatImportError: Airflow refuses the parameters; the message says which.
+        """
+        answer = self._http.post(f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(conf)})
+        if answer.is_client_error:
+            raise ChatImportError(f"Airflow refuses the run: {answer.json().get('detail', answer.text)}")
+        return str(answer.raise_for_status().json()["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return ``queued``, ``running``, ``success`` or ``failed``."""
+        return str(self._get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def unfinished_runs(self, dag_id: str) -> list[str]:
+        """Return ids of runs that are queued or running; none where the DAG is not known yet."""
+        answer = self._http.get(f"/dags/{dag_id}/dagRuns", params={"state": UNFINISHED, "limit": _PAGE})
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return []
+        return [str(run["dag_run_id"]) for run in answer.raise_for_status().json()["dag_runs"]]
+
+    def fail_run(self, dag_id: str, run_id: str, note: str) -> None:
+        """Mark a run and its unfinished tasks as failed."""
+        self._http.patch(f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed", "note": note}).raise_for_status()
+
+    def has_connection(self, conn_id: str) -> bool:
+        """Whether somebody made this connection in the UI."""
+        return self._http.get(f"/connections/{conn_id}").is_success
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+        """Return all of a run's tasks and mapped instances."""
+        found: list[TaskInstance] = []
+        while True:
+            page = self._get(
+                f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params={"limit": _PAGE, "offset": len(found)}
+            )
+            found += [_task_instance(row) for row in page["task_instances"]]
+            if len(found) >= page["total_entries"] or not page["task_instances"]:
+                return found
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """Return what a task that is not mapped handed on, ``None`` when it did not."""
+        answer = self._http.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value")
+        return answer.json()["value"] if answer.is_success else None
+
+    def log(self, dag_id: str, run_id: str, task: TaskInstance) -> list[dict[str, Any]]:
+        """Return the structured log of a task's last try: ``event``, ``level``, ``error_detail`` …."""
+        answer = self._http.get(
+            f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{max(task.try_number, 1)}",
+            params={"map_index": task.map_index, "full_content": True},
+            headers={"Accept": "application/json"},
+        )
+        content = answer.json().get("content", []) if answer.is_success else []
+        return [line for line in content if isinstance(line, dict)]
+
+    def close(self) -> None:
+        """Close connections."""
+        self._http.close()
+
+    def _get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        return self._http.get(path, params=dict(params or {})).raise_for_status().json()
+
+    def _wait(self, done: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            self._check()
+            if time.monotonic() > deadline:
+                raise ChatImportError(f"{otherwise} within {timeout_s:.0f} s")
+            time.sleep(0.2)
+
+
+def _task_instance(row: Mapping[str, Any]) -> TaskInstance:
+    return TaskInstance(
+        task_id=row["task_id"],
+        map_index=row["map_index"],
+        state=row["state"],
+        try_number=row["try_number"],
+        label=row["rendered_map_index"] or "",
+        pid=row["pid"],
+        started_at=row["start_date"] or "",
+    )
+
+
+def last_error(log: list[dict[str, Any]]) -> str:
+    """Return the last error of a structured log in one line, empty when there is none."""
+    for line in reversed(log):
+        for detail in line.get("error_detail") or []:
+            return f"{detail.get('exc_type')}: {detail.get('exc_value')}"
+        if line.get("level") in {"error", "critical"}:
+            return str(line.get("event", ""))
+    return ""

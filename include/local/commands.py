@@ -1,0 +1,104 @@
+"""What ``make demo``, ``make up`` and ``make import`` do."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from include.errors import ConfigurationError
+from include.layout import home
+from include.local.airflow import start_airflow
+from include.local.demo import QUESTION, ask
+from include.local.home import hold
+from include.local.importing import import_once
+from include.local.processes import leashed
+from include.local.settings import PROJECT
+from include.local.standin import StandInAddress, start_standin
+
+SAMPLES = PROJECT / "include" / "samples"
+SCHEDULE, CONNECTION, API_KEY = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"
+UI_PORT = 8080
+
+
+def demo(*, stay: bool) -> int:
+    """
+    Load the sample exports into the stand-in, and ask it a question.
+
+    :param stay: Leave everything running until Ctrl-C (``make up``).
+    :return: Exit status: 0 when the run succeeded and every entry is accounted for.
+    """
+    with hold(home(), "make up" if stay else "make demo") as place, leashed(place) as processes:
+        standin = start_standin(place, processes)
+        say(f"The target is a STAND-IN for EverOS v1 (not EverOS): {standin.base_url}")
+        environ = _with_standin(os.environ, standin, schedule=os.environ.get(SCHEDULE, "") if stay else "")
+        api = start_airflow(place, processes, environ, say=say, port=UI_PORT if stay else None)
+        imported = import_once(place, processes, api, {"source": str(SAMPLES)}, say)
+        if imported.good:
+            say(f"\nAsking the memory: {QUESTION}")
+            for line in asyncio.run(ask(standin, imported.run)):
+                say(line)
+        if stay:
+            say(f"\nAirflow   {api.base_url}\nStand-in  {standin.base_url}\nCtrl-C ends both.")
+            while True:
+                processes.check()
+                time.sleep(0.5)
+    return 0 if imported.good else 1
+
+
+def import_source(source: str, conf_json: str) -> int:
+    """
+    Load one export into the EverOS that the environment names.
+
+    :param conf_json: More parameters of the run as a JSON object; may be empty.
+    :return: Exit status: 0 when the run succeeded and every entry is accounted for.
+    """
+    conf = {**_parameters(conf_json), "source": _resolved(source)}
+    named = bool(os.environ.get(CONNECTION) or os.environ.get(API_KEY))
+    with hold(home(), "make import") as place, leashed(place) as processes:
+        if not named and not place.airflow.exists():
+            raise ConfigurationError(NO_TARGET)
+        api = start_airflow(place, processes, os.environ | {SCHEDULE: ""}, say=say)
+        if not named and not api.has_connection("everos_default"):
+            raise ConfigurationError(NO_TARGET)
+        return 0 if import_once(place, processes, api, conf, say).good else 1
+
+
+NO_TARGET = (
+    f"nothing says which EverOS to load into: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) "
+    f"or {CONNECTION}, in the environment or in .env. `make demo` needs neither."
+)
+
+
+def say(line: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(line, flush=True)
+
+
+def _with_standin(environ: Mapping[str, str], standin: StandInAddress, *, schedule: str) -> dict[str, str]:
+    """Point everything at the stand-in; the person's own EverOS and key stay out of it."""
+    ours = {name: value for name, value in environ.items() if not name.startswith("EVEROS_")}
+    return ours | {CONNECTION: standin.connection, SCHEDULE: schedule}
+
+
+def _parameters(conf_json: str) -> dict[str, Any]:
+    try:
+        conf = json.loads(conf_json or "{}")
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"CONF is not JSON ({error}); an example: CONF='{{\"dry_run\": true}}'") from None
+    if not isinstance(conf, dict):
+        raise ConfigurationError("CONF is not a JSON object; an example: CONF='{\"dry_run\": true}'")
+    if "source" in conf:
+        raise ConfigurationError("CONF holds a source: name it with SOURCE=… instead")
+    return conf
+
+
+def _resolved(source: str) -> str:
+    if not source:
+        raise ConfigurationError("which export? make import SOURCE=path/to/export.zip (or a folder)")
+    path = Path(source).expanduser().resolve()
+    if not path.exists():
+        raise ConfigurationError(f"there is nothing at {path}")
+    return str(path)

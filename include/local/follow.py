@@ -1,0 +1,94 @@
+"""A run as a person follows it: one line whenever a step gets further, and what failed when it did."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from include.local.api import UNFINISHED, AirflowAPI, TaskInstance, last_error
+
+_POLL_S = 0.5
+_REMIND_S = 10.0
+_FAILED = {"failed", "upstream_failed"}
+_ENDED = {"success", "skipped", "removed", *_FAILED}
+_WORDS = {
+    "success": "done",
+    "failed": "failed",
+    "upstream_failed": "not run, an earlier step failed",
+    "skipped": "skipped",
+    "running": "running",
+    "up_for_retry": "failed, will be tried again",
+}
+
+
+@dataclass
+class Progress:
+    """
+    Says what has changed since it was last asked.
+
+    :param say: Takes one line.
+    :param messages: Called for the lines of the step ``load``: ``1,200 of 10,000 messages``; empty when not known yet.
+    """
+
+    say: Callable[[str], None]
+    messages: Callable[[], str] = lambda: ""
+
+    def __post_init__(self) -> None:
+        self._said: dict[str, str] = {}
+        self._said_at = time.monotonic()
+
+    def show(self, tasks: Sequence[TaskInstance]) -> None:
+        """Say which steps have got further, in the order in which they started; remind of what runs for long."""
+        late = time.monotonic() - self._said_at > _REMIND_S
+        for task_id, instances in _steps(tasks):
+            line = _line_of(instances)
+            running = not all(task.state in _ENDED for task in instances)
+            if not line or (line == self._said.get(task_id) and not (late and running)):
+                continue
+            if line == _WORDS["running"] and not late:
+                continue  # most steps are done before a person has read that they run
+            messages = self.messages() if task_id == "load" else ""
+            self.say(f"  {task_id:<10} {line:<28} {messages}".rstrip())
+            self._said[task_id] = line
+            self._said_at = time.monotonic()
+
+
+def follow(api: AirflowAPI, dag_id: str, run_id: str, progress: Progress, check: Callable[[], None]) -> str:
+    """
+    Wait for the end of a run and return its state, ``success`` or ``failed``.
+
+    :param check: Called at each look; raises when Airflow is gone.
+    """
+    while True:
+        check()
+        state = api.run_state(dag_id, run_id)
+        progress.show(api.task_instances(dag_id, run_id))
+        if state not in UNFINISHED:
+            return state
+        time.sleep(_POLL_S)
+
+
+def failures(api: AirflowAPI, dag_id: str, run_id: str) -> Iterator[str]:
+    """Yield a sentence for each task that failed itself, with the last error of its log."""
+    for task in api.task_instances(dag_id, run_id):
+        if task.state == "failed":
+            label = f" ({task.label})" if task.label else ""
+            error = last_error(api.log(dag_id, run_id, task)) or "its log says no more; see the Airflow UI (make up)"
+            yield f"{task.task_id}{label} failed on try {task.try_number}: {error}"
+
+
+def _steps(tasks: Sequence[TaskInstance]) -> list[tuple[str, list[TaskInstance]]]:
+    by_id = groupby(sorted(tasks, key=lambda task: task.task_id), key=lambda task: task.task_id)
+    steps = [(task_id, list(instances)) for task_id, instances in by_id]
+    return sorted(steps, key=lambda step: min((t.started_at for t in step[1] if t.started_at), default="~"))
+
+
+def _line_of(instances: Sequence[TaskInstance]) -> str:
+    """Return where a step stands, empty as long as there is nothing to say."""
+    states = Counter(task.state or "" for task in instances)
+    if len(instances) == 1 and instances[0].map_index < 0:
+        return _WORDS.get(instances[0].state or "", "")
+    parts = [f"{states['success']} of {len(instances)} done"]
+    parts += [f"{states[state]} {word}" for state, word in _WORDS.items() if state != "success" and states[state]]
+    return ", ".join(parts)

@@ -1,0 +1,57 @@
+"""One run of the DAG from the command line: trigger it, follow it, show what it came to."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from include.layout import RunFolder, ledger_root
+from include.local.airflow import DAG_ID, Say
+from include.local.api import AirflowAPI
+from include.local.follow import Progress, failures, follow
+from include.local.home import Home
+from include.local.landed import LandedCounter
+from include.local.processes import Leashed
+from include.local.summary import summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What a run came to."""
+
+    run: RunFolder
+    good: bool
+    """The run succeeded and every entry is accounted for."""
+
+
+def import_once(home: Home, processes: Leashed, api: AirflowAPI, conf: Mapping[str, Any], say: Say) -> Imported:
+    """
+    Run the DAG once and say how it went.
+
+    :param conf: The run's parameters.
+    """
+    landed = LandedCounter(ledger_root(home.root))
+    run_id = api.trigger(DAG_ID, conf)
+    say(f"Run {run_id}")
+
+    def messages() -> str:
+        chunks = api.xcom(DAG_ID, run_id, "plan") or []
+        return f"{landed.count():,} of {sum(chunk['messages'] for chunk in chunks):,} messages" if chunks else ""
+
+    state = follow(api, DAG_ID, run_id, Progress(say, messages), processes.check)
+    run = RunFolder.of(run_id, home.root)
+    report = _report(run.report_json)
+    say("")
+    if report:
+        for line in summary(report):
+            say(line)
+        say(f"Report: {run.report_json}")
+    for sentence in failures(api, DAG_ID, run_id):
+        say(f"FAILED: {sentence}")
+    return Imported(run=run, good=state == "success" and bool(report and report["conserved"]))
+
+
+def _report(path: Path) -> dict[str, Any] | None:
+    """Return the report, ``None`` when the run ended before it was written."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -1,0 +1,106 @@
+"""
+Runs one program and takes it down, with everything it started, as soon as the process that asked for it is gone.
+
+``python -m include.local.leash airflow scheduler``: standard input is the leash. It is a pipe whose other end only the
+parent holds, so it closes when the parent ends, whatever ended it: an error, Ctrl-C, or SIGKILL, after which nothing
+else could clean up. The program joins the parent's process group; the leash stands outside, so that it outlives a
+SIGKILL of that group by the moment it needs: Airflow gives each task a group of its own, which the signal would not
+reach. On Linux the leash also adopts orphans, so tasks whose own parent died are found too.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+
+GRACE_S = 6.0
+"""Between SIGTERM and SIGKILL. What is cut off while sending is settled by the ledger of the next run."""
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_HEARTBEAT_S = 1.0
+
+
+def main(argv: list[str]) -> int:
+    """Run ``argv`` until it ends or the leash is let go; return its exit code (negative: the signal)."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)  # the parent decides; a handler, unlike SIG_IGN, is not inherited
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    woken = _wake_on_child_exit()
+    group = os.getpgid(0)
+    os.setpgid(0, 0)
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        process_group=group,
+        preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - no threads here
+    )
+    status = _wait(child.pid, woken)
+    _take_down(child.pid if status is None else None)
+    return 0 if status is None else os.waitstatus_to_exitcode(status)
+
+
+def _wait(pid: int, woken: int) -> int | None:
+    """Return the child's wait status, or ``None`` when the leash was let go first."""
+    while True:
+        status = _reap(pid)
+        if status is not None:
+            return status
+        ready, _, _ = select.select([sys.stdin.fileno(), woken], [], [], _HEARTBEAT_S)
+        if woken in ready:
+            os.read(woken, 512)
+        if sys.stdin.fileno() in ready and not os.read(sys.stdin.fileno(), 1):
+            return None
+
+
+def _take_down(pid: int | None) -> None:
+    """Ask the child to end, then end whatever is left below this process."""
+    deadline = time.monotonic() + GRACE_S
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        while _reap(pid) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+    while left := psutil.Process().children(recursive=True):
+        for process in left:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        _reap(0)
+        time.sleep(0.02)
+
+
+def _reap(pid: int) -> int | None:
+    """Collect ended children, adopted ones included; return the wait status of ``pid`` if it is among them."""
+    wanted = None
+    while True:
+        try:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return wanted
+        if ended == 0:
+            return wanted
+        if ended == pid:
+            wanted = status
+
+
+def _wake_on_child_exit() -> int:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reading
+
+
+def _prctl(option: int, value: int) -> None:
+    """Linux only: elsewhere the leash still ends every process whose parents are alive."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

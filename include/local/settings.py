@@ -1,0 +1,65 @@
+"""The environment of a local Airflow: every setting in one place, none from the person's own Airflow."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from include.layout import HOME_VARIABLE
+from include.local.home import Home
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def own_environment() -> dict[str, str]:
+    """Return this process's environment, with the project's own modules importable."""
+    return {**os.environ, "PYTHONPATH": str(PROJECT)}
+
+
+def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, dags: Path) -> dict[str, str]:
+    """
+    Return the environment for all components.
+
+    :param port: Of the API server and UI, on 127.0.0.1.
+    :param dags: Folder of DAG files.
+    :param environ: The caller's; its ``AIRFLOW__*`` settings and ``AIRFLOW_HOME`` belong to another Airflow and are
+        left out, ``AIRFLOW_CONN_*``, ``AIRFLOW_VAR_*`` and everything else stay.
+    """
+    ours = {name: value for name, value in environ.items() if not _of_another_airflow(name)}
+    url = f"http://127.0.0.1:{port}"
+    return ours | {
+        HOME_VARIABLE: str(home.root),
+        "PYTHONPATH": str(PROJECT),
+        "AIRFLOW_HOME": str(home.airflow),
+        # seconds that a writer waits for another one; SQLite's own default of 5 is short on a busy laptop
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.airflow}/airflow.db?timeout=60",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        # nobody but this machine reaches it, so nobody has to log in
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        # new ones for each start: tokens of an earlier Airflow's tasks are worth nothing here
+        "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+        # seconds between two looks for work: seven steps follow each other, and each waits for one
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        # a load whose process was killed is retried after this, not after five minutes
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home.airflow / "logs"),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
+
+def _of_another_airflow(name: str) -> bool:
+    return name.startswith("AIRFLOW__") or name in {"AIRFLOW_HOME", "AIRFLOW_CONFIG"}

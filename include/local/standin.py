@@ -1,0 +1,53 @@
+"""The demo's target: the v1 stand-in as a process of its own, its data kept in the home."""
+
+import sys
+import time
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+
+from include.errors import ChatImportError
+from include.local.home import Home, kept_port
+from include.local.processes import Leashed
+from include.local.settings import PROJECT, own_environment
+
+KEY = "stand-in"
+_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class StandInAddress:
+    """Where the stand-in listens."""
+
+    base_url: str
+
+    @property
+    def connection(self) -> str:
+        """``AIRFLOW_CONN_EVEROS_DEFAULT`` for it."""
+        return msgspec.json.encode({"conn_type": "everos", "host": self.base_url, "password": KEY}).decode()
+
+
+def start_standin(home: Home, processes: Leashed, *options: str) -> StandInAddress:
+    """
+    Start it on the port that this home's stand-in had before, and wait until it answers.
+
+    :param options: Of ``python -m include.standin``, such as ``--latency-s 0.1``.
+    """
+    port = kept_port(home.root / "standin" / "port")
+    data = home.standin(port)
+    data.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "include.standin", "--port", str(port), "--data", str(data), *options]
+    processes.start("stand-in", argv, own_environment(), PROJECT)
+    address = StandInAddress(f"http://127.0.0.1:{port}")
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        processes.check()
+        try:
+            httpx.get(f"{address.base_url}/standin/stats", trust_env=False).raise_for_status()
+        except httpx.TransportError:
+            if time.monotonic() > deadline:
+                raise ChatImportError(f"the stand-in did not answer within {_TIMEOUT_S} s") from None
+            time.sleep(0.1)
+        else:
+            return address
