@@ -11,7 +11,7 @@ export SOURCE CONF PYTHON
 .PHONY: help demo up import test test-fast check lint format lock bench clean environment
 
 help:         ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: environment       ## load the sample exports into a local stand-in of EverOS, ask it a question, stop
 	@exec $(PYTHON_HERE) -m include.local demo
@@ -45,6 +45,9 @@ lock: environment       ## resolve pyproject.toml anew into requirements.txt and
 
 bench: environment      ## time and peak memory of extract, transform and plan on generated exports
 	@exec $(PYTHON_HERE) -m include.local bench
+
+.env:                   ## settings and random secrets for Docker Compose, from .env.example
+	@scripts/dotenv
 
 clean:                  ## remove the environment and caches; keeps .local, the ledger lives there
 	rm -rf .venv .venv.log .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
