@@ -126,12 +126,17 @@ class _Outline:
 
     def _at_document(self, event: str) -> Document | None:
         if event in _STARTS:
-            self.document = Document(index=self._count if self._home else None)
+            self._key = self._list = ""
+            self.document = Document(index=self._index) if event == "start_map" else None
             return None
-        done = self.document or Document(index=self._count if self._home else None)
+        done = self.document or Document(index=self._index)
         self.document = None
         self._count += 1
         return done
+
+    @property
+    def _index(self) -> int | None:
+        return self._count if self._home else None
 
     def _inside(self, document: Document, depth: int, event: str, value: Any) -> None:
         if depth == 1 and event == "map_key":
