@@ -1,0 +1,86 @@
+"""
+## Chat history to EverOS
+
+discover ─▶ extract ─▶ transform ─▶ plan ─▶ load ─▶ flush ─▶ report
+
+| step | what it does | what it leaves behind |
+| --- | --- | --- |
+| **discover** | looks into `source` and tells exports apart by their content | one descriptor per export |
+| **extract** | reads an export; one task each | Parquet of messages, what was skipped, what is broken |
+| **transform** | sorts by conversation and time, removes duplicates, applies range and ledger | `messages/*.parquet` |
+| **plan** | cuts batches (one API call each) and chunks (one load task each) | `plan/*.parquet` |
+| **load** | sends a chunk: conversations side by side, each strictly in order | the ledger, this run's cursors |
+| **flush** | tells EverOS that a conversation is complete, once per load | the ledger |
+| **report** | checks that every entry is accounted for | `report.json`, `report.html` |
+
+**Running it again sends nothing twice**: the ledger knows every message that has landed. A failed or killed load
+goes on where it stood: clear it, or let it retry. The run fails when anything is pending, unknown or unaccounted for,
+and the report says what.
+
+**Nightly**: scheduled and backfill runs load what was written in their data interval, and `lookback_days` before it.
+**By hand**: *Trigger* loads everything, or the period you give. Start with *Dry run* to see what it would send.
+
+Chat text is in the run's Parquet files and nowhere else: not in logs, XCom or this page.
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
+from everos_provider import run
+from everos_provider.assets import EVEROS
+from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
+from everos_provider.params import import_params
+from everos_provider.retry_policy import LOAD_RETRIES
+
+SCHEDULE = os.environ.get("EVEROS_IMPORT_SCHEDULE", "0 2 * * *")
+
+
+@dag(
+    dag_id="chat_history_to_everos",
+    dag_display_name="Chat history to EverOS",
+    description="Slack and Discord history into EverOS: complete, once, in order, accounted for.",
+    doc_md=__doc__,
+    schedule=CronDataIntervalTimetable(SCHEDULE, timezone="UTC") if SCHEDULE else None,
+    start_date=datetime(2013, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    params=import_params(),
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=10), "retry_policy": LOAD_RETRIES},
+    tags=["everos", "chat", "memory"],
+)
+def chat_history_to_everos() -> None:
+    """Draw the diagram."""
+
+    @task
+    def discover(**context: Any) -> list[dict[str, str]]:
+        return run.discover(context)
+
+    @task(map_index_template="{{ task.op_kwargs['export']['label'] }}")
+    def extract(export: dict[str, str], **context: Any) -> dict[str, int]:
+        return run.extract(export, context)
+
+    @task(inlets=[EVEROS], trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+    def transform(**context: Any) -> dict[str, int]:
+        return run.transform(context)
+
+    @task
+    def plan(**context: Any) -> list[dict[str, Any]]:
+        return run.plan(context)
+
+    @task(outlets=[EVEROS], trigger_rule=TriggerRule.ALL_DONE)
+    def report(**context: Any) -> dict[str, Any]:
+        return run.report(context)
+
+    chunks = plan()
+    load = EverOSLoadOperator.partial(
+        task_id="load", map_index_template="{{ task.chunk['label'] }}", max_active_tis_per_dagrun=4
+    ).expand(chunk=chunks)
+    flush = EverOSFlushOperator(task_id="flush", trigger_rule=TriggerRule.ALL_DONE)
+
+    extract.expand(export=discover()) >> transform() >> chunks
+    load >> flush >> report()
+
+
+chat_history_to_everos()

@@ -1,0 +1,97 @@
+"""
+``report.json``: the stable, documented account of a run.
+
+Top level: ``report_version``, ``run_id``, ``target``, ``dry_run``, ``started_at``, ``finished_at`` (ISO 8601, UTC),
+``conserved``, ``complete``, the totals ``extracted, loaded, already_loaded, out_of_range, skipped{reason: n},
+rejected{reason: n}, pending, unknown, shifted_ms``, ``problems[]`` (sentences for people) and ``conversations[]`` with
+the same counts plus ``conversation_id, name, kind, source, batches, first_ms, last_ms, flushed`` (``extracted``,
+``no_extraction`` or null). Keys are only ever added; ``report_version`` changes when one changes its meaning.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from include.delivery.outcomes import Outcome
+from include.layout import RunFolder
+from include.memory_api.contract import Target
+from include.report.figures import conversation_figures, is_conserved, totals_of
+
+REPORT_VERSION = 1
+
+
+def build_report(
+    run: RunFolder,
+    outcomes: Mapping[str, Outcome],
+    *,
+    run_id: str,
+    target: Target,
+    started_at: datetime,
+    dry_run: bool,
+    problems: Sequence[str] = (),
+) -> dict[str, Any]:
+    """
+    Put the run's figures together.
+
+    :param outcomes: What delivery made of each planned conversation, by conversation id.
+    :param problems: What else went wrong, such as exports that could not be read.
+    """
+    rows = conversation_figures(run, outcomes)
+    totals = totals_of(rows, run)
+    broken = [row["conversation_id"] for row in rows if not is_conserved(row)]
+    conserved = not broken and is_conserved(totals)
+    problems = [*problems, *_problems(totals, rows, broken, dry_run=dry_run)]
+    return {
+        "report_version": REPORT_VERSION,
+        "run_id": run_id,
+        "target": {"base_url": target.base_url, "api_version": target.api_version, "account": target.account},
+        "dry_run": dry_run,
+        "started_at": started_at.astimezone(UTC).isoformat(),
+        "finished_at": datetime.now(UTC).isoformat(),
+        "conserved": conserved,
+        "complete": not problems,
+        **totals,
+        "problems": problems,
+        "conversations": rows,
+    }
+
+
+def write_report(report: Mapping[str, Any], path: Path) -> None:
+    """Write ``report.json`` in one step: a reader sees the old one or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".json.tmp")
+    draft.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def _problems(
+    totals: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], broken: Sequence[str], *, dry_run: bool
+) -> list[str]:
+    problems = []
+    if totals["pending"] and not dry_run:
+        problems.append(
+            f"{totals['pending']} messages are pending in {_named(rows, 'pending')}: "
+            "clear the failed load tasks or run again; what has landed is not sent twice."
+        )
+    if totals["unknown"]:
+        problems.append(
+            f"{totals['unknown']} messages have an unknown outcome in {_named(rows, 'unknown')}: the target may or may "
+            "not hold them. The load tasks' logs name the batches; the next run asks the target again before it sends."
+        )
+    if broken:
+        problems.append(f"the figures of {_few(broken)} do not add up: some entries are unaccounted for.")
+    unflushed = [row["conversation_id"] for row in rows if row["loaded"] and row["flushed"] is None]
+    if unflushed and not totals["pending"] and not totals["unknown"]:
+        problems.append(f"loaded but not flushed: {_few(unflushed)}. Clear the flush task or run again.")
+    return problems
+
+
+def _named(rows: Sequence[Mapping[str, Any]], figure: str) -> str:
+    return _few([row["conversation_id"] for row in rows if row[figure]])
+
+
+def _few(names: Sequence[str], limit: int = 5) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

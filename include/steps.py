@@ -1,0 +1,119 @@
+"""One function per box of the diagram: paths, ids and settings in; files and counts out."""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from include import extract as extraction
+from include import plan as planning
+from include import transform as transformation
+from include.delivery.ledger import Ledger
+from include.delivery.outcomes import outcomes_of
+from include.errors import ExportError, LedgerError
+from include.layout import RunFolder, ledger_root
+from include.memory_api.contract import Target
+from include.parsers import Export, ParseOptions
+from include.parsers import discover as find_exports
+from include.records import Chunk
+from include.window import Window
+
+log = logging.getLogger(__name__)
+
+
+def discover(source: Path, run: RunFolder) -> list[Export]:
+    """
+    Find the exports in ``source``; files that are none are kept as rejected entries of the run.
+
+    An empty folder is no error: a nightly run finds an empty drop folder most nights.
+
+    :raises ExportError: there are files, and none of them is an export.
+    """
+    shutil.rmtree(run.root, ignore_errors=True)
+    if source.is_dir() and not any(source.iterdir()):
+        log.warning("%s is empty: there is nothing to import", source)
+        return []
+    exports, rejected = find_exports(source)
+    for each in rejected:
+        log.warning("Not imported: %s: %s", each.origin, each.reason)
+    if not exports:
+        raise ExportError(f"nothing to import: {rejected[0].origin}: {rejected[0].reason} ({len(rejected)} looked at)")
+    extraction.write_rejected(rejected, run.extracted("000-not-imported"))
+    for export in exports:
+        log.info("Found %s: %s", export.format, export.label)
+    return exports
+
+
+def extract(export: Export, options: ParseOptions, run: RunFolder) -> dict[str, Any]:
+    """Read one export into Parquet."""
+    return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key)))
+
+
+def transform(run: RunFolder, window: Window, ledger: Ledger) -> dict[str, int]:
+    """Put everything extracted in order, without what is out of range, loaded already or refused before."""
+    with ledger.settled() as known:
+        result = transformation.transform(
+            sorted((run.root / "extracted").iterdir()),
+            run,
+            landed=known.landed,
+            refused=known.rejected,
+            since_us=window.since_us,
+            until_us=window.until_us,
+        )
+    return msgspec.structs.asdict(result)
+
+
+def plan(run: RunFolder, *, batch_size: int | None) -> list[Chunk]:
+    """Cut what is left to load into batches and chunks."""
+    return planning.plan(run, batch_size=batch_size)
+
+
+def open_ledger(target: Target, *, at_least: int = 0) -> Ledger:
+    """
+    Open the target's ledger.
+
+    :param at_least: Landed messages that are known from elsewhere (Airflow's asset state).
+    :raises LedgerError: the ledger knows of fewer: it was deleted, moved, or is not on this machine. Nothing was sent.
+    """
+    ledger = Ledger.open(ledger_root(), target)
+    if at_least and (landed := sum(summary.landed for summary in ledger.summaries().values())) < at_least:
+        raise LedgerError(
+            f"{ledger.folder} knows of {landed} landed messages, Airflow's asset state of {at_least}. Nothing "
+            "was sent: with an incomplete ledger messages would be sent twice. Bring the ledger folder back (backup, "
+            f"mount, EVEROS_IMPORT_HOME); or, if the memory of {target.base_url} was emptied too, delete the key "
+            f"'target {target.name}' from the state of the asset 'everos' in Airflow."
+        )
+    return ledger
+
+
+def report(
+    run: RunFolder,
+    ledger: Ledger,
+    *,
+    run_id: str,
+    target: Target,
+    started_at: datetime,
+    dry_run: bool,
+    problems: Sequence[str],
+) -> Mapping[str, Any]:
+    """Write ``report.json`` and ``report.html`` and return the report."""
+    # Here, because pandas costs every other task half a second of start-up.
+    from include.report.document import build_report, write_report  # noqa: PLC0415
+    from include.report.page import write_page  # noqa: PLC0415
+
+    document = build_report(
+        run,
+        outcomes_of(run, ledger, run_id),
+        run_id=run_id,
+        target=target,
+        started_at=started_at,
+        dry_run=dry_run,
+        problems=problems,
+    )
+    write_report(document, run.report_json)
+    write_page(document, run.report_html)
+    return document

@@ -1,0 +1,123 @@
+"""From an Airflow connection, or the ``EVEROS_*`` variables where there is none, to a client of EverOS."""
+
+import asyncio
+import os
+from typing import Any
+
+from airflow.sdk import BaseHook, Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from include.errors import ChatImportError, ConfigurationError
+from include.memory_api import MemoryAPI, connect
+from include.memory_api.contract import DEFAULT_BASE_URL, Target
+from include.memory_api.settings import Settings
+
+
+class EverOSHook(BaseHook):
+    """
+    Talks to EverOS with the credentials of an Airflow connection.
+
+    **Purpose.** Turns a connection of type ``everos`` (host: base URL, password: API key, extra ``api_version``,
+    ``account``, ``app_id``, ``project_id``, ``timeout_s``) into a :class:`include.memory_api.contract.MemoryAPI`.
+
+    **Without a connection** ``EVEROS_API_KEY``, ``EVEROS_BASE_URL``, ``EVEROS_API_VERSION`` and ``EVEROS_ACCOUNT``
+    serve instead.
+
+    **What it does not do.** It reads no settings of the SDKs' own (``EVER_OS_BASE_URL``), and never shows the key.
+
+    :param everos_conn_id: Connection id.
+    """
+
+    conn_name_attr = "everos_conn_id"
+    default_conn_name = "everos_default"
+    conn_type = "everos"
+    hook_name = "EverOS"
+
+    def __init__(self, everos_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.everos_conn_id = everos_conn_id
+
+    def settings(self) -> Settings:
+        """
+        Read connection or environment.
+
+        :raises ConfigurationError: neither is there, or a value is missing or contradicts another; nothing was sent.
+        """
+        try:
+            return self._checked(self.get_connection(self.everos_conn_id))
+        except AirflowNotFoundException:
+            return self._settings_from_environment()
+
+    async def asettings(self) -> Settings:
+        """Read as :meth:`settings` does, without blocking the event loop."""
+        try:
+            return self._checked(await self.aget_connection(self.everos_conn_id))
+        except AirflowNotFoundException:
+            return self._settings_from_environment()
+
+    @property
+    def target(self) -> Target:
+        """Which server and account this is, without the secret: names the ledger."""
+        return self.settings().target
+
+    async def client(self) -> MemoryAPI:
+        """Return a client for the running event loop, to be closed with ``aclose()``; no byte is sent yet."""
+        return connect(await self.asettings())
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask the server something that writes nothing: the *Test* button of the connection form."""
+        try:
+            return True, asyncio.run(_check(self.settings()))
+        except ChatImportError as error:
+            return False, str(error)
+
+    def _checked(self, connection: Connection) -> Settings:
+        try:
+            return _settings_of(connection)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"connection {self.everos_conn_id}: {error}") from error
+
+    def _settings_from_environment(self) -> Settings:
+        key = os.environ.get("EVEROS_API_KEY")
+        if not key:
+            raise ConfigurationError(
+                f"no connection {self.everos_conn_id} and no EVEROS_API_KEY: nothing was sent. Create a connection of "
+                f"type EverOS with that id (or AIRFLOW_CONN_{self.everos_conn_id.upper()}), or set EVEROS_API_KEY and, "
+                "for another host than EverOS Cloud, EVEROS_BASE_URL"
+            )
+        return Settings(
+            api_key=key,
+            base_url=os.environ.get("EVEROS_BASE_URL") or DEFAULT_BASE_URL,
+            api_version=os.environ.get("EVEROS_API_VERSION") or "v1",
+            account=os.environ.get("EVEROS_ACCOUNT") or None,
+        )
+
+
+async def _check(settings: Settings) -> str:
+    api = connect(settings)
+    try:
+        return await api.check()
+    finally:
+        await api.aclose()
+
+
+def _settings_of(connection: Connection) -> Settings:
+    extra: dict[str, Any] = connection.extra_dejson
+    given = {
+        "api_version": extra.get("api_version"),
+        "base_url": _base_url(connection),
+        "account": extra.get("account"),
+        "app_id": extra.get("app_id"),
+        "project_id": extra.get("project_id"),
+        "read_timeout_s": extra.get("timeout_s") and float(extra["timeout_s"]),
+    }
+    return Settings(api_key=connection.password or "", **{name: value for name, value in given.items() if value})
+
+
+def _base_url(connection: Connection) -> str | None:
+    """Put together what the form, JSON and URI forms of a connection keep apart."""
+    host = connection.host
+    if not host:
+        return None
+    url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
+    return f"{url}:{connection.port}" if connection.port else url

@@ -1,0 +1,98 @@
+"""The two tasks that talk to EverOS: load a chunk of conversations, flush those that are complete."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from airflow.sdk import Context
+from airflow.sdk.bases.operator import BaseAsyncOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from everos_provider.hooks import EverOSHook
+from include.delivery.flush import flush_conversations
+from include.delivery.ledger import Ledger
+from include.delivery.loader import LoadSettings, load_chunk
+from include.layout import RunFolder, ledger_root
+from include.records import Chunk
+
+
+class TaskStateCheckpoint:
+    """Delivery's checkpoint in Airflow's task state store: survives retries, clears and killed workers."""
+
+    def __init__(self, context: Context) -> None:
+        self._store = context["task_state_store"]
+
+    async def get(self, key: str) -> Any:
+        """Return the stored value, or ``None``."""
+        return await self._store.aget(key)
+
+    async def set(self, key: str, value: Any) -> None:
+        """Store a JSON value below 64 KiB."""
+        await self._store.aset(key, value)
+
+
+class EverOSOperator(BaseAsyncOperator):
+    """
+    What both tasks share: target, ledger and settings, taken from the connection and the run's parameters.
+
+    :param everos_conn_id: Connection of type ``everos``.
+    """
+
+    def __init__(self, *, everos_conn_id: str = EverOSHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.everos_conn_id = everos_conn_id
+
+    def load_settings(self, context: Context) -> LoadSettings:
+        """Return delivery's settings for this run."""
+        return LoadSettings(concurrency=context["params"]["concurrency"])
+
+
+class EverOSLoadOperator(EverOSOperator):
+    """
+    Load one chunk: its conversations side by side, each in order, one batch at a time.
+
+    A retry, a cleared task and the successor of a killed worker settle what was in flight and go on behind it. Raises
+    :class:`include.errors.RetryableError` when something is pending, :class:`include.errors.PermanentError` when a
+    person is needed.
+
+    :param chunk: A :class:`include.records.Chunk` as a mapping, one for each mapped task.
+    """
+
+    def __init__(self, *, chunk: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.chunk = chunk
+
+    async def aexecute(self, context: Context) -> dict[str, int]:
+        """Load the chunk and return counts."""
+        api = await EverOSHook(self.everos_conn_id).client()
+        try:
+            outcome = await load_chunk(
+                msgspec.convert(self.chunk, Chunk),
+                RunFolder.of(context["run_id"]),
+                api,
+                Ledger.open(ledger_root(), api.target),
+                TaskStateCheckpoint(context),
+                self.load_settings(context),
+                context["run_id"],
+            )
+        finally:
+            await api.aclose()
+        return msgspec.to_builtins(outcome)
+
+
+class EverOSFlushOperator(EverOSOperator):
+    """Flush every conversation of the run in which messages have landed since its last flush and none is open."""
+
+    async def aexecute(self, context: Context) -> dict[str, int]:
+        """Flush and return counts."""
+        run = RunFolder.of(context["run_id"])
+        if context["params"]["dry_run"] or not run.conversations.exists():
+            raise AirflowSkipException("nothing was loaded: there is nothing to flush")
+        api = await EverOSHook(self.everos_conn_id).client()
+        try:
+            outcome = await flush_conversations(
+                run, api, Ledger.open(ledger_root(), api.target), self.load_settings(context), context["run_id"]
+            )
+        finally:
+            await api.aclose()
+        return msgspec.to_builtins(outcome)

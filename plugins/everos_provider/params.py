@@ -1,0 +1,124 @@
+"""The import's parameters as Airflow's trigger form shows and checks them."""
+
+import os
+
+from airflow.sdk import Param
+
+from include.layout import home
+from include.parsers import DEFAULT_ID_TEMPLATE
+
+SOURCE_VARIABLE = "EVEROS_IMPORT_SOURCE"
+
+WHAT, WHEN, HOW = "What to import", "Which period (manual runs)", "How to load it"
+
+
+def import_params() -> dict[str, Param]:
+    """Return the parameters in the order of the form."""
+    return {
+        "source": Param(
+            os.environ.get(SOURCE_VARIABLE) or str(home() / "drop"),
+            type="string",
+            minLength=1,
+            title="Source",
+            section=WHAT,
+            description_md=(
+                "A Slack export (zip or folder), DiscordChatExporter or Discord API JSON, EverOS-shaped JSON, or a "
+                "folder with any mixture of them, as the workers see it. Example: `/data/exports/acme-slack.zip`"
+            ),
+        ),
+        "include": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            title="Only these conversations",
+            section=WHAT,
+            description_md="Names or ids, `*` allowed, one a line. Empty: all. Example: `general`, `slack_team-*`",
+        ),
+        "exclude": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            title="Not these conversations",
+            section=WHAT,
+            description_md="Names or ids, `*` allowed, one a line. Wins over the field above.",
+        ),
+        "include_private": Param(
+            False,
+            type="boolean",
+            title="Private channels and direct messages",
+            section=WHAT,
+            description="Off: they are left out, and the report says how many messages that were.",
+        ),
+        "bots": Param(
+            "assistant",
+            type="string",
+            enum=["assistant", "skip"],
+            values_display={"assistant": "Import, as role “assistant”", "skip": "Leave out"},
+            title="Messages of bots and apps",
+            section=WHAT,
+        ),
+        "conversation_id": Param(
+            DEFAULT_ID_TEMPLATE,
+            type="string",
+            pattern=r"\{channel(_id)?\}",
+            title="Conversation id",
+            section=WHAT,
+            description_md=(
+                "How EverOS will name a conversation, from `{source}`, `{workspace}`, `{channel}`, `{channel_id}`. "
+                "Keep it the same for good: another template is another conversation to EverOS."
+            ),
+        ),
+        "since": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="Written from",
+            section=WHEN,
+            description="Inclusive; UTC unless it says otherwise. Scheduled and backfill runs use their data interval.",
+        ),
+        "until": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="Written before",
+            section=WHEN,
+            description="Exclusive; UTC unless it says otherwise. Scheduled and backfill runs use their data interval.",
+        ),
+        "lookback_days": Param(
+            3,
+            type="integer",
+            minimum=0,
+            maximum=3650,
+            title="Lookback (days)",
+            section=WHEN,
+            description=(
+                "Scheduled and backfill runs also look this far before their data interval, for messages that "
+                "arrived late. What is loaded already is not sent again."
+            ),
+        ),
+        "batch_size": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=500,
+            title="Messages per call",
+            section=HOW,
+            description="Empty: 50, and 100 in conversations of more than 10,000 messages.",
+        ),
+        "concurrency": Param(
+            8,
+            type="integer",
+            minimum=1,
+            maximum=64,
+            title="Conversations at once",
+            section=HOW,
+            description="Per load task. Within a conversation there is always one batch at a time.",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            section=HOW,
+            description="Go as far as the plan, report messages and calls, send nothing.",
+        ),
+    }

@@ -1,0 +1,50 @@
+"""
+Registers the ``everos`` connection type.
+
+Airflow 3.2 and later take connection types only from an installed distribution with the entry point
+``apache_airflow_provider``; the project's ``pyproject.toml`` is that distribution.
+"""
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata in Airflow's ``provider_info`` shape."""
+    return {
+        "package-name": "chat-history-to-everos",
+        "name": "EverOS",
+        "description": "EverOS, memory for AI agents.",
+        "hook-class-names": ["everos_provider.hooks.EverOSHook"],
+        "connection-types": [
+            {
+                "connection-type": "everos",
+                "hook-name": "EverOS",
+                "hook-class-name": "everos_provider.hooks.EverOSHook",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "login", "port", "extra"],
+                    "relabeling": {"host": "Base URL", "password": "API key"},
+                    "placeholders": {"host": "https://api.evermind.ai"},
+                },
+                "conn-fields": {
+                    "api_version": {
+                        "label": "API version",
+                        "description": "v1: EverOS Cloud's memories API.",
+                        "schema": {"type": ["string", "null"], "enum": ["v1", "v2"], "default": "v1"},
+                    },
+                    "account": {
+                        "label": "Account",
+                        "description": (
+                            "Names the ledger of what has been loaded. Set it when several accounts share one base "
+                            "URL, or to keep the ledger when the API key is rotated."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "timeout_s": {
+                        "label": "Timeout (seconds)",
+                        "description": "How long one call may take before its outcome counts as unknown.",
+                        "schema": {"type": ["number", "null"], "default": 60, "minimum": 1},
+                    },
+                },
+            }
+        ],
+    }

@@ -1,0 +1,126 @@
+"""From Airflow's context to the arguments of :mod:`include.steps`: what this run reads, writes and sends where."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from airflow.sdk import Context
+
+from everos_provider.assets import EVEROS
+from everos_provider.hooks import EverOSHook
+from include import steps
+from include.errors import ImportIncomplete, NotConserved
+from include.layout import RunFolder
+from include.memory_api.contract import Target
+from include.parsers import Export, ParseOptions
+from include.window import Window, window_of_interval, window_of_parameters
+
+INTERVAL_RUNS = {"scheduled", "backfill"}
+
+
+def folder_of(context: Context) -> RunFolder:
+    """Return the folder of this run's staged data."""
+    return RunFolder.of(context["run_id"])
+
+
+def window_of(context: Context) -> Window:
+    """Return the time range: the data interval for scheduled and backfill runs, else what the form says."""
+    params = context["params"]
+    if context["dag_run"].run_type in INTERVAL_RUNS:
+        return window_of_interval(
+            context["data_interval_start"], context["data_interval_end"], lookback_days=params["lookback_days"]
+        )
+    return window_of_parameters(params["since"], params["until"])
+
+
+def options_of(params: Mapping[str, Any]) -> ParseOptions:
+    """Return what the parsers need of the parameters."""
+    return ParseOptions(
+        id_template=params["conversation_id"],
+        include=tuple(params["include"] or ()),
+        exclude=tuple(params["exclude"] or ()),
+        include_private=params["include_private"],
+        bots=params["bots"],
+    )
+
+
+def discover(context: Context) -> list[dict[str, str]]:
+    """Find the exports in ``source``; a bad range is refused here, before anything is read."""
+    window_of(context)
+    exports = steps.discover(Path(context["params"]["source"]), folder_of(context))
+    return [msgspec.to_builtins(export) for export in exports]
+
+
+def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
+    """Read one export."""
+    return steps.extract(msgspec.convert(export, Export), options_of(context["params"]), folder_of(context))
+
+
+def transform(context: Context) -> dict[str, int]:
+    """Put everything in order, without what is out of range or loaded already."""
+    target = EverOSHook().target
+    known = context["asset_state_store"][EVEROS].get(_state_key(target)) or {}
+    ledger = steps.open_ledger(target, at_least=known.get("messages", 0))
+    return steps.transform(folder_of(context), window_of(context), ledger)
+
+
+def plan(context: Context) -> list[dict[str, Any]]:
+    """Cut batches and chunks; a dry run hands none of them on."""
+    chunks = steps.plan(folder_of(context), batch_size=context["params"]["batch_size"])
+    return [] if context["params"]["dry_run"] else [msgspec.to_builtins(chunk) for chunk in chunks]
+
+
+def report(context: Context) -> dict[str, Any]:
+    """
+    Account for every entry and tell the asset what EverOS holds.
+
+    :raises NotConserved: the figures do not add up.
+    :raises ImportIncomplete: something is pending, unknown or unread; the report says what.
+    """
+    run, run_id, target = folder_of(context), context["run_id"], EverOSHook().target
+    exports = context["ti"].xcom_pull(task_ids="discover")
+    if exports is None or (exports and not run.conversations.exists()):
+        raise ImportIncomplete("the run stopped before its plan, nothing was sent: see the failed task")
+    ledger = steps.open_ledger(target)
+    document = steps.report(
+        run,
+        ledger,
+        run_id=run_id,
+        target=target,
+        started_at=context["dag_run"].start_date,
+        dry_run=context["params"]["dry_run"],
+        problems=[
+            f"{export['label']} could not be read: see its extract task. Everything else was loaded."
+            for export in exports
+            if not run.extracted(export["key"]).exists()
+        ],
+    )
+    _tell_asset(context, target, ledger, document)
+    if not document["conserved"]:
+        raise NotConserved(f"{run.report_json}: " + " ".join(document["problems"]))
+    if document["problems"]:
+        raise ImportIncomplete(f"{run.report_json}: " + " ".join(document["problems"]))
+    return {"report": str(run.report_json), "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
+
+
+def _tell_asset(context: Context, target: Target, ledger: Any, document: Mapping[str, Any]) -> None:
+    """Keep a summary per conversation and for the whole target: for people, and as a guard against a lost ledger."""
+    state = context["asset_state_store"][EVEROS]
+    summaries = ledger.summaries()
+    for row in document["conversations"]:
+        if row["loaded"] and (summary := summaries.get(row["conversation_id"])):
+            state.set(
+                f"{row['conversation_id']} @ {target.name}",
+                {"messages": summary.landed, "last_ms": summary.last_ms, "run_id": document["run_id"]},
+            )
+    landed = sum(summary.landed for summary in summaries.values())
+    if landed:
+        state.set(_state_key(target), {"messages": landed, "conversations": len(summaries)})
+    context["outlet_events"][EVEROS].extra = {
+        name: document[name] for name in ("run_id", "loaded", "already_loaded", "pending", "unknown")
+    }
+
+
+def _state_key(target: Target) -> str:
+    return f"target {target.name}"
