@@ -1,0 +1,129 @@
+import json
+from pathlib import Path
+
+import pytest
+from builders import write_folder
+from hypothesis import given
+from hypothesis import strategies as st
+from reading import read
+
+from include.archive import open_archive
+from include.parsers import Export, ParseOptions, discord_api
+from include.records import Entries, Message, Rejected, Skipped
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "discord" / "rest_dump.json"
+FIRST = 1_456_000_000_000_000_000
+
+
+def message(number=0, content="hello", **fields):
+    """Return a message as the API returns it."""
+    author = {"id": "11", "username": "ann", "global_name": "Ann", "discriminator": "0"}
+    entry = {"id": str(FIRST + number), "type": 0, "content": content, "channel_id": "2", "author": author}
+    return {**entry, "timestamp": "2025-12-31T19:04:11.171000+00:00", **fields}
+
+
+def lines(*values):
+    return "\n".join(value if isinstance(value, str) else json.dumps(value) for value in values).encode()
+
+
+def test_every_entry_of_the_fixture_is_a_message_skipped_or_rejected():
+    result = read(FIXTURE)
+    assert result.formats == ["discord_api"]
+    assert result.outcomes() == result.entries == {"discord_2": len(json.loads(FIXTURE.read_bytes()))}
+    assert (result.texts, result.reasons) == (["hey @bob", "deploy done"], {"GuildMemberJoin": 1})
+    assert [(m.sender_name, m.role) for m in result.messages] == [("Ann", "user"), ("CI", "assistant")]
+
+
+def test_an_array_and_lines_hold_the_same_messages(tmp_path):
+    messages = [message(n, f"no {n}") for n in range(3)]
+    array = read(write_folder(tmp_path / "a", {"dump.json": messages}))
+    written = read(write_folder(tmp_path / "b", {"dump.jsonl": lines(*messages)}))
+    assert array.messages[0].text == "no 0"
+    assert [m.message_id for m in array.messages] == [m.message_id for m in written.messages]
+
+
+def test_one_bad_line_does_not_cost_its_neighbours(tmp_path):
+    data = lines("\ufeff" + json.dumps(message(1, "a")), '{"id": ', "", "[1]", message(2, "b"))
+    result = read(write_folder(tmp_path, {"dump.jsonl": data}))
+    assert result.texts == ["a", "b"]
+    assert [(r.origin, r.reason) for r in result.rejected] == [
+        ("dump.jsonl[1]", "the line is not JSON"),
+        ("dump.jsonl[2]", "expected an object, found an array"),
+    ]
+    assert result.outcomes() == result.entries == {"discord_2": 4}
+
+
+def test_messages_of_several_channels_in_one_file_are_several_conversations(tmp_path):
+    mixed = [message(n, channel_id=channel) for n, channel in enumerate(["2", "3", "2", 4])]
+    result = read(write_folder(tmp_path, {"dump.json": mixed}))
+    assert result.entries == {"discord_2": 2, "discord_3": 1, "discord_4": 1}
+    assert [m.origin for m in result.messages] == [f"dump.json[{n}]" for n in range(4)]
+
+
+def test_messages_that_name_no_channel_belong_to_their_file(tmp_path):
+    trimmed = message()
+    del trimmed["channel_id"]
+    assert list(read(write_folder(tmp_path, {"general.json": [trimmed]})).conversations) == ["discord_general"]
+
+
+def test_a_cut_dump_is_read_as_far_as_it_goes(tmp_path):
+    data = json.dumps([message(1, "a"), message(2, "b")]).encode()[:-40]
+    result = read(write_folder(tmp_path, {"dump.json": data}))
+    assert (result.texts, [r.origin for r in result.rejected]) == (["a"], ["dump.json[1]"])
+    assert result.entries == {"discord_2": 2}
+
+
+def test_the_name_people_see_is_the_nickname_then_the_display_name_then_the_account(tmp_path):
+    author = {"id": "11", "username": "ann", "global_name": "Ann"}
+    messages = [
+        message(1, member={"nick": "Captain"}),
+        message(2, author=author),
+        message(3, author=author | {"global_name": None}),
+    ]
+    result = read(write_folder(tmp_path, {"dump.json": messages}))
+    assert [m.sender_name for m in result.messages] == ["Captain", "Ann", "ann"]
+
+
+def test_a_webhook_speaks_as_an_assistant(tmp_path):
+    (record,) = read(write_folder(tmp_path, {"dump.json": [message(webhook_id="99")]})).messages
+    assert record.role == "assistant"
+
+
+def test_the_message_a_thread_grew_from_is_told_where_the_api_includes_it(tmp_path):
+    shell = message(5, "", type=21, referenced_message=message(1, "root"))
+    (record,) = read(write_folder(tmp_path, {"dump.json": [shell]})).messages
+    assert (record.text, record.message_id) == ("root", str(FIRST + 1))
+
+
+def test_dumps_are_chosen_by_channel(tmp_path):
+    result = read(write_folder(tmp_path, {"dump.json": [message()]}), exclude=("2",))
+    assert (result.texts, result.reasons) == ([], {"excluded": 1})
+
+
+def test_half_a_surrogate_pair_does_not_cost_the_message(tmp_path):
+    data = lines(message(1, "\ud83d x"))
+    (record,) = read(write_folder(tmp_path, {"dump.jsonl": data})).messages
+    assert record.text.encode().endswith(b" x")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+NEAR = st.builds(lambda changes: {**message(), **changes}, st.dictionaries(st.sampled_from([*message()]), JSON))
+
+
+@pytest.mark.parametrize("form", ["array", "lines"])
+@given(values=st.lists(JSON | NEAR, max_size=5))
+def test_parsing_any_array_never_raises_and_accounts_for_every_entry(form, values, tmp_path_factory):
+    path = tmp_path_factory.mktemp("any") / "dump.json"
+    first = {"probe": 1}  # decides how the file is read
+    path.write_bytes(
+        json.dumps([first, *values]).encode() if form == "array" else lines(first, *map(json.dumps, values))
+    )
+    with open_archive(path) as archive:
+        found = list(discord_api.parse(archive, Export(key="k", format="", path="", label=""), ParseOptions()))
+    outcomes = [record for record in found if isinstance(record, Message | Skipped | Rejected)]
+    counted = sum(record.count for record in found if isinstance(record, Entries))
+    assert len(outcomes) == counted == len(values) + 1

@@ -1,0 +1,169 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from builders import write_folder, write_zip
+from reading import read
+
+from include.errors import ExportError
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "discord" / "package"
+GENERATIONS = sorted(path.name for path in FIXTURES.iterdir())
+GUILD = {"id": "444", "type": "GUILD_TEXT", "name": "general", "guild": {"id": "1", "name": "Srv"}}
+
+
+def row(number=0, contents="hello", **fields):
+    """Return a message as packages since 2024 hold it."""
+    entry = {"ID": 1_456_000_000_000_000_000 + number, "Timestamp": "2025-12-31 19:04:11", "Contents": contents}
+    return {**entry, "Attachments": "", **fields}
+
+
+def package(*rows, channel=None, **files):
+    """Return the files of a package with one channel; further ones by path, with ``__`` for ``/`` and no ``.json``."""
+    return {
+        "Account/user.json": {"id": 11, "username": "ann", "global_name": "Ann", "email": "ann@example.com"},
+        "Messages/index.json": {"444": "general in Srv"},
+        "Messages/c444/channel.json": GUILD if channel is None else channel,
+        "Messages/c444/messages.json": list(rows),
+        **{f"{name.replace('__', '/')}.json": value for name, value in files.items()},
+    }
+
+
+def raw_entries(path):
+    """Count the messages of a package without the parser."""
+    counted = sum(len(json.loads(file.read_bytes())) for file in path.glob("*/*/messages.json"))
+    for file in path.glob("*/*/messages.csv"):
+        counted += len(list(csv.DictReader(io.StringIO(file.read_text("utf-8"), newline=""))))
+    return counted
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_every_generation_is_found_by_its_structure_and_read_whole(generation):
+    path = FIXTURES / generation
+    result = read(path, include_private=True)
+    assert (result.formats, result.unknown) == (["discord_package"], [])
+    assert result.outcomes().total() == result.entries.total() == raw_entries(path) > 0
+    assert len(result.messages) == raw_entries(path)
+
+
+def test_it_is_the_personal_history_of_its_owner(tmp_path):
+    result = read(write_folder(tmp_path, package(row())))
+    conversation = result.conversations["discord_444"]
+    assert (conversation.kind, conversation.user_id, conversation.session_id) == ("personal", "11", "discord_444")
+    assert (conversation.name, conversation.workspace) == ("general", "Srv")
+    assert "nobody else" in conversation.description
+    assert [(m.sender_id, m.sender_name, m.role) for m in result.messages] == [("11", "Ann", "user")]
+
+
+def test_ids_beyond_a_double_are_exact_and_times_come_from_them(tmp_path):
+    (record,) = read(write_folder(tmp_path, package(row(1)))).messages
+    assert (record.message_id, record.sent_at_us) == ("1456000000000000001", 1_767_207_851_171_000)
+
+
+def test_rows_with_line_breaks_quotes_and_files_are_read():
+    result = read(FIXTURES / "2021", include_private=True)
+    assert result.texts == ['two\nlines, and "quotes"', "[file: a.png]\n[file: b.png]"]
+
+
+@pytest.mark.parametrize("kind", [1, 3, 12, "DM", "GROUP_DM", "PRIVATE_THREAD"])
+def test_direct_messages_and_private_threads_are_left_out_unless_asked_for(kind, tmp_path):
+    files = package(row(), None, channel={"id": "444", "type": kind, "recipients": ["11", "12"]})
+    result = read(write_folder(tmp_path, files))
+    assert (result.texts, result.reasons) == ([], {"private": 2})
+    assert read(tmp_path, include_private=True).texts == ["hello"]
+
+
+@pytest.mark.parametrize("channel", [{}, b"{", {"type": {}}, []])
+def test_a_channel_of_which_nothing_is_known_counts_as_private(channel, tmp_path):
+    result = read(write_folder(tmp_path, package(row(), channel=channel)))
+    assert result.reasons == {"private": 1}
+    assert result.outcomes() == result.entries
+    assert [r.origin for r in result.rejected] == ([] if channel == {} else ["Messages/c444/channel.json"])
+
+
+def test_a_thread_on_a_server_the_owner_left_is_read(tmp_path):
+    files = package(row(), channel={"id": "444", "type": "PUBLIC_THREAD"})
+    assert read(write_folder(tmp_path, files)).texts == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (None, "expected an object"),
+        (row(ID=None), "expected an ID"),
+        (row(ID="x", Timestamp="y"), "expected a snowflake"),
+    ],
+)
+def test_one_bad_entry_does_not_cost_its_neighbours(broken, reason, tmp_path):
+    result = read(write_folder(tmp_path, package(row(1, "a"), broken, row(2, "b"))))
+    assert result.texts == ["a", "b"]
+    assert result.rejected[0].reason.startswith(reason)
+    assert result.rejected[0].origin == "Messages/c444/messages.json[1]"
+
+
+def test_one_bad_row_does_not_cost_its_neighbours(tmp_path):
+    header, good = "ID,Timestamp,Contents,Attachments", "145600000000000000%d,2025-12-31 19:04:11+00:00,%s,"
+    rows = [header, good % (1, "a"), "1,2", '3,"x"y,z,', good % (2, "b"), '4,2025-12-31,"never closed,']
+    files = package() | {"Messages/c555/channel.json": GUILD, "Messages/c555/messages.csv": "\r\n".join(rows).encode()}
+    result = read(write_folder(tmp_path, files))
+    assert result.texts == ["a", "b"]
+    assert [r.reason for r in result.rejected] == [
+        "expected 4 columns, found 2",
+        "the row is not CSV",
+        "the row is not CSV",
+    ]
+    assert result.entries["discord_555"] == 5
+
+
+def test_a_cut_file_is_read_as_far_as_it_goes(tmp_path):
+    cut = json.dumps([row(1, "a"), row(2, "b")]).encode()[:-30]
+    result = read(write_folder(tmp_path, package() | {"Messages/c444/messages.json": cut}))
+    assert (result.texts, len(result.rejected)) == (["a"], 1)
+    assert result.outcomes() == result.entries
+
+
+def test_a_message_without_words_or_files_is_skipped(tmp_path):
+    assert read(write_folder(tmp_path, package(row(contents="")))).reasons == {"empty": 1}
+
+
+def test_the_owner_of_a_package_without_account_stands_in_every_direct_message(tmp_path):
+    files = package(
+        row(),
+        Messages__c1__channel={"id": "1", "type": "DM", "recipients": ["11", "12"]},
+        Messages__c2__channel={"id": "2", "type": 1, "recipients": ["13", "11"]},
+    )
+    del files["Account/user.json"]
+    (record,) = read(write_folder(tmp_path, files)).messages
+    assert record.sender_id == "11"
+
+
+@pytest.mark.parametrize("accounts", [{}, {"Konto__user": {"id": "12"}, "Account__user": {"id": "11"}}])
+def test_a_package_of_nobody_or_of_two_people_is_refused_with_the_remedy(accounts, tmp_path):
+    files = package(row(), **accounts)
+    if not accounts:
+        del files["Account/user.json"]
+    with pytest.raises(ExportError, match=r"could be the owner.*user\.json"):
+        read(write_folder(tmp_path, files))
+
+
+def test_nothing_but_id_and_names_of_the_owner_is_read(tmp_path):
+    result = read(write_folder(tmp_path, package(row())))
+    assert "ann@example.com" not in repr((result.messages, result.conversations))
+
+
+def test_its_other_files_are_known_and_other_exports_beside_it_are_not_taken_for_its_own(tmp_path):
+    others = {
+        "Servers/index.json": {"1": "Srv"},
+        "Servers/1/guild.json": {"id": "1", "name": "Srv"},
+        "Activity/analytics/events-2026-00000-of-00001.json": b'{"event_type": "x"}\n{"event_type": "y"}',
+        "dce/export.json": {"guild": {"id": "1"}, "channel": {"id": "9", "name": "g"}, "messages": []},
+    }
+    result = read(write_folder(tmp_path, package(row()) | others))
+    assert (result.formats, result.unknown) == (["discord_package", "discord"], [])
+
+
+def test_a_zip_with_a_wrapper_folder_is_read_like_a_folder(tmp_path):
+    files = {f"package/{name}": value for name, value in package(row()).items()}
+    assert read(write_zip(tmp_path / "package.zip", files)).texts == ["hello"]

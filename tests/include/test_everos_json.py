@@ -1,0 +1,306 @@
+import json
+
+import pytest
+from builders import write_folder
+from hypothesis import given
+from hypothesis import strategies as st
+from reading import read
+
+from include.archive import open_archive
+from include.parsers import Export, ParseOptions, everos_json
+from include.records import Entries, Message, Rejected, Skipped
+
+AT_MS = 1_772_445_600_000
+
+
+def message(content="hello", **fields):
+    """Return a message of a group in the form of the API; a field that is ``...`` is left out."""
+    entry = {"role": "user", "sender_id": "user_101", "timestamp": AT_MS, "content": content, **fields}
+    return {key: value for key, value in entry.items() if value is not ...}
+
+
+def group(*messages, group_id="conversation_001", **fields):
+    return {"group_id": group_id, **fields, "messages": list(messages)}
+
+
+def personal(*messages, user_id="user_alice", **fields):
+    return {"user_id": user_id, **fields, "messages": list(messages)}
+
+
+def said(content="hello", **fields):
+    """Return a message of a personal history, which need not name its sender."""
+    return message(content, sender_id=..., **fields)
+
+
+def classic(*entries, **meta):
+    """Return a conversation in the earlier open-source server's ``GroupChatFormat``."""
+    people = {"user_101": {"full_name": "Alice", "role": "Product Manager"}, "bot_1": {"role": "assistant"}}
+    described = {"group_id": "group_7", "name": "Sales", "description": "The pilot", "user_details": people, **meta}
+    return {"version": "1.0.0", "conversation_meta": described, "conversation_list": list(entries)}
+
+
+def entry(content="hello", **fields):
+    base = {"message_id": "msg_001", "create_time": "2026-03-02T10:00:00Z", "sender": "user_101", "type": "text"}
+    return {**base, "content": content, **fields}
+
+
+@pytest.fixture
+def reading(tmp_path):
+    """Write documents, one per file, and read them."""
+
+    def _reading(*values, **options):
+        return read(write_folder(tmp_path, {f"{n}.json": value for n, value in enumerate(values)}), **options)
+
+    return _reading
+
+
+def test_a_group_keeps_its_id_and_what_is_told_about_it(reading):
+    meta = {"name": "Launch", "description": "Harbor 2.0", "tags": ["a"], "weight": 0.5}
+    result = reading(group(message(sender_name="Ann"), group_meta=meta), id_template="{source}_{channel_id}")
+    conversation = result.conversations["conversation_001"]
+    assert (conversation.kind, conversation.name, conversation.description) == ("group", "Launch", "Harbor 2.0")
+    assert json.loads(conversation.group_meta) == meta
+    (record,) = result.messages
+    assert (record.sender_id, record.sender_name, record.role) == ("user_101", "Ann", "user")
+    assert (record.timestamp_ms, record.sent_at_us, record.origin) == (AT_MS, AT_MS * 1000, "0.json[0]")
+
+
+def test_a_personal_history_belongs_to_its_user(reading):
+    result = reading(personal(said("hi"), said("hello Alice", role="assistant")))
+    conversation = result.conversations["user_alice"]
+    assert (conversation.kind, conversation.user_id, conversation.session_id) == ("personal", "user_alice", None)
+    assert [(m.sender_id, m.role) for m in result.messages] == [("user_alice", "user"), ("assistant", "assistant")]
+
+
+def test_a_session_is_a_conversation_of_its_own(reading):
+    result = reading(personal(said(), session_id="s1"), personal(said(), session_id="s2"), personal(said()))
+    assert {key: value.session_id for key, value in result.conversations.items()} == {
+        "user_alice_s1": "s1",
+        "user_alice_s2": "s2",
+        "user_alice": None,
+    }
+
+
+def test_a_session_and_a_user_who_would_share_an_id_are_two_channels(tmp_path):
+    values = [personal(said(), session_id="b"), personal(said(), user_id="user_alice_b")]
+    path = write_folder(tmp_path, {"all.json": values})
+    with open_archive(path) as archive:
+        found = list(everos_json.parse(archive, Export(key="k", format="", path="", label=""), ParseOptions()))
+    channels = {record.channel_id for record in found if hasattr(record, "channel_id")}
+    assert len(channels) == 2
+
+
+def test_the_earlier_format_of_the_server_is_read(reading):
+    result = reading(classic(entry(), entry("from me", sender="bot_1", message_id="msg_002", sender_name="Helper")))
+    assert result.conversations["group_7"].name == "Sales"
+    assert result.conversations["group_7"].description == "The pilot"
+    assert [(m.message_id, m.sender_name, m.role, m.text) for m in result.messages] == [
+        ("msg_001", "Alice", "user", "hello"),
+        ("msg_002", "Helper", "assistant", "from me"),
+    ]
+
+
+def test_times_of_the_earlier_format_are_in_its_default_zone(reading):
+    times = ["2026-03-02T10:00:00", "2026-03-02T10:00:00+00:00"]
+    result = reading(
+        classic(*(entry(create_time=time) for time in times), default_timezone="Asia/Shanghai"),
+        classic(entry(create_time=times[0]), default_timezone="../nowhere", group_id="g"),
+    )
+    assert [m.timestamp_ms - AT_MS for m in result.messages] == [-8 * 3_600_000, 0, 0]
+
+
+def test_what_is_no_text_in_the_earlier_format_is_named_or_skipped(reading):
+    address = "https://files.example/a/plan.pdf?token=secret"
+    result = reading(classic(entry(address, type="file"), entry("Bob joined", type="system")))
+    assert (result.texts, result.reasons) == (["[file: plan.pdf]"], {"system": 1})
+
+
+@pytest.mark.parametrize("content", [[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], ["a", "b"]])
+def test_items_of_text_are_joined(content, reading):
+    assert reading(group(message(content))).texts == ["a\nb"]
+
+
+def test_items_that_are_files_are_named_without_their_address(reading):
+    items = [{"type": "image", "uri": "s3://bucket/x.png?sig=1"}, {"type": "pdf", "name": "plan.pdf", "base64": "AA"}]
+    assert reading(group(message(items))).texts == ["[image: x.png]\n[pdf: plan.pdf]"]
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [AT_MS, AT_MS // 1000, float(AT_MS), AT_MS / 1000, str(AT_MS), str(AT_MS // 1000), "2026-03-02T11:00:00+01:00"],
+)
+def test_a_time_in_milliseconds_in_seconds_or_as_text_is_the_same_time(timestamp, reading):
+    (record,) = reading(group(message(timestamp=timestamp))).messages
+    assert record.timestamp_ms == AT_MS
+
+
+REFUSED = {
+    "no timestamp": message(timestamp=...),
+    "timestamp null": message(timestamp=None),
+    "timestamp 0": message(timestamp=0),
+    "timestamp negative": message(timestamp=-AT_MS),
+    "timestamp in microseconds": message(timestamp=AT_MS * 1000),
+    "timestamp no number": message(timestamp="soon"),
+    "timestamp a boolean": message(timestamp=True),
+    "timestamp an object": message(timestamp={"ms": AT_MS}),
+    "timestamp enormous": message(timestamp=1e300),
+    "no content": message(content=...),
+    "empty content": message(""),
+    "blank content": message(" \n"),
+    "content without text": message([{"type": "text", "text": ""}]),
+    "content a number": message(7),
+    "no role": message(role=...),
+    "unknown role": message(role="system"),
+    "role no text": message(role=["user"]),
+    "no sender": message(sender_id=...),
+    "sender reserved": message(sender_id="gen_1"),
+    "message id reserved": message(message_id="gen_1"),
+    "no object": ["hello"],
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("bad", REFUSED.values(), ids=REFUSED)
+def test_what_the_api_would_refuse_is_rejected_and_does_not_cost_its_neighbours(bad, reading):
+    result = reading(group(message("before"), bad, message("after")))
+    assert result.texts == ["before", "after"]
+    assert [r.origin for r in result.rejected] == ["0.json[1]"]
+    assert result.rejected[0].reason.startswith(("expected", "message_id", "the sender"))
+    assert result.outcomes() == result.entries == {"conversation_001": 3}
+
+
+@pytest.mark.parametrize(
+    "bad", [said(role="assistant") | {"sender_id": "user_alice"}, said() | {"sender_id": "user_bob"}]
+)
+def test_words_of_somebody_else_have_no_place_in_a_personal_history(bad, reading):
+    result = reading(personal(said("before"), bad))
+    assert (result.texts, len(result.rejected)) == (["before"], 1)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        group(message(), message(), group_id="gen_1"),
+        personal(said(), said(), user_id="gen_1"),
+        personal(said(), said(), session_id="-1"),
+        personal(said(), said(), session_id=-1),
+        {"messages": [message(), message()]},
+        {"group_id": "", "messages": [message(), message()]},
+        classic(entry(), entry(), group_id=None),
+    ],
+)
+def test_entries_of_a_document_that_cannot_be_loaded_are_rejected_one_by_one(document, reading):
+    result = reading(document, group(message("fine")))
+    assert result.texts == ["fine"]
+    assert [r.origin for r in result.rejected] == ["0.json[0]", "0.json[1]"]
+    assert result.entries == {"": 2, "conversation_001": 1}
+
+
+def test_reasons_quote_nothing_of_what_was_written(reading):
+    result = reading(group(message(role="secret plan"), message(timestamp="secret plan"), message(["secret"], role=1)))
+    assert len(result.rejected) == 3
+    assert "secret" not in repr(result.rejected)
+
+
+def test_entries_may_stand_before_what_describes_them(reading):
+    reordered = {"messages": [message()], "group_meta": {"name": "Late"}, "group_id": "g"}
+    result = reading(reordered)
+    assert (result.conversations["g"].name, result.texts) == ("Late", ["hello"])
+
+
+def test_an_array_may_mix_the_three_shapes(reading):
+    result = reading([group(message("a"), message("b")), classic(entry("c")), personal(said("d")), group(message("e"))])
+    assert result.formats == ["everos_json"]
+    assert sorted(result.texts) == ["a", "b", "c", "d", "e"]
+    assert {m.text: m.origin for m in result.messages}["e"] == "0.json[3].messages[0]"
+    assert result.entries == {"conversation_001": 3, "group_7": 1, "user_alice": 1}
+
+
+def test_items_of_an_array_that_are_no_conversation_are_rejected_where_they_stand(reading):
+    result = reading([group(message("a")), None, [message()], {"group_id": "g"}, group(message("b"))])
+    assert result.texts == ["a", "b"]
+    assert [r.origin for r in result.rejected] == ["0.json[1]", "0.json[2]", "0.json[3]"]
+    assert result.outcomes() == result.entries
+
+
+def test_a_folder_of_files_is_one_export_and_a_group_may_go_on_in_another_file(reading):
+    result = reading(group(message("a")), group(message("b")), personal(said("c")))
+    assert (result.formats, result.texts) == (["everos_json"], ["a", "b", "c"])
+
+
+def test_a_group_without_messages_is_a_conversation_without_entries(reading):
+    assert reading(group(), group(message(), group_id="g")).entries == {"conversation_001": 0, "g": 1}
+
+
+def test_conversations_are_chosen_by_name_or_id(reading):
+    values = [group(message("a")), group(message("b"), group_id="g", group_meta={"name": "Launch"})]
+    assert reading(*values, include=("launch", "Launch")).texts == ["b"]
+    assert reading(*values, exclude=("conversation_*",)).reasons == {"excluded": 1}
+
+
+@pytest.mark.parametrize("removed", [1, 30, 90, 150])
+def test_a_cut_file_is_read_as_far_as_it_goes_and_says_where_it_ends(removed, tmp_path):
+    data = json.dumps([group(message("a")), group(message("b"), message("c"), group_id="g")]).encode()[:-removed]
+    result = read(write_folder(tmp_path, {"cut.json": data}))
+    whole = sum(data.count(json.dumps(message(text)).encode()) for text in "abc")
+    assert len(result.messages) == whole
+    assert [r.origin for r in result.rejected] == [f"cut.json[1].messages[{whole - 1}]"]
+    assert "ends in the middle" in result.rejected[0].reason
+    assert result.outcomes() == result.entries
+
+
+def test_ids_are_made_the_same_way_in_every_run_and_file_and_tell_identical_messages_apart(reading):
+    twice = [message("ok"), message("ok"), message("ok", timestamp=AT_MS + 1)]
+    first = reading(group(*twice))
+    ids = [m.message_id for m in first.messages]
+    assert len(set(ids)) == 3
+    again = reading(group(message("new"), *twice), group(*twice))
+    assert [m.message_id for m in again.messages][1:] == [*ids, *ids]
+
+
+def test_an_id_depends_on_conversation_time_sender_and_words(reading):
+    base = message()
+    others = [base | {"content": "x"}, base | {"sender_id": "x"}, base | {"timestamp": AT_MS + 1}]
+    result = reading(group(base, *others), group(base, group_id="g"))
+    assert len({m.message_id for m in result.messages}) == 5
+
+
+def test_a_given_message_id_is_kept(reading):
+    result = reading(group(message(message_id="m-1"), message(message_id=7), message(message_id="")))
+    assert [m.message_id for m in result.messages][:2] == ["m-1", "7"]
+    assert result.messages[2].message_id
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(-1e18, 1e18) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = ["role", "sender_id", "sender_name", "timestamp", "content", "message_id", "create_time", "sender", "type"]
+ROLES = st.sampled_from(["user", "assistant"])
+NEAR = st.builds(lambda changes: message(**changes), st.dictionaries(st.sampled_from(FIELDS), JSON | ROLES))
+LISTS = st.lists(JSON | NEAR, max_size=4) | JSON
+HEADS = ["group_id", "user_id", "session_id", "group_meta", "conversation_meta"]
+DOCUMENTS = st.dictionaries(st.sampled_from(HEADS), JSON | st.just("x")).flatmap(
+    lambda head: st.fixed_dictionaries(
+        {key: st.just(value) for key, value in head.items()}, optional={"messages": LISTS, "conversation_list": LISTS}
+    )
+)
+
+
+def raw_entries(document):
+    """Count the entries of a document without the parser; one that has no list is one."""
+    lists = [document.get(key) for key in ("messages", "conversation_list")] if isinstance(document, dict) else []
+    found = [value for value in lists if isinstance(value, list)]
+    return sum(map(len, found)) if found else 1
+
+
+@given(st.lists(DOCUMENTS | JSON, max_size=4))
+def test_parsing_any_array_never_raises_and_accounts_for_every_entry(tmp_path_factory, documents):
+    path = tmp_path_factory.mktemp("any") / "any.json"
+    path.write_text(json.dumps(documents), "utf-8")
+    with open_archive(path) as archive:
+        found = list(everos_json.parse(archive, Export(key="k", format="", path="", label=""), ParseOptions()))
+    outcomes = [record for record in found if isinstance(record, Message | Skipped | Rejected)]
+    counted = sum(record.count for record in found if isinstance(record, Entries))
+    assert len(outcomes) == counted == sum(map(raw_entries, documents))
