@@ -1,5 +1,6 @@
 """The two tasks that talk to EverOS: load a chunk of conversations, flush those that are complete."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,11 +25,11 @@ class TaskStateCheckpoint:
 
     async def get(self, key: str) -> Any:
         """Return the stored value, or ``None``."""
-        return await self._store.aget(key)
+        return await asyncio.to_thread(self._store.get, key)
 
     async def set(self, key: str, value: Any) -> None:
         """Store a JSON value below 64 KiB."""
-        await self._store.aset(key, value)
+        await asyncio.to_thread(self._store.set, key, value)
 
 
 class EverOSOperator(BaseAsyncOperator):
