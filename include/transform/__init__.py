@@ -1,0 +1,123 @@
+"""
+One order for everything extracted: merged over exports, deduplicated, sorted by conversation and time, counted.
+
+::
+
+    extracted/*/messages-*.parquet ─▶ staging   rows by conversation and time, a slice at a time (DuckDB)
+                                         │      which rows are duplicates or known to the ledger
+                                         ▼
+                                      timeline  milliseconds, range, ledger; what happened to how many
+                                         ▼
+                                      parts     messages/part-*.parquet
+
+The same messages give the same bytes, however they were spread over files and exports.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.errors import NotConserved
+from include.layout import RunFolder
+from include.records import TRANSFORMED_SCHEMA
+from include.transform.channels import Channel, merge_channels
+from include.transform.parts import PartWriter
+from include.transform.staging import LedgerRows, Staging
+from include.transform.timeline import Counts, Timeline
+
+__all__ = ["LedgerRows", "TransformResult", "transform"]
+
+
+class TransformResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came in and what became of it, in all; ``conversations.parquet`` says it per conversation."""
+
+    conversations: int
+    entries: int
+    duplicates: int
+    out_of_range: int
+    already_loaded: int
+    rejected_before: int
+    shifted_ms: int
+    messages: int
+    """Left to load."""
+
+
+_SUMMED = [name for name in TransformResult.__struct_fields__ if name in TRANSFORMED_SCHEMA.names]
+
+
+def transform(
+    extracted: Sequence[Path],
+    out: RunFolder,
+    *,
+    landed: LedgerRows = (),
+    refused: LedgerRows = (),
+    since_us: int | None = None,
+    until_us: int | None = None,
+) -> TransformResult:
+    """
+    Write ``messages/part-*.parquet`` and ``conversations.parquet`` (:data:`include.records.TRANSFORMED_SCHEMA`).
+
+    Duplicates (same conversation and message id) leave the newest edit. Milliseconds are made strictly increasing over
+    all messages of a conversation before range and ledger are applied, so that they do not depend on what was loaded
+    before. A message is counted once: as a duplicate, else out of range, else already loaded, else refused before.
+
+    Both outputs appear complete or not at all; what an earlier try left is removed first. Memory does not grow with
+    the number of messages but for one byte each.
+
+    :param extracted: Folders as :mod:`include.extract` leaves them; of what two exports say about a channel,
+        the later folder's word counts.
+    :param landed: ``conversation_id`` and ``message_id`` of what this target holds already.
+    :param refused: Likewise, of what it refused in earlier runs.
+    :param since_us: Keep messages sent at or after this; Unix microseconds.
+    :param until_us: Keep messages sent before this.
+    :raises IdCollision: two channels would share a conversation id; nothing was written.
+    :raises NotConserved: messages of a conversation that no ``conversations.parquet`` knows; nothing was written.
+    """
+    channels = merge_channels(extracted)
+    scratch = out.root / "transform.partial"
+    _remove(scratch, out.messages, out.conversations)
+    scratch.mkdir(parents=True)
+    files = [file for folder in extracted for file in sorted(folder.glob("messages-*.parquet"))]
+    with Staging(files, scratch / "spill") as staging, PartWriter(scratch / "messages") as parts:
+        timeline = Timeline(staging.fates(landed, refused), since_us=since_us, until_us=until_us)
+        for batch in staging.sorted_batches():
+            parts.write(timeline.feed(batch))
+    _check_known(timeline.counts, channels)
+    table = _table(channels, timeline.counts)
+    pq.write_table(table, scratch / "conversations.parquet")
+    (scratch / "messages").rename(out.messages)
+    (scratch / "conversations.parquet").rename(out.conversations)
+    shutil.rmtree(scratch)
+    return TransformResult(conversations=len(channels), **{name: sum(table[name].to_pylist()) for name in _SUMMED})
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _check_known(counts: dict[str, Counts], channels: dict[str, Channel]) -> None:
+    unknown = sorted(counts.keys() - channels.keys())
+    if unknown:
+        raise NotConserved(
+            f"{len(unknown)} conversations have messages but no entry in conversations.parquet, {unknown[0]!r} first; "
+            "nothing was sent. Run the extract step again; if that does not help, it is a fault of the parser"
+        )
+
+
+def _table(channels: dict[str, Channel], counts: dict[str, Counts]) -> Any:
+    rows = [
+        msgspec.to_builtins(channel.conversation)
+        | {"entries": channel.entries}
+        | msgspec.to_builtins(counts.get(conversation_id, Counts()))
+        for conversation_id, channel in sorted(channels.items())
+    ]
+    return pa.Table.from_pylist(rows, schema=TRANSFORMED_SCHEMA)
