@@ -1,6 +1,7 @@
 """The two tasks that talk to EverOS: load a chunk of conversations, flush those that are complete."""
 
 import asyncio
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,11 @@ from include.records import Chunk
 
 
 class TaskStateCheckpoint:
-    """Delivery's checkpoint in Airflow's task state store: survives retries, clears and killed workers."""
+    """
+    Delivery's checkpoint in Airflow's task state store: survives retries, clears and killed workers.
+
+    The store of Airflow 3.3 has no asynchronous calls; a thread waits for them, so that the loads go on meanwhile.
+    """
 
     def __init__(self, context: Context) -> None:
         self._store = context["task_state_store"]
