@@ -1,7 +1,6 @@
 """The two tasks that talk to EverOS: load a chunk of conversations, flush those that are complete."""
 
 import asyncio
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
