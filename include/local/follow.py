@@ -2,16 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from include.local.api import UNFINISHED, AirflowAPI, TaskInstance, last_error
 
-_POLL_S = 0.5
+_POLL_S = 1.0
 _REMIND_S = 10.0
-_FAILED = {"failed", "upstream_failed"}
-_ENDED = {"success", "skipped", "removed", *_FAILED}
 _WORDS = {
     "success": "done",
     "failed": "failed",
@@ -20,6 +18,8 @@ _WORDS = {
     "running": "running",
     "up_for_retry": "failed, will be tried again",
 }
+_NEWS = _WORDS.keys() - {"running"}
+"""That a step runs is worth a line only when it takes long."""
 
 
 @dataclass
@@ -35,22 +35,20 @@ class Progress:
     messages: Callable[[], str] = lambda: ""
 
     def __post_init__(self) -> None:
-        self._said: dict[str, str] = {}
+        self._known: dict[str, dict[str, int]] = {}
         self._said_at = time.monotonic()
 
     def show(self, tasks: Sequence[TaskInstance]) -> None:
         """Say which steps have got further, in the order in which they started; remind of what runs for long."""
         late = time.monotonic() - self._said_at > _REMIND_S
         for task_id, instances in _steps(tasks):
-            line = _line_of(instances)
-            running = not all(task.state in _ENDED for task in instances)
-            if not line or (line == self._said.get(task_id) and not (late and running)):
+            states = Counter(task.state or "" for task in instances)
+            news = {state: count for state, count in states.items() if state in _NEWS}
+            if news == self._known.get(task_id, {}) and not (late and states["running"]):
                 continue
-            if line == _WORDS["running"] and not late:
-                continue  # most steps are done before a person has read that they run
+            self._known[task_id] = news
             messages = self.messages() if task_id == "load" else ""
-            self.say(f"  {task_id:<10} {line:<28} {messages}".rstrip())
-            self._said[task_id] = line
+            self.say(f"  {task_id:<10} {_line_of(instances, states):<24} {messages}".rstrip())
             self._said_at = time.monotonic()
 
 
@@ -71,7 +69,7 @@ def follow(api: AirflowAPI, dag_id: str, run_id: str, progress: Progress, check:
 
 def failures(api: AirflowAPI, dag_id: str, run_id: str) -> Iterator[str]:
     """Yield a sentence for each task that failed itself, with the last error of its log."""
-    for task in api.task_instances(dag_id, run_id):
+    for task in sorted(api.task_instances(dag_id, run_id), key=lambda task: task.started_at):
         if task.state == "failed":
             label = f" ({task.label})" if task.label else ""
             error = last_error(api.log(dag_id, run_id, task)) or "its log says no more; see the Airflow UI (make up)"
@@ -84,11 +82,9 @@ def _steps(tasks: Sequence[TaskInstance]) -> list[tuple[str, list[TaskInstance]]
     return sorted(steps, key=lambda step: min((t.started_at for t in step[1] if t.started_at), default="~"))
 
 
-def _line_of(instances: Sequence[TaskInstance]) -> str:
-    """Return where a step stands, empty as long as there is nothing to say."""
-    states = Counter(task.state or "" for task in instances)
+def _line_of(instances: Sequence[TaskInstance], states: Mapping[str, int]) -> str:
     if len(instances) == 1 and instances[0].map_index < 0:
-        return _WORDS.get(instances[0].state or "", "")
+        return _WORDS[instances[0].state or ""]
     parts = [f"{states['success']} of {len(instances)} done"]
     parts += [f"{states[state]} {word}" for state, word in _WORDS.items() if state != "success" and states[state]]
     return ", ".join(parts)

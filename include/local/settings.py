@@ -49,8 +49,9 @@ def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, da
         # new ones for each start: tokens of an earlier Airflow's tasks are worth nothing here
         "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+        # reading the DAG takes seconds of a core; a change is seen after a minute, or by the next start
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
         # seconds between two looks for work: seven steps follow each other, and each waits for one
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         # a load whose process was killed is retried after this, not after five minutes

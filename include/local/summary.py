@@ -1,10 +1,12 @@
 """``report.json`` in a terminal: one line per conversation, the totals, and whether everything is accounted for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_COLUMNS = ("extracted", "loaded", "already_loaded", "out_of_range", "skipped", "rejected", "pending", "unknown")
+_ALWAYS = ("extracted", "loaded", "already_loaded", "skipped", "rejected")
+_WHEN_THERE = ("out_of_range", "pending", "unknown")
 _MOST_LINES = 40
+_MOST_CHARACTERS = 48
 
 
 def summary(report: Mapping[str, Any]) -> Iterator[str]:
@@ -13,33 +15,41 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
 
     :param report: The content of ``report.json`` (its keys: :mod:`include.report.document`).
     """
+    columns = [*_ALWAYS, *(name for name in _WHEN_THERE if report[name])]
     conversations = report["conversations"]
     shown = conversations[:_MOST_LINES]
-    width = max([len(row["conversation_id"]) for row in shown] + [len("conversation")])
-    yield " ".join(["conversation".ljust(width), *(_title(name) for name in _COLUMNS), "flushed"])
-    for row in shown:
-        yield f"{_line(row['conversation_id'], row, width)} {row['flushed'] or '-'}"
+    names = [_shortened(row["conversation_id"]) for row in shown]
+    width = max(map(len, [*names, "conversation"]))
+    yield "  ".join(["conversation".ljust(width), *(_title(column) for column in columns), "flushed"])
+    for name, row in zip(names, shown, strict=True):
+        yield f"{_line(name.ljust(width), row, columns)}  {row['flushed'] or '-'}"
     if len(conversations) > len(shown):
         yield f"… and {len(conversations) - len(shown)} more conversations, all in the report"
-    yield _line("all", report, width)
+    yield _line("all".ljust(width), report, columns)
     yield ""
     if report["conserved"]:
-        yield "Every entry of the exports is accounted for: extracted is the sum of the other columns."
+        yield "Every entry is accounted for: extracted is the sum of the columns after it."
     else:
-        yield "NOT ACCOUNTED FOR: extracted is not the sum of the other columns."
+        yield "NOT EVERY ENTRY IS ACCOUNTED FOR: extracted is not the sum of the columns after it."
     for kind in ("skipped", "rejected"):
         yield from (f"  {kind} {count:,}: {reason}" for reason, count in report[kind].items())
-    yield from (f"  {problem}" for problem in report.get("problems", []))
+    yield from (f"  {problem}" for problem in report["problems"])
 
 
-def _line(name: str, row: Mapping[str, Any], width: int) -> str:
-    return " ".join([name.ljust(width), *(f"{_count(row[column]):>{len(_title(column))},}" for column in _COLUMNS)])
+def _line(name: str, row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    return "  ".join([name, *(f"{_count(row[column]):>{len(_title(column))},}" for column in columns)])
 
 
 def _title(column: str) -> str:
-    return f"{column.replace('_', ' '):>8}"
+    return column.replace("_", " ")
 
 
 def _count(value: int | Mapping[str, int]) -> int:
     """Skipped and rejected are counted by reason."""
     return value if isinstance(value, int) else sum(value.values())
+
+
+def _shortened(name: str) -> str:
+    """Cut a long id in the middle: it ends in what tells it from its neighbours."""
+    half = (_MOST_CHARACTERS - 1) // 2
+    return name if len(name) <= _MOST_CHARACTERS else f"{name[:half]}…{name[-half:]}"
