@@ -1,0 +1,59 @@
+"""Reads from a run's plan what delivery needs beside the batches themselves, without touching the text."""
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.layout import RunFolder
+from include.records import Conversation, PlannedConversation
+
+_LEAF = "messages.list.element."
+
+ROWS_AT_ONCE = 1_000
+"""Batches."""
+
+
+def conversations_of(run: RunFolder, names: Collection[str]) -> dict[str, Conversation]:
+    """Return the run's conversations of these ids."""
+    table = pq.read_table(run.conversations, columns=list(Conversation.__struct_fields__))
+    wanted = pc.is_in(table["conversation_id"], value_set=pa.array(sorted(names), pa.string()))
+    rows = table.filter(wanted).to_pylist()
+    return {row["conversation_id"]: msgspec.convert(row, Conversation) for row in rows}
+
+
+def batch_keys(chunk_path: Path) -> frozenset[str]:
+    """Return the keys of all batches of a chunk."""
+    return frozenset(str(key) for key in pq.read_table(chunk_path, columns=["key"])["key"].to_pylist())
+
+
+def planned_messages(chunk_paths: Sequence[Path]) -> pa.RecordBatchReader:
+    """Stream ``conversation_id, message_id`` of all planned messages."""
+    schema = pa.schema([pa.field("conversation_id", pa.string()), pa.field("message_id", pa.string())])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for path in chunk_paths:
+            columns = ["conversation_id", f"{_LEAF}message_id"]
+            for rows in pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE, columns=columns):
+                messages = rows.column("messages")
+                owners = rows.column("conversation_id").take(pc.list_parent_indices(messages))
+                ids = pc.struct_field(pc.list_flatten(messages), "message_id")
+                yield pa.RecordBatch.from_arrays([owners, ids], schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def senders_of(chunk_path: Path, planned: PlannedConversation) -> dict[str, str]:
+    """Return sender id to display name, the latest one where it changed, of all planned messages of a conversation."""
+    names: dict[str, str] = {}
+    file = pq.ParquetFile(chunk_path)
+    for group in range(planned.first_row_group, planned.first_row_group + planned.row_groups):
+        table = file.read_row_group(group, columns=[f"{_LEAF}sender_id", f"{_LEAF}sender_name"])
+        messages = pc.list_flatten(table["messages"])
+        pairs = pa.table([pc.struct_field(messages, name) for name in ("sender_id", "sender_name")], ["id", "name"])
+        for pair in pairs.group_by(["id", "name"], use_threads=False).aggregate([]).to_pylist():
+            names[pair["id"]] = pair["name"]
+    return names

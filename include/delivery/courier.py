@@ -1,0 +1,219 @@
+"""Carries out what deliveries decide: ledger first, then the call. The only place where delivery meets a memory API."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+
+from include.delivery.lease import Lease
+from include.delivery.machine import Answer
+from include.delivery.patience import patiently
+from include.delivery.segment import Segment
+from include.delivery.sequence import Delivery, Known
+from include.delivery.settings import LoadSettings
+from include.delivery.states import Attempt
+from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait
+from include.delivery.throttle import Pace, Throttle
+from include.errors import ChatImportError, PermanentError, Refused, Throttled
+from include.memory_api.contract import MemoryAPI
+from include.records import Batch, Conversation
+
+log = logging.getLogger(__name__)
+
+
+class Courier:
+    """What the conversations of one load task share: the API, the segment, the speed, and the decision to stop."""
+
+    def __init__(self, api: MemoryAPI, segment: Segment, settings: LoadSettings, *, run_id: str) -> None:
+        self.trouble: ChatImportError | None = None
+        """Why nothing more is sent, once that is so."""
+        self._api = api
+        self.segment = segment
+        self._settings = settings
+        self._run_id = run_id
+        self._names = segment.names()
+        self.throttle = Throttle(settings.concurrency, time.monotonic)
+        self._pace = Pace(settings)
+        self._halted = asyncio.Event()
+
+    def halt(self, trouble: ChatImportError) -> None:
+        """Send nothing more, for any conversation; what is in flight is seen through."""
+        if self.trouble is None:
+            self.trouble = trouble
+            self._halted.set()
+            self.throttle.lift()
+
+    def delivery(self, conversation_id: str, open_attempts: list[Attempt], known: Known) -> Delivery:
+        """Return a conversation's delivery, ready for :meth:`deliver`."""
+        return Delivery(
+            conversation_id,
+            run_id=self._run_id,
+            open_attempts=open_attempts,
+            known=known,
+            settings=self._settings,
+            names=self._names,
+            jitter=random.random,
+            pace=self._pace,
+        )
+
+    async def deliver(
+        self,
+        conversation: Conversation,
+        delivery: Delivery,
+        batches: Iterator[Batch],
+        *,
+        lease: Lease,
+        senders: Callable[[], Mapping[str, str]] = dict,
+        changed: Callable[[], None] = lambda: None,
+    ) -> End:
+        """
+        See a conversation through: settle what is open, then send batch after batch.
+
+        :param senders: Says which names to make known before the first batch; asked in a thread.
+        :param changed: Called whenever the ledger holds something new of it.
+        :raises LedgerError: the ledger cannot be written: nothing more may be sent.
+        """
+        voyage = _Voyage(self, conversation, delivery, batches, lease=lease, senders=senders, changed=changed)
+        return await voyage.run()
+
+    async def call(self, conversation: Conversation, step: Send | Ask | Look) -> Answer:
+        """Make the call that a step asks for; raises as the API does."""
+        match step:
+            case Send(part=part):
+                return await self._api.add(conversation, part.messages)
+            case Ask(task_id=task_id):
+                return await self._api.task_state(task_id)
+            case Look(key=key, message_ids=ids, first_ms=first_ms, last_ms=last_ms):
+                return await self._api.find(conversation, ids, batch_key=key, first_ms=first_ms, last_ms=last_ms)
+
+    async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
+        """Make names known, patiently: the calls are upserts."""
+        await patiently(lambda: self._api.register(conversation, senders), self._settings)
+
+    async def sleep(self, until_s: float) -> None:
+        """Sleep, but wake up when everything stops: what is about to be sent then ends at once."""
+        wait_s = max(0.0, until_s - time.monotonic())
+        if self._halted.is_set():
+            await asyncio.sleep(wait_s)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._halted.wait()
+
+
+class _Voyage:
+    """One conversation, step by step."""
+
+    def __init__(
+        self,
+        courier: Courier,
+        conversation: Conversation,
+        delivery: Delivery,
+        batches: Iterator[Batch],
+        *,
+        lease: Lease,
+        senders: Callable[[], Mapping[str, str]],
+        changed: Callable[[], None],
+    ) -> None:
+        self._courier = courier
+        self._conversation = conversation
+        self._delivery = delivery
+        self._batches = batches
+        self._lease = lease
+        self._senders = senders
+        self._changed = changed
+        self._registered = False
+        self._place_s: float | None = None
+        """When this conversation's batch got its place in flight, while it has one."""
+
+    async def run(self) -> End:
+        try:
+            while not isinstance(step := self._next(), End):
+                await self._do(step)
+            await self._record()
+            if step.shared and step.error is not None:
+                self._courier.halt(step.error)
+            return step
+        finally:
+            self._leave()
+
+    def _next(self) -> Step:
+        if self._courier.trouble is not None:
+            self._delivery.halt()
+        return self._delivery.next(time.monotonic())
+
+    async def _do(self, step: Wait | NextBatch | Send | Ask | Look) -> None:
+        match step:
+            case NextBatch():
+                self._delivery.offer(await asyncio.to_thread(next, self._batches, None))
+            case Wait(until_s=until_s):
+                await self._record()
+                await self._courier.sleep(until_s)
+            case Send() if not self._registered:
+                await self._register()
+            case Send() if self._place_s is None:
+                self._place_s = await self._courier.throttle.enter()
+            case Send():
+                self._lease.check()
+                self._delivery.begin()
+                await self._call(step)
+            case _:
+                await self._call(step)
+
+    async def _call(self, step: Send | Ask | Look) -> None:
+        await self._record()
+        try:
+            answer = await self._courier.call(self._conversation, step)
+        except ChatImportError as error:
+            answer = error
+        self._adapt(step, answer)
+        self._delivery.heard(answer, time.monotonic())
+        if not self._delivery.in_flight:
+            self._leave()
+
+    async def _record(self) -> None:
+        lines = self._delivery.take_lines()
+        if lines:
+            await self._courier.segment.write(*lines)
+            self._changed()
+
+    def _leave(self) -> None:
+        if self._place_s is not None:
+            self._courier.throttle.leave()
+            self._place_s = None
+
+    def _adapt(self, step: Send | Ask | Look, answer: Answer) -> None:
+        """Let one answer teach all conversations how fast to go."""
+        if isinstance(answer, Throttled):
+            entered_s = time.monotonic() if self._place_s is None else self._place_s
+            self._courier.throttle.slow_down(entered_s, answer.retry_after_s)
+        elif isinstance(step, Send) and not isinstance(answer, ChatImportError):
+            self._courier.throttle.speed_up()
+
+    async def _register(self) -> None:
+        """Make names known. They help people read; a target that refuses one still gets the messages."""
+        self._registered = True
+        names = await asyncio.to_thread(self._senders)
+        try:
+            await self._courier.register(self._conversation, names)
+        except Refused as error:
+            log.warning("%s: the target refuses its names: %s", self._conversation.conversation_id, error.reason)
+        except PermanentError as error:
+            self._delivery.stop(Standing.REFUSED, "the target refuses the caller", error)
+        except ChatImportError as error:
+            self._delivery.stop(Standing.PENDING, "its names could not be registered", error)
+
+
+async def side_by_side[T](items: Iterable[T], work: Callable[[T], Awaitable[None]], concurrency: int) -> None:
+    """Work on items in their order, so many at once; an error ends all of it."""
+    queue = iter(items)
+
+    async def worker() -> None:
+        for item in queue:
+            await work(item)
+
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(concurrency):
+            workers.create_task(worker())

@@ -1,0 +1,115 @@
+"""What the ledger knows of one chunk's conversations, kept up to date while others may still be appending."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from include.delivery.chunkfile import batch_keys, planned_messages
+from include.delivery.fold import Fold, Settled, Tail
+from include.delivery.ledger import Ledger
+from include.delivery.states import Attempt
+from include.records import Batch, Outgoing
+
+
+@dataclass
+class Known:
+    """Which of a conversation's messages have landed or were rejected."""
+
+    keys: set[str] = field(default_factory=set)
+    """Planned batches that are settled as a whole: far fewer than messages."""
+
+    message_ids: set[str] = field(default_factory=set)
+    """Settled messages that were sent in another cut."""
+
+    attempted: set[str] = field(default_factory=set)
+    """Keys of calls that the ledger has seen fail."""
+
+    def missing(self, batch: Batch) -> tuple[Outgoing, ...]:
+        """Return the batch's messages that have neither landed nor been rejected."""
+        if batch.key in self.keys:
+            return ()
+        if not self.message_ids:
+            return batch.messages
+        return tuple(message for message in batch.messages if message.message_id not in self.message_ids)
+
+    def add(self, message_ids: Sequence[str]) -> None:
+        """Note messages that were found to have landed after all."""
+        self.message_ids.update(message_ids)
+
+
+class History:
+    """
+    The ledger as one load task sees it: of its own conversations, measured against its own plan.
+
+    :param chunk_path: The chunk's plan; ``None`` where nothing is planned and only what is open matters.
+    """
+
+    def __init__(self, ledger: Ledger, conversations: Collection[str], chunk_path: Path | None) -> None:
+        self._ledger = ledger
+        self._conversations = frozenset(conversations)
+        self._chunk_path = chunk_path
+        self._planned_keys = batch_keys(chunk_path) if chunk_path else frozenset()
+        self._known: dict[str, Known] = {}
+        self._fold = Fold(on_settled=self._note, wants=self._conversations.__contains__)
+        self._tails: dict[Path, Tail] = {}
+        self._read: set[Path] = set()
+
+    def refresh(self) -> None:
+        """
+        Read what has been added since the last time. Blocks for a moment; for longer while the ledger is compacted.
+
+        :raises LedgerError: a line or file is damaged.
+        """
+        with self._ledger.locked():
+            files = self._ledger.files()
+            fresh = [path for path in (*files.landed, *files.rejected) if path not in self._read]
+            if fresh and self._chunk_path:
+                self._read_tables(fresh, self._chunk_path)
+            self._read.update(fresh)
+            for path in files.segments:
+                tail = self._tails.setdefault(
+                    path, Tail(path, wants=lambda header: not self._conversations.isdisjoint(header.conversations))
+                )
+                for line in tail.read():
+                    self._fold.feed(line)
+
+    def known(self, conversation_id: str) -> Known:
+        """Return what is settled of a conversation; the object is kept up to date by :meth:`refresh`."""
+        return self._known.setdefault(conversation_id, Known())
+
+    def open(self, conversation_id: str) -> list[Attempt]:
+        """Return the calls whose outcome is not known, oldest first."""
+        return [attempt for attempt in self._fold.open.values() if attempt.conversation_id == conversation_id]
+
+    def has_seen(self, conversation_id: str, key: str) -> bool:
+        """Tell whether the ledger holds any call of this key."""
+        known = self.known(conversation_id)
+        return (
+            key in known.keys
+            or key in known.attempted
+            or any(attempt.key == key for attempt in self.open(conversation_id))
+        )
+
+    def _note(self, settled: Settled) -> None:
+        attempt = settled.attempt
+        known = self.known(attempt.conversation_id)
+        if len(settled.message_ids) == len(attempt.message_ids) and attempt.key in self._planned_keys:
+            known.keys.add(attempt.key)
+        else:
+            known.message_ids.update(settled.message_ids)
+            known.attempted.add(attempt.key)
+
+    def _read_tables(self, paths: Sequence[Path], chunk_path: Path) -> None:
+        """Only planned messages matter here; as a rule none of them is settled, since the transform left those out."""
+        with duckdb.connect() as connection:
+            connection.register("planned", planned_messages([chunk_path]))
+            rows = connection.execute(
+                "SELECT conversation_id, message_id FROM read_parquet($paths) "
+                "SEMI JOIN planned USING (conversation_id, message_id)",
+                {"paths": [str(path) for path in paths]},
+            )
+            while block := rows.fetchmany(10_000):
+                for conversation_id, message_id in block:
+                    self.known(conversation_id).message_ids.add(message_id)

@@ -1,0 +1,271 @@
+"""
+What a target is known to hold, and what is in doubt: files that outlive runs.
+
+``<home>/ledger/<target>/`` holds ``target.json`` (whose it is), ``*.jsonl`` segments (what load tasks append, see
+:mod:`include.delivery.events`), ``landed-*.parquet``, ``rejected-*.parquet`` and ``flushed-*.parquet`` (what
+:mod:`include.delivery.compaction` makes of them), ``leases/`` and ``lock``. All readers merge all of it.
+Nothing unreadable is ever taken for "nothing sent yet".
+"""
+
+import fcntl
+import logging
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.delivery.fold import Fold, Settled, Tail
+from include.delivery.segment import Segment, sync_folder
+from include.delivery.states import Attempt
+from include.delivery.tables import SettledWriter, flushed_table
+from include.errors import LedgerError
+from include.memory_api.contract import Target
+
+log = logging.getLogger(__name__)
+
+REPLACES = b"replaces"
+"""Key in the footer of a landed file: the names of the files whose content it took over, divided by newlines."""
+
+SCRATCH_PREFIX = ".scratch-"
+
+MEMORY_LIMIT = "512MB"
+"""Of one question to the ledger; what does not fit spills to the ledger's own disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """The files that count; others are leftovers of a compaction that did not end."""
+
+    landed: tuple[Path, ...]
+    rejected: tuple[Path, ...]
+    flushed: tuple[Path, ...]
+    segments: tuple[Path, ...]
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """All Parquet files."""
+        return (*self.landed, *self.rejected, *self.flushed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What the ledger knows of one conversation in all."""
+
+    landed: int = 0
+    rejected: int = 0
+    last_ms: int | None = None
+    """``timestamp_ms`` of the newest message that landed."""
+
+    flushed: int = 0
+    """How many messages had landed when it was last flushed."""
+
+    open: tuple[Attempt, ...] = ()
+    """Calls whose outcome is not known."""
+
+    @property
+    def needs_flush(self) -> bool:
+        """Whether messages have landed since the last flush."""
+        return self.landed > self.flushed
+
+
+class Ledger:
+    """The ledger of one target. Any number of processes may read and append at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._replaces: dict[Path, frozenset[str]] = {}
+
+    @classmethod
+    def open(cls, root: Path, target: Target) -> "Ledger":
+        """
+        Open the target's ledger, or begin it.
+
+        :param root: Folder of the ledgers of all targets.
+        :raises LedgerError: it belongs to another API key, hence perhaps to another account; nothing was sent.
+        """
+        folder = root / target.name
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_owner(folder / "target.json", target)
+        return cls(folder)
+
+    def segment(self, run_id: str, conversations: Collection[str]) -> Segment:
+        """Return a new segment to append to; its file appears with the first line."""
+        return Segment(self.folder, run_id=run_id, conversations=conversations)
+
+    @contextmanager
+    def locked(self, *, exclusive: bool = False) -> Iterator[bool]:
+        """
+        Keep files from being replaced while they are listed and read.
+
+        :param exclusive: Be alone instead, without waiting for it: yields whether it is so.
+        """
+        file = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(file)
+
+    def files(self) -> Files:
+        """List the files that count; hold :meth:`locked` as long as they are read."""
+        taken_over = (self._taken_over_by(path) for path in self.folder.glob("landed-*.parquet"))
+        gone = frozenset[str]().union(*taken_over)
+
+        def counting(pattern: str) -> tuple[Path, ...]:
+            return tuple(path for path in sorted(self.folder.glob(pattern)) if path.name not in gone)
+
+        return Files(
+            landed=counting("landed-*.parquet"),
+            rejected=counting("rejected-*.parquet"),
+            flushed=counting("flushed-*.parquet"),
+            segments=counting("*.jsonl"),
+        )
+
+    def _taken_over_by(self, landed: Path) -> frozenset[str]:
+        if landed not in self._replaces:
+            try:
+                metadata = pq.read_schema(landed).metadata or {}
+            except (OSError, pa.ArrowException) as error:
+                raise LedgerError(
+                    f"{landed}: the ledger is damaged ({error}). Nothing was sent: without this file it is unknown "
+                    "what the target holds. Restore it from a backup."
+                ) from error
+            self._replaces[landed] = frozenset(filter(None, metadata.get(REPLACES, b"").decode().split("\n")))
+        return self._replaces[landed]
+
+    def fold(self, on_settled: Callable[[Settled], None], segments: Collection[Path]) -> Fold:
+        """Fold whole segments; what is settled goes to ``on_settled``, what is open stays in the result."""
+        fold = Fold(on_settled=on_settled)
+        for path in segments:
+            for line in Tail(path).read():
+                fold.feed(line)
+        return fold
+
+    @contextmanager
+    def settled(self) -> Iterator["SettledRows"]:
+        """
+        Offer all that is settled, for as long as the ``with`` block lasts.
+
+        10 million landed messages are 10 million rows on disk, never as many Python objects.
+
+        :raises LedgerError: a line or file is damaged.
+        """
+        with self.locked(), tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=self.folder) as scratch:
+            files = self.files()
+            fresh = Path(scratch) / "landed.parquet"
+            with SettledWriter(fresh) as writer:
+                fold = self.fold(writer.add, files.segments)
+            yield SettledRows(
+                landed=(*files.landed, fresh),
+                rejected=pa.concat_tables([*map(pq.read_table, files.rejected), writer.rejected()]),
+                flushed=pa.concat_tables([*map(pq.read_table, files.flushed), flushed_table(fold.flushes)]),
+                open=tuple(fold.open.values()),
+                scratch=Path(scratch) / "spill",
+            )
+
+    def summaries(self) -> dict[str, Summary]:
+        """Return what is known of every conversation that anything was ever sent of."""
+        with self.settled() as rows:
+            return rows.summaries()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettledRows:
+    """The ledger's content at one moment. A message may stand in more than one row."""
+
+    landed: tuple[Path, ...]
+    """Parquet files of :data:`include.delivery.tables.LANDED_SCHEMA`."""
+
+    rejected: pa.Table
+    """:data:`include.delivery.tables.REJECTED_SCHEMA`."""
+
+    flushed: pa.Table
+    """:data:`include.delivery.tables.FLUSHED_SCHEMA`."""
+
+    open: tuple[Attempt, ...]
+    """Attempts without an outcome, oldest first."""
+
+    scratch: Path
+    """For what does not fit in memory; gone with the ``with`` block."""
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return a DuckDB connection that knows ``landed``, ``rejected`` and ``flushed``."""
+        connection = duckdb.connect(config={"temp_directory": str(self.scratch), "memory_limit": MEMORY_LIMIT})
+        connection.read_parquet([str(path) for path in self.landed]).create_view("landed")
+        connection.register("rejected", self.rejected)
+        connection.register("flushed", self.flushed)
+        return connection
+
+    def summaries(self) -> dict[str, Summary]:
+        """Sum up by conversation."""
+        with self.connect() as connection:
+            landed = connection.sql(
+                "SELECT conversation_id, count(*), max(timestamp_ms) FROM landed GROUP BY conversation_id"
+            ).fetchall()
+            rejected = connection.sql(
+                "SELECT conversation_id, count(*) FROM rejected GROUP BY conversation_id"
+            ).fetchall()
+            flushed = connection.sql(
+                "SELECT conversation_id, max(landed) FROM flushed GROUP BY conversation_id"
+            ).fetchall()
+        found: dict[str, dict[str, Any]] = defaultdict(dict)
+        for conversation_id, count, last_ms in landed:
+            found[conversation_id] = {"landed": count, "last_ms": last_ms}
+        for conversation_id, count in rejected:
+            found[conversation_id]["rejected"] = count
+        for conversation_id, count in flushed:
+            found[conversation_id]["flushed"] = count
+        for attempt in self.open:
+            known = found[attempt.conversation_id]
+            known["open"] = (*known.get("open", ()), attempt)
+        return {conversation_id: Summary(**known) for conversation_id, known in found.items()}
+
+
+class _Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """``target.json``: whose ledger this is, for people and against a mix-up of accounts."""
+
+    base_url: str
+    api_version: str
+    account: str
+    key_fingerprint: str
+
+
+def _check_owner(path: Path, target: Target) -> None:
+    """A key that changed may be another account's, whose memory holds nothing of what this ledger says."""
+    owner = _Owner(
+        base_url=target.base_url,
+        api_version=target.api_version,
+        account=target.account,
+        key_fingerprint=target.key_fingerprint,
+    )
+    if path.exists():
+        try:
+            known = msgspec.json.decode(path.read_bytes(), type=_Owner)
+        except msgspec.MsgspecError as error:
+            raise LedgerError(f"{path} is damaged ({error}): restore it from a backup; nothing was sent") from error
+        if known == owner:
+            return
+        if known.key_fingerprint != owner.key_fingerprint and not target.account_named:
+            raise LedgerError(
+                f"the ledger of {target.base_url} ({target.api_version}) was written with another API key, and a key "
+                "does not show its account. Nothing was sent. If it is a new key of the same account, write "
+                f'"account": "{target.account}" into the extra of the connection, and the ledger goes on; if it is '
+                "another account, give it a name of its own there, and it gets a ledger of its own."
+            )
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(owner), indent=2) + b"\n")
+    draft.replace(path)
+    sync_folder(path.parent)

@@ -1,0 +1,181 @@
+"""One load task: the conversations of a chunk side by side, each strictly in order, until all landed or stopped."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.delivery.checkpoint import Checkpoint, CheckpointWriter
+from include.delivery.chunkfile import conversations_of, senders_of
+from include.delivery.courier import Courier, side_by_side
+from include.delivery.history import History
+from include.delivery.lease import Lease, leased
+from include.delivery.ledger import Ledger
+from include.delivery.progress import Progress, checked
+from include.delivery.sequence import Delivery
+from include.delivery.settings import LoadSettings
+from include.delivery.steps import End, Standing
+from include.delivery.verdict import Stop, error_of, unknown_error
+from include.errors import ConversationBusy, LedgerError, PlanChanged
+from include.layout import RunFolder
+from include.memory_api.contract import MemoryAPI
+from include.plan import read_batches, read_plan
+from include.records import Chunk, Conversation, PlannedConversation
+
+__all__ = ["Checkpoint", "LoadOutcome", "LoadSettings", "load_chunk"]
+
+
+@dataclass(kw_only=True)
+class LoadOutcome:
+    """What one try of one load task did: counts, small enough for XCom."""
+
+    conversations: int = 0
+    landed: int = 0
+    """Messages sent by this try that have landed."""
+
+    rejected: int = 0
+    recovered: int = 0
+    """Messages that earlier tries had sent and that were found to have landed."""
+
+
+async def load_chunk(
+    chunk: Chunk,
+    run: RunFolder,
+    api: MemoryAPI,
+    ledger: Ledger,
+    checkpoint: Checkpoint,
+    settings: LoadSettings,
+    run_id: str,
+) -> LoadOutcome:
+    """
+    Load a chunk: settle what earlier tries and runs left open, then send what the ledger does not know.
+
+    Each conversation stops alone; what stops one does not stop the others, unless it is the target that is away, full
+    or refuses the caller. An error says what is left; what has landed is in the ledger, and another try goes on there.
+
+    :raises PlanChanged: the checkpoint belongs to other batches; nothing was sent.
+    :raises LedgerError: the ledger is damaged, behind the checkpoint, or cannot be written; nothing more was sent.
+    :raises RetryableError: some conversations are pending (``Throttled``, ``NotSent``, ``QuotaExhausted``,
+        ``ConversationBusy`` or ``LoadIncomplete``, by what stopped them).
+    :raises OutcomesUnknown: nothing is pending, but no evidence tells whether the named batches are stored.
+    :raises PermanentError: the target refuses the caller, or message after message of a conversation.
+    """
+    resumed = await _check_plan(chunk, checkpoint)
+    planned = [conversation for conversation in read_plan(run) if conversation.chunk == chunk.number]
+    names = {conversation.conversation_id for conversation in planned}
+    history = await asyncio.to_thread(History, ledger, names, Path(chunk.path))
+    async with ledger.segment(run_id, names) as segment, CheckpointWriter(checkpoint) as progress:
+        load = _Load(
+            chunk=chunk,
+            conversations=conversations_of(run, names),
+            ledger=ledger,
+            history=history,
+            courier=Courier(api, segment, settings, run_id=run_id),
+            progress=progress,
+            stored=checkpoint if resumed else None,
+            settings=settings,
+            run_id=run_id,
+        )
+        await load.run(planned)
+    if error := error_of(f"chunk {chunk.number}", load.stops, load.courier.trouble):
+        raise error
+    return load.outcome
+
+
+async def _check_plan(chunk: Chunk, checkpoint: Checkpoint) -> bool:
+    """Return whether an earlier try of this very plan has left progress."""
+    stored = await checkpoint.get("plan")
+    if stored is None:
+        await checkpoint.set("plan", {"fingerprint": chunk.fingerprint})
+        return False
+    if stored.get("fingerprint") != chunk.fingerprint:
+        raise PlanChanged(
+            f"chunk {chunk.number}: the stored progress belongs to other batches (the plan was made again since). "
+            "Nothing was sent. Start a new run: the ledger keeps it from sending anything twice."
+        )
+    return True
+
+
+@dataclass(kw_only=True)
+class _Load:
+    """One try of one chunk."""
+
+    chunk: Chunk
+    conversations: Mapping[str, Conversation]
+    ledger: Ledger
+    history: History
+    courier: Courier
+    progress: CheckpointWriter
+    stored: Checkpoint | None
+    """Where an earlier try left its progress; ``None`` on the first."""
+    settings: LoadSettings
+    run_id: str
+
+    def __post_init__(self) -> None:
+        self.outcome = LoadOutcome()
+        self.stops: list[Stop] = []
+        self._refreshing = asyncio.Lock()
+
+    async def run(self, planned: list[PlannedConversation]) -> None:
+        """See every conversation to its end, the longest first, so that none is left to the last alone."""
+        longest_first = sorted(planned, key=lambda conversation: -conversation.batches)
+        await side_by_side(longest_first, self._one, self.settings.concurrency)
+
+    async def _one(self, planned: PlannedConversation) -> None:
+        name = planned.conversation_id
+        if self.courier.trouble is not None:
+            self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason="the load was stopped"))
+            return
+        wait_s = self.settings.lease_wait_s
+        try:
+            async with leased(self.ledger.folder, name, holder=self.run_id, wait_s=wait_s) as lease:
+                await self._deliver(planned, lease)
+        except ConversationBusy as error:
+            self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason="busy", error=error))
+        except LedgerError as error:
+            self.courier.halt(error)
+            self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason=str(error), error=error))
+
+    async def _deliver(self, planned: PlannedConversation, lease: Lease) -> None:
+        name = planned.conversation_id
+        async with self._refreshing:  # only now: whoever held the lease before may have added to the ledger
+            await asyncio.to_thread(self.history.refresh)
+        known = self.history.known(name)
+        delivery = self.courier.delivery(name, self.history.open(name), known)
+        progress = Progress(planned, delivery, self.progress, every_s=self.settings.log_every_s)
+        stored = await self.stored.get(progress.key) if self.stored else None
+        path = Path(self.chunk.path)
+        end = await self.courier.deliver(
+            self.conversations[name],
+            delivery,
+            checked(read_batches(path, planned), stored or {}, self.history),
+            lease=lease,
+            senders=lambda: senders_of(path, planned),
+            changed=progress.changed,
+        )
+        progress.ended(end)
+        self._count(delivery, end)
+
+    def _count(self, delivery: Delivery, end: End) -> None:
+        self.outcome.conversations += end.standing is Standing.DONE
+        self.outcome.landed += delivery.landed
+        self.outcome.rejected += delivery.rejected
+        self.outcome.recovered += delivery.recovered
+        if end.standing is not Standing.DONE:
+            attempt = delivery.attempt
+            self._stopped(
+                Stop(
+                    conversation_id=delivery.conversation_id,
+                    standing=end.standing,
+                    reason=end.reason,
+                    error=end.error,
+                    key=attempt.key if attempt else None,
+                    messages=len(attempt.message_ids) if attempt else 0,
+                )
+            )
+
+    def _stopped(self, stop: Stop) -> None:
+        self.stops.append(stop)
+        unknown = [stop for stop in self.stops if stop.standing is Standing.UNKNOWN]
+        if len(unknown) >= self.settings.max_unknown:
+            self.courier.halt(unknown_error(f"chunk {self.chunk.number}", unknown))

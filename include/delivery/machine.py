@@ -1,0 +1,242 @@
+"""
+What to do next about one attempt to add messages: delivery's decision table, without I/O, clock or Airflow.
+
+::
+
+    Ready ─intent─▶ Sending ─▶ Accepted(task) ─▶ Landed
+      ▲                │            │ └─▶ Stuck     still processing, or nobody answers: stays open for the next try
+      └── NotStored ◀──┤◀───────────┤
+          Turned    ◀──┘            ▼
+              (bisected)        Doubtful ─▶ Landed | NotStored | Stuck(unknown)
+
+Each ``after_…`` function takes an open state and what the server answered and returns what is true then, with the lines
+the ledger must hold before anything else is done. Times are seconds on one clock that never jumps.
+"""
+
+from dataclasses import replace
+
+import msgspec
+
+from include.delivery import events
+from include.delivery.settings import LoadSettings
+from include.delivery.states import (
+    Accepted,
+    Attempt,
+    Doubtful,
+    Landed,
+    Next,
+    NotStored,
+    Ready,
+    Stuck,
+    Turned,
+    Why,
+)
+from include.errors import (
+    ChatImportError,
+    NotSent,
+    OutcomeUnknown,
+    PermanentError,
+    QuotaExhausted,
+    Refused,
+    Throttled,
+)
+from include.memory_api.contract import Evidence, Receipt, TaskState
+
+Answer = Receipt | TaskState | Evidence | ChatImportError
+
+
+def after_send(attempt: Attempt, answer: Answer, now_s: float) -> Next:  # noqa: PLR0911 - a table
+    """Judge the answer to the call itself."""
+    match answer:
+        case Receipt(landed=True):
+            return _landed(attempt)
+        case Receipt(task_id=str(task_id)):
+            line = events.Accepted(conversation=attempt.conversation_id, attempt=attempt.name, task_id=task_id)
+            accepted = msgspec.structs.replace(attempt, task_id=task_id)
+            return Next(state=Accepted(attempt=accepted, since_s=now_s, ask_at_s=now_s), lines=(line,))
+        case Receipt():
+            return doubt(attempt, "accepted without a task id", now_s)
+        case Throttled():
+            return _not_stored(attempt, Why.THROTTLED, answer)
+        case QuotaExhausted():
+            return _not_stored(attempt, Why.QUOTA, answer)
+        case NotSent():
+            return _not_stored(attempt, Why.NOT_SENT, answer)
+        case Refused():
+            return _turned(attempt, answer)
+        case PermanentError():
+            return _not_stored(attempt, Why.BARRED, answer)
+        case OutcomeUnknown():
+            return doubt(attempt, "no answer to the call", now_s)
+    raise TypeError(f"not an answer to a call: {answer!r}")
+
+
+def after_ask(  # noqa: PLR0911 - a table
+    state: Accepted, answer: Answer, now_s: float, settings: LoadSettings, jitter: float
+) -> Next:
+    """
+    Judge what the server says of a task.
+
+    :param jitter: A random number in [0, 1).
+    """
+    attempt, elapsed_s = state.attempt, now_s - state.since_s
+    match answer:
+        case TaskState.SUCCESS:
+            landed = _landed(attempt)
+            return replace(landed, state=Landed(asked=state.asked + 1, took_s=elapsed_s))
+        case TaskState.FAILED:
+            return _not_stored(attempt, Why.TASK_FAILED)
+        case TaskState.MISSING:
+            return doubt(attempt, "the server does not know its task", now_s)
+        case PermanentError():
+            return Next(state=Stuck(reason="asking for its task is refused", error=answer))
+        case TaskState.PROCESSING:
+            silent_since_s, wait_s = None, poll_after_s(elapsed_s, settings)
+        case ChatImportError():
+            silent_since_s = now_s if state.silent_since_s is None else state.silent_since_s
+            wait_s = max(_asked_wait_s(answer), poll_after_s(elapsed_s, settings) * (1 + jitter))
+        case _:
+            raise TypeError(f"not an answer about a task: {answer!r}")
+    if elapsed_s >= settings.task_deadline_s:
+        return Next(state=Stuck(reason=f"its task is still processing after {elapsed_s:.0f} s"))
+    if silent_since_s is not None and now_s - silent_since_s >= settings.patience_s:
+        return Next(
+            state=Stuck(reason=f"no answer about its task for {now_s - silent_since_s:.0f} s", error=_error(answer))
+        )
+    waiting = replace(state, ask_at_s=now_s + wait_s, asked=state.asked + 1, silent_since_s=silent_since_s)
+    return Next(state=waiting)
+
+
+def after_look(  # noqa: PLR0911 - a table
+    state: Doubtful, answer: Answer, now_s: float, settings: LoadSettings, jitter: float
+) -> Next:
+    """
+    Judge what reading back shows of the first group.
+
+    Presence is final. Absence counts only at the end of the settling time. A group that shows neither then is
+    looked for in halves, so that a batch stored in part is settled message by message.
+    """
+    elapsed_s, group = now_s - state.since_s, state.groups[0]
+    rest = replace(state, groups=state.groups[1:], look_at_s=now_s, silent_since_s=None)
+    match answer:
+        case Evidence.PRESENT:
+            return _settle(replace(rest, present=state.present + group))
+        case PermanentError():
+            return Next(state=Stuck(reason="looking for it is refused", error=answer))
+        case ChatImportError():
+            silent_since_s = now_s if state.silent_since_s is None else state.silent_since_s
+            if now_s - silent_since_s >= settings.patience_s:
+                return Next(state=Stuck(reason="the server cannot be asked whether it is stored", error=answer))
+            wait_s = max(_asked_wait_s(answer), poll_after_s(elapsed_s, settings) * (1 + jitter))
+            return Next(state=replace(state, look_at_s=now_s + wait_s, silent_since_s=silent_since_s))
+        case Evidence() if elapsed_s < settings.settle_s:
+            look_at_s = min(now_s + poll_after_s(elapsed_s, settings), state.since_s + settings.settle_s)
+            return Next(state=replace(state, look_at_s=look_at_s, silent_since_s=None))
+        case Evidence.ABSENT:
+            return _settle(rest)
+        case Evidence.UNPROVABLE if len(group) > 1:
+            half = len(group) // 2
+            return Next(state=replace(rest, groups=(group[:half], group[half:], *rest.groups)))
+        case Evidence.UNPROVABLE if state.recovered and settings.existing == "resend":
+            return _settle(replace(rest, groups=()))
+        case Evidence.UNPROVABLE if state.recovered and settings.existing == "skip":
+            unsettled = tuple(message_id for unsettled in state.groups for message_id in unsettled)
+            return _settle(replace(rest, groups=(), present=state.present + unsettled), reason="existing=skip")
+        case Evidence.UNPROVABLE:
+            return Next(state=Stuck(reason="no evidence tells whether it is stored", unknown=True))
+    raise TypeError(f"not an answer to a look: {answer!r}")
+
+
+def doubt(attempt: Attempt, reason: str, now_s: float, *, recovered: bool = False) -> Next:
+    """Begin to reconcile; the doubt itself is recorded once."""
+    line = events.Unknown(conversation=attempt.conversation_id, attempt=attempt.name, reason=reason)
+    doubted = msgspec.structs.replace(attempt, doubted=True)
+    state = Doubtful(
+        attempt=doubted, since_s=now_s, look_at_s=now_s, groups=(attempt.message_ids,), recovered=recovered
+    )
+    return Next(state=state, lines=() if attempt.doubted else (line,))
+
+
+def recover(attempt: Attempt, now_s: float) -> Next:
+    """Take up an attempt that an earlier try left open: ask for its task, or whether it is stored at all."""
+    if attempt.task_id is not None and not attempt.doubted:
+        return Next(state=Accepted(attempt=attempt, since_s=now_s, ask_at_s=now_s))
+    return doubt(attempt, "the try that made the call ended before its answer", now_s, recovered=True)
+
+
+def after_not_stored(
+    ready: Ready, state: NotStored, now_s: float, settings: LoadSettings, jitter: float
+) -> Ready | Stuck:
+    """Decide when a part that is proved not stored is sent again, if it is."""
+    if state.why in (Why.QUOTA, Why.BARRED):
+        return Stuck(reason=state.why.value, error=state.error)
+    if state.why in (Why.TASK_FAILED, Why.ABSENT):
+        if ready.resends >= settings.max_resends:
+            return Stuck(reason=f"sent {ready.resends + 1} times, not stored: {state.why.value}")
+        wait_s = backoff_s(ready.resends, jitter, settings)
+        return Ready(part=ready.part, send_at_s=now_s + wait_s, resends=ready.resends + 1)
+    since_s = now_s if ready.put_off_since_s is None else ready.put_off_since_s
+    wait_s = wait_after_s(state.error, ready.tries, jitter, settings)
+    if now_s + wait_s - since_s > settings.patience_s:
+        return Stuck(reason=f"{state.why.value} for {now_s - since_s:.0f} s", error=state.error)
+    return replace(ready, send_at_s=now_s + wait_s, tries=ready.tries + 1, put_off_since_s=since_s)
+
+
+def wait_after_s(error: BaseException | None, tries: int, jitter: float, settings: LoadSettings) -> float:
+    """Return the wait that the server asks for, a little spread; else backoff."""
+    if isinstance(error, Throttled) and error.retry_after_s is not None:
+        return error.retry_after_s * (1 + 0.1 * jitter)
+    return backoff_s(tries, jitter, settings)
+
+
+def poll_after_s(elapsed_s: float, settings: LoadSettings) -> float:
+    """Return the wait until the next question: a share of the time passed, so that long work is asked for rarely."""
+    return min(settings.poll_max_s, max(settings.poll_min_s, elapsed_s * settings.poll_share))
+
+
+def backoff_s(tries: int, jitter: float, settings: LoadSettings) -> float:
+    """Return exponential backoff with full jitter: anything from nothing to ``base * 2**tries``, capped."""
+    return jitter * min(settings.backoff_cap_s, settings.backoff_base_s * 2.0 ** min(tries, 32))
+
+
+def _landed(attempt: Attempt) -> Next:
+    return Next(state=Landed(), lines=(events.Landed(conversation=attempt.conversation_id, attempt=attempt.name),))
+
+
+def _not_stored(attempt: Attempt, why: Why, error: ChatImportError | None = None) -> Next:
+    line = events.Failed(conversation=attempt.conversation_id, attempt=attempt.name, reason=why.value)
+    return Next(state=NotStored(why=why, error=error), lines=(line,))
+
+
+def _turned(attempt: Attempt, error: Refused) -> Next:
+    """One message alone is rejected for good; several are only known to hold a bad one."""
+    conversation, name = attempt.conversation_id, attempt.name
+    reason = f"refused by the target ({error.status}): {error.reason}"
+    line: events.Line
+    if len(attempt.message_ids) == 1:
+        line = events.Rejected(conversation=conversation, attempt=name, reason=reason)
+    else:
+        line = events.Failed(conversation=conversation, attempt=name, reason=f"refused as a whole ({error.status})")
+    return Next(state=Turned(reason=reason, error=error), lines=(line,))
+
+
+def _settle(state: Doubtful, reason: str = "") -> Next:
+    """Conclude once no group is left to look for."""
+    if state.groups:
+        return Next(state=state)
+    attempt = state.attempt
+    if not state.present:
+        return _not_stored(attempt, Why.ABSENT)
+    present = set(state.present)
+    absent = tuple(message_id for message_id in attempt.message_ids if message_id not in present)
+    stored = tuple(message_id for message_id in attempt.message_ids if message_id in present) if absent else None
+    line = events.Landed(conversation=attempt.conversation_id, attempt=attempt.name, ids=stored, reason=reason)
+    return Next(state=Landed(absent=absent), lines=(line,))
+
+
+def _asked_wait_s(answer: Answer) -> float:
+    return (answer.retry_after_s or 0) if isinstance(answer, Throttled) else 0
+
+
+def _error(answer: Answer) -> ChatImportError | None:
+    return answer if isinstance(answer, ChatImportError) else None

@@ -1,0 +1,123 @@
+"""What became of each conversation of a run, from its plan and the ledger alone: one truth for report and flush."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from include.delivery.chunkfile import planned_messages
+from include.delivery.ledger import Ledger, SettledRows
+from include.layout import RunFolder
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What delivery made of a conversation's planned messages; they are ``loaded + … + unknown`` in all."""
+
+    conversation_id: str
+    loaded: int = 0
+    """Sent by this run and landed."""
+
+    already_loaded: int = 0
+    """Sent by an earlier run, and found to have landed after this run was planned."""
+
+    rejected: dict[str, int] = msgspec.field(default_factory=dict)
+    """Refused by the target: reason to count."""
+
+    pending: int = 0
+    """Not sent, proved not stored, or at the server with a task that has not ended."""
+
+    unknown: int = 0
+    """The target may or may not hold them."""
+
+    flushed: str | None = None
+    """The server's answer to this run's flush; ``None`` without one."""
+
+
+def outcomes_of(run: RunFolder, ledger: Ledger, run_id: str) -> dict[str, Outcome]:
+    """
+    Return what became of every conversation that was planned or flushed, by conversation id.
+
+    :raises LedgerError: the ledger is damaged.
+    """
+    chunks = sorted(run.plan.glob("chunk-*.parquet"))
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    with ledger.settled() as rows, rows.connect() as connection:
+        for conversation_id, *counts in _counts(connection, rows, chunks, run_id):
+            names = ("loaded", "already_loaded", "pending", "unknown")
+            found[conversation_id].update(zip(names, counts, strict=True))
+        for conversation_id, reason, count in connection.sql(
+            "SELECT conversation_id, reason, count(*) FROM turned GROUP BY 1, 2 ORDER BY 1, 2"
+        ).fetchall():
+            found[conversation_id].setdefault("rejected", {})[reason] = count
+        for conversation_id, status in connection.execute(
+            "SELECT conversation_id, arg_max(status, landed) FROM flushed WHERE run_id = $1 GROUP BY 1", [run_id]
+        ).fetchall():
+            found[conversation_id]["flushed"] = status
+    return {name: Outcome(conversation_id=name, **values) for name, values in found.items()}
+
+
+def _counts(
+    connection: duckdb.DuckDBPyConnection, rows: SettledRows, chunks: list[Path], run_id: str
+) -> list[tuple[Any, ...]]:
+    """
+    Join the planned messages with what is known of them; leaves the table ``turned`` (the rejected ones) behind.
+
+    A message counts once, and what is certain counts before what is not.
+    """
+    connection.register("planned_messages", planned_messages(chunks))
+    connection.register("open_messages", _open_messages(rows))
+    connection.execute("CREATE TABLE planned AS FROM planned_messages")
+    connection.execute(
+        """
+        CREATE TABLE turned AS
+        SELECT conversation_id, message_id, any_value(reason) AS reason
+        FROM rejected SEMI JOIN planned USING (conversation_id, message_id)
+        ANTI JOIN landed USING (conversation_id, message_id)
+        GROUP BY conversation_id, message_id
+        """
+    )
+    return connection.execute(
+        """
+        WITH sent AS (
+            SELECT conversation_id, message_id, bool_or(run_id = $run) AS ours
+            FROM landed SEMI JOIN planned USING (conversation_id, message_id)
+            GROUP BY conversation_id, message_id
+        ), doubtful AS (
+            SELECT DISTINCT conversation_id, message_id FROM open_messages WHERE doubtful
+        ), judged AS (
+            SELECT conversation_id, ours, turned.message_id IS NOT NULL AS refused,
+                   doubtful.message_id IS NOT NULL AS open
+            FROM planned
+            LEFT JOIN sent USING (conversation_id, message_id)
+            LEFT JOIN turned USING (conversation_id, message_id)
+            LEFT JOIN doubtful USING (conversation_id, message_id)
+        )
+        SELECT conversation_id, count(*) FILTER (ours), count(*) FILTER (NOT ours),
+               count(*) FILTER (ours IS NULL AND NOT refused AND NOT open),
+               count(*) FILTER (ours IS NULL AND NOT refused AND open)
+        FROM judged GROUP BY conversation_id
+        """,
+        {"run": run_id},
+    ).fetchall()
+
+
+def _open_messages(rows: SettledRows) -> pa.Table:
+    """Messages of calls without an outcome. One that is a task the server is known to have is not in doubt."""
+    open_ = [
+        {
+            "conversation_id": attempt.conversation_id,
+            "message_id": message_id,
+            "doubtful": attempt.task_id is None or attempt.doubted,
+        }
+        for attempt in rows.open
+        for message_id in attempt.message_ids
+    ]
+    fields: list[pa.Field[Any]] = [
+        pa.field("conversation_id", pa.string()),
+        pa.field("message_id", pa.string()),
+        pa.field("doubtful", pa.bool_()),
+    ]
+    return pa.Table.from_pylist(open_, schema=pa.schema(fields))

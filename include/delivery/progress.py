@@ -1,0 +1,89 @@
+"""How far a conversation has come: in the checkpoint, in the log, and measured against the ledger on the next try."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from include.delivery.checkpoint import CheckpointWriter
+from include.delivery.history import History
+from include.delivery.sequence import Delivery
+from include.delivery.steps import End, Standing
+from include.errors import LedgerError
+from include.records import Batch, PlannedConversation
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """
+    Tells the checkpoint and the log about one conversation.
+
+    The checkpoint's value: ``next_batch`` (the first batch that is not wholly settled), ``batches`` (in all),
+    ``in_flight`` (``batch``, ``key`` and ``task_id`` of an open call, or null) and ``state``.
+    """
+
+    def __init__(
+        self, planned: PlannedConversation, delivery: Delivery, writer: CheckpointWriter, *, every_s: float
+    ) -> None:
+        self.key = f"conversation:{planned.conversation_id}"
+        self._planned = planned
+        self._delivery = delivery
+        self._writer = writer
+        self._every_s = every_s
+        self._logged_s = time.monotonic()
+
+    def changed(self) -> None:
+        """Note that the ledger holds something new; call it only then, so that no cursor is ahead of the ledger."""
+        delivery, attempt = self._delivery, self._delivery.attempt
+        in_flight = {"batch": delivery.batch, "key": attempt.key, "task_id": attempt.task_id} if attempt else None
+        self._writer.put(
+            self.key,
+            {
+                "next_batch": delivery.next_batch,
+                "batches": self._planned.batches,
+                "in_flight": in_flight,
+                "state": delivery.standing.value,
+            },
+        )
+        if time.monotonic() - self._logged_s >= self._every_s:
+            self._logged_s = time.monotonic()
+            log.info("%s", self)
+
+    def ended(self, end: End) -> None:
+        """Note the end."""
+        self.changed()
+        level = logging.INFO if end.standing is Standing.DONE else logging.WARNING
+        log.log(level, "%s: %s%s", self, end.standing.value, f": {end.reason}" if end.reason else "")
+
+    def __str__(self) -> str:
+        name, batches = self._planned.conversation_id, self._planned.batches
+        rejected = f", {self._delivery.rejected} rejected" if self._delivery.rejected else ""
+        return f"{name}: {self._delivery.next_batch}/{batches} batches, {self._delivery.landed} messages{rejected}"
+
+
+def checked(batches: Iterable[Batch], stored: Mapping[str, Any], history: History) -> Iterator[Batch]:
+    """
+    Pass batches on, making sure that the ledger knows all that an earlier try's checkpoint speaks of.
+
+    The ledger is written first, so it may be ahead of the checkpoint, never behind.
+
+    :param stored: What the checkpoint holds of the conversation; empty on a first try.
+    :raises LedgerError: the ledger has lost something; nothing was sent.
+    """
+    cursor, in_flight = stored.get("next_batch", 0), stored.get("in_flight") or {}
+    for batch in batches:
+        missing = history.known(batch.conversation_id).missing(batch)
+        passed = missing and batch.number < cursor
+        in_the_air = (
+            batch.number == in_flight.get("batch")
+            and len(missing) == len(batch.messages)
+            and not history.has_seen(batch.conversation_id, in_flight["key"])
+        )
+        if passed or in_the_air:
+            raise LedgerError(
+                f"{batch.conversation_id}: an earlier try of this task sent batch {batch.number} ({batch.key}), and "
+                "the ledger knows nothing of it: its folder was emptied, replaced or restored from an older copy. "
+                "Nothing was sent. Bring the folder back; or, if the target was emptied too, start a new run."
+            )
+        yield batch

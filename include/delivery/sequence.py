@@ -1,0 +1,302 @@
+"""
+One conversation's delivery, strictly in order: what is still open first, then part after part. Pure, as the machine is.
+
+A loop asks :meth:`Delivery.next` what to do, writes :meth:`Delivery.take_lines` to the ledger, does it, and reports.
+Losing a ``Delivery`` at any moment loses nothing: the ledger's lines are all that the next one needs.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from include.delivery import events
+from include.delivery.machine import Answer, after_ask, after_look, after_not_stored, after_send, recover
+from include.delivery.settings import LoadSettings
+from include.delivery.states import (
+    Accepted,
+    Attempt,
+    Doubtful,
+    Landed,
+    Next,
+    NotStored,
+    Part,
+    Ready,
+    Stuck,
+    Turned,
+)
+from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait
+from include.delivery.throttle import Pace
+from include.errors import ChatImportError, NotSent, PermanentError, QuotaExhausted, Throttled
+from include.records import Batch, Outgoing
+
+SHARED_TROUBLE = (NotSent, Throttled, QuotaExhausted, PermanentError)
+"""What one conversation is told holds for all of them: the target is away, full, or refuses the caller."""
+
+
+class Known(Protocol):
+    """What the ledger knows of a conversation's messages."""
+
+    def missing(self, batch: Batch) -> tuple[Outgoing, ...]:
+        """Return the batch's messages that have neither landed nor been rejected."""
+        ...
+
+    def add(self, message_ids: Sequence[str]) -> None:
+        """Note messages that were found to have landed after all."""
+        ...
+
+
+class Delivery:
+    """
+    One conversation on its way.
+
+    :param open_attempts: What earlier tries left open; settled before anything new is sent.
+    :param names: Fresh, unique names for attempts.
+    :param jitter: Random numbers in [0, 1).
+    """
+
+    def __init__(  # noqa: PLR0913 - all it will ever be told
+        self,
+        conversation_id: str,
+        *,
+        run_id: str,
+        open_attempts: Sequence[Attempt],
+        known: Known,
+        settings: LoadSettings,
+        names: Iterator[str],
+        jitter: Callable[[], float],
+        pace: Pace | None = None,
+    ) -> None:
+        self.conversation_id = conversation_id
+        self.landed = self.rejected = self.recovered = 0
+        """Messages settled in this try: new ones, refused ones, and those of earlier tries found to have landed."""
+        self.next_batch = 0
+        """Number of the first batch that is not wholly settled."""
+        self._run_id = run_id
+        self._known = known
+        self._settings = settings
+        self._names = names
+        self._jitter = jitter
+        self._pace = pace or Pace(settings)
+        self._recovering = deque(open_attempts)
+        self._parts: deque[Part] = deque()
+        self._ready: Ready | None = None
+        """The part being delivered; ``None`` while settling what an earlier try left."""
+        self._sending: Attempt | None = None
+        self._open: Accepted | Doubtful | None = None
+        self._end: End | None = None
+        self._halted = False
+        self._rejected_in_row = 0
+        self._lines: list[events.Line] = []
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The call whose outcome is open, if there is one."""
+        return self._open.attempt if self._open else self._sending
+
+    @property
+    def batch(self) -> int | None:
+        """Number of the batch being delivered."""
+        return self._ready.part.batch if self._ready else None
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether the server is at work on a batch of ours."""
+        return self._sending is not None or isinstance(self._open, Accepted)
+
+    @property
+    def standing(self) -> Standing:
+        """Where the conversation stands, for people."""
+        if self._end:
+            return self._end.standing
+        if isinstance(self._open, Doubtful):
+            return Standing.RECONCILING
+        return Standing.WAITING if self._open else Standing.LOADING
+
+    def take_lines(self) -> list[events.Line]:
+        """Hand over what the ledger must hold before the next call; each line once."""
+        lines, self._lines = self._lines, []
+        return lines
+
+    def halt(self) -> None:
+        """Send nothing more; what is in flight is still seen through."""
+        self._halted = True
+
+    def next(self, now_s: float) -> Step:
+        """Say what to do now."""
+        if self._end:
+            return self._end
+        if self._open is None and self._recovering:
+            self._move(recover(self._recovering.popleft(), now_s), now_s)
+        match self._open:
+            case Accepted(ask_at_s=at_s) | Doubtful(look_at_s=at_s) if at_s > now_s:
+                return Wait(until_s=at_s)
+            case Accepted(attempt=attempt) if attempt.task_id is not None:
+                return Ask(task_id=attempt.task_id)
+            case Doubtful(attempt=attempt, groups=groups):
+                return _look(attempt, groups[0])
+        return self._end or self._next_part(now_s)
+
+    def _next_part(self, now_s: float) -> Step:
+        if self._ready is None and self._parts:
+            self._ready = Ready(part=self._parts.popleft())
+        if self._ready is None:
+            return NextBatch()
+        if self._halted:
+            return self.stop(Standing.PENDING, "the load was stopped")
+        if self._ready.send_at_s > now_s:
+            return Wait(until_s=self._ready.send_at_s)
+        return Send(part=self._ready.part)
+
+    def offer(self, batch: Batch | None) -> None:
+        """Take the next planned batch; what the ledger knows of it is left out, a batch it knows wholly passed over."""
+        if batch is None:
+            self.stop(Standing.DONE, "")
+            return
+        self.next_batch = batch.number
+        missing = self._known.missing(batch)
+        if missing:
+            key = batch.key if len(missing) == len(batch.messages) else self._part_key(missing)
+            self._parts.append(Part(key=key, batch=batch.number, messages=missing))
+        else:
+            self.next_batch += 1
+
+    def begin(self) -> Attempt:
+        """Write down the intent of the call that :class:`Send` asked for."""
+        if self._ready is None or self._sending is not None:
+            raise RuntimeError(f"{self.conversation_id}: begin() without a Send")
+        part = self._ready.part
+        attempt = Attempt(
+            name=next(self._names),
+            conversation_id=self.conversation_id,
+            key=part.key,
+            run_id=self._run_id,
+            message_ids=tuple(message.message_id for message in part.messages),
+            timestamps_ms=tuple(message.timestamp_ms for message in part.messages),
+        )
+        self._lines.append(
+            events.Intent(
+                conversation=self.conversation_id,
+                attempt=attempt.name,
+                key=attempt.key,
+                run=attempt.run_id,
+                ids=attempt.message_ids,
+                ms=attempt.timestamps_ms,
+            )
+        )
+        self._sending = attempt
+        return attempt
+
+    def heard(self, answer: Answer, now_s: float) -> None:
+        """Take the answer to what :meth:`next` asked for last."""
+        if self._sending is not None:
+            attempt, self._sending = self._sending, None
+            self._move(after_send(attempt, answer, now_s), now_s)
+        elif isinstance(self._open, Accepted):
+            self._move(after_ask(self._open, answer, now_s, self._settings, self._jitter()), now_s)
+        elif isinstance(self._open, Doubtful):
+            self._move(after_look(self._open, answer, now_s, self._settings, self._jitter()), now_s)
+        else:
+            raise RuntimeError(f"{self.conversation_id}: an answer to nothing")
+
+    def _move(self, moved: Next, now_s: float) -> None:
+        before = self._open
+        self._lines.extend(moved.lines)
+        self._open = None
+        match moved.state:
+            case Accepted() as accepted:
+                fresh = before is None and self._ready is not None
+                self._open = replace(accepted, ask_at_s=now_s + self._pace.first_s) if fresh else accepted
+            case Doubtful() as doubtful:
+                self._open = doubtful
+            case Landed() as landed:
+                self._on_landed(landed, before.attempt if before else None)
+            case Turned() as turned:
+                self._on_turned(turned)
+            case NotStored() as not_stored:
+                self._on_not_stored(not_stored, now_s)
+            case Stuck() as stuck:
+                self._on_stuck(stuck)
+
+    def _on_landed(self, landed: Landed, recovered: Attempt | None) -> None:
+        if landed.took_s is not None:
+            self._pace.saw(landed.took_s, asked=landed.asked)
+        if self._ready is None:
+            if recovered is not None:
+                self._on_recovered(recovered, landed)
+            return
+        self._rejected_in_row = 0
+        part = self._ready.part
+        self.landed += len(part.messages) - len(landed.absent)
+        absent = set(landed.absent)
+        self._finish([m for m in part.messages if m.message_id in absent])
+
+    def _on_recovered(self, attempt: Attempt, landed: Landed) -> None:
+        absent = set(landed.absent)
+        found = [message_id for message_id in attempt.message_ids if message_id not in absent]
+        self._known.add(found)
+        self.recovered += len(found)
+
+    def _on_turned(self, turned: Turned) -> None:
+        part = self._current().part
+        if len(part.messages) > 1:  # bisect: the bad ones end up alone
+            half = len(part.messages) // 2
+            self._finish(part.messages[:half], part.messages[half:])
+            return
+        self.rejected += 1
+        self._rejected_in_row += 1
+        self._finish()
+        if self._rejected_in_row >= self._settings.max_rejected_in_row:
+            reason = f"{self._rejected_in_row} messages in a row were {turned.reason}"
+            self._end = End(standing=Standing.REFUSED, reason=reason, error=turned.error)
+
+    def _on_not_stored(self, not_stored: NotStored, now_s: float) -> None:
+        if self._ready is None:
+            return  # what an earlier try meant to send: the plan holds it, if it is still wanted
+        again = after_not_stored(self._ready, not_stored, now_s, self._settings, self._jitter())
+        if isinstance(again, Stuck):
+            self._on_stuck(again)
+        else:
+            self._ready = again
+
+    def _on_stuck(self, stuck: Stuck) -> None:
+        standing = Standing.UNKNOWN if stuck.unknown else Standing.PENDING
+        self.stop(standing, stuck.reason, stuck.error)
+
+    def _finish(self, *left: Sequence[Outgoing]) -> None:
+        """Go on after a part, with what is left of it first."""
+        part, self._ready = self._current().part, None
+        for messages in reversed([tuple(messages) for messages in left if messages]):
+            self._parts.appendleft(Part(key=self._part_key(messages), batch=part.batch, messages=messages))
+        if not self._parts:
+            self.next_batch = part.batch + 1
+
+    def _part_key(self, messages: Sequence[Outgoing]) -> str:
+        return part_key(self.conversation_id, [message.message_id for message in messages])
+
+    def _current(self) -> Ready:
+        if self._ready is None:
+            raise RuntimeError(f"{self.conversation_id}: no part is on its way")
+        return self._ready
+
+    def stop(self, standing: Standing, reason: str, error: ChatImportError | None = None) -> End:
+        """End here; what is open stays open in the ledger."""
+        shared = isinstance(error, SHARED_TROUBLE)
+        self._end = End(standing=standing, reason=reason, error=error, shared=shared)
+        return self._end
+
+
+def part_key(conversation_id: str, message_ids: Sequence[str]) -> str:
+    """Name the content of a part of a batch, as a batch's own key does."""
+    return hashlib.sha256("\x00".join((conversation_id, *message_ids)).encode()).hexdigest()[:16]
+
+
+def _look(attempt: Attempt, group: tuple[str, ...]) -> Look:
+    times = dict(zip(attempt.message_ids, attempt.timestamps_ms, strict=True))
+    return Look(
+        key=attempt.key if len(group) == len(attempt.message_ids) else part_key(attempt.conversation_id, group),
+        message_ids=group,
+        first_ms=times[group[0]],
+        last_ms=times[group[-1]],
+    )

@@ -1,0 +1,51 @@
+"""How patient and how eager a load is: every number of delivery that a person may want to turn."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSettings:
+    """Defaults fit EverOS Cloud; tests and local servers shorten the times."""
+
+    concurrency: int = 8
+    """Conversations in progress at once, hence batches in flight at most; 429 lowers it for a while."""
+
+    patience_s: float = 300
+    """How long one call may be answered with nothing but "not now" (429) or nothing at all before the load gives up."""
+
+    backoff_base_s: float = 0.5
+    backoff_cap_s: float = 60
+    """Exponential backoff with full jitter, where the server names no wait of its own."""
+
+    poll_min_s: float = 0.1
+    poll_max_s: float = 15
+    poll_share: float = 0.15
+    """A task is asked for again after this share of the time it has taken so far, within the two bounds."""
+
+    task_deadline_s: float = 1800
+    """A task still processing after this long stays pending, its id kept; the next try asks for the same task."""
+
+    settle_s: float = 120
+    """How long a batch must be missing at the server before it counts as absent: the server may still be storing it."""
+
+    max_resends: int = 3
+    """How often a batch that was proved not stored is sent again in one try."""
+
+    max_rejected_in_row: int = 100
+    """So many single messages refused with none landing in between: the conversation is refused, not its messages."""
+
+    max_unknown: int = 20
+    """So many conversations stopped with an unknown outcome: the target is not fit, the rest stays pending."""
+
+    lease_wait_s: float = 60
+    """How long to wait for an orphaned earlier try to let go of a conversation."""
+
+    existing: Literal["ask", "resend", "skip"] = "ask"
+    """
+    What to do with batches an earlier try left unknown and no evidence settles: stop, send again, or take as landed.
+    Anything but ``ask`` is a person's decision, for one run.
+    """
+
+    log_every_s: float = 10
+    """At most one progress line per conversation and so many seconds."""

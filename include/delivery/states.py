@@ -1,0 +1,137 @@
+"""Where one call to add messages stands: every state of delivery's machine, and no decisions."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from include.delivery import events
+from include.errors import ChatImportError, Refused
+from include.records import Outgoing
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One call, as the ledger knows it."""
+
+    name: str
+    conversation_id: str
+    key: str
+    """Names the messages in it: :attr:`include.records.Batch.key`, or that of a part of a batch."""
+
+    run_id: str
+    message_ids: tuple[str, ...]
+    timestamps_ms: tuple[int, ...]
+    task_id: str | None = None
+    doubted: bool = False
+    """The ledger holds an :class:`include.delivery.events.Unknown` for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Consecutive messages to hand over in one call: a planned batch, or what is left of one."""
+
+    key: str
+    batch: int
+    messages: tuple[Outgoing, ...]
+
+
+class Why(StrEnum):
+    """Why messages are proved not stored."""
+
+    THROTTLED = "throttled"
+    NOT_SENT = "not sent"
+    TASK_FAILED = "its task failed"
+    ABSENT = "looked for and absent"
+    QUOTA = "quota exhausted"
+    BARRED = "the target refuses the caller"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """Not at the server; to be sent at ``send_at_s``."""
+
+    part: Part
+    send_at_s: float = 0
+    resends: int = 0
+    """How often it was sent, and then proved not stored."""
+
+    tries: int = 0
+    put_off_since_s: float | None = None
+    """Since when, and how often, the server has not even taken the call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """The server made a task of it: ask for the task at ``ask_at_s``."""
+
+    attempt: Attempt
+    since_s: float
+    ask_at_s: float
+    asked: int = 0
+    silent_since_s: float | None = None
+    """Since when asking has brought errors only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubtful:
+    """It may be stored or not: look for ``groups[0]`` at ``look_at_s``."""
+
+    attempt: Attempt
+    since_s: float
+    look_at_s: float
+    groups: tuple[tuple[str, ...], ...]
+    """Message ids still to be settled, looked for group by group: all of them, or parts where it is mixed."""
+
+    present: tuple[str, ...] = ()
+    recovered: bool = False
+    """Left in doubt by an earlier try; only then does a person's decision (``existing``) apply."""
+
+    silent_since_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landed:
+    """Stored. ``absent`` are those messages of it that are proved not to be."""
+
+    absent: tuple[str, ...] = ()
+    asked: int = 0
+    took_s: float | None = None
+    """From acceptance to the task's success, where a task told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotStored:
+    """Nothing of it is at the server; ``error`` is what said so, where it was an error."""
+
+    why: Why
+    error: ChatImportError | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turned:
+    """Refused for what is in it; nothing stored."""
+
+    reason: str
+    error: Refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stuck:
+    """Nothing more can be learned in this try; what is open stays open in the ledger."""
+
+    reason: str
+    unknown: bool = False
+    """Asked, answered, and no evidence settles it."""
+
+    error: ChatImportError | None = None
+
+
+State = Accepted | Doubtful | Landed | NotStored | Turned | Stuck
+
+
+@dataclass(frozen=True, kw_only=True)
+class Next:
+    """What is true now, and the ledger's lines that say so."""
+
+    state: State
+    lines: tuple[events.Line, ...] = ()

@@ -1,0 +1,75 @@
+"""What a load that did not finish says about itself: one error, by what can be done about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from include.delivery.steps import Standing
+from include.errors import ChatImportError, ConversationBusy, LoadIncomplete, OutcomesUnknown
+
+NAMED = 10
+"""So many conversations are named in a message, the others counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """A conversation that ended before its last batch."""
+
+    conversation_id: str
+    standing: Standing
+    reason: str
+    error: ChatImportError | None = None
+    key: str | None = None
+    messages: int = 0
+    """The batch whose outcome is open, where there is one, and how many messages are in it."""
+
+    def __str__(self) -> str:
+        batch = f", batch {self.key} of {self.messages} messages" if self.key else ""
+        return f"{self.conversation_id}{batch}: {self.reason}"
+
+
+def error_of(what: str, stops: Sequence[Stop], trouble: ChatImportError | None) -> ChatImportError | None:
+    """
+    Return the error to raise, or ``None`` when everything was delivered.
+
+    What stopped everybody comes first, then what another try can mend; only when nothing of that is left, what needs a
+    person. So a try is never the last one while there is something that it could still do.
+
+    :param what: Whose stops these are: ``chunk 3``.
+    :param trouble: What stopped the whole load.
+    """
+    by_standing = {standing: [stop for stop in stops if stop.standing is standing] for standing in Standing}
+    pending, unknown = by_standing[Standing.PENDING], by_standing[Standing.UNKNOWN]
+    refused = by_standing[Standing.REFUSED]
+    if trouble is not None:
+        trouble.add_note(
+            f"{what}: {len(stops)} conversations are not loaded to their end; what has landed is recorded."
+        )
+        return trouble
+    if pending and all(isinstance(stop.error, ConversationBusy) for stop in pending):
+        return pending[0].error
+    if pending:
+        return LoadIncomplete(
+            f"{what}: {len(pending)} conversations are pending; the next try goes on. {_named(pending)}"
+        )
+    if unknown:
+        return unknown_error(what, unknown)
+    if refused:
+        error = refused[0].error
+        if error is not None:
+            error.add_note(f"{what}: {_named(refused)}")
+        return error
+    return None
+
+
+def unknown_error(what: str, stops: Sequence[Stop]) -> OutcomesUnknown:
+    """Name the batches that nobody can tell whether they are stored, and what a person can do."""
+    return OutcomesUnknown(
+        f"{what}: {len(stops)} conversations stopped at a batch that the target may or may not hold. {_named(stops)}. "
+        "Nothing of them is sent again by itself. Run again: the target is asked once more, and what it then shows is "
+        "taken; or look for yourself and run with existing=resend or existing=skip for exactly these batches."
+    )
+
+
+def _named(stops: Sequence[Stop]) -> str:
+    more = f"; and {len(stops) - NAMED} more" if len(stops) > NAMED else ""
+    return "; ".join(str(stop) for stop in stops[:NAMED]) + more
