@@ -1,7 +1,15 @@
 """Settings for all tests."""
 
+import os
+import tempfile
+
 from hypothesis import HealthCheck, settings
 
 # A busy machine is slow, not wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# Airflow reads this when it is imported. Tests leave the person's own Airflow alone.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-of-tests-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"

@@ -109,7 +109,7 @@ def _settings_of(connection: Connection) -> Settings:
         "account": extra.get("account"),
         "app_id": extra.get("app_id"),
         "project_id": extra.get("project_id"),
-        "read_timeout_s": extra.get("timeout_s") and float(extra["timeout_s"]),
+        "read_timeout_s": _seconds(extra.get("timeout_s")),
     }
     return Settings(api_key=connection.password or "", **{name: value for name, value in given.items() if value})
 
@@ -120,4 +120,17 @@ def _base_url(connection: Connection) -> str | None:
     if not host:
         return None
     url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-    return f"{url}:{connection.port}" if connection.port else url
+    return f"{url.rstrip('/')}:{connection.port}" if connection.port else url
+
+
+def _seconds(value: Any) -> float | None:
+    """Return the form's number; JSON and URI forms carry it as text."""
+    if value in (None, ""):
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0
+    if not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"timeout_s is {value!r}: expected seconds, more than 0, such as 60")
+    return seconds

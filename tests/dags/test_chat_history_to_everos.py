@@ -1,0 +1,139 @@
+"""Rules of the DAG: what a person finds in the UI, and what Airflow makes of it."""
+
+import importlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import chat_history_to_everos as dag_file
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
+from everos_provider import run
+from everos_provider.retry_policy import LOAD_RETRIES
+
+from include import errors
+from include.window import Window
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def dag() -> DAG:
+    bag = DagBag(PROJECT / "dags", bundle_name="test")
+    assert bag.import_errors == {}
+    return bag.dags["chat_history_to_everos"]
+
+
+@pytest.fixture
+def reloaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    def reload(schedule: str | None) -> Any:
+        if schedule is None:
+            monkeypatch.delenv("EVEROS_IMPORT_SCHEDULE", raising=False)
+        else:
+            monkeypatch.setenv("EVEROS_IMPORT_SCHEDULE", schedule)
+        return importlib.reload(dag_file).chat_history_to_everos()
+
+    yield reload
+    monkeypatch.undo()
+    importlib.reload(dag_file)
+
+
+def test_the_tasks_follow_the_diagram(dag: DAG) -> None:
+    order = ["discover", "extract", "transform", "plan", "load", "flush", "report"]
+    assert [task.task_id for task in dag.topological_sort()] == order
+    for before, after in zip(order, order[1:], strict=False):
+        assert after in dag.get_task(before).downstream_task_ids
+
+
+def test_exports_and_chunks_are_mapped(dag: DAG) -> None:
+    assert {task.task_id for task in dag.tasks if task.is_mapped} == {"extract", "load"}
+
+
+def test_one_run_at_a_time_and_no_catch_up(dag: DAG) -> None:
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+
+
+def test_nightly_runs_have_a_real_interval(reloaded: Any) -> None:
+    nightly = reloaded(None)
+    assert nightly.timetable.expression == "0 2 * * *"
+    assert type(nightly.timetable).__name__ == "CronDataIntervalTimetable"
+
+
+def test_an_empty_schedule_leaves_it_to_people(reloaded: Any) -> None:
+    assert type(reloaded("").timetable).__name__ == "NullTimetable"
+
+
+def test_the_page_of_the_dag_explains_the_steps(dag: DAG) -> None:
+    for task in dag.tasks:
+        assert f"**{task.task_id}**" in dag.doc_md
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("source", ""),
+        ("bots", "maybe"),
+        ("batch_size", 0),
+        ("batch_size", 501),
+        ("concurrency", 0),
+        ("lookback_days", -1),
+        ("include", "general"),
+        ("include_private", "yes"),
+        ("conversation_id", "{source}"),
+    ],
+)
+def test_a_parameter_out_of_bounds_is_refused(dag: DAG, name: str, value: object) -> None:
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param(name).resolve(value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("since", "2026-03-01"), ("until", "2026-03-01T10:00:00+01:00")])
+def test_dates_may_come_with_or_without_a_time(dag: DAG, name: str, value: str) -> None:
+    assert dag.params.get_param(name).resolve(value) == value
+
+
+def test_every_parameter_has_a_title_and_a_section(dag: DAG) -> None:
+    for name in dag.params:
+        schema = dag.params.get_param(name).schema
+        assert schema["title"], name
+        assert schema["section"], name
+
+
+def a_context(run_type: str, **params: Any) -> Any:
+    return {
+        "params": {"since": "2020-01-01", "until": None, "lookback_days": 1} | params,
+        "dag_run": SimpleNamespace(run_type=run_type),
+        "data_interval_start": datetime(1970, 1, 3, tzinfo=UTC),
+        "data_interval_end": datetime(1970, 1, 4, tzinfo=UTC),
+    }
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
+def test_scheduled_and_backfill_runs_load_their_interval_and_the_lookback(run_type: str) -> None:
+    day_us = 86_400_000_000
+    assert run.window_of(a_context(run_type)) == Window(since_us=day_us, until_us=3 * day_us)
+
+
+def test_manual_runs_load_what_the_form_says() -> None:
+    assert run.window_of(a_context("manual", since=None)) == Window()
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (errors.Refused("no", status=401, reason="no"), "fail"),
+        (errors.LedgerError("damaged"), "fail"),
+        (errors.OutcomesUnknown("3 batches"), "fail"),
+        (errors.QuotaExhausted("used up"), "fail"),
+        (errors.Throttled("slow down"), "retry"),
+        (errors.NotSent("refused"), "retry"),
+        (errors.LoadIncomplete("2 pending"), "retry"),
+        (RuntimeError("anything else"), "default"),
+    ],
+)
+def test_each_error_says_whether_a_retry_can_help(error: Exception, action: str) -> None:
+    assert LOAD_RETRIES.evaluate(error, try_number=1, max_tries=3).action.value == action

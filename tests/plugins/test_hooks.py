@@ -1,0 +1,129 @@
+"""Rules of the way from an Airflow connection, or the environment, to a client."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from everos_provider.hooks import EverOSHook
+from everos_provider.provider_info import get_provider_info
+
+from include.errors import ConfigurationError
+from include.standin import StandIn
+
+VARIABLES = ("AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY", "EVEROS_BASE_URL", "EVEROS_API_VERSION", "EVEROS_ACCOUNT")
+SECRET = "sk-do-not-show-me"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def standin(tmp_path: Path) -> Iterator[StandIn]:
+    with StandIn.running(tmp_path) as server:
+        yield server
+
+
+def connect_with(monkeypatch: pytest.MonkeyPatch, **fields: object) -> None:
+    connection = {"conn_type": "everos", "password": SECRET} | fields
+    monkeypatch.setenv("AIRFLOW_CONN_EVEROS_DEFAULT", json.dumps(connection))
+
+
+@pytest.mark.parametrize(
+    ("fields", "base_url"),
+    [
+        ({}, "https://api.evermind.ai"),
+        ({"host": "https://memory.example"}, "https://memory.example"),
+        ({"host": "memory.example"}, "https://memory.example"),
+        ({"host": "memory.example", "schema": "http", "port": 8010}, "http://memory.example:8010"),
+        ({"host": "http://memory.example/", "port": 8010}, "http://memory.example:8010"),
+    ],
+)
+def test_a_connection_says_where_in_any_of_its_forms(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, object], base_url: str
+) -> None:
+    connect_with(monkeypatch, **fields)
+    assert EverOSHook().target.base_url == base_url
+
+
+def test_a_connection_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect_with(monkeypatch, host="https://one.example", extra={"account": "acme", "timeout_s": "5"})
+    monkeypatch.setenv("EVEROS_API_KEY", "other")
+    monkeypatch.setenv("EVEROS_BASE_URL", "https://two.example")
+    settings = EverOSHook().settings()
+    assert (settings.base_url, settings.api_key, settings.account, settings.read_timeout_s) == (
+        "https://one.example",
+        SECRET,
+        "acme",
+        5.0,
+    )
+
+
+def test_the_environment_serves_where_no_connection_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVEROS_API_KEY", SECRET)
+    monkeypatch.setenv("EVEROS_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("EVER_OS_BASE_URL", "https://not-this-one.example")
+    target = EverOSHook().target
+    assert (target.base_url, target.api_version, target.account_named) == ("http://127.0.0.1:9", "v1", False)
+
+
+def test_without_either_the_error_says_what_to_set() -> None:
+    with pytest.raises(ConfigurationError, match="no connection everos_default and no EVEROS_API_KEY"):
+        EverOSHook().settings()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"password": ""},
+        {"extra": {"api_version": "v9"}},
+        {"host": "ftp://memory.example"},
+        {"host": "https://api.evermind.ai/api/v1"},
+        {"extra": {"timeout_s": "soon"}},
+    ],
+)
+def test_a_connection_that_cannot_work_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, object]
+) -> None:
+    connect_with(monkeypatch, **fields)
+    with pytest.raises(ConfigurationError, match="connection everos_default: ") as caught:
+        EverOSHook().settings()
+    assert SECRET not in str(caught.value)
+
+
+def test_the_test_button_asks_the_server_and_writes_nothing(monkeypatch: pytest.MonkeyPatch, standin: StandIn) -> None:
+    connect_with(monkeypatch, host=standin.base_url)
+    good, sentence = EverOSHook().test_connection()
+    assert good, sentence
+    assert [entry for entry in standin.journal() if entry.kind in {"add", "flush"}] == []
+
+
+def test_the_test_button_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect_with(monkeypatch, host="http://127.0.0.1:9")
+    good, sentence = EverOSHook().test_connection()
+    assert not good
+    assert "127.0.0.1:9" in sentence
+    assert SECRET not in sentence
+
+
+def test_the_key_is_in_no_log_and_no_repr(
+    monkeypatch: pytest.MonkeyPatch, standin: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect_with(monkeypatch, host=standin.base_url)
+    with caplog.at_level(logging.DEBUG):
+        hook = EverOSHook()
+        hook.test_connection()
+    assert SECRET not in caplog.text
+    assert SECRET not in repr(hook.settings())
+    assert SECRET not in repr(hook.target)
+
+
+def test_the_connection_form_offers_what_the_hook_reads() -> None:
+    [form] = get_provider_info()["connection-types"]
+    assert form["connection-type"] == EverOSHook.conn_type
+    assert set(form["conn-fields"]) == {"api_version", "account", "timeout_s"}
+    assert form["ui-field-behaviour"]["relabeling"]["password"] == "API key"
