@@ -64,3 +64,19 @@ def conclude(message_ids: Sequence[str], first_ms: int, last_ms: int, seen: Seen
         inside = any(time_ms <= last_ms for time_ms in reaching)
         return Evidence.UNPROVABLE if inside else Evidence.ABSENT
     return Evidence.UNPROVABLE if reaching else Evidence.ABSENT
+
+
+def holds_all_since(first_ms: int, times_ms: Sequence[int | None], *, total: int | None) -> bool:
+    """
+    Tell whether no episode from ``first_ms`` on is missing from a page that was asked for newest first.
+
+    :param times_ms: of the page's episodes, as they came; an unreadable one makes the page useless.
+    :param total: how many episodes there are in all, if the server says.
+    """
+    known = [time_ms for time_ms in times_ms if time_ms is not None]
+    if len(known) < len(times_ms):
+        return False
+    if total is not None and total <= len(known):
+        return True
+    as_asked = known == sorted(known, reverse=True)
+    return bool(known) and as_asked and known[-1] < first_ms

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from include.errors import OutcomeUnknown
 from include.memory_api.contract import Episode, Evidence, FlushStatus, Receipt, Target, TaskState
-from include.memory_api.readback import Pending, Seen, conclude
+from include.memory_api.readback import Pending, Seen, conclude, holds_all_since
 from include.memory_api.settings import Settings
 from include.memory_api.v1_http import RETRIED, V1Http
 from include.memory_api.v1_wire import (
@@ -117,12 +117,12 @@ class V1Client:
         what = f"look for batch {batch_key} in {conversation.conversation_id}"
         pending, complete = await self._pending(conversation, what)
         page = await self._newest_episodes(conversation, what)
-        times = [time_ms for item in page.episodes or () if (time_ms := milliseconds(item.timestamp)) is not None]
+        times = [milliseconds(item.timestamp) for item in page.episodes or ()]
         seen = Seen(
             pending=pending,
             pending_complete=complete,
-            episode_times_ms=times,
-            episodes_complete=_holds_all_since(first_ms, page, times),
+            episode_times_ms=[time_ms for time_ms in times if time_ms is not None],
+            episodes_complete=holds_all_since(first_ms, times, total=page.total_count),
         )
         return conclude(message_ids, first_ms, last_ms, seen)
 
@@ -175,16 +175,6 @@ class V1Client:
         order = {"page": 1, "page_size": size, "rank_by": "timestamp", "rank_order": "desc"}
         body = {"filters": owner(conversation), "memory_type": "episodic_memory", **order}
         return await self._http.post("/api/v1/memories/get", body, GetResult, what)
-
-
-def _holds_all_since(first_ms: int, page: GetResult, times: Sequence[int]) -> bool:
-    """Whether no episode from ``first_ms`` on is missing from a page that was asked for newest first."""
-    count = len(page.episodes or ())
-    if count != len(times):
-        return False
-    if page.total_count is not None and page.total_count <= count:
-        return True
-    return bool(times) and times[-1] < first_ms and list(times) == sorted(times, reverse=True)
 
 
 def _episode(item: EpisodeItem) -> Episode:

@@ -42,8 +42,7 @@ class V1Http:
             max_retries=0,
             http_client=httpx.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False),
         )
-        # At DEBUG the SDK logs whole request bodies: chat text.
-        logging.getLogger("everos._base_client").setLevel(logging.WARNING)
+        _quieten()
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -92,6 +91,13 @@ class V1Http:
         except everos.APIError as error:
             raise _translated(what, error, texts) from None
         return _decoded(response, type_, what)
+
+
+def _quieten() -> None:
+    """Keep chat text out of the logs, and a line for every question about a task."""
+    logging.getLogger("everos._base_client").setLevel(logging.WARNING)  # at DEBUG it logs whole request bodies
+    if (httpx_log := logging.getLogger("httpx")).level == logging.NOTSET:
+        httpx_log.setLevel(logging.WARNING)
 
 
 def _translated(what: str, error: everos.APIError, texts: Sequence[str]) -> Exception:

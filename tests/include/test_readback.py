@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from include.memory_api.contract import Evidence
-from include.memory_api.readback import Pending, Seen, conclude
+from include.memory_api.readback import Pending, Seen, conclude, holds_all_since
 
 WINDOW = 8
 
@@ -109,3 +109,22 @@ def seen(pending: list[tuple[str, int | None]], times: list[int], *, complete: b
 )
 def test_evidence_that_is_not_enough_is_not_taken_for_proof(what: Seen, evidence: Evidence) -> None:
     assert conclude(["a", "b"], 10, 20, what) == evidence
+
+
+@pytest.mark.parametrize(
+    ("times", "total", "complete"),
+    [
+        ([], 0, True),
+        ([], None, False),  # an empty page and no total: nothing is said
+        ([30, 20], 2, True),
+        ([30, 20], 5, False),  # the three that are not shown may be as young as 20
+        ([30, 9], 5, True),  # newest first: what is not shown is older than 9
+        ([9, 30], 5, False),  # not in the order asked for: anything may be missing
+        ([8, 9], 5, False),
+        ([30, None], 2, False),
+    ],
+)
+def test_a_page_of_episodes_is_enough_only_when_nothing_younger_can_be_missing(
+    times: list[int | None], total: int | None, complete: bool
+) -> None:
+    assert holds_all_since(10, times, total=total) == complete

@@ -50,9 +50,8 @@ class Client:
         return response.json()["data"]["status"] if response.status_code == 200 else None
 
     def settle(self, task_id: str) -> str | None:
-        while (state := self.task(task_id)) == "processing":
-            time.sleep(0.01)
-        return state
+        wait_for(lambda: self.task(task_id) != "processing")
+        return self.task(task_id)
 
     def flush(self, group_id: str = "g") -> str:
         return str(self.post("/memories/group/flush", group_id=group_id).json()["data"]["status"])
@@ -463,5 +462,7 @@ def test_killed_and_started_again_it_has_everything_it_had_accepted(tmp_path: Pa
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
     while not happened():
+        assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.01)
