@@ -135,7 +135,7 @@ class _Staging:
             read, accounted = self._entries[conversation_id], outcomes[conversation_id]
             if read != accounted:
                 raise NotConserved(
-                    f"{conversation_id or 'without a conversation'}: {read} entries decoded, {accounted} accounted for; "
+                    f"{conversation_id or 'no conversation'}: {read} entries decoded, {accounted} accounted for; "
                     "nothing of this export was kept. This is a defect of the parser, please report it"
                 )
 
@@ -170,7 +170,8 @@ class _Table:
             "use_dictionary": [name for name in _REPEATED if name in schema.names],
             "write_statistics": [name for name in _STATISTICS if name in schema.names],
         }
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, **columns)
+        self._writer = pq.ParquetWriter(path, schema, compression="lz4", **columns)
+        self._values = attrgetter(*schema.names)
         self._waiting: list[Any] = []
         self._characters = 0
         self.rows = 0
@@ -191,7 +192,7 @@ class _Table:
         self._writer.close()
 
     def _write_group(self) -> None:
-        columns = {name: list(map(attrgetter(name), self._waiting)) for name in self._schema.names}
+        columns = dict(zip(self._schema.names, zip(*map(self._values, self._waiting), strict=True), strict=True))
         self.rows += len(self._waiting)
         self.per_conversation.update(columns["conversation_id"])
         self.reasons.update(columns.get("reason", ()))

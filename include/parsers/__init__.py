@@ -12,7 +12,7 @@ from pathlib import Path
 
 from include.archive import DEFAULT_LIMITS, Archive, Limits, open_archive
 from include.errors import EntryUnreadable, ExportError
-from include.ids import DEFAULT_ID_TEMPLATE
+from include.ids import DEFAULT_ID_TEMPLATE, check_id_template
 from include.parsers import discord, discord_api, discord_package, everos_json, slack, slack_dump
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head, look
@@ -84,8 +84,10 @@ def parse(export: Export, options: ParseOptions) -> Iterator[Parsed]:
     """
     Yield every entry of an export as its parser finds it.
 
+    :raises ConfigurationError: if the id template cannot name conversations; nothing was read.
     :raises ExportError: if the export as a whole cannot be read; single entries never raise.
     """
+    check_id_template(options.id_template)
     with open_export(export, options.limits) as archive:
         yield from FORMATS[export.format].parse(archive, export, options)
 

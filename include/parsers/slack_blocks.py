@@ -176,7 +176,7 @@ def _inline(item: _Object, names: Names) -> str:
 def _objects(value: object) -> Iterator[_Object]:
     """Yield the objects of a list, whatever else it may hold or be."""
     if isinstance(value, list):
-        yield from (item for item in value if isinstance(item, Mapping))
+        yield from (item for item in value if isinstance(item, Mapping) and item)
 
 
 def _str(item: _Object, key: str) -> str:

@@ -7,7 +7,7 @@ mattermost/mmetl, slack-export-viewer, msgvault). Slack adds subtypes: one that 
 
 import math
 import re
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -78,8 +78,10 @@ _SLACKBOT = "USLACKBOT"
 _SLACKBOT_BOT = "B01"
 _BOT_ADDED = re.compile(r"/services/(B[0-9A-Z]+)[^|<>]*\|([^<>]+)>")
 _UPLOADED = re.compile(r".*?uploaded a file:.*?(?: and commented: (.*))?", re.DOTALL)
-_MARKS = str.maketrans("", "", "*_~`")
-_MIN_S, _MAX_S = 1_000_000_000, 253_402_300_800
+_MARKS = re.compile(r"[*_~`]+")
+_SUBTYPE = re.compile(r"[A-Za-z0-9_]{1,64}")
+_TS_CHARACTERS = 20
+_MIN_US, _MAX_US = 1_000_000_000_000_000, 253_402_300_800_000_000
 """2001 to 9999. EverOS takes smaller figures for seconds; Slack began in 2013."""
 
 
@@ -99,7 +101,8 @@ class Judge:
 
     def __init__(self, index: Index, options: ParseOptions) -> None:
         self._skip_bots = options.bots == "skip"
-        self._names = index.names._replace(users=dict(index.names.users))
+        self._guests: dict[str, str] = {}
+        self._names = index.names._replace(users=ChainMap(self._guests, dict(index.names.users)))
         self._authors = {key: Author(sender_id_of(key), user.name, user.bot) for key, user in index.users.items()}
         self._bots = dict(index.bots)
         self._added_bots: dict[str, str] = {}
@@ -121,12 +124,13 @@ class Judge:
         bot = author.bot or subtype == "bot_message"
         text = self._text(entry, author, bot=bot)
         if not text or (bot and self._skip_bots):
-            reason = "bot" if text else "empty" if subtype is None or subtype in IMPORTED else subtype
+            reason = "bot" if text else "empty" if subtype is None or subtype in IMPORTED else _named(subtype)
             return Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
         if subtype and subtype not in IMPORTED:
-            self.unknown_subtypes[subtype] += 1
+            self.unknown_subtypes[_named(subtype)] += 1
         if author is UNKNOWN:
             self.unknown_authors += 1
+        thread_ts = entry.thread_ts
         return Message(
             source=SOURCE,
             conversation_id=conversation_id,
@@ -138,7 +142,7 @@ class Judge:
             sender_name=author.name,
             role="assistant" if bot else "user",
             text=text,
-            thread_id=entry.thread_ts or None,
+            thread_id=thread_ts if thread_ts and time_us(thread_ts) else None,
             origin=origin,
         )
 
@@ -151,7 +155,7 @@ class Judge:
             return "deleted"
         if subtype in _EVENTS or entry.hidden:
             return "event"
-        return subtype if subtype in NOISE or _NOISE_PATTERN.fullmatch(subtype) else ""
+        return _named(subtype) if subtype in NOISE or _NOISE_PATTERN.fullmatch(subtype) else ""
 
     def _author(self, entry: Entry) -> Author:
         user = entry.user
@@ -164,8 +168,9 @@ class Judge:
         """Resolve an author whom the roster does not know: guests from elsewhere, bots, the deleted."""
         guest = person_name(_decoded(entry.user_profile)) if user else ""
         if user and guest:
-            self._names.users.setdefault(user, guest)  # type: ignore[attr-defined]
-            return Author(sender_id_of(user), guest, bot=False)
+            self._guests[user] = guest
+            author = self._authors[user] = Author(sender_id_of(user), guest, bot=False)
+            return author
         if user == _SLACKBOT or entry.bot_id == _SLACKBOT_BOT:
             return Author(_SLACKBOT, "Slackbot", bot=True)
         if entry.bot_id:
@@ -187,22 +192,28 @@ class Judge:
         )
 
     def _text(self, entry: Entry, author: Author, *, bot: bool) -> str:
+        app = bot or entry.bot_id
         text = entry.text or ""
         if entry.subtype in _REWRITTEN:
             text = self._rewritten(entry, author)
         elif text:
             text = to_plain_text(text, self._names)
-        if bot or entry.bot_id:  # apps put a short notification into text and what they say elsewhere
-            text = _joined(text, blocks_text(_decoded(entry.blocks), self._names))
-            text = _joined(text, attachments_text(_decoded(entry.attachments), self._names, by_app=True))
-        elif not text or text.isspace():
-            text = blocks_text(_decoded(entry.blocks), self._names) or attachments_text(
-                _decoded(entry.attachments), self._names, by_app=False
-            )
+        text = text.strip()
+        if app or not text:
+            text = self._with_parts(entry, text, app=bool(app))
         if entry.files or (entry.file and entry.subtype != "file_comment"):
-            text = _joined(text, files_text(_decoded(entry.files) or [_decoded(entry.file)]))
-        if entry.attachments and (not text or text.isspace()):
+            files = _decoded(entry.files) or [_decoded(entry.file)]  # "file" is what exports before 2018 have
+            text = f"{text}\n{files_text(files)}".strip()
+        if not text and entry.attachments:
             text = shared_text(_decoded(entry.attachments), self._names)
+        return text
+
+    def _with_parts(self, entry: Entry, text: str, *, app: bool) -> str:
+        """Return what a message says in blocks and attachments; apps say something else there than in ``text``."""
+        blocks = blocks_text(_decoded(entry.blocks), self._names)
+        text = _joined(text, blocks) if app else blocks
+        if app or not text:
+            text = _joined(text, attachments_text(_decoded(entry.attachments), self._names, by_app=app))
         return without_secrets(text).strip()
 
     def _rewritten(self, entry: Entry, author: Author) -> str:
@@ -244,20 +255,32 @@ def time_us(ts: str | None) -> int | None:
     >>> time_us("1452837318.000002"), time_us("1452837318")
     (1452837318000002, 1452837318000000)
     """
-    seconds, _, fraction = (ts or "").partition(".")
-    if not (seconds + fraction).isdecimal() or not ts or not ts.isascii() or len(seconds) > 12:
+    if not ts or len(ts) > _TS_CHARACTERS:
         return None
-    if not _MIN_S <= int(seconds) < _MAX_S:
+    if len(ts) == len("1452837318.000002") and ts[10] == ".":  # as Slack writes it
+        digits = ts[:10] + ts[11:]
+    else:
+        seconds, _, fraction = ts.partition(".")
+        digits = seconds + fraction.ljust(6, "0") if seconds and len(fraction) <= 6 else ""
+    if not (digits.isdecimal() and digits.isascii()):
         return None
-    return int(seconds) * 1_000_000 + int(fraction.ljust(6, "0")[:6])
+    time = int(digits)
+    return time if _MIN_US <= time < _MAX_US else None
+
+
+def _named(subtype: str) -> str:
+    """Return a subtype as a reason, unless it is no word that a platform would use."""
+    return subtype if _SUBTYPE.fullmatch(subtype) else "unreadable subtype"
 
 
 def _joined(text: str, more: str) -> str:
     """Put two texts below each other unless one of them says it all; marks and white space do not count."""
-    short, long = (" ".join(part.translate(_MARKS).split()) for part in (text, more))
-    if long in short:
+    if not text or not more:
+        return text or more
+    one, other = (" ".join(_MARKS.sub("", part).split()) for part in (text, more))
+    if other in one:
         return text
-    return more if short in long else f"{text}\n{more}"
+    return more if one in other else f"{text}\n{more}"
 
 
 def _minutes(room: Mapping[str, Any]) -> list[str]:

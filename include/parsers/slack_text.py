@@ -39,7 +39,7 @@ def to_plain_text(text: str, names: Names) -> str:
         text = _TOKEN.sub(lambda token: _resolved(token[1], token[0], names), text)
     if "&" in text:
         text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    return without_secrets(text)
+    return without_secrets(text) if "=xox" in text else text
 
 
 def without_secrets(text: str) -> str:
@@ -57,8 +57,7 @@ def link(url: str, label: str) -> str:
     url = without_secrets(url)
     if url.startswith(_ADDRESS):
         return label or url.partition(":")[2]
-    shown = re.sub(r"^\w+://", "", url).rstrip("/")
-    if not label or label == url or label.rstrip("/") == shown:
+    if not label or label.rstrip("/") in (url.rstrip("/"), url.partition("://")[2].rstrip("/")):
         return url
     return f"{label} ({url})"
 
