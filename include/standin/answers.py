@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from include.standin.faults import Fault
-from include.standin.store import Store
+from include.standin.memory import Memory
 from include.standin.validation import Invalid
 
 CUT = 499
@@ -65,7 +65,7 @@ def settings() -> dict[str, Any]:
     }
 
 
-def search(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
+def search(memory: Memory, body: Mapping[str, Any]) -> dict[str, Any]:
     """``SearchMemoriesResponseData``: episodes by keyword and raw messages by age, each up to ``top_k``."""
     filters, query = _filters(body), str(body.get("query") or "")
     types = body.get("memory_types") or ["episodic_memory"]
@@ -78,14 +78,14 @@ def search(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "raw_message" in types:
         # The reference takes -1 for its default of 10 here, and never more than 100.
-        found["raw_messages"] = [_raw(row) for row in store.pending(filters, 10 if top_k < 0 else top_k)]
+        found["raw_messages"] = [_raw(row) for row in memory.pending(filters, 10 if top_k < 0 else top_k)]
     if "episodic_memory" in types:
-        hits = store.search(filters, query, _MOST if top_k < 0 else top_k)
+        hits = memory.search(filters, query, _MOST if top_k < 0 else top_k)
         found["episodes"] = [{**_episode(row), "score": score} for row, score in hits]
     return found
 
 
-def get(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
+def get(memory: Memory, body: Mapping[str, Any]) -> dict[str, Any]:
     """``GetMemResponse``: one page of episodes; other memory types do not exist here."""
     filters = _filters(body)
     if body.get("memory_type") not in ("episodic_memory", "profile", "agent_case", "agent_skill"):
@@ -96,7 +96,7 @@ def get(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
     if body["memory_type"] != "episodic_memory":
         return {"episodes": [], "count": 0, "total_count": 0}
     newest_first = body.get("rank_order", "desc") == "desc"
-    total, rows = store.episodes(filters, page=page, size=size, newest_first=newest_first)
+    total, rows = memory.episodes(filters, page=page, size=size, newest_first=newest_first)
     return {"episodes": [_episode(row) for row in rows], "count": len(rows), "total_count": total}
 
 

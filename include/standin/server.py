@@ -9,12 +9,13 @@ from pathlib import Path
 
 import uvicorn
 
-from include.standin.app import Api, Latency, Settings
+from include.standin.app import Api
 from include.standin.connections import Connections
 from include.standin.control import routes
 from include.standin.extraction import EPISODE_MESSAGES
 from include.standin.faults import Fault, Faults
 from include.standin.journal import Entry
+from include.standin.settings import Latency, Settings
 from include.standin.store import Store, read_journal
 
 _KEEP_ALIVE_S = 65

@@ -1,0 +1,119 @@
+"""What every call has in common: a key, a line in the journal, and the fault that it meets."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from include.standin import answers
+from include.standin.connections import Connections
+from include.standin.faults import Fault, Faults
+from include.standin.journal import Entry
+from include.standin.settings import Settings
+from include.standin.store import Store
+from include.standin.validation import Invalid
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A call while it is being answered."""
+
+    seq: int
+    fault: Fault | None
+
+
+class Calls:
+    """Answers calls with whatever their faults leave of them."""
+
+    def __init__(self, store: Store, settings: Settings, faults: Faults, connections: Connections) -> None:
+        self._store = store
+        self._settings = settings
+        self._faults = faults
+        self._connections = connections
+
+    def guarded(self, handler: Handler) -> Handler:
+        """Let only calls with a key through, and turn :class:`Invalid` into 422."""
+
+        async def answer(request: Request) -> Response:
+            scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+            if scheme != "Bearer" or not key.strip() or key != (self._settings.key or key):
+                return answers.error(401, "Invalid or missing API key", request, code="UNAUTHORIZED")
+            try:
+                return await handler(request)
+            except Invalid as invalid:
+                return answers.error(422, str(invalid), request)
+
+        return answer
+
+    async def answer(
+        self,
+        request: Request,
+        kind: str,
+        conversation: str | None,
+        work: Callable[[Call], Awaitable[Response]],
+        **known: Any,
+    ) -> Response:
+        """
+        Journal a call, do it, and let its fault happen before or after.
+
+        :param known: further fields of the journal's :class:`Entry`.
+        """
+        fault = self._faults.strike(kind, conversation, known.get("message_ids", ()))
+        now = time.time()
+        told = {"kind": kind, "conversation": conversation, "fault": _name(fault), **known}
+        seq = self._store.record(Entry(seq=0, arrived_s=now, started_s=now, **told))
+        await asyncio.sleep(self._settings.latency.answer_s)
+        response = await self._before(fault, request)
+        if response is None:
+            try:
+                response = await work(Call(seq, fault))
+            except Invalid as invalid:
+                self._store.amend(seq, status=422, detail=str(invalid))
+                raise
+            response = await self._after(fault, request, response)
+        if response.status_code != answers.CUT:
+            self._store.amend(seq, status=response.status_code)
+        return response
+
+    async def _before(self, fault: Fault | None, request: Request) -> Response | None:
+        if fault is None:
+            return None
+        match fault.does:
+            case "status":
+                return answers.faulty(fault, request)
+            case "rate_limit":
+                return answers.faulty(msgspec.structs.replace(fault, status=429), request)
+            case "refuse":
+                return answers.error(422, "message refused by the stand-in on request", request)
+            case "reset_before" | "hang_before":
+                return await self._cut(fault, request)
+        return None
+
+    async def _after(self, fault: Fault | None, request: Request, response: Response) -> Response:
+        if fault is None:
+            return response
+        match fault.does:
+            case "status_after":
+                return answers.faulty(fault, request)
+            case "reset_after" | "hang_after":
+                return await self._cut(fault, request)
+            case "slow":
+                await self._connections.hang(request, fault.delay_s)
+        return response
+
+    async def _cut(self, fault: Fault, request: Request) -> Response:
+        if fault.does.startswith("hang"):
+            await self._connections.hang(request, fault.delay_s)
+        await self._connections.reset(request)
+        return Response(status_code=answers.CUT)
+
+
+def _name(fault: Fault | None) -> str | None:
+    if fault is None:
+        return None
+    return f"{fault.does} {fault.status}" if fault.does in ("status", "status_after") else fault.does
