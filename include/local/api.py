@@ -11,6 +11,7 @@ import httpx
 from include.errors import ChatImportError
 
 _PAGE = 100
+_PATIENCE_S = 180.0
 UNFINISHED = ("queued", "running")
 
 
@@ -46,7 +47,7 @@ class AirflowAPI:
     def __init__(self, base_url: str, check: Callable[[], None]) -> None:
         self.base_url = base_url
         self._check = check
-        self._http = httpx.Client(base_url=f"{base_url}/api/v2", timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=f"{base_url}/api/v2", timeout=60, trust_env=False)
 
     def wait_until_up(self, timeout_s: float = 180) -> None:
         """Wait for the API server and take a token."""
@@ -58,7 +59,7 @@ class AirflowAPI:
                 return False
             return answer.is_success
 
-        self._wait(up, timeout_s, "Airflow's API server did not answer")
+        self.wait(up, timeout_s, "Airflow's API server did not answer")
         token = self._http.get(f"{self.base_url}/auth/token").raise_for_status().json()["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
 
@@ -80,7 +81,7 @@ class AirflowAPI:
             dag = self._http.get(f"/dags/{dag_id}")
             return dag.is_success and datetime.fromisoformat(dag.json()["last_parsed_time"]) > parsed_after
 
-        self._wait(parsed, timeout_s, f"Airflow did not read the DAG {dag_id}")
+        self.wait(parsed, timeout_s, f"Airflow did not read the DAG {dag_id}")
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run the DAG."""
@@ -142,20 +143,36 @@ class AirflowAPI:
         content = answer.json().get("content", []) if answer.is_success else []
         return [line for line in content if isinstance(line, dict)]
 
-    def close(self) -> None:
-        """Close connections."""
-        self._http.close()
+    def wait(self, done: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
+        """
+        Wait for a condition.
 
-    def _get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
-        return self._http.get(path, params=dict(params or {})).raise_for_status().json()
-
-    def _wait(self, done: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
+        :param otherwise: What to complain about when the time is over.
+        """
         deadline = time.monotonic() + timeout_s
         while not done():
             self._check()
             if time.monotonic() > deadline:
                 raise ChatImportError(f"{otherwise} within {timeout_s:.0f} s")
             time.sleep(0.2)
+
+    def close(self) -> None:
+        """Close connections."""
+        self._http.close()
+
+    def _get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Read, and try again while the server is busy or away: a person's import must not end because of that."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                answer = self._http.get(path, params=dict(params or {}))
+                if not answer.is_server_error or time.monotonic() > deadline:
+                    return answer.raise_for_status().json()
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+            self._check()
+            time.sleep(1)
 
 
 def _task_instance(row: Mapping[str, Any]) -> TaskInstance:

@@ -16,7 +16,7 @@ from include.local.home import hold
 from include.local.importing import import_once
 from include.local.processes import leashed
 from include.local.settings import PROJECT
-from include.local.standin import StandInAddress, start_standin
+from include.local.standin import connection_to, start_standin
 
 SAMPLES = PROJECT / "include" / "samples"
 SCHEDULE, CONNECTION, API_KEY = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"
@@ -32,7 +32,7 @@ def demo(*, stay: bool) -> int:
     """
     with hold(home(), "make up" if stay else "make demo") as place, leashed(place) as processes:
         standin = start_standin(place, processes)
-        say(f"The target is a STAND-IN for EverOS v1 (not EverOS): {standin.base_url}")
+        say(f"The target is a STAND-IN for EverOS v1 (not EverOS): {standin}")
         environ = _with_standin(os.environ, standin, schedule=os.environ.get(SCHEDULE, "") if stay else "")
         api = start_airflow(place, processes, environ, say=say, port=UI_PORT if stay else None)
         imported = import_once(place, processes, api, {"source": str(SAMPLES)}, say)
@@ -41,7 +41,7 @@ def demo(*, stay: bool) -> int:
             for line in asyncio.run(ask(standin, imported.run)):
                 say(line)
         if stay:
-            say(f"\nAirflow   {api.base_url}\nStand-in  {standin.base_url}\nCtrl-C ends both.")
+            say(f"\nAirflow   {api.base_url}\nStand-in  {standin}\nCtrl-C ends both.")
             while True:
                 processes.check()
                 time.sleep(0.5)
@@ -77,10 +77,10 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _with_standin(environ: Mapping[str, str], standin: StandInAddress, *, schedule: str) -> dict[str, str]:
+def _with_standin(environ: Mapping[str, str], standin: str, *, schedule: str) -> dict[str, str]:
     """Point everything at the stand-in; the person's own EverOS and key stay out of it."""
     ours = {name: value for name, value in environ.items() if not name.startswith("EVEROS_")}
-    return ours | {CONNECTION: standin.connection, SCHEDULE: schedule}
+    return ours | {CONNECTION: connection_to(standin), SCHEDULE: schedule}
 
 
 def _parameters(conf_json: str) -> dict[str, Any]:

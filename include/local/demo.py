@@ -7,7 +7,7 @@ import msgspec
 import pyarrow.parquet as pq
 
 from include.layout import RunFolder
-from include.local.standin import KEY, StandInAddress
+from include.local.standin import KEY
 from include.memory_api import connect
 from include.memory_api.settings import Settings
 from include.records import Conversation
@@ -17,9 +17,9 @@ _WIDTH = 100
 _MOST_CHARACTERS = 700
 
 
-async def ask(standin: StandInAddress, run: RunFolder) -> Iterator[str]:
+async def ask(base_url: str, run: RunFolder) -> Iterator[str]:
     """Search the memory over all conversations of a run and return the best match in lines."""
-    api = connect(Settings(base_url=standin.base_url, api_key=KEY))
+    api = connect(Settings(base_url=base_url, api_key=KEY))
     try:
         episodes = await api.search(_conversations(run), QUESTION, limit=1)
     finally:

@@ -46,6 +46,8 @@ def import_once(home: Home, processes: Leashed, api: AirflowAPI, conf: Mapping[s
     if report:
         for line in summary(report):
             say(line)
+        if report["already_loaded"] and not report["loaded"] and not report["pending"]:
+            say("Nothing was sent: everything had been loaded before.")
         say(f"Report: {run.report_json}")
     for sentence in failures(api, DAG_ID, run_id):
         say(f"FAILED: {sentence}")

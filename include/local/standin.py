@@ -2,7 +2,6 @@
 
 import sys
 import time
-from dataclasses import dataclass
 
 import httpx
 import msgspec
@@ -16,21 +15,14 @@ KEY = "stand-in"
 _TIMEOUT_S = 30
 
 
-@dataclass(frozen=True)
-class StandInAddress:
-    """Where the stand-in listens."""
-
-    base_url: str
-
-    @property
-    def connection(self) -> str:
-        """``AIRFLOW_CONN_EVEROS_DEFAULT`` for it."""
-        return msgspec.json.encode({"conn_type": "everos", "host": self.base_url, "password": KEY}).decode()
+def connection_to(base_url: str) -> str:
+    """Return ``AIRFLOW_CONN_EVEROS_DEFAULT`` for a stand-in."""
+    return msgspec.json.encode({"conn_type": "everos", "host": base_url, "password": KEY}).decode()
 
 
-def start_standin(home: Home, processes: Leashed, *options: str) -> StandInAddress:
+def start_standin(home: Home, processes: Leashed, *options: str) -> str:
     """
-    Start it on the port that this home's stand-in had before, and wait until it answers.
+    Start it on the port that this home's stand-in had before, wait until it answers, and return its base URL.
 
     :param options: Of ``python -m include.standin``, such as ``--latency-s 0.1``.
     """
@@ -39,15 +31,15 @@ def start_standin(home: Home, processes: Leashed, *options: str) -> StandInAddre
     data.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "include.standin", "--port", str(port), "--data", str(data), *options]
     processes.start("stand-in", argv, own_environment(), PROJECT)
-    address = StandInAddress(f"http://127.0.0.1:{port}")
+    base_url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + _TIMEOUT_S
     while True:
         processes.check()
         try:
-            httpx.get(f"{address.base_url}/standin/stats", trust_env=False).raise_for_status()
+            httpx.get(f"{base_url}/standin/stats", trust_env=False).raise_for_status()
         except httpx.TransportError:
             if time.monotonic() > deadline:
                 raise ChatImportError(f"the stand-in did not answer within {_TIMEOUT_S} s") from None
             time.sleep(0.1)
         else:
-            return address
+            return base_url

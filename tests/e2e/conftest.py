@@ -1,0 +1,116 @@
+"""One real Airflow and one stand-in for all end-to-end tests."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from include.layout import RunFolder
+from include.local.airflow import DAG_ID, start_airflow
+from include.local.api import AirflowAPI, TaskInstance
+from include.local.follow import Progress, follow
+from include.local.home import Home, hold
+from include.local.processes import Leashed, leashed
+from include.local.standin import connection_to
+from include.standin import Latency, StandIn
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.e2e)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that has ended."""
+
+    run_id: str
+    state: str
+    """``success`` or ``failed``."""
+
+    report: dict[str, Any]
+    """Empty when the run ended before it wrote one."""
+
+    folder: RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalAirflow:
+    """What an end-to-end test can do with the running Airflow. Runs of the DAG follow one another."""
+
+    api: AirflowAPI
+    home: Home
+    processes: Leashed
+
+    def run_import(self, source: Path, conf: Mapping[str, Any] | None = None) -> Run:
+        """Import and wait for the end."""
+        return self.wait(self.start_import(source, conf))
+
+    def start_import(self, source: Path, conf: Mapping[str, Any] | None = None) -> str:
+        """Trigger a run and return its id at once."""
+        return self.api.trigger(DAG_ID, {"source": str(source), **(conf or {})})
+
+    def wait(self, run_id: str) -> Run:
+        """Wait for the end of a run."""
+        state = follow(self.api, DAG_ID, run_id, Progress(print), self.processes.check)
+        folder = RunFolder.of(run_id, self.home.root)
+        written = folder.report_json.exists()
+        report = json.loads(folder.report_json.read_text(encoding="utf-8")) if written else {}
+        return Run(run_id=run_id, state=state, report=report, folder=folder)
+
+    def wait_until(self, condition: Callable[[], object], what: str, timeout_s: float = 300) -> None:
+        """Wait for something that a run brings about."""
+        self.api.wait(lambda: bool(condition()), timeout_s, f"this did not happen: {what}")
+
+    def tasks(self, run_id: str, task_id: str | None = None) -> list[TaskInstance]:
+        """The run's task instances, all or those of one task."""
+        tasks = self.api.task_instances(DAG_ID, run_id)
+        return [task for task in tasks if task_id in {None, task.task_id}]
+
+    def log(self, run_id: str, task: TaskInstance) -> list[dict[str, Any]]:
+        """The structured log of a task instance's last try."""
+        return self.api.log(DAG_ID, run_id, task)
+
+    def task_processes(self, run_id: str, task_id: str) -> list[psutil.Process]:
+        """The living processes that run a task's instances; the parent of each is its supervisor."""
+        found = []
+        for task in self.tasks(run_id, task_id):
+            with suppress(psutil.NoSuchProcess):
+                if task.state == "running" and task.pid:
+                    found.append(psutil.Process(task.pid))
+        return found
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    """The EverOS that the running Airflow loads into; journal and faults are at hand."""
+    with StandIn.running(tmp_path_factory.mktemp("standin"), latency=Latency(base_s=0.02)) as server:
+        yield server
+
+
+@pytest.fixture
+def faultless(standin: StandIn) -> Iterator[StandIn]:
+    """The stand-in, without faults before and after the test."""
+    standin.set_faults()
+    yield standin
+    standin.set_faults()
+
+
+@pytest.fixture(scope="session")
+def airflow(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    """A real Airflow in a home of its own, started once for all tests."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("EVEROS_")}
+    environ |= {"AIRFLOW_CONN_EVEROS_DEFAULT": connection_to(standin.base_url), "EVEROS_IMPORT_SCHEDULE": ""}
+    root = tmp_path_factory.mktemp("home")
+    with hold(root, "the tests") as home, leashed(home) as processes:
+        api = start_airflow(home, processes, environ, say=print)
+        yield LocalAirflow(api=api, home=home, processes=processes)

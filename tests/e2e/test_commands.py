@@ -1,0 +1,123 @@
+"""The commands as people use them: processes with an exit status and lines on the screen."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from include.layout import RunFolder
+from include.local.settings import PROJECT
+from include.standin import Fault, StandIn, judge
+
+SAMPLES = PROJECT / "include" / "samples"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("commands")
+
+
+@contextmanager
+def command(home: Path, *arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a command in a process group of its own, as a shell does."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("EVEROS_", "AIRFLOW", "MAKE"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "include.local", *arguments],
+        cwd=PROJECT,
+        env=clean | environ | {"EVEROS_IMPORT_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def finished(home: Path, *arguments: str, **environ: str) -> tuple[int, str]:
+    """Run a command to its end; return exit status and output."""
+    with command(home, *arguments, **environ) as process:
+        output, _ = process.communicate()
+        return process.returncode, output
+
+
+def row(output: str, name: str) -> list[int]:
+    """The numbers of a line of the summary."""
+    line = next(line for line in output.splitlines() if line.startswith(name))
+    return [int(number.replace(",", "")) for number in re.findall(r"(?<= )[\d,]+(?= |$)", line)]
+
+
+def test_the_demo_loads_both_samples_answers_and_sends_nothing_the_second_time(home: Path) -> None:
+    status, first = finished(home, "demo")
+    assert status == 0, first
+    assert "STAND-IN" in first
+    assert "I own the billing migration" in first
+    extracted, loaded, already, *_ = row(first, "all ")
+    assert extracted >= loaded > 50
+    assert already == 0
+    for conversation in ("slack_general", "discord_help"):
+        assert row(first, conversation)[1] > 0
+
+    status, second = finished(home, "demo")
+    assert status == 0, second
+    assert row(second, "all ")[1:3] == [0, loaded]
+    assert "Nothing was sent" in second
+
+
+def test_a_killed_import_leaves_no_process_and_the_next_one_sends_the_rest_once(home: Path, tmp_path: Path) -> None:
+    with StandIn.running(tmp_path) as standin:
+        target = {"EVEROS_API_KEY": "any", "EVEROS_BASE_URL": standin.base_url}
+        standin.set_faults(Fault(does="slow_task", kind="add", after=3))
+        with command(home, "import", str(SAMPLES), "--conf", '{"batch_size": 5}', **target) as process:
+            killed = RunFolder.of(_run_id(process), home)
+            _wait_for_adds(standin, process, 5)
+            started = _descendants(process.pid)
+            os.killpg(process.pid, signal.SIGKILL)
+        _, left = psutil.wait_procs(started, timeout=30)
+        assert left == []
+
+        standin.set_faults()
+        status, output = finished(home, "import", str(SAMPLES), "--conf", '{"batch_size": 5}', **target)
+        assert status == 0, output
+        assert "Marked as failed" in output
+        assert row(output, "all ")[1] > 0
+        verdicts = judge(standin.journal(), _planned(killed))
+    assert [verdict for verdict in verdicts.values() if verdict.lost or verdict.doubled or verdict.out_of_order] == []
+
+
+def _run_id(process: subprocess.Popen[str]) -> str:
+    for line in process.stdout or ():
+        if line.startswith("Run "):
+            return line.removeprefix("Run ").strip()
+    raise AssertionError("the command ended before it had a run")
+
+
+def _wait_for_adds(standin: StandIn, process: subprocess.Popen[str], count: int) -> None:
+    for _ in process.stdout or ():
+        if sum(entry.kind == "add" for entry in standin.journal()) >= count:
+            return
+    raise AssertionError("the command ended before it sent so much")
+
+
+def _descendants(pid: int) -> Sequence[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def _planned(run: RunFolder) -> dict[str, list[str]]:
+    """What the first run meant to send, in order."""
+    planned: dict[str, list[str]] = {}
+    table = pq.read_table(run.messages, columns=["conversation_id", "timestamp_ms", "message_id"])
+    for message in sorted(table.to_pylist(), key=lambda message: message["timestamp_ms"]):
+        planned.setdefault(message["conversation_id"], []).append(message["message_id"])
+    return planned

@@ -1,0 +1,216 @@
+"""The whole way under a real scheduler: what the stand-in received is the measure."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import psutil
+from e2e.conftest import LocalAirflow, Run
+
+from include.layout import ledger_root
+from include.standin import Fault, StandIn
+from include.standin.journal import Entry, Verdict, judge
+
+SAMPLES = Path(__file__).parents[2] / "include" / "samples"
+MARKER = "xylophone-4711"
+"""Stands in the texts of these tests, and must stand nowhere else."""
+
+
+def group(name: str, count: int, **fields: Any) -> dict[str, Any]:
+    messages = [
+        {
+            "role": "user",
+            "sender_id": f"u{n % 3}",
+            "sender_name": f"User {n % 3}",
+            "timestamp": 1_767_312_000_000 + n * 60_000,
+            "content": f"{MARKER} {n}",
+            "message_id": f"{name}-{n:05d}",
+        }
+        for n in range(count)
+    ]
+    return {"group_id": name, "messages": messages} | fields
+
+
+def write(folder: Path, *documents: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for document in documents:
+        (folder / f"{document['group_id']}.json").write_text(json.dumps(document), encoding="utf-8")
+    return folder
+
+
+def ids(document: dict[str, Any]) -> list[str]:
+    return [message["message_id"] for message in document["messages"]]
+
+
+def verdict(standin: StandIn, document: dict[str, Any]) -> Verdict:
+    name = document["group_id"]
+    return judge(standin.journal(), {name: ids(document)})[name]
+
+
+def adds(standin: StandIn, names: Sequence[str]) -> list[Entry]:
+    return [entry for entry in standin.journal() if entry.kind == "add" and entry.conversation in names]
+
+
+def overlap(one: Entry, other: Entry) -> bool:
+    return one.arrived_s < (other.ended_s or 0) and other.arrived_s < (one.ended_s or 0)
+
+
+def all_text_under(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield path, path.read_bytes()
+
+
+def test_the_sample_exports_are_loaded_once_however_often_they_are_imported(
+    airflow: LocalAirflow, faultless: StandIn
+) -> None:
+    first = airflow.run_import(SAMPLES)
+    assert first.state == "success", first.report.get("problems")
+    assert first.report["conserved"]
+    assert {row["source"] for row in first.report["conversations"] if row["loaded"]} == {"slack", "discord"}
+    calls = len(faultless.journal())
+
+    second = airflow.run_import(SAMPLES)
+    assert second.state == "success"
+    assert (second.report["loaded"], second.report["already_loaded"]) == (0, first.report["loaded"])
+    assert [entry.kind for entry in faultless.journal()[calls:]] == []
+
+
+def test_conversations_go_side_by_side_and_each_of_them_in_order(
+    airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
+) -> None:
+    faultless.set_faults(Fault(kind="add", does="slow_task", delay_s=0.4))
+    groups = [group(f"side-{n}", 30) for n in range(4)]
+    run = airflow.run_import(write(tmp_path / "in", *groups), {"batch_size": 10})
+    assert run.state == "success", run.report.get("problems")
+    for document in groups:
+        judged = verdict(faultless, document)
+        assert judged.clean, judged
+        assert judged.flushes == 1
+    sent = adds(faultless, [document["group_id"] for document in groups])
+    assert any(overlap(a, b) for a, b in combinations(sent, 2) if a.conversation != b.conversation)
+    assert len(airflow.tasks(run.run_id, "load")) > 1
+
+
+def test_a_load_killed_in_the_middle_goes_on_where_it_stood(
+    airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
+) -> None:
+    faultless.set_faults(Fault(kind="add", does="slow_task", delay_s=0.5))
+    document = group("killed", 200)
+    run_id = airflow.start_import(write(tmp_path / "in", document), {"batch_size": 10})
+    airflow.wait_until(lambda: len(adds(faultless, ["killed"])) >= 6, "six batches were sent")
+    [process] = airflow.task_processes(run_id, "load")
+    process.kill()
+    run = airflow.wait(run_id)
+
+    assert run.state == "success", run.report.get("problems")
+    [load] = airflow.tasks(run_id, "load")
+    assert load.try_number == 2
+    judged = verdict(faultless, document)
+    assert judged.clean, judged
+    assert judged.flushes == 1
+    [row] = run.report["conversations"]
+    assert (row["loaded"], row["flushed"]) == (200, "extracted")
+
+
+def test_what_is_broken_is_accounted_for_and_costs_nothing_else(
+    airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
+) -> None:
+    good = group("good", 5)
+    bad = group("bad", 6)
+    bad["messages"][0]["content"] = ""
+    bad["messages"][1]["timestamp"] = "yesterday"
+    bad["messages"][2] = None
+    cut = group("cut", 8)
+    source = write(tmp_path / "in", good, bad, cut)
+    text = (source / "cut.json").read_text(encoding="utf-8")
+    (source / "cut.json").write_text(text[: text.index('"message_id": "cut-00004"')], encoding="utf-8")
+    (source / "notes.json").write_text('{"shopping": ["milk"]}', encoding="utf-8")
+
+    run = airflow.run_import(source)
+    assert run.state == "success", run.report.get("problems")
+    assert run.report["conserved"]
+    rows = {row["conversation_id"]: row for row in run.report["conversations"]}
+    assert rows["good"]["loaded"] == 5
+    assert (rows["bad"]["extracted"], rows["bad"]["loaded"], sum(rows["bad"]["rejected"].values())) == (6, 3, 3)
+    assert (rows["cut"]["loaded"], sum(rows["cut"]["rejected"].values())) == (4, 1)
+    assert sum(run.report["rejected"].values()) == 5
+    assert run.report["extracted"] == 5 + 6 + 5 + 1
+    for name, expected in (("good", ids(good)), ("bad", ids({"messages": bad["messages"][3:]})), ("cut", ids(cut)[:4])):
+        assert judge(faultless.journal(), {name: expected})[name].clean
+
+
+def test_a_message_the_server_refuses_is_set_aside_and_the_rest_is_loaded(
+    airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
+) -> None:
+    document = group("poison", 40)
+    faultless.set_faults(Fault(kind="add", does="refuse", message_ids=("poison-00017",)))
+    run = airflow.run_import(write(tmp_path / "in", document), {"batch_size": 20})
+    assert run.state == "success", run.report.get("problems")
+    [row] = run.report["conversations"]
+    assert (row["loaded"], sum(row["rejected"].values())) == (39, 1)
+    rest = [message_id for message_id in ids(document) if message_id != "poison-00017"]
+    assert judge(faultless.journal(), {"poison": rest})["poison"].clean
+
+    faultless.set_faults()
+    again = airflow.run_import(tmp_path / "in")
+    [row] = again.report["conversations"]
+    assert (again.state, row["loaded"], row["already_loaded"], sum(row["rejected"].values())) == ("success", 0, 39, 1)
+
+
+def test_a_dry_run_plans_and_sends_nothing(airflow: LocalAirflow, faultless: StandIn, tmp_path: Path) -> None:
+    source = write(tmp_path / "in", group("dry", 120))
+    calls = len(faultless.journal())
+    run = airflow.run_import(source, {"dry_run": True})
+    assert run.state == "success"
+    [row] = run.report["conversations"]
+    assert (run.report["dry_run"], row["pending"], row["batches"], row["loaded"]) == (True, 120, 3, 0)
+    assert len(faultless.journal()) == calls
+
+
+def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirflow, tmp_path: Path) -> None:
+    run = airflow.run_import(tmp_path / "nowhere")
+    assert run.state == "failed"
+    [discover] = airflow.tasks(run.run_id, "discover")
+    assert (discover.state, discover.try_number) == ("failed", 1)
+    assert f"{tmp_path}/nowhere does not exist" in json.dumps(airflow.log(run.run_id, discover))
+
+
+def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
+    airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "in", group("guarded", 10))
+    assert airflow.run_import(source).state == "success"
+    calls = len(faultless.journal())
+    ledger = ledger_root(airflow.home.root)
+    shutil.move(ledger, tmp_path / "elsewhere")
+    try:
+        run: Run = airflow.run_import(source)
+        assert run.state == "failed"
+        [transform] = airflow.tasks(run.run_id, "transform")
+        assert "with an incomplete ledger messages would be sent twice" in json.dumps(
+            airflow.log(run.run_id, transform)
+        )
+        assert len(faultless.journal()) == calls
+    finally:
+        shutil.rmtree(ledger, ignore_errors=True)
+        shutil.move(tmp_path / "elsewhere", ledger)
+    assert airflow.run_import(source).report["already_loaded"] == 10
+
+
+def test_chat_text_is_in_the_staged_files_and_nowhere_else(airflow: LocalAirflow, tmp_path: Path) -> None:
+    run = airflow.run_import(write(tmp_path / "in", group("quiet", 10)))
+    assert run.state == "success"
+    marker = MARKER.encode()
+    outside = [airflow.home.airflow, ledger_root(airflow.home.root)]
+    assert [path for folder in outside for path, content in all_text_under(folder) if marker in content] == []
+    assert marker not in run.folder.report_json.read_bytes()
+    assert marker not in run.folder.report_html.read_bytes()
+
+
+def test_no_process_is_left_of_a_task_that_has_ended(airflow: LocalAirflow) -> None:
+    tasks = [process for process in psutil.Process().children(recursive=True) if "task runner" in process.name()]
+    assert tasks == []
