@@ -23,7 +23,7 @@ from include.errors import (
     Throttled,
 )
 from include.memory_api import Settings, connect, failures
-from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, TaskState
+from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, Receipt, TaskState
 from include.records import Conversation, Outgoing
 from include.standin import Fault, StandIn
 
@@ -282,27 +282,54 @@ def test_names_that_are_refused_raise_one_error_of_ours(server_with) -> None:
         ask(server.base_url, lambda api: api.register(CONVERSATION, {"U1": "Ada", "U2": "Bo"}))
 
 
-def test_an_answer_that_is_not_everos_leaves_a_write_unknown(server_with) -> None:
-    """A captive portal answers everything with 200 and a page."""
+def answering[T](status: int, body: str, call: Callable[[MemoryAPI], Awaitable[T]]) -> T:
+    """Talk to a server that gives one answer to everything."""
 
-    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Type: text/html\r\n\r\n<p>Hi</p>")
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         await writer.drain()
         writer.close()
 
-    async def story() -> None:
-        server = await asyncio.start_server(page, "127.0.0.1", 0)
+    async def talk() -> T:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         api = connect(Settings(base_url=f"http://127.0.0.1:{port}", api_key="k"))
         try:
-            with pytest.raises(OutcomeUnknown, match="not EverOS v1"):
-                await add(api)
+            return await call(api)
         finally:
             await api.aclose()
             server.close()
 
-    asyncio.run(story())
+    return asyncio.run(talk())
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, "<p>Welcome to our wireless network</p>"),
+        (200, ""),
+        (202, '{"data": null}'),
+        (202, '{"data": {"message_count": 2, "task_id": "t"}}'),
+        (200, '{"data": {"status": "exploded"}}'),
+    ],
+)
+def test_an_answer_that_does_not_confirm_the_whole_batch_leaves_it_unknown(status: int, body: str) -> None:
+    with pytest.raises(OutcomeUnknown):
+        answering(status, body, add)
+
+
+def test_a_server_that_does_the_work_at_once_needs_no_task() -> None:
+    """The open-source server knows no async_mode."""
+    answer = (
+        '{"data": {"request_id": "r", "message_count": 3, "status": "accumulated", "message": "Messages accepted"}}'
+    )
+    assert answering(200, answer, add) == Receipt(task_id=None, landed=True)
+
+
+@pytest.mark.parametrize("status", ["queued", "pending", "missing-ish"])
+def test_a_task_status_nobody_has_heard_of_is_not_final(status: str) -> None:
+    assert answering(200, f'{{"data": {{"status": "{status}", "task_id": "t"}}}}', poll) == TaskState.PROCESSING
 
 
 def test_a_name_that_does_not_resolve_never_had_the_call() -> None:
