@@ -47,7 +47,8 @@ def write_zip(path: Path, files: Files) -> Path:
 def slack_user(key: str, name: str, **fields: Any) -> dict[str, Any]:
     """Return an entry of ``users.json``."""
     profile = {"real_name": name, "display_name": "", **fields.pop("profile", {})}
-    return {"id": key, "team_id": "T1", "name": name.lower(), "is_bot": False, "profile": profile, **fields}
+    handle = fields.pop("handle", name.lower())
+    return {"id": key, "team_id": "T1", "name": handle, "is_bot": False, "profile": profile, **fields}
 
 
 def slack_channel(key: str, name: str, **fields: Any) -> dict[str, Any]:

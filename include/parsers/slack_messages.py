@@ -206,7 +206,7 @@ class Judge:
             text = f"{text}\n{files_text(files)}".strip()
         if not text and entry.attachments:
             text = shared_text(_decoded(entry.attachments), self._names)
-        return text
+        return without_secrets(text) if "=xox" in text else text
 
     def _with_parts(self, entry: Entry, text: str, *, app: bool) -> str:
         """Return what a message says in blocks and attachments; apps say something else there than in ``text``."""
@@ -214,7 +214,7 @@ class Judge:
         text = _joined(text, blocks) if app else blocks
         if app or not text:
             text = _joined(text, attachments_text(_decoded(entry.attachments), self._names, by_app=app))
-        return without_secrets(text).strip()
+        return text.strip()
 
     def _rewritten(self, entry: Entry, author: Author) -> str:
         """Put into words what Slack says about a person in its own."""

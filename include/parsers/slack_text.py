@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 _TOKEN = re.compile(r"<([^<>]+)>")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_SECRET = re.compile(r"[?&][\w.-]*=xox[a-z][.-][^\s<>|&()]*")
+_SECRET = re.compile(r"([?&])[\w.-]*=xox[a-z][.-][^\s<>|&()]*(&?)")
 _ADDRESS = ("mailto:", "tel:")
 
 
@@ -47,9 +47,9 @@ def without_secrets(text: str) -> str:
     Cut access tokens out of the addresses of Slack files, which would open them to anyone.
 
     >>> without_secrets("https://files.slack.com/a.png?t=xoxe-1-2&pub=1")
-    'https://files.slack.com/a.png&pub=1'
+    'https://files.slack.com/a.png?pub=1'
     """
-    return _SECRET.sub("", text) if "=xox" in text else text
+    return _SECRET.sub(lambda part: part[1] if part[2] else "", text) if "=xox" in text else text
 
 
 def link(url: str, label: str) -> str:

@@ -1,0 +1,188 @@
+"""Rules of extracting: what a parser yields stands in the files, complete or not at all, in bounded memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from builders import slack_channel, slack_export, slack_message, write_folder, write_zip
+from slack_generator import generate
+
+from include import extract as extracting
+from include.errors import ExportError, NotConserved
+from include.extract import ExtractResult, extract, write_rejected
+from include.parsers import Export, ParseOptions, discover
+from include.records import (
+    CONVERSATION_SCHEMA,
+    MESSAGE_SCHEMA,
+    REJECTED_SCHEMA,
+    SKIPPED_SCHEMA,
+    Conversation,
+    Entries,
+    Message,
+    Parsed,
+    Rejected,
+)
+
+OPTIONS = ParseOptions()
+
+
+def one_export(path: Path) -> Export:
+    exports, _ = discover(path)
+    assert len(exports) == 1
+    return exports[0]
+
+
+def rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    return [row for file in sorted(folder.glob(f"{name}*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+def message(number: int, **fields: Any) -> Message:
+    return Message(
+        source="slack",
+        conversation_id=fields.get("conversation_id", "slack_x"),
+        message_id=f"1767312{number:03d}.000100",
+        sent_at_us=1,
+        timestamp_ms=1,
+        sender_id="U1",
+        sender_name="Ann",
+        role="user",
+        text=fields.get("text", "hello"),
+        origin=f"x[{number}]",
+    )
+
+
+def conversation(channel_id: str = "C1") -> Conversation:
+    return Conversation(conversation_id="slack_x", source="slack", kind="group", channel_id=channel_id, name="x")
+
+
+def parser_yielding(monkeypatch: pytest.MonkeyPatch, *records: Parsed | Exception) -> Export:
+    def parse(export: Export, options: ParseOptions) -> Iterator[Parsed]:
+        for record in records:
+            if isinstance(record, Exception):
+                raise record
+            yield record
+
+    monkeypatch.setattr(extracting, "parse", parse)
+    return Export(key="001-x", format="slack", path="x", label="x")
+
+
+def test_everything_stands_in_the_files_with_the_declared_schemas(tmp_path: Path) -> None:
+    source = generate_small(tmp_path / "export")
+    out = tmp_path / "out"
+    result = extract(one_export(source), OPTIONS, out)
+    schemas = {
+        "messages-000": MESSAGE_SCHEMA,
+        "conversations": CONVERSATION_SCHEMA,
+        "skipped": SKIPPED_SCHEMA,
+        "rejected": REJECTED_SCHEMA,
+    }
+    assert sorted(path.stem for path in out.iterdir()) == sorted(schemas)
+    for name, schema in schemas.items():
+        assert pq.read_schema(out / f"{name}.parquet").equals(schema)
+    assert result == ExtractResult(
+        key=result.key,
+        conversations=len(rows(out, "conversations")),
+        entries=sum(row["entries"] for row in rows(out, "conversations")),
+        messages=len(rows(out, "messages")),
+        skipped=result.skipped,
+        rejected=len(rows(out, "rejected")),
+    )
+    assert sum(result.skipped.values()) == len(rows(out, "skipped"))
+
+
+def generate_small(path: Path) -> Path:
+    generate(path, messages=500, channels=3, days=3)
+    return path
+
+
+def test_the_figures_are_those_of_the_export(tmp_path: Path) -> None:
+    truth = generate(tmp_path / "export.zip", messages=2_000, channels=5, days=4, seed=7)
+    result = extract(one_export(tmp_path / "export.zip"), OPTIONS, tmp_path / "out")
+    assert (result.entries, result.messages, result.rejected) == (truth.entries.total(), truth.messages, truth.rejected)
+    assert result.skipped == dict(sorted(truth.skipped.items()))
+    entries = {row["conversation_id"]: row["entries"] for row in rows(tmp_path / "out", "conversations")}
+    assert entries == dict(truth.entries)
+
+
+def test_the_same_export_gives_the_same_bytes(tmp_path: Path) -> None:
+    export = one_export(generate_small(tmp_path / "export"))
+    for name in ("one", "two"):
+        extract(export, OPTIONS, tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_text_of_private_conversations_is_never_written(tmp_path: Path) -> None:
+    files = slack_export(slack_message(), groups=[slack_channel("G1", "plans")])
+    files["plans/2026-01-01.json"] = [slack_message(text="UNIQUESECRET")]
+    extract(one_export(write_folder(tmp_path / "e", files)), OPTIONS, tmp_path / "out")
+    assert [row["reason"] for row in rows(tmp_path / "out", "skipped")] == ["private"]
+    assert all("UNIQUESECRET" not in str(rows(tmp_path / "out", name)) for name in ("messages", "skipped", "rejected"))
+
+
+def test_a_parser_that_loses_an_entry_is_found_out_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [conversation(), Entries(conversation_id="slack_x", count=3), message(1), message(2)]
+    export = parser_yielding(monkeypatch, *records)
+    with pytest.raises(NotConserved, match="slack_x: 3 entries decoded, 2 accounted for"):
+        extract(export, OPTIONS, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_parser_that_fails_leaves_what_was_there_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    write_rejected([], out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    export = parser_yielding(monkeypatch, conversation(), ExportError("gone"))
+    with pytest.raises(ExportError):
+        extract(export, OPTIONS, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_second_try_replaces_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for count in (2, 1):
+        records = [conversation(), Entries(conversation_id="slack_x", count=count), *map(message, range(count))]
+        extract(parser_yielding(monkeypatch, *records), OPTIONS, tmp_path / "out")
+    assert len(rows(tmp_path / "out", "messages")) == 1
+
+
+def test_two_channels_with_one_id_stay_two_rows_for_transform_to_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [conversation("C1"), conversation("C2"), conversation("C1"), Entries(conversation_id="slack_x", count=1)]
+    extract(parser_yielding(monkeypatch, *records, message(1)), OPTIONS, tmp_path / "out")
+    found = [(row["channel_id"], row["entries"]) for row in rows(tmp_path / "out", "conversations")]
+    assert found == [("C1", 1), ("C2", 0)]
+
+
+def test_entries_without_a_conversation_are_counted_under_no_name(tmp_path: Path) -> None:
+    broken = Rejected(source="", conversation_id="", reason="unknown", origin="x.json")
+    write_rejected([broken, broken], tmp_path / "out")
+    assert [(row["conversation_id"], row["entries"]) for row in rows(tmp_path / "out", "conversations")] == [("", 2)]
+    assert len(rows(tmp_path / "out", "rejected")) == 2
+    assert not rows(tmp_path / "out", "messages")
+
+
+@pytest.mark.parametrize(("limit", "value"), [("GROUP_ROWS", 10), ("GROUP_CHARACTERS", 50)])
+def test_a_row_group_is_written_as_soon_as_it_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    """So memory follows the size of a row group and not that of the export."""
+    monkeypatch.setattr(extracting, limit, value)
+    records = [conversation(), Entries(conversation_id="slack_x", count=25), *map(message, range(25))]
+    extract(parser_yielding(monkeypatch, *records), OPTIONS, tmp_path / "out")
+    groups = pq.ParquetFile(tmp_path / "out" / "messages-000.parquet").metadata
+    assert [groups.row_group(number).num_rows for number in range(groups.num_row_groups)] == [10, 10, 5]
+
+
+def test_a_zip_and_the_folder_it_was_made_of_give_the_same_messages(tmp_path: Path) -> None:
+    files = slack_export(slack_message(), slack_message("1767312001.000100", "second"))
+    write_zip(tmp_path / "e.zip", files)
+    write_folder(tmp_path / "e", files)
+    for name in ("e.zip", "e"):
+        extract(one_export(tmp_path / name), OPTIONS, tmp_path / f"out-{name}")
+    assert rows(tmp_path / "out-e.zip", "messages") == rows(tmp_path / "out-e", "messages")
