@@ -1,6 +1,7 @@
 """Reads JSON files of any size entry by entry: bounded memory, and the complete part of a file that was cut."""
 
 import codecs
+import re
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,14 @@ MAX_DEPTH = 1_000
 """Brackets open at once. ijson's memory and time grow with the square of it; messages need about 10."""
 
 _READ_BYTES = 1 << 16
+_OPEN_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*((?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\(?:u[0-9a-fA-F]{0,4})?)\Z")
+"""An escape at the end of what was read that may go on in the next read."""
+
+_SURROGATES = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+"""Group 1 is the second half of a pair without the first: ijson stumbles over it. (Of a lone first half it makes ``?``.)"""
+
 _STARTS = ("start_map", "start_array")
 _ENDS = ("end_map", "end_array")
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -160,6 +169,7 @@ class _Source:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        self._held = b""
         self.start_entry()
 
     def start_entry(self) -> None:
@@ -167,13 +177,18 @@ class _Source:
         self._bytes = self._depth = 0
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes; bytes that are no text cost one character, not the file."""
+        """Return the next bytes; what stands for no character costs one character, not the file."""
         data = b""
         while size and not data:
             raw = self._stream.read(size)
-            data = self._decoder.decode(raw, not raw).encode()
+            data = self._held + self._decoder.decode(raw, not raw).encode()
+            self._held = b""
             if not raw:
                 break
+            if escape := _OPEN_ESCAPE.search(data, max(len(data) - 64, 0)):
+                data, self._held = data[: escape.start(1)], data[escape.start(1) :]
+        if rb"\ud" in data or rb"\uD" in data:
+            data = _SURROGATES.sub(lambda found: rb"\ufffd" if found[1] else found[0], data)
         self._check(data)
         return data
 

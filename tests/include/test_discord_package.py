@@ -133,6 +133,7 @@ def test_the_owner_of_a_package_without_account_stands_in_every_direct_message(t
         row(),
         Messages__c1__channel={"id": "1", "type": "DM", "recipients": ["11", "12"]},
         Messages__c2__channel={"id": "2", "type": 1, "recipients": ["13", "11"]},
+        Messages__c3__channel={"id": "3", "type": "GROUP_DM", "recipients": ["12", "13"]},
     )
     del files["Account/user.json"]
     (record,) = read(write_folder(tmp_path, files)).messages

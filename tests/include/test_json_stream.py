@@ -37,14 +37,20 @@ def test_bytes_that_are_no_text_cost_a_character_and_not_the_file():
     assert list(entries(stream(b'["a\xff", "b"]'), "item")) == ["a�", "b"]
 
 
-def test_characters_on_the_edge_of_a_read_stay_whole(monkeypatch):
-    monkeypatch.setattr(json_stream, "_READ_BYTES", 3)
-    assert list(entries(stream('["äö€😀"]'.encode()), "item")) == ["äö€😀"]
+@pytest.mark.parametrize("read_bytes", [1, 2, 3, 5, 7, 11, 13, 64])
+def test_characters_and_escapes_on_the_edge_of_a_read_stay_whole(read_bytes, monkeypatch):
+    monkeypatch.setattr(json_stream, "_READ_BYTES", read_bytes)
+    text = "äö€😀\\ud83d \\\\udc00 \n"
+    for ensure_ascii in (True, False):
+        data = json.dumps([text, text], ensure_ascii=ensure_ascii).encode()
+        assert list(entries(stream(data), "item")) == [text, text]
 
 
-def test_half_a_surrogate_pair_becomes_text_that_can_be_stored():
-    (text,) = entries(stream(rb'["\ud83d x"]'), "item")
-    assert text.encode()
+@pytest.mark.parametrize("half", [r"\ud83d", r"\udc00", r"\uDC00\ud83d", r"\udc00\ud83d\ude00"])
+def test_half_a_surrogate_pair_becomes_text_that_can_be_stored(half):
+    before, text, after = entries(stream(f'["a", "{half} x", "b"]'.encode()), "item")
+    assert (before, after) == ("a", "b")
+    assert text.encode().endswith(b" x")
 
 
 @pytest.mark.parametrize("cut", range(20, 60, 3))
@@ -111,6 +117,11 @@ def test_the_document_in_which_a_file_breaks_off_is_told():
     items, reason = outcome(documents(stream(b'[{"id": 1}, {"id": 2, "messages": [1, 2'), members=MEMBERS, lists=LISTS))
     assert [(item.members, item.lengths) for item in items] == [({"id": 1}, {}), ({"id": 2}, {"messages": 2})]
     assert "ends in the middle" in reason
+
+
+def test_an_item_that_is_no_document_is_not_told_before_it_ends():
+    items, reason = outcome(documents(stream(b'[{"id": 1}, [1, 2'), members=MEMBERS, lists=LISTS))
+    assert ([item.index for item in items], "ends in the middle" in reason) == ([0], True)
 
 
 VALUES = st.recursive(
