@@ -1,0 +1,402 @@
+"""Order, identity, time and counts of what is left to load, held against a slow and obvious version of the same."""
+
+import doctest
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from staged import a_conversation, a_message, extracted, ledger_table
+
+import include.columns
+from include.errors import IdCollision, NotConserved
+from include.layout import RunFolder
+from include.records import MESSAGE_SCHEMA, TRANSFORMED_SCHEMA, Message
+from include.transform import TransformResult, parts, staging, timeline, transform
+from include.transform.timeline import strictly_increasing
+
+DAY_US = 86_400_000_000
+Key = tuple[str, str]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_pieces() -> Iterator[None]:
+    """Cut everything small, so that few messages cross every edge there is: slices, batches, row groups, parts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staging, "SLICE_BYTES", 900)
+        patch.setattr(staging, "BATCH_ROWS", 3)
+        patch.setattr(parts, "GROUP_ROWS", 4)
+        patch.setattr(parts, "GROUP_BYTES", 60)
+        patch.setattr(parts, "PART_GROUPS", 2)
+        yield
+
+
+# --- the slow and obvious version -----------------------------------------------------------------------------------
+
+
+class Expected(NamedTuple):
+    """``choices`` are the copies among which edits and times do not decide."""
+
+    timestamp_ms: int
+    choices: list[Message]
+
+
+def slow_transform(
+    messages: Sequence[Message],
+    landed: set[Key] = frozenset(),
+    refused: set[Key] = frozenset(),
+    since_us: int | None = None,
+    until_us: int | None = None,
+) -> tuple[list[Expected], dict[str, Counter[str]]]:
+    copies: dict[Key, list[Message]] = defaultdict(list)
+    for message in messages:
+        copies[message.conversation_id, message.message_id].append(message)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    unique = []
+    for (conversation_id, _), same in copies.items():
+        counts[conversation_id]["duplicates"] += len(same) - 1
+        best = max(by_preference(message) for message in same)
+        unique.append([message for message in same if by_preference(message) == best])
+    left = []
+    previous: dict[str, int] = {}
+    for choices in sorted(unique, key=lambda choices: by_order(choices[0])):
+        conversation_id, sent_at_us = choices[0].conversation_id, choices[0].sent_at_us
+        timestamp_ms = max(sent_at_us // 1000, previous.get(conversation_id, -(10**18)) + 1)
+        previous[conversation_id] = timestamp_ms
+        key = (conversation_id, choices[0].message_id)
+        count = counts[conversation_id]
+        count["shifted_ms"] += timestamp_ms != sent_at_us // 1000
+        if (since_us is not None and sent_at_us < since_us) or (until_us is not None and sent_at_us >= until_us):
+            count["out_of_range"] += 1
+        elif key in landed:
+            count["already_loaded"] += 1
+        elif key in refused:
+            count["rejected_before"] += 1
+        else:
+            count["messages"] += 1
+            left.append(Expected(timestamp_ms, choices))
+    return left, counts
+
+
+def by_preference(message: Message) -> tuple[float, int]:
+    edited = message.edited_at_us
+    return (float("-inf") if edited is None else edited, -message.sent_at_us)
+
+
+def by_order(message: Message) -> tuple[bytes, int, bytes]:
+    return message.conversation_id.encode(), message.sent_at_us, message.message_id.encode()
+
+
+# --- what goes in ---------------------------------------------------------------------------------------------------
+
+moments = st.builds(
+    lambda day, offset: day * DAY_US + offset,
+    st.sampled_from([-1, 0, 1, 19_700, 19_701]),
+    st.one_of(st.integers(0, 5_000), st.integers(0, DAY_US - 1)),
+)
+messages_strategy = st.lists(
+    st.builds(
+        a_message,
+        conversation_id=st.sampled_from(["slack_general", "slack_général", "discord_a'b", "slack_general2"]),
+        message_id=st.sampled_from([f"{number}.{number % 3:06d}" for number in range(25)]),
+        sent_at_us=moments,
+        edited_at_us=st.none() | st.integers(0, 3),
+        text=st.sampled_from(["one", "two", "größer" * 3, "x" * 70]),
+        sender_name=st.sampled_from(["Ann", "Bob"]),
+        thread_id=st.none() | st.just("1.000001"),
+    ),
+    max_size=40,
+)
+keys_strategy = st.sets(
+    st.tuples(
+        st.sampled_from(["slack_general", "slack_général", "slack_other"]),
+        st.sampled_from([f"{number}.{number % 3:06d}" for number in range(25)]),
+    ),
+    max_size=15,
+)
+
+
+class Run(NamedTuple):
+    result: TransformResult
+    messages: list[Message]
+    counts: dict[str, dict[str, Any]]
+    files: dict[str, bytes]
+
+
+def run_transform(folder: Path, *exports: Sequence[Sequence[Message]], row_group: int = 1000, **arguments: Any) -> Run:
+    known = sorted({message.conversation_id for export in exports for file in export for message in file})
+    folders = [
+        extracted(
+            folder / "extracted" / f"{number}",
+            *files,
+            conversations=[a_conversation(conversation_id) for conversation_id in known],
+            row_group=row_group,
+        )
+        for number, files in enumerate(exports)
+    ]
+    return run_folders(folder, folders, **arguments)
+
+
+def run_folders(folder: Path, folders: Sequence[Path], **arguments: Any) -> Run:
+    run = RunFolder(folder)
+    result = transform(folders, run, **arguments)
+    files = sorted(run.messages.glob("part-*.parquet"))
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+    counts = {row.pop("conversation_id"): row for row in pq.read_table(run.conversations).to_pylist()}
+    written = {file.name: file.read_bytes() for file in (*files, run.conversations)}
+    return Run(result, msgspec.convert(rows, list[Message]), counts, written)
+
+
+def compare(run: Run, expected: Sequence[Expected], counts: Mapping[str, Counter[str]]) -> None:
+    assert [message.timestamp_ms for message in run.messages] == [each.timestamp_ms for each in expected]
+    for message, (timestamp_ms, choices) in zip(run.messages, expected, strict=True):
+        assert message in [msgspec.structs.replace(choice, timestamp_ms=timestamp_ms) for choice in choices]
+    for conversation_id, row in run.counts.items():
+        for name in ("duplicates", "out_of_range", "already_loaded", "rejected_before", "shifted_ms", "messages"):
+            assert row[name] == counts[conversation_id][name], name
+
+
+# --- properties -----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30)
+@given(
+    messages=messages_strategy,
+    landed=keys_strategy,
+    refused=keys_strategy,
+    since_us=st.none() | moments,
+    until_us=st.none() | moments,
+)
+def test_it_does_what_the_slow_and_obvious_version_does(
+    messages: list[Message], landed: set[Key], refused: set[Key], since_us: int | None, until_us: int | None
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = run_transform(
+            Path(folder),
+            [messages],
+            row_group=5,
+            landed=ledger_table(landed),
+            refused=ledger_table(refused),
+            since_us=since_us,
+            until_us=until_us,
+        )
+    compare(run, *slow_transform(messages, landed, refused, since_us, until_us))
+
+
+@settings(max_examples=15)
+@given(messages=messages_strategy, data=st.data())
+def test_how_messages_are_spread_over_files_and_exports_changes_no_byte(
+    messages: list[Message], data: st.DataObject
+) -> None:
+    """Order of rows, number of files, row groups, exports: none of it is a property of the chat."""
+    shuffled = data.draw(st.permutations(messages))
+    first, second = sorted(data.draw(st.tuples(*[st.integers(0, len(messages))] * 2)))
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        together = run_transform(Path(one), [messages])
+        apart = run_transform(
+            Path(other), [shuffled[:first], shuffled[first:second]], [shuffled[second:]], [], row_group=3
+        )
+    assert apart.files == together.files
+    assert apart.result == together.result
+
+
+@settings(max_examples=15)
+@given(messages=messages_strategy, data=st.data())
+def test_running_again_leaves_out_exactly_what_landed(messages: list[Message], data: st.DataObject) -> None:
+    """And what is left has the times it had before: they do not depend on what was loaded."""
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        before = run_transform(Path(one), [messages])
+        keys = [(message.conversation_id, message.message_id) for message in before.messages]
+        landed = data.draw(st.sets(st.sampled_from(keys))) if keys else set()
+        after = run_transform(Path(other), [messages], landed=ledger_table(landed))
+    assert after.messages == [message for message, key in zip(before.messages, keys, strict=True) if key not in landed]
+    assert after.result.already_loaded == len(landed)
+    assert after.result.messages + len(landed) == before.result.messages
+
+
+@given(st.lists(st.integers(-20, 20)), st.none() | st.integers(-25, 25))
+def test_times_only_rise_and_never_by_more_than_they_must(times: list[int], after: int | None) -> None:
+    expected: list[int] = []
+    for time in times:
+        previous = expected[-1] if expected else after
+        expected.append(time if previous is None else max(time, previous + 1))
+    assert strictly_increasing(np.array(times, dtype=np.int64), after=after).tolist() == expected
+
+
+# --- rules by example -----------------------------------------------------------------------------------------------
+
+
+def test_the_newest_edit_wins_wherever_the_copies_stand(tmp_path: Path) -> None:
+    """EverOS JSON may give two copies of a message times that are days apart."""
+    between = [a_message(f"m{day}", sent_at_us=day * DAY_US) for day in range(1, 9)]
+    old = a_message("same", sent_at_us=0, edited_at_us=5, text="older edit")
+    new = a_message("same", sent_at_us=9 * DAY_US, edited_at_us=6, text="newer edit")
+    never = a_message("same", sent_at_us=5 * DAY_US, text="never edited")
+    run = run_transform(tmp_path, [[old, *between, never, new]])
+    assert [message.text for message in run.messages if message.message_id == "same"] == ["newer edit"]
+    assert run.messages[-1].message_id == "same"
+    assert run.result.duplicates == 2
+
+
+def test_one_millisecond_is_shared_out_in_order_and_the_moves_are_counted(tmp_path: Path) -> None:
+    """EverOS v2 keeps one of two messages with the same millisecond."""
+    run = run_transform(tmp_path, [[a_message(f"{number}", sent_at_us=7_000 + number) for number in range(9)]])
+    assert [message.timestamp_ms for message in run.messages] == list(range(7, 16))
+    assert [message.sent_at_us for message in run.messages] == list(range(7_000, 7_009))
+    assert run.result.shifted_ms == 8
+
+
+def test_the_same_message_id_in_two_conversations_is_two_messages(tmp_path: Path) -> None:
+    run = run_transform(tmp_path, [[a_message("1"), a_message("1", conversation_id="slack_random")]])
+    assert run.result.messages == 2
+    assert run.result.duplicates == 0
+
+
+def test_since_is_part_of_the_range_and_until_is_not(tmp_path: Path) -> None:
+    run = run_transform(
+        tmp_path, [[a_message(f"{us}", sent_at_us=us) for us in (9, 10, 19, 20)]], since_us=10, until_us=20
+    )
+    assert [message.message_id for message in run.messages] == ["10", "19"]
+    assert run.result.out_of_range == 2
+
+
+def test_a_message_out_of_range_counts_as_that_even_if_it_landed(tmp_path: Path) -> None:
+    run = run_transform(tmp_path, [[a_message("1")]], until_us=0, landed=ledger_table([("slack_general", "1")]))
+    assert (run.result.out_of_range, run.result.already_loaded) == (1, 0)
+
+
+def test_a_ledger_may_come_as_files_or_as_any_arrow_data(tmp_path: Path) -> None:
+    table = ledger_table([("slack_general", "1"), ("slack_general", "1"), ("slack_gone", "9")])
+    pq.write_table(table, tmp_path / "landed'1.parquet")
+    messages = [a_message("1"), a_message("2")]
+    with duckdb.connect() as connection:
+        forms = [table, table.to_reader(), [tmp_path / "landed'1.parquet"], connection.sql("SELECT * FROM 'table'")]
+        results = [
+            run_transform(tmp_path / f"{number}", [messages], landed=form).result for number, form in enumerate(forms)
+        ]
+    assert {(result.already_loaded, result.messages) for result in results} == {(1, 1)}
+
+
+def test_folders_may_have_any_name(tmp_path: Path) -> None:
+    odd = tmp_path / "it's [a] *=1"
+    assert run_transform(odd, [[a_message("1")]]).result.messages == 1
+
+
+def test_conversations_without_messages_are_still_accounted_for(tmp_path: Path) -> None:
+    folder = extracted(tmp_path / "export", conversations=[a_conversation("slack_empty")])
+    run = run_folders(tmp_path, [folder])
+    assert run.messages == []
+    assert run.counts["slack_empty"]["messages"] == 0
+    assert run.result.conversations == 1
+
+
+def test_entries_of_no_conversation_make_no_conversation(tmp_path: Path) -> None:
+    folders = [
+        extracted(tmp_path / source, conversations=[a_conversation("", source=source, channel_id="")])
+        for source in ("slack", "discord")
+    ]
+    assert run_folders(tmp_path, folders).counts == {}
+
+
+def test_messages_of_an_unknown_conversation_are_not_lost_quietly(tmp_path: Path) -> None:
+    folder = extracted(tmp_path / "export", [a_message("1")], conversations=[])
+    with pytest.raises(NotConserved, match="slack_general"):
+        transform([folder], RunFolder(tmp_path))
+    assert not RunFolder(tmp_path).messages.exists()
+
+
+def test_a_second_try_starts_clean(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run_transform(tmp_path, [[a_message(f"{number}", sent_at_us=number) for number in range(30)]])
+    (run.root / "transform.partial" / "messages").mkdir(parents=True)
+    (run.root / "transform.partial" / "messages" / "part-00000.parquet").write_bytes(b"half a file")
+    folder = extracted(tmp_path / "smaller", [a_message("1")])
+    assert len(run_folders(tmp_path, [folder]).messages) == 1
+    assert sorted(path.name for path in run.root.iterdir()) == [
+        "conversations.parquet",
+        "extracted",
+        "messages",
+        "smaller",
+    ]
+
+
+def test_a_failure_leaves_no_older_output_to_be_taken_for_its_own(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run_transform(tmp_path, [[a_message("1")]])
+    broken = extracted(tmp_path / "broken", [a_message("1")], conversations=[])
+    with pytest.raises(NotConserved):
+        transform([broken], run)
+    assert not run.messages.exists()
+    assert not run.conversations.exists()
+
+
+def test_parts_hold_the_one_schema(tmp_path: Path) -> None:
+    run_transform(tmp_path, [[a_message(f"{number}", sent_at_us=number) for number in range(9)]])
+    run = RunFolder(tmp_path)
+    assert {pq.read_schema(file).equals(MESSAGE_SCHEMA) for file in run.messages.iterdir()} == {True}
+    assert pq.read_schema(run.conversations).equals(TRANSFORMED_SCHEMA)
+
+
+# --- channels -------------------------------------------------------------------------------------------------------
+
+
+def merge(tmp_path: Path, *described: Mapping[str, Any]) -> dict[str, Any]:
+    folders = [
+        extracted(tmp_path / f"{number}", [a_message(f"{number}")], conversations=[a_conversation(**fields)])
+        for number, fields in enumerate(described)
+    ]
+    return run_folders(tmp_path, folders).counts["slack_general"]
+
+
+def test_entries_of_one_channel_in_two_exports_are_summed(tmp_path: Path) -> None:
+    assert merge(tmp_path, {}, {})["entries"] == 2
+
+
+def test_of_two_descriptions_the_later_counts_where_it_says_something(tmp_path: Path) -> None:
+    merged = merge(tmp_path, {"name": "general", "description": "all of us"}, {"name": "everyone", "description": ""})
+    assert (merged["name"], merged["description"]) == ("everyone", "all of us")
+
+
+def test_a_channel_that_is_private_in_one_export_is_private(tmp_path: Path) -> None:
+    assert merge(tmp_path, {"private": True}, {"private": False})["private"]
+
+
+def test_a_renamed_workspace_makes_no_second_channel(tmp_path: Path) -> None:
+    """Discord guilds get renamed, and a shared Slack channel stands in several workspaces of a grid."""
+    assert merge(tmp_path, {"workspace": "Acme"}, {"workspace": "Acme Inc"})["entries"] == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"channel_id": "C2"},
+        {"source": "discord"},
+        {"kind": "personal"},
+        {"session_id": "s"},
+    ],
+)
+def test_two_channels_never_become_one_conversation(tmp_path: Path, other: dict[str, str]) -> None:
+    with pytest.raises(IdCollision) as caught:
+        merge(tmp_path, {"name": "general", "channel_id": "C1"}, {"name": "allgemein", "channel_id": "C1"} | other)
+    for part in ("slack_general", "'general'", "'allgemein'", "C1", "{source}_{channel_id}"):
+        assert part in str(caught.value)
+    assert not RunFolder(tmp_path).messages.exists()
+
+
+def test_where_names_stand_in_for_ids_workspaces_tell_channels_apart(tmp_path: Path) -> None:
+    general = {"name": "general", "channel_id": "general"}
+    with pytest.raises(IdCollision, match=r"\{source\}_\{workspace\}_\{channel\}"):
+        merge(tmp_path, general | {"workspace": "Acme"}, general | {"workspace": "Globex"})
+
+
+def test_the_examples_in_docstrings_hold() -> None:
+    for module in (timeline, include.columns):
+        assert doctest.testmod(module).failed == 0
