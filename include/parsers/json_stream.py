@@ -21,9 +21,9 @@ _OPEN_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*((?:\\u[dD][89abAB][0-9a-fA-F]{2})?
 """An escape at the end of what was read that may go on in the next read."""
 
 _SURROGATES = re.compile(
-    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-"""Group 1 is the second half of a pair without the first: ijson stumbles over it. (Of a lone first half it makes ``?``.)"""
+"""Group 1 is half of a pair without the other, over which ijson stumbles."""
 
 _STARTS = ("start_map", "start_array")
 _ENDS = ("end_map", "end_array")

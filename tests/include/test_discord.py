@@ -36,8 +36,8 @@ def export(*messages, channel=None, guild=..., **fields):
         "guild": {"id": "1", "name": "Srv"} if guild is ... else guild,
         "channel": {"id": "2", "type": "GuildTextChat", "category": "Text", "name": "general", "topic": None}
         | (channel or {}),
-        "messages": list(messages),
         **fields,
+        "messages": list(messages),
     }
 
 
