@@ -38,11 +38,11 @@ def command(home: Path, *arguments: str, **environ: str) -> Iterator[subprocess.
         text=True,
         process_group=0,
     )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def finished(home: Path, *arguments: str, **environ: str) -> tuple[int, str]:

@@ -1,0 +1,101 @@
+"""Commands refuse what cannot work in one clear sentence, before anything is started."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from include.errors import ConfigurationError
+from include.local.commands import import_source
+from include.local.home import Home
+from include.local.settings import PROJECT, airflow_environment
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test works in the person's own home or with their key."""
+    for name in ("EVEROS_API_KEY", "AIRFLOW_CONN_EVEROS_DEFAULT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("EVEROS_IMPORT_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "conf", "sentence"),
+    [
+        ("", "", r"which export\? make import SOURCE="),
+        ("no/such/export.zip", "", r"there is nothing at .*no/such/export.zip"),
+        (".", "{dry_run}", r"CONF is not JSON"),
+        (".", "[1]", r"CONF is not a JSON object"),
+        (".", '{"source": "x"}', r"SOURCE="),
+        (".", "", r"set EVEROS_API_KEY .* or AIRFLOW_CONN_EVEROS_DEFAULT"),
+    ],
+)
+def test_an_import_that_cannot_work_says_what_is_missing(
+    elsewhere: Path, source: str, conf: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        import_source(source, conf)
+    assert not (elsewhere / "home" / "airflow").exists()
+
+
+def environment(tmp_path: Path, **environ: str) -> dict[str, str]:
+    return airflow_environment(environ, Home(tmp_path, 0), port=8123, dags=PROJECT / "dags")
+
+
+def test_settings_of_another_airflow_are_left_out_and_connections_are_kept(tmp_path: Path) -> None:
+    settings = environment(
+        tmp_path,
+        AIRFLOW_HOME="/opt/other",
+        AIRFLOW__CORE__AUTH_MANAGER="other",
+        AIRFLOW_CONN_EVEROS_DEFAULT="{}",
+        AIRFLOW_VAR_X="1",
+        HTTPS_PROXY="proxy",
+    )
+    assert "AIRFLOW__CORE__AUTH_MANAGER" not in settings
+    assert settings["AIRFLOW_HOME"] == str(tmp_path / "airflow")
+    assert (settings["AIRFLOW_CONN_EVEROS_DEFAULT"], settings["AIRFLOW_VAR_X"]) == ("{}", "1")
+    assert settings["HTTPS_PROXY"] == "proxy"
+
+
+def test_nothing_listens_beyond_this_machine(tmp_path: Path) -> None:
+    """Nobody has to log in, so nobody else may reach it."""
+    settings = environment(tmp_path)
+    assert settings["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "True"
+    assert settings["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert settings["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:8123/execution/"
+
+
+def test_every_start_has_secrets_of_its_own(tmp_path: Path) -> None:
+    names = ("AIRFLOW__API__SECRET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET")
+    first, second = environment(tmp_path), environment(tmp_path)
+    assert all(first[name] != second[name] for name in names)
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [({}, "No suitable Python found: install Python 3.12"), ({"PYTHON": "false"}, "PYTHON=false is no Python 3.12")],
+)
+def test_the_set_up_names_what_is_missing(tmp_path: Path, environ: dict[str, str], sentence: str) -> None:
+    """On a machine with a shell and nothing else."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("cat", "cksum", "dirname", "false"):
+        path = subprocess.run(
+            ["/bin/sh", "-c", f"command -v {tool}"], capture_output=True, text=True, check=True
+        ).stdout
+        (tools / tool).symlink_to(f"/bin/{tool}" if "/" not in path else path.strip())
+    project = tmp_path / "project"
+    (project / "scripts").mkdir(parents=True)
+    for name in ("scripts/environment", "pyproject.toml", "requirements.txt", "requirements-dev.txt"):
+        (project / name).write_bytes((PROJECT / name).read_bytes())
+    run = subprocess.run(
+        ["/bin/sh", str(project / "scripts" / "environment")],
+        env={"PATH": str(tools), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert sentence in run.stderr
+    assert not (project / ".venv").exists()

@@ -1,0 +1,119 @@
+"""What a command starts ends with it, whatever ends it; and one command at a time works in a home."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from include.local.home import HomeInUse, free_port, hold, kept_port
+from include.local.processes import ComponentEnded, leashed
+from include.local.settings import PROJECT, own_environment
+
+FAMILY = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0)
+print("ready", child.pid, flush=True)
+time.sleep(600)
+"""
+"""A program with a child in a process group of its own, as Airflow's supervisors have."""
+
+COMMAND = f"""
+import sys, time
+from pathlib import Path
+from include.local.home import hold
+from include.local.processes import leashed
+from include.local.settings import PROJECT, own_environment
+with hold(Path(sys.argv[1]), "make demo") as home, leashed(home) as processes:
+    processes.start("family", [sys.executable, "-c", {FAMILY!r}], own_environment(), PROJECT)
+    while "ready" not in (home.root / "logs" / "family.log").read_text():
+        time.sleep(0.02)
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A command with a family on its leash, in a process group of its own."""
+    argv = [sys.executable, "-c", COMMAND, str(tmp_path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=own_environment(), process_group=0) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("whom", ["the command", "its process group"])
+def test_nothing_survives_a_command_that_is_killed(command: subprocess.Popen[str], whom: str) -> None:
+    family = psutil.Process(command.pid).children(recursive=True)
+    assert len(family) == 3, "the leash, the program, the program's child"
+    if whom == "the command":
+        os.kill(command.pid, signal.SIGKILL)
+    else:
+        os.killpg(command.pid, signal.SIGKILL)
+    _, left = psutil.wait_procs(family, timeout=PATIENCE_S)
+    assert left == []
+
+
+def test_the_program_stays_in_the_process_group_of_the_command(command: subprocess.Popen[str]) -> None:
+    """A shell that signals the group reaches it; only the leash and what the program itself moves stand outside."""
+    leash, program, _ = psutil.Process(command.pid).children(recursive=True)
+    assert os.getpgid(program.pid) == command.pid
+    assert os.getpgid(leash.pid) == leash.pid
+
+
+def test_the_home_is_free_again_only_when_everything_of_a_killed_command_has_ended(
+    command: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    family = psutil.Process(command.pid).children(recursive=True)
+    command.kill()
+    command.wait()
+    with hold(tmp_path, "make demo"):
+        assert [process for process in family[1:] if process.is_running()] == []
+
+
+def test_a_second_command_in_one_home_is_told_who_works_there(command: subprocess.Popen[str], tmp_path: Path) -> None:
+    sentence = rf"in use by `make demo` \(process {command.pid}\).*EVEROS_IMPORT_HOME"
+    with pytest.raises(HomeInUse, match=sentence), hold(tmp_path, "make up"):
+        pass
+
+
+def test_two_homes_can_be_worked_in_at_once(command: subprocess.Popen[str], tmp_path: Path) -> None:
+    with hold(tmp_path / "other", "make demo") as other:
+        assert other.root == tmp_path / "other"
+
+
+def test_a_program_that_ends_on_its_own_is_reported_with_its_last_words(tmp_path: Path) -> None:
+    last_words = [sys.executable, "-c", "print('good bye'); raise SystemExit(3)"]
+    with (
+        hold(tmp_path, "make demo") as home,
+        leashed(home) as processes,
+        pytest.raises(ComponentEnded, match=r"(?s)greeter ended with status 3.*good bye"),
+    ):
+        processes.run("greeter", last_words, own_environment(), PROJECT)
+
+
+def test_a_kept_port_is_the_same_the_next_time(tmp_path: Path) -> None:
+    note = tmp_path / "standin" / "port"
+    assert kept_port(note) == kept_port(note)
+
+
+def test_a_kept_port_that_somebody_took_is_given_up_for_another(tmp_path: Path) -> None:
+    note = tmp_path / "port"
+    before = kept_port(note)
+    with socket.create_server(("127.0.0.1", before)):
+        assert kept_port(note) != before
+
+
+def test_a_preferred_port_is_taken_when_it_is_free() -> None:
+    port = free_port()
+    assert free_port(port) == port
