@@ -31,8 +31,12 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
 
     An empty folder is no error: a nightly run finds an empty drop folder most nights.
 
-    :raises ExportError: there are files, and none of them is an export.
+    :raises ExportError: ``source`` is missing, or there are files and none of them is an export.
     """
+    if not source.exists():
+        raise ExportError(
+            f"{source} does not exist where the workers run; nothing was read. Check the path and mounts."
+        )
     shutil.rmtree(run.root, ignore_errors=True)
     if source.is_dir() and not any(source.iterdir()):
         log.warning("%s is empty: there is nothing to import", source)

@@ -1,6 +1,7 @@
 """Rules of the DAG: what a person finds in the UI, and what Airflow makes of it."""
 
 import importlib
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +46,7 @@ def reloaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_the_tasks_follow_the_diagram(dag: DAG) -> None:
     order = ["discover", "extract", "transform", "plan", "load", "flush", "report"]
     assert [task.task_id for task in dag.topological_sort()] == order
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in itertools.pairwise(order):
         assert after in dag.get_task(before).downstream_task_ids
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from e2e.conftest import LocalAirflow, Run
+from e2e.conftest import LocalAirflow
 
 from include.layout import ledger_root
 from include.standin import Fault, StandIn
@@ -172,7 +172,7 @@ def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
     ledger = ledger_root(airflow.home.root)
     shutil.move(ledger, tmp_path / "elsewhere")
     try:
-        run: Run = airflow.run_import(source)
+        run = airflow.run_import(source)
         assert run.state == "failed"
         [transform] = airflow.tasks(run.run_id, "transform")
         assert "with an incomplete ledger messages would be sent twice" in json.dumps(

@@ -1,0 +1,116 @@
+"""Rules of the steps as a whole, on the sample exports and without Airflow."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from include import steps
+from include.delivery.ledger import Ledger
+from include.errors import ExportError, LedgerError
+from include.layout import HOME_VARIABLE, RunFolder
+from include.memory_api.contract import Target
+from include.parsers import ParseOptions
+from include.report.figures import is_conserved
+from include.window import Window
+
+SAMPLES = Path(__file__).parents[2] / "include" / "samples"
+TARGET = Target(base_url="http://127.0.0.1:9", api_version="v1", key_fingerprint="0")
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+
+
+def planned(source: Path, **options: Any) -> tuple[RunFolder, Ledger]:
+    """Go as far as the plan."""
+    run, ledger = RunFolder.of("run"), steps.open_ledger(TARGET)
+    for export in steps.discover(source, run):
+        steps.extract(export, ParseOptions(**options), run)
+    steps.transform(run, Window(), ledger)
+    steps.plan(run, batch_size=None)
+    return run, ledger
+
+
+def report(run: RunFolder, ledger: Ledger, *, dry_run: bool = True) -> dict[str, Any]:
+    document = steps.report(
+        run,
+        ledger,
+        run_id="run",
+        target=TARGET,
+        started_at=datetime.now(UTC),
+        dry_run=dry_run,
+        problems=[],
+    )
+    assert json.loads(run.report_json.read_text(encoding="utf-8")) == document
+    return dict(document)
+
+
+def test_every_entry_of_the_samples_is_accounted_for_before_anything_is_sent() -> None:
+    figures = report(*planned(SAMPLES))
+    assert figures["conserved"]
+    assert figures["pending"] == sum(row["pending"] for row in figures["conversations"]) > 50
+    assert figures["skipped"]["private"] > 0
+    assert figures["problems"] == []
+
+
+def test_private_channels_come_when_asked_for() -> None:
+    private = {row["conversation_id"] for row in report(*planned(SAMPLES, include_private=True))["conversations"]}
+    assert "slack_leads" in private
+    figures = report(*planned(SAMPLES, include_private=True))
+    assert "private" not in figures["skipped"]
+
+
+def test_a_message_that_a_step_drops_without_a_word_is_found_out() -> None:
+    run, ledger = planned(SAMPLES)
+    part = next(run.root.glob("extracted/*slack*/skipped.parquet"))
+    pq.write_table(pq.read_table(part)[1:], part)
+    figures = report(run, ledger)
+    assert not figures["conserved"]
+    assert not figures["complete"]
+    assert [row for row in figures["conversations"] if not is_conserved(row)]
+    assert "do not add up" in figures["problems"][0]
+
+
+def test_what_is_pending_after_a_real_run_is_a_problem_that_says_what_to_do() -> None:
+    figures = report(*planned(SAMPLES), dry_run=False)
+    assert "are pending in" in figures["problems"][0]
+    assert "run again" in figures["problems"][0]
+
+
+def test_the_page_shows_names_as_text_whatever_they_are(tmp_path: Path) -> None:
+    document = {
+        "group_id": "<script>alert(1)</script>",
+        "messages": [{"role": "user", "sender_id": "u", "timestamp": 1_767_312_000_000, "content": "hello"}],
+    }
+    source = tmp_path / "group.json"
+    source.write_text(json.dumps(document), encoding="utf-8")
+    run, ledger = planned(source)
+    report(run, ledger)
+    assert "<script>" not in run.report_html.read_text(encoding="utf-8")
+
+
+def test_an_empty_folder_is_nothing_to_import_and_no_error(tmp_path: Path) -> None:
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    assert steps.discover(drop, RunFolder.of("run")) == []
+
+
+def test_a_missing_source_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="nowhere does not exist"):
+        steps.discover(tmp_path / "nowhere", RunFolder.of("run"))
+
+
+def test_a_folder_without_any_export_says_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "notes.json").write_text('{"shopping": ["milk"]}', encoding="utf-8")
+    with pytest.raises(ExportError, match=r"nothing to import: .*notes\.json: .*looked for"):
+        steps.discover(tmp_path, RunFolder.of("run"))
+
+
+def test_a_ledger_that_knows_less_than_airflow_does_is_not_taken_for_empty() -> None:
+    with pytest.raises(LedgerError, match="knows of 0 landed messages, Airflow's asset state of 5"):
+        steps.open_ledger(TARGET, at_least=5)
