@@ -37,7 +37,7 @@ REPLACES = b"replaces"
 
 SCRATCH_PREFIX = ".scratch-"
 
-MEMORY_LIMIT = "512MB"
+MEMORY_LIMIT = "256MB"
 """Of one question to the ledger; what does not fit spills to the ledger's own disk."""
 
 

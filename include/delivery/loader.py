@@ -114,12 +114,15 @@ class _Load:
     def __post_init__(self) -> None:
         self.outcome = LoadOutcome()
         self.stops: list[Stop] = []
+        self._ended: set[str] = set()
         self._refreshing = asyncio.Lock()
 
     async def run(self, planned: list[PlannedConversation]) -> None:
         """See every conversation to its end, the longest first, so that none is left to the last alone."""
         longest_first = sorted(planned, key=lambda conversation: -conversation.batches)
         await side_by_side(longest_first, self._one, self.settings.concurrency)
+        for name in self.conversations.keys() - self._ended:  # a worker that is cancelled alone takes no one with it
+            self.stops.append(Stop(conversation_id=name, standing=Standing.PENDING, reason="its worker vanished"))
 
     async def _one(self, planned: PlannedConversation) -> None:
         name = planned.conversation_id
@@ -157,6 +160,7 @@ class _Load:
         self._count(delivery, end)
 
     def _count(self, delivery: Delivery, end: End) -> None:
+        self._ended.add(delivery.conversation_id)
         self.outcome.conversations += end.standing is Standing.DONE
         self.outcome.landed += delivery.landed
         self.outcome.rejected += delivery.rejected
@@ -175,6 +179,7 @@ class _Load:
             )
 
     def _stopped(self, stop: Stop) -> None:
+        self._ended.add(stop.conversation_id)
         self.stops.append(stop)
         unknown = [stop for stop in self.stops if stop.standing is Standing.UNKNOWN]
         if len(unknown) >= self.settings.max_unknown:

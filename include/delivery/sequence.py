@@ -217,6 +217,7 @@ class Delivery:
             case NotStored() as not_stored:
                 self._on_not_stored(not_stored, now_s)
             case Stuck() as stuck:
+                self._open = before  # still so, for whoever asks what is open
                 self._on_stuck(stuck)
 
     def _on_landed(self, landed: Landed, recovered: Attempt | None) -> None:

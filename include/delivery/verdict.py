@@ -64,7 +64,7 @@ def error_of(what: str, stops: Sequence[Stop], trouble: ChatImportError | None) 
 def unknown_error(what: str, stops: Sequence[Stop]) -> OutcomesUnknown:
     """Name the batches that nobody can tell whether they are stored, and what a person can do."""
     return OutcomesUnknown(
-        f"{what}: {len(stops)} conversations stopped at a batch that the target may or may not hold. {_named(stops)}. "
+        f"{what}: conversations stopped at a batch that the target may or may not hold: {len(stops)}. {_named(stops)}. "
         "Nothing of them is sent again by itself. Run again: the target is asked once more, and what it then shows is "
         "taken; or look for yourself and run with existing=resend or existing=skip for exactly these batches."
     )
