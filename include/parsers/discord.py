@@ -53,14 +53,14 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             yield from unreadable(name, SOURCE, str(error))
         else:
             channels[identifier(file.channel) or name].append(file)
-    names = {channel_id: string(files[-1].channel.get("name")) for channel_id, files in channels.items()}
+    roster = Roster({channel_id: string(files[-1].channel.get("name")) for channel_id, files in channels.items()})
     for channel_id, files in channels.items():
         conversation = _conversation(channel_id, max(files, key=lambda file: file.exported_at), options)
         yield conversation
         read = partial(
             to_message,
             conversation_id=conversation.conversation_id,
-            roster=Roster(names),
+            roster=roster,
             skip_bots=options.bots == "skip",
         )
         for file in files:

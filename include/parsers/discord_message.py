@@ -65,6 +65,7 @@ _KINDS = {
     "46": "PollResult",
 }
 _WORDY_NAMES = frozenset(_KINDS.values()) - {_THREAD_STARTER}
+_NAMES = {name: name for name in (*SYSTEM_KINDS.values(), *_KINDS.values())} | SYSTEM_KINDS | _KINDS
 _SNOWFLAKE = re.compile(r"[0-9]{15,20}")
 _SNOWFLAKE_EPOCH_MS = 1_420_070_400_000
 
@@ -97,9 +98,12 @@ class Roster:
 
     def names_for(self, message: Mapping[str, Any]) -> Mapping[str, str]:
         """Return the names to resolve a message's mentions with; its own list of mentions comes first."""
-        mentioned = {identifier(user): name_of(user) for user in objects(message.get("mentions"))}
-        channels = {identifier(it): string(it.get("name")) for it in objects(message.get("mention_channels"))}
-        return ChainMap(mentioned, channels, self._names) if mentioned or channels else self._names
+        users, channels = message.get("mentions"), message.get("mention_channels")
+        if not (users or channels):
+            return self._names
+        mentioned = {identifier(user): name_of(user) for user in objects(users)}
+        mentioned |= {identifier(channel): string(channel.get("name")) for channel in objects(channels)}
+        return ChainMap(mentioned, self._names)
 
 
 def to_message(entry: dict[str, Any], origin: str, *, conversation_id: str, roster: Roster, skip_bots: bool) -> Message:
@@ -154,13 +158,15 @@ def name_of(user: Mapping[str, Any], member: Mapping[str, Any] | None = None) ->
 
     Webhooks post under one id with a name per message, so it is read from each message anew.
     """
-    names = ((member or {}).get("nick"), *(user.get(key) for key in ("nickname", "global_name", "name", "username")))
-    return next((string(name).strip() for name in names if string(name).strip()), "")
+    if member and (nick := string(member.get("nick")).strip()):
+        return nick
+    for key in ("nickname", "global_name", "name", "username"):
+        if name := string(user.get(key)).strip():
+            return name
+    return ""
 
 
 def _kind(value: object) -> str:
     """Return one name for a kind of message, however it is written; missing is a plain message, as in old exports."""
-    number = str(value) if isinstance(value, int) else string(value).strip()
-    if not re.fullmatch(r"\w{1,40}", number):
-        return "Default"
-    return SYSTEM_KINDS.get(number) or _KINDS.get(number) or number
+    written = str(value) if isinstance(value, int) else string(value).strip()
+    return _NAMES.get(written) or (written if re.fullmatch(r"\w{1,40}", written) else "Default")

@@ -71,37 +71,50 @@ def text_of(message: Mapping[str, Any], names: Mapping[str, str], *, bot: bool) 
     Never raises, whatever ``message`` holds.
     """
     parts = [to_plain_text(string(message.get("content")), names).strip()]
-    for forwarded in _forwarded(message):
-        words = text_of(forwarded, names, bot=bot)
-        parts.append(f"[forwarded] {words}" if words else "")
-    parts += [f"[sticker: {string(sticker.get('name')) or 'unnamed'}]" for sticker in _stickers(message)]
-    parts.append(_poll(message.get("poll")))
+    parts += [part for key, tell in _PARTS if (value := message.get(key)) for part in tell(value, names)]
     files = [f"[file: {file_name(attachment)}]" for attachment in objects(message.get("attachments"))]
     said = "\n".join(part for part in parts if part)
     if bot or not (said or files):
         embeds = (_embed(embed, names) for embed in objects(message.get("embeds")))
-        said = "\n".join([part for part in (said, *(e for e in embeds if e not in said)) if part])
+        said = "\n".join([part for part in (said, *(embed for embed in embeds if embed not in said)) if part])
     return "\n".join([said, *files] if said else files)
 
 
-def _forwarded(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Forwards: ``forwardedMessage`` of the exporter, ``message_snapshots`` of the API; forwards do not nest."""
-    snapshots = [message.get("forwardedMessage")]
-    snapshots += [snapshot.get("message") for snapshot in objects(message.get("message_snapshots"))]
+def _forwarded(message: object, names: Mapping[str, str]) -> Iterator[str]:
+    """Tell a forwarded message; forwards do not nest."""
+    inner = {
+        key: value for key, value in mapping(message).items() if key not in ("forwardedMessage", "message_snapshots")
+    }
+    if words := text_of(inner, names, bot=False):
+        yield f"[forwarded] {words}"
+
+
+def _snapshots(snapshots: object, names: Mapping[str, str]) -> Iterator[str]:
     for snapshot in objects(snapshots):
-        yield {key: snapshot[key] for key in snapshot if key not in ("forwardedMessage", "message_snapshots")}
+        yield from _forwarded(snapshot.get("message"), names)
 
 
-def _stickers(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return objects(message.get("stickers")) or objects(message.get("sticker_items"))
+def _stickers(stickers: object, _: Mapping[str, str]) -> Iterator[str]:
+    for sticker in objects(stickers):
+        yield f"[sticker: {string(sticker.get('name')) or 'unnamed'}]"
 
 
-def _poll(poll: object) -> str:
-    """Return a poll's question and answers; only the API has them, the exporter leaves them out."""
+def _poll(poll: object, _: Mapping[str, str]) -> Iterator[str]:
+    """Tell a poll's question and answers; only the API has them, the exporter leaves them out."""
     asked = [mapping(poll).get("question")]
     asked += [answer.get("poll_media") for answer in objects(mapping(poll).get("answers"))]
-    words = " / ".join(text for media in asked if (text := string(mapping(media).get("text"))))
-    return f"[poll: {words}]" if words else ""
+    if words := " / ".join(text for media in asked if (text := string(mapping(media).get("text")))):
+        yield f"[poll: {words}]"
+
+
+_PARTS = (
+    ("forwardedMessage", _forwarded),
+    ("message_snapshots", _snapshots),
+    ("stickers", _stickers),
+    ("sticker_items", _stickers),
+    ("poll", _poll),
+)
+"""What can stand beside the content, in the exporter's and in the API's words."""
 
 
 def _embed(embed: Mapping[str, Any], names: Mapping[str, str]) -> str:

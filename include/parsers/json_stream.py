@@ -85,9 +85,9 @@ def documents(
             for event, value in ijson.basic_parse(source, buf_size=_READ_BYTES, use_float=True):
                 if done := outline.take(event, value):
                     yield done
-                if not outline.building:
+                if outline.builder is None:
                     source.start_entry()
-                if early and outline.in_list:
+                if early and outline.list:
                     break
     except BrokenJson:
         if outline.document:
@@ -107,16 +107,11 @@ class _Outline:
         self._home = 0
         """Level of the documents: 0 if the file is one, 1 if it is an array of them."""
         self._count = 0
-        self._key = self._list = ""
-        self._builder: ijson.ObjectBuilder | None = None
-
-    @property
-    def building(self) -> bool:
-        return self._builder is not None
-
-    @property
-    def in_list(self) -> bool:
-        return self._list != ""
+        self._key = ""
+        self.list = ""
+        """Name of the list that the last event was in."""
+        self.builder: ijson.ObjectBuilder | None = None
+        """Of the member that the last event was in, if it is one to keep."""
 
     def take(self, event: str, value: Any) -> Document | None:
         """Take one event; return the document that it completes."""
@@ -135,7 +130,7 @@ class _Outline:
 
     def _at_document(self, event: str) -> Document | None:
         if event in _STARTS:
-            self._key = self._list = ""
+            self._key = self.list = ""
             self.document = Document(index=self._index) if event == "start_map" else None
             return None
         done = self.document or Document(index=self._index)
@@ -149,18 +144,18 @@ class _Outline:
 
     def _inside(self, document: Document, depth: int, event: str, value: Any) -> None:
         if depth == 1 and event == "map_key":
-            self._key, self._builder = value, ijson.ObjectBuilder() if value in self._members else None
-        elif self._builder:
-            self._builder.event(event, value)
+            self._key, self.builder = value, ijson.ObjectBuilder() if value in self._members else None
+        elif self.builder:
+            self.builder.event(event, value)
             if depth == 1 and event not in _STARTS:
-                document.members[self._key] = self._builder.value
-                self._builder = None
+                document.members[self._key] = self.builder.value
+                self.builder = None
         elif depth == 1 and self._key in self._lists:
-            self._list = self._key if event == "start_array" else ""
-            if self._list:
+            self.list = self._key if event == "start_array" else ""
+            if self.list:
                 document.lengths.setdefault(self._key, 0)
-        elif depth == 2 and self._list and event not in _ENDS:
-            document.lengths[self._list] += 1
+        elif depth == 2 and self.list and event not in _ENDS:
+            document.lengths[self.list] += 1
 
 
 class _Source:

@@ -35,8 +35,10 @@ def microseconds(timestamp: object, zone: tzinfo = UTC) -> int | None:
 
     :param zone: Of a text that names none.
     """
+    if not isinstance(timestamp, str):
+        return None
     try:
-        moment = datetime.fromisoformat(string(timestamp).strip())
+        moment = datetime.fromisoformat(timestamp.strip())
         return ((moment if moment.tzinfo else moment.replace(tzinfo=zone)) - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         return None
