@@ -35,7 +35,7 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
     """
     if not source.exists():
         raise ExportError(
-            f"{source} does not exist where the workers run; nothing was read. Check the path and mounts."
+            f"{source} does not exist where the workers run; nothing was read. Check path and mounts."
         )
     shutil.rmtree(run.root, ignore_errors=True)
     if source.is_dir() and not any(source.iterdir()):
