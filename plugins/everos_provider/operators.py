@@ -49,7 +49,8 @@ class EverOSOperator(BaseAsyncOperator):
 
     def load_settings(self, context: Context) -> LoadSettings:
         """Return delivery's settings for this run."""
-        return LoadSettings(concurrency=context["params"]["concurrency"])
+        params = context["params"]
+        return LoadSettings(concurrency=params["concurrency"], existing=params["existing"])
 
 
 class EverOSLoadOperator(EverOSOperator):

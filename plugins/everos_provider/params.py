@@ -114,6 +114,19 @@ def import_params() -> dict[str, Param]:
             section=HOW,
             description="Per load task. Within a conversation there is always one batch at a time.",
         ),
+        "existing": Param(
+            "ask",
+            type="string",
+            enum=["ask", "resend", "skip"],
+            values_display={
+                "ask": "Ask EverOS, and stop where it cannot tell",
+                "resend": "Send them again where it cannot tell",
+                "skip": "Take them as loaded where it cannot tell",
+            },
+            title="Batches that an earlier run left unknown",
+            section=HOW,
+            description="EverOS is asked first in any case. The last run's report names these batches.",
+        ),
         "dry_run": Param(
             False,
             type="boolean",
