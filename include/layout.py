@@ -29,7 +29,7 @@ class RunFolder:
         return cls((base or home()) / "runs" / quote(run_id, safe="-_."))
 
     def extracted(self, export: str) -> Path:
-        """``messages-*.parquet``, ``conversations.parquet``, ``skipped.parquet``, ``rejected.parquet`` of one export."""
+        """One export's ``messages-*``, ``conversations``, ``skipped`` and ``rejected.parquet``."""
         return self.root / "extracted" / export
 
     @property

@@ -5,7 +5,7 @@ Records are frozen ``msgspec`` structs: a million of them cost about a tenth of 
 dataclasses twenty times that.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
@@ -128,58 +128,61 @@ SKIP_REASONS = {
 }
 """Reasons of our own. Platform subtypes (``channel_join``, ``GuildMemberJoin``, …) stand for themselves."""
 
+
+def _field(name: str, type_: pa.DataType, *, nullable: bool = False) -> "pa.Field[Any]":
+    return pa.field(name, type_, nullable=nullable)
+
+
 MESSAGE_SCHEMA = pa.schema(
     [
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("conversation_id", pa.string(), nullable=False),
-        pa.field("message_id", pa.string(), nullable=False),
-        pa.field("sent_at_us", pa.int64(), nullable=False),
-        pa.field("timestamp_ms", pa.int64(), nullable=False),
-        pa.field("edited_at_us", pa.int64()),
-        pa.field("sender_id", pa.string(), nullable=False),
-        pa.field("sender_name", pa.string(), nullable=False),
-        pa.field("role", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("thread_id", pa.string()),
-        pa.field("origin", pa.string(), nullable=False),
+        _field("source", pa.string()),
+        _field("conversation_id", pa.string()),
+        _field("message_id", pa.string()),
+        _field("sent_at_us", pa.int64()),
+        _field("timestamp_ms", pa.int64()),
+        _field("edited_at_us", pa.int64(), nullable=True),
+        _field("sender_id", pa.string()),
+        _field("sender_name", pa.string()),
+        _field("role", pa.string()),
+        _field("text", pa.string()),
+        _field("thread_id", pa.string(), nullable=True),
+        _field("origin", pa.string()),
     ]
 )
 """Messages, in ``extracted/`` as found and in ``messages/`` deduplicated, sorted and in range."""
 
 CONVERSATION_SCHEMA = pa.schema(
     [
-        pa.field("conversation_id", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("workspace", pa.string(), nullable=False),
-        pa.field("channel_id", pa.string(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("description", pa.string(), nullable=False),
-        pa.field("private", pa.bool_(), nullable=False),
-        pa.field("user_id", pa.string()),
-        pa.field("session_id", pa.string()),
-        pa.field("group_meta", pa.string()),
-        pa.field("entries", pa.int64(), nullable=False),
+        _field("conversation_id", pa.string()),
+        _field("source", pa.string()),
+        _field("kind", pa.string()),
+        _field("workspace", pa.string()),
+        _field("channel_id", pa.string()),
+        _field("name", pa.string()),
+        _field("description", pa.string()),
+        _field("private", pa.bool_()),
+        _field("user_id", pa.string(), nullable=True),
+        _field("session_id", pa.string(), nullable=True),
+        _field("group_meta", pa.string(), nullable=True),
+        _field("entries", pa.int64()),
     ]
 )
 """Conversations with ``entries``, the raw entries decoded for each (sum of :class:`Entries`)."""
 
-SKIPPED_SCHEMA = pa.schema(
-    [pa.field(name, pa.string(), nullable=False) for name in ("source", "conversation_id", "reason", "origin")]
-)
+SKIPPED_SCHEMA = pa.schema([_field(name, pa.string()) for name in ("source", "conversation_id", "reason", "origin")])
 
-REJECTED_SCHEMA = SKIPPED_SCHEMA.append(pa.field("message_id", pa.string()))
+REJECTED_SCHEMA = SKIPPED_SCHEMA.append(_field("message_id", pa.string(), nullable=True))
 
 
 TRANSFORMED_SCHEMA = pa.schema(
     [
         *CONVERSATION_SCHEMA,
-        pa.field("duplicates", pa.int64(), nullable=False),
-        pa.field("out_of_range", pa.int64(), nullable=False),
-        pa.field("already_loaded", pa.int64(), nullable=False),
-        pa.field("rejected_before", pa.int64(), nullable=False),
-        pa.field("shifted_ms", pa.int64(), nullable=False),
-        pa.field("messages", pa.int64(), nullable=False),
+        _field("duplicates", pa.int64()),
+        _field("out_of_range", pa.int64()),
+        _field("already_loaded", pa.int64()),
+        _field("rejected_before", pa.int64()),
+        _field("shifted_ms", pa.int64()),
+        _field("messages", pa.int64()),
     ]
 )
 """
@@ -218,9 +221,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 BATCH_SCHEMA = pa.schema(
     [
-        pa.field("conversation_id", pa.string(), nullable=False),
-        pa.field("number", pa.int32(), nullable=False),
-        pa.field("key", pa.string(), nullable=False),
+        _field("conversation_id", pa.string()),
+        _field("number", pa.int32()),
+        _field("key", pa.string()),
         pa.field(
             "messages",
             pa.list_(
@@ -228,12 +231,12 @@ BATCH_SCHEMA = pa.schema(
                     "element",
                     pa.struct(
                         [
-                            pa.field("message_id", pa.string(), nullable=False),
-                            pa.field("timestamp_ms", pa.int64(), nullable=False),
-                            pa.field("sender_id", pa.string(), nullable=False),
-                            pa.field("sender_name", pa.string(), nullable=False),
-                            pa.field("role", pa.string(), nullable=False),
-                            pa.field("text", pa.string(), nullable=False),
+                            _field("message_id", pa.string()),
+                            _field("timestamp_ms", pa.int64()),
+                            _field("sender_id", pa.string()),
+                            _field("sender_name", pa.string()),
+                            _field("role", pa.string()),
+                            _field("text", pa.string()),
                         ]
                     ),
                     nullable=False,
