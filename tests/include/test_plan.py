@@ -31,7 +31,7 @@ def _small_pieces() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(include.plan, "READ_ROWS", 5)
         patch.setattr(batches, "GROUP_MESSAGES", GROUP_MESSAGES)
-        patch.setattr(batches, "GROUP_BYTES", 400)
+        patch.setattr(batches, "GROUP_BYTES", 4_000)
         yield
 
 
@@ -79,6 +79,7 @@ def conversation_of(texts: Sequence[str], conversation_id: str) -> list[Message]
 
 
 texts = st.sampled_from(["a", "zwölf", "x" * 30, "y" * 200])
+limits = st.sampled_from([1, 2, 5, 6, 7, 31, 36, 60, 230, 300, 9_999])
 histories = st.dictionaries(
     st.sampled_from(["slack_a", "slack_b", "slack_ü", "discord_c"]),
     st.lists(texts, min_size=1, max_size=40),
@@ -122,7 +123,7 @@ def plan_again(run: RunFolder, **arguments: int) -> Planned:
 @given(
     messages=histories,
     batch_size=st.integers(1, 15),
-    batch_bytes=st.integers(1, 300),
+    batch_bytes=limits,
     max_chunks=st.integers(1, 5),
 )
 def test_it_does_what_the_slow_and_obvious_version_does(
@@ -140,7 +141,7 @@ def test_it_does_what_the_slow_and_obvious_version_does(
 
 
 @settings(max_examples=40)
-@given(messages=histories, batch_size=st.integers(1, 15), batch_bytes=st.integers(1, 300))
+@given(messages=histories, batch_size=st.integers(1, 15), batch_bytes=limits)
 def test_every_message_goes_once_in_order_and_within_the_limits(
     messages: list[Message], batch_size: int, batch_bytes: int
 ) -> None:
@@ -174,12 +175,14 @@ def test_how_the_messages_lie_in_files_changes_no_byte(
 
 
 @settings(max_examples=40)
-@given(messages=histories, batch_size=st.integers(1, 15), max_chunks=st.integers(1, 5))
+@given(messages=histories, batch_size=st.integers(1, 15), batch_bytes=limits, max_chunks=st.integers(1, 5))
 def test_the_table_of_contents_says_what_is_in_the_files(
-    messages: list[Message], batch_size: int, max_chunks: int
+    messages: list[Message], batch_size: int, batch_bytes: int, max_chunks: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        planned = run_plan(Path(folder), messages, batch_size=batch_size, max_chunks=max_chunks)
+        planned = run_plan(
+            Path(folder), messages, batch_size=batch_size, batch_bytes=batch_bytes, max_chunks=max_chunks
+        )
         for chunk in planned.chunks:
             within = [each for each in planned.conversations if each.chunk == chunk.number]
             file = pq.ParquetFile(chunk.path)
@@ -278,6 +281,11 @@ def test_a_message_larger_than_a_batch_may_be_goes_alone(tmp_path: Path) -> None
         "x",
         "cd",
     ]
+
+
+def test_a_batch_may_be_filled_to_the_last_byte(tmp_path: Path) -> None:
+    planned = run_plan(tmp_path, conversation_of(["aaaaa", "bbbbb", "c"], "slack_a"), batch_bytes=10)
+    assert [len(batch.messages) for batch in planned.batches["slack_a"]] == [2, 1]
 
 
 def test_bytes_are_counted_as_they_are_sent_not_as_characters(tmp_path: Path) -> None:

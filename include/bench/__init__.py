@@ -1,0 +1,1 @@
+"""Measures extract, transform and plan on generated exports; prints figures, asserts nothing."""

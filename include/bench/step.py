@@ -1,0 +1,83 @@
+"""One step of the benchmark in a process of its own, so that its time and peak memory are nobody else's."""
+
+import argparse
+import json
+import resource
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from include.extract import extract
+from include.layout import RunFolder
+from include.parsers import ParseOptions, discover
+from include.plan import plan
+from include.transform import transform
+
+
+def main() -> None:
+    """Run the step named on the command line and print what it took, as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m include.bench.step", description=__doc__)
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("export", type=Path)
+    parser.add_argument("run", type=Path)
+    given = parser.parse_args()
+    libraries_bytes = _peak_bytes()
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    count = STEPS[given.step](given.export, RunFolder(given.run))
+    wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+    figures = {"count": count, "wall_s": wall_s, "cpu_s": cpu_s, "peak_bytes": _peak_bytes()}
+    print(json.dumps(figures | {"libraries_bytes": libraries_bytes}))
+
+
+def _decode(export: Path, _: RunFolder) -> int:
+    """Read and decode every JSON file and keep nothing: the least that any importer has to do."""
+    decoder = msgspec.json.Decoder()
+    entries = 0
+    for content in _contents(export):
+        with suppress(msgspec.DecodeError):  # exports hold broken files too
+            entries += len(decoder.decode(content))
+    return entries
+
+
+def _extract(export: Path, run: RunFolder) -> int:
+    exports, _ = discover(export)
+    return sum(extract(found, ParseOptions(), run.extracted(found.key)).entries for found in exports)
+
+
+def _transform(_: Path, run: RunFolder) -> int:
+    return transform(sorted((run.root / "extracted").iterdir()), run).entries
+
+
+def _plan(_: Path, run: RunFolder) -> int:
+    return sum(chunk.messages for chunk in plan(run))
+
+
+STEPS: dict[str, Callable[[Path, RunFolder], int]] = {
+    "decode": _decode,
+    "extract": _extract,
+    "transform": _transform,
+    "plan": _plan,
+}
+
+
+def _contents(export: Path) -> Iterator[bytes]:
+    if export.is_dir():
+        yield from (path.read_bytes() for path in export.rglob("*.json"))
+        return
+    with zipfile.ZipFile(export) as archive:
+        yield from (archive.read(name) for name in archive.namelist() if name.endswith(".json"))
+
+
+def _peak_bytes() -> int:
+    """Return the most memory this process held: Linux says it in kilobytes, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    main()
