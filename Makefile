@@ -44,7 +44,7 @@ lock: environment       ## resolve pyproject.toml anew into requirements.txt and
 	@scripts/lock
 
 bench: environment      ## time and peak memory of extract, transform and plan on generated exports
-	@exec $(PYTHON_HERE) -m include.local bench
+	@exec $(PYTHON_HERE) -m include.bench
 
 .env:                   ## settings and random secrets for Docker Compose, from .env.example
 	@scripts/dotenv
