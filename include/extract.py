@@ -171,7 +171,6 @@ class _Table:
             "write_statistics": [name for name in _STATISTICS if name in schema.names],
         }
         self._writer = pq.ParquetWriter(path, schema, compression="lz4", **columns)
-        self._values = attrgetter(*schema.names)
         self._waiting: list[Any] = []
         self._characters = 0
         self.rows = 0
@@ -192,7 +191,7 @@ class _Table:
         self._writer.close()
 
     def _write_group(self) -> None:
-        columns = dict(zip(self._schema.names, zip(*map(self._values, self._waiting), strict=True), strict=True))
+        columns = {name: list(map(attrgetter(name), self._waiting)) for name in self._schema.names}
         self.rows += len(self._waiting)
         self.per_conversation.update(columns["conversation_id"])
         self.reasons.update(columns.get("reason", ()))

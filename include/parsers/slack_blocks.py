@@ -22,7 +22,7 @@ type _Object = Mapping[str, Any]
 
 def blocks_text(blocks: object, names: Names) -> str:
     """Return the text of a list of blocks, one line per block; empty if they hold none."""
-    return _lines(_block(block, names, _DEPTH) for block in _objects(blocks))
+    return _lines(_block(block, names) for block in _objects(blocks))
 
 
 def attachments_text(attachments: object, names: Names, *, by_app: bool) -> str:
@@ -78,44 +78,42 @@ def _attachment(attachment: _Object, names: Names) -> str:
     return _lines([text, "" if blocks in text else blocks, files_text(attachment.get("files"))])
 
 
-def _block(block: _Object, names: Names, depth: int) -> str:
+def _block(block: _Object, names: Names) -> str:
     render = _BLOCK.get(_str(block, "type"))
-    return render(block, names, depth - 1) if render and depth > 0 else ""
+    return render(block, names) if render else ""
 
 
-def _rich_text(block: _Object, names: Names, depth: int) -> str:
-    return _lines(_rich(element, names, depth) for element in _objects(block.get("elements")))
+def _rich_text(block: _Object, names: Names) -> str:
+    return _lines(_rich(element, names, _DEPTH) for element in _objects(block.get("elements")))
 
 
-def _section(block: _Object, names: Names, _: int) -> str:
+def _section(block: _Object, names: Names) -> str:
     fields = [_text_object(field, names) for field in _objects(block.get("fields"))]
     return _lines([_text_object(block.get("text"), names), *fields])
 
 
-def _context(block: _Object, names: Names, depth: int) -> str:
+def _context(block: _Object, names: Names) -> str:
     elements = _objects(block.get("elements"))
-    texts = (
-        _block(item, names, depth) if item.get("type") == "image" else _text_object(item, names) for item in elements
-    )
+    texts = (_picture(item, names) if item.get("type") == "image" else _text_object(item, names) for item in elements)
     return " ".join(filter(None, texts))
 
 
-def _picture(block: _Object, names: Names, _: int) -> str:
+def _picture(block: _Object, names: Names) -> str:
     caption = _text_object(block.get("title"), names) or _str(block, "alt_text")
     return f"[image: {caption}]" if caption else ""
 
 
-def _table(block: _Object, names: Names, depth: int) -> str:
+def _table(block: _Object, names: Names) -> str:
     rows = block.get("rows")
-    cells = ([_cell(cell, names, depth) for cell in _objects(row)] for row in (rows if isinstance(rows, list) else []))
+    cells = ([_cell(cell, names) for cell in _objects(row)] for row in (rows if isinstance(rows, list) else []))
     return _lines(" | ".join(row) for row in cells)
 
 
-def _cell(cell: _Object, names: Names, depth: int) -> str:
-    return _block(cell, names, depth) if cell.get("type") == "rich_text" else _text_object(cell, names)
+def _cell(cell: _Object, names: Names) -> str:
+    return _rich_text(cell, names) if cell.get("type") == "rich_text" else _text_object(cell, names)
 
 
-_BLOCK: Mapping[str, Callable[[_Object, Names, int], str]] = {
+_BLOCK: Mapping[str, Callable[[_Object, Names], str]] = {
     "rich_text": _rich_text,
     "section": _section,
     "header": _section,

@@ -7,7 +7,7 @@ mattermost/mmetl, slack-export-viewer, msgvault). Slack adds subtypes: one that 
 
 import math
 import re
-from collections import ChainMap, Counter
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -78,7 +78,6 @@ _SLACKBOT = "USLACKBOT"
 _SLACKBOT_BOT = "B01"
 _BOT_ADDED = re.compile(r"/services/(B[0-9A-Z]+)[^|<>]*\|([^<>]+)>")
 _UPLOADED = re.compile(r".*?uploaded a file:.*?(?: and commented: (.*))?", re.DOTALL)
-_MARKS = re.compile(r"[*_~`]+")
 _SUBTYPE = re.compile(r"[A-Za-z0-9_]{1,64}")
 _TS_CHARACTERS = 20
 _MIN_US, _MAX_US = 1_000_000_000_000_000, 253_402_300_800_000_000
@@ -101,8 +100,8 @@ class Judge:
 
     def __init__(self, index: Index, options: ParseOptions) -> None:
         self._skip_bots = options.bots == "skip"
-        self._guests: dict[str, str] = {}
-        self._names = index.names._replace(users=ChainMap(self._guests, dict(index.names.users)))
+        self._people = dict(index.names.users)
+        self._names = index.names._replace(users=self._people)
         self._authors = {key: Author(sender_id_of(key), user.name, user.bot) for key, user in index.users.items()}
         self._bots = dict(index.bots)
         self._added_bots: dict[str, str] = {}
@@ -122,7 +121,10 @@ class Judge:
             return Rejected(source=SOURCE, conversation_id=conversation_id, reason=problem, origin=origin)
         author = self._author(entry)
         bot = author.bot or subtype == "bot_message"
-        text = self._text(entry, author, bot=bot)
+        text = (entry.text or "").strip()
+        plain = text and not ("<" in text or "&" in text or "=xox" in text)
+        if subtype or bot or not plain or entry.bot_id or entry.files or entry.file:
+            text = self._text(entry, author, bot=bot)  # most messages are plain words and need nothing more
         if not text or (bot and self._skip_bots):
             reason = "bot" if text else "empty" if subtype is None or subtype in IMPORTED else _named(subtype)
             return Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
@@ -168,7 +170,7 @@ class Judge:
         """Resolve an author whom the roster does not know: guests from elsewhere, bots, the deleted."""
         guest = person_name(_decoded(entry.user_profile)) if user else ""
         if user and guest:
-            self._guests[user] = guest
+            self._people[user] = guest
             author = self._authors[user] = Author(sender_id_of(user), guest, bot=False)
             return author
         if user == _SLACKBOT or entry.bot_id == _SLACKBOT_BOT:
@@ -257,8 +259,8 @@ def time_us(ts: str | None) -> int | None:
     """
     if not ts or len(ts) > _TS_CHARACTERS:
         return None
-    if len(ts) == len("1452837318.000002") and ts[10] == ".":  # as Slack writes it
-        digits = ts[:10] + ts[11:]
+    if len(ts) == 17 and ts[10] == ".":  # as Slack writes it
+        digits = ts.replace(".", "", 1)
     else:
         seconds, _, fraction = ts.partition(".")
         digits = seconds + fraction.ljust(6, "0") if seconds and len(fraction) <= 6 else ""
@@ -275,12 +277,18 @@ def _named(subtype: str) -> str:
 
 def _joined(text: str, more: str) -> str:
     """Put two texts below each other unless one of them says it all; marks and white space do not count."""
-    if not text or not more:
+    if not text or not more or more in text:
         return text or more
-    one, other = (" ".join(_MARKS.sub("", part).split()) for part in (text, more))
+    one, other = _bare(text), _bare(more)
     if other in one:
         return text
     return more if one in other else f"{text}\n{more}"
+
+
+def _bare(text: str) -> str:
+    for mark in "*_~`":
+        text = text.replace(mark, "")
+    return " ".join(text.split())
 
 
 def _minutes(room: Mapping[str, Any]) -> list[str]:

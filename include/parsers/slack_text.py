@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-_TOKEN = re.compile(r"<([^<>]+)>")
+_TOKEN = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+"""Sigil, target, label."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SECRET = re.compile(r"([?&])[\w.-]*=xox[a-z][.-][^\s<>|&()]*(&?)")
 _ADDRESS = ("mailto:", "tel:")
@@ -36,7 +37,7 @@ def to_plain_text(text: str, names: Names) -> str:
     '@Ann see the doc (https://a.example) in #general & reply'
     """
     if "<" in text:
-        text = _TOKEN.sub(lambda token: _resolved(token[1], token[0], names), text)
+        text = _TOKEN.sub(lambda token: _resolved(token, names), text)
     if "&" in text:
         text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     return without_secrets(text) if "=xox" in text else text
@@ -57,23 +58,22 @@ def link(url: str, label: str) -> str:
     url = without_secrets(url)
     if url.startswith(_ADDRESS):
         return label or url.partition(":")[2]
-    if not label or label.rstrip("/") in (url.rstrip("/"), url.partition("://")[2].rstrip("/")):
+    if not label or label == url or label.rstrip("/") in (url.rstrip("/"), url.partition("://")[2].rstrip("/")):
         return url
     return f"{label} ({url})"
 
 
-def _resolved(token: str, raw: str, names: Names) -> str:
-    target, _, label = token.partition("|")
-    sigil, key = target[:1], target[1:]
+def _resolved(token: re.Match[str], names: Names) -> str:
+    sigil, target, label = token.groups("")
     if sigil == "@":
-        return f"@{names.users.get(key) or label.removeprefix('@') or key}"
+        return f"@{names.users.get(target) or label.removeprefix('@') or target}"
     if sigil == "#":
-        return f"#{names.channels.get(key) or label.removeprefix('#') or key}"
+        return f"#{names.channels.get(target) or label.removeprefix('#') or target}"
     if sigil == "!":
-        return _command(key, label, names)
-    if label or _SCHEME.match(target):
+        return _command(target, label, names)
+    if (target and label) or _SCHEME.match(target):
         return link(target, label)
-    return raw  # no token of the grammar: a tool did not escape what somebody typed
+    return token[0]  # no token of the grammar: a tool did not escape what somebody typed
 
 
 def _command(command: str, label: str, names: Names) -> str:

@@ -123,6 +123,11 @@ def test_an_unknown_file_is_reported_with_what_was_looked_for(tmp_path: Path) ->
         assert all(looked_for in record.reason for record in rejected)
 
 
+def test_media_that_discord_chat_exporter_downloaded_are_not_reported(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a.json": DISCORD_CHANNEL, "a.json_Files/sticker-1.json": {"v": "5.5.2", "layers": []}})
+    assert discover(tmp_path)[1] == []
+
+
 def test_a_source_that_is_one_unknown_file_is_reported_whatever_its_name(tmp_path: Path) -> None:
     path = tmp_path / "history.bin"
     path.write_bytes(b"\x00\x01")
