@@ -20,7 +20,7 @@ Every exception this project raises, grouped by what the caller should do next.
         │   └── EntryUnreadable           one file of it is damaged or over a limit; its neighbours can be read
         ├── IdCollision                   two channels would share one conversation id
         ├── LedgerError                   recorded state is damaged, missing or another account's
-        ├── PlanChanged                   stored progress belongs to another plan
+        ├── ImportIncomplete              the run is over and something is pending, unknown or unread
         └── NotConserved                  the run's figures do not add up: something is unaccounted for
 
 A single bad entry inside a readable export is data (:class:`include.records.Rejected`), not an exception.
@@ -118,8 +118,8 @@ class LedgerError(PermanentError):
     """
 
 
-class PlanChanged(PermanentError):
-    """Stored progress belongs to a plan with other batches; resuming would mix the two."""
+class ImportIncomplete(PermanentError):
+    """The run is over, and its report names what is pending, unknown or unread."""
 
 
 class NotConserved(PermanentError):

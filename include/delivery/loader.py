@@ -1,6 +1,7 @@
 """One load task: the conversations of a chunk side by side, each strictly in order, until all landed or stopped."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from include.delivery.sequence import Delivery
 from include.delivery.settings import LoadSettings
 from include.delivery.steps import End, Standing
 from include.delivery.verdict import Stop, error_of, unknown_error
-from include.errors import ConversationBusy, LedgerError, PlanChanged
+from include.errors import ConversationBusy, LedgerError
 from include.layout import RunFolder
 from include.memory_api.contract import MemoryAPI
 from include.plan import read_batches, read_plan
 from include.records import Chunk, Conversation, PlannedConversation
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Checkpoint", "LoadOutcome", "LoadSettings", "load_chunk"]
 
@@ -53,14 +56,13 @@ async def load_chunk(
     Each conversation stops alone; what stops one does not stop the others, unless it is the target that is away, full
     or refuses the caller. An error says what is left; what has landed is in the ledger, and another try goes on there.
 
-    :raises PlanChanged: the checkpoint belongs to other batches; nothing was sent.
     :raises LedgerError: the ledger is damaged, behind the checkpoint, or cannot be written; nothing more was sent.
     :raises RetryableError: some conversations are pending (``Throttled``, ``NotSent``, ``QuotaExhausted``,
         ``ConversationBusy`` or ``LoadIncomplete``, by what stopped them).
     :raises OutcomesUnknown: nothing is pending, but no evidence tells whether the named batches are stored.
     :raises PermanentError: the target refuses the caller, or message after message of a conversation.
     """
-    resumed = await _check_plan(chunk, checkpoint)
+    resumed = await _is_resumed(chunk, checkpoint)
     planned = [conversation for conversation in read_plan(run) if conversation.chunk == chunk.number]
     names = {conversation.conversation_id for conversation in planned}
     history = await asyncio.to_thread(History, ledger, names, Path(chunk.path))
@@ -82,18 +84,20 @@ async def load_chunk(
     return load.outcome
 
 
-async def _check_plan(chunk: Chunk, checkpoint: Checkpoint) -> bool:
-    """Return whether an earlier try of this very plan has left progress."""
+async def _is_resumed(chunk: Chunk, checkpoint: Checkpoint) -> bool:
+    """
+    Return whether an earlier try of this very plan has left progress.
+
+    Airflow keeps a task's state when a whole run is cleared, and the plan may then be made anew: cursors of other
+    batches mean nothing here. What they stood for is in the ledger.
+    """
     stored = await checkpoint.get("plan")
-    if stored is None:
-        await checkpoint.set("plan", {"fingerprint": chunk.fingerprint})
-        return False
-    if stored.get("fingerprint") != chunk.fingerprint:
-        raise PlanChanged(
-            f"chunk {chunk.number}: the stored progress belongs to other batches (the plan was made again since). "
-            "Nothing was sent. Start a new run: the ledger keeps it from sending anything twice."
-        )
-    return True
+    if stored is not None and stored.get("fingerprint") == chunk.fingerprint:
+        return True
+    if stored is not None:
+        log.info("Chunk %d was planned anew: the progress of the plan before is left to the ledger", chunk.number)
+    await checkpoint.set("plan", {"fingerprint": chunk.fingerprint})
+    return False
 
 
 @dataclass(kw_only=True)
