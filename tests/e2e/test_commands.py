@@ -78,7 +78,7 @@ def test_the_demo_loads_both_samples_answers_and_sends_nothing_the_second_time(h
 def test_a_killed_import_leaves_no_process_and_the_next_one_sends_the_rest_once(home: Path, tmp_path: Path) -> None:
     with StandIn.running(tmp_path) as standin:
         target = {"EVEROS_API_KEY": "any", "EVEROS_BASE_URL": standin.base_url}
-        standin.set_faults(Fault(does="slow_task", kind="add", after=3))
+        standin.set_faults(Fault(does="slow_task", kind="add", after=3, delay_s=10))
         with command(home, "import", str(SAMPLES), "--conf", '{"batch_size": 5}', **target) as process:
             killed = RunFolder.of(_run_id(process), home)
             _wait_for_adds(standin, process, 5)
