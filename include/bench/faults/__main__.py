@@ -1,0 +1,109 @@
+"""
+Hold the promise against everything that can go wrong: ``make faults``, or ``python -m include.bench.faults``.
+
+Each scenario has a target and a home of its own. A first run meets the faults; a second one, with the same export,
+meets none. The exit status is 1 when any promise is broken after either.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from include.bench.chats import Chats, write_chats
+from include.bench.faults.scenarios import Scenario, Times, scenarios
+from include.bench.faults.trial import Run, Trial, run_trial
+
+SIZES = (300, 200, 160, 140, 120, 100, 100, 80, 60, 40, 20, 80)
+
+WRONG = {"lost": "lost", "doubled": "twice", "out_of_order": "order", "overlapping": "overl.", "unflushed": "unfl."}
+SAID = {"pending": "pend.", "unknown": "unkn."}
+"""Columns: what the target's journal shows, and what was said."""
+
+
+def main() -> int:
+    """Run the scenarios asked for, print a row for each, and say which promises were broken."""
+    given = _arguments()
+    times = Times(scale=given.scale, settle_s=given.settle_s)
+    chosen = [row for row in scenarios(times) if all(word in row.name for word in given.only)]
+    folder = Path(tempfile.mkdtemp(prefix="faults-", dir=given.folder))
+    began_s = time.monotonic()
+    _print_head(chosen)
+    with ThreadPoolExecutor(given.at_once) as pool:
+        trials = []
+        for trial in pool.map(partial(_one, chosen, folder, times), range(len(chosen))):
+            trials.append(trial)
+            print(_row(trial), flush=True)
+    print(f"\n{len(trials)} scenarios, {sum(SIZES):,} messages each, in {time.monotonic() - began_s:.0f} s")
+    _print_unknown(trials)
+    return _conclude(trials, folder, keep=given.keep)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m include.bench.faults", description=__doc__)
+    parser.add_argument("only", nargs="*", help="words that the names of the scenarios to run hold (default: all)")
+    parser.add_argument(
+        "--scale", type=float, default=0.1, help="of storms (20 s), outages (30 s) and limits (5 calls/s); default 0.1"
+    )
+    parser.add_argument("--settle-s", type=float, default=1.5, help="LoadSettings.settle_s; default 1.5")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="scenarios side by side")
+    parser.add_argument("--folder", type=Path, help="where to work (default: temporary)")
+    parser.add_argument("--keep", action="store_true", help="keep logs, ledgers and journals even when all is well")
+    return parser.parse_args()
+
+
+def _one(chosen: Sequence[Scenario], folder: Path, times: Times, number: int) -> Trial:
+    scenario, place = chosen[number], folder / f"{number:02}"
+    return run_trial(scenario, _chats(folder, scenario, number), place, times)
+
+
+def _chats(folder: Path, scenario: Scenario, number: int) -> Chats:
+    """Where nothing is to be seen, nobody falls silent: a single episode, pending for long."""
+    silence_every = None if scenario.blind else 17
+    return write_chats(folder / f"{number:02}.json", SIZES, silence_every=silence_every)
+
+
+def _print_head(chosen: Sequence[Scenario]) -> None:
+    print(f"{len(chosen)} scenarios: what is wrong, and what was said of it\n")
+    print(f"{'':<30}{'  with the faults':<48}  and without")
+    heads = "".join(f"{head:>7}" for head in (*WRONG.values(), *SAID.values()))
+    print(f"{'scenario':<29}|{heads} |{heads} |{'seconds':>8}{'calls':>7}", flush=True)
+
+
+def _row(trial: Trial) -> str:
+    seconds = trial.first.seconds + trial.second.seconds
+    counts = f"|{_counts(trial.first)} |{_counts(trial.second)} |"
+    return f"{trial.scenario.name:<29}{counts}{seconds:>8.1f}{trial.second.account.calls:>7}"
+
+
+def _counts(run: Run) -> str:
+    return "".join(f"{getattr(run.account, name) or '·':>7}" for name in (*WRONG, *SAID))
+
+
+def _print_unknown(trials: Sequence[Trial]) -> None:
+    for trial in trials:
+        for attempt in trial.second.account.batches:
+            named = f"{attempt.conversation_id}, batch {attempt.key} of {len(attempt.message_ids)} messages"
+            print(f"unknown after '{trial.scenario.name}': {named}")
+
+
+def _conclude(trials: Sequence[Trial], folder: Path, *, keep: bool) -> int:
+    broken = [trial for trial in trials if trial.broken]
+    for trial in broken:
+        print(f"BROKEN in '{trial.scenario.name}': {'; '.join(trial.broken)}")
+    if broken or keep:
+        print(f"Logs, ledgers and journals: {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        print("Every promise was kept: nothing lost, doubled, out of order or overlapping; nothing left unnamed.")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

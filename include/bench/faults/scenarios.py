@@ -1,0 +1,224 @@
+"""What can go wrong, as a table: which calls fail how, and who is killed when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from include.delivery.settings import LoadSettings
+from include.standin.faults import CallKind, Does, Fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """
+    How long things take in the matrix. The real ones are those of ``LoadSettings`` and of a scale of 1.
+
+    :param scale: Of the times of the outside world: a storm lasts 20 s, an outage 30 s, a limit is 5 calls a second.
+    """
+
+    scale: float = 0.1
+    settle_s: float = 1.5
+    read_timeout_s: float = 1.0
+    task_deadline_s: float = 2.5
+    task_kept_s: float = 8.0
+    """As everywhere it is longer than anything a load waits for; EverOS keeps tasks for an hour."""
+
+    @property
+    def load(self) -> LoadSettings:
+        """What delivery is told."""
+        return LoadSettings(
+            patience_s=max(20.0, 300 * self.scale),
+            backoff_base_s=0.5 * self.scale,
+            backoff_cap_s=60 * self.scale,
+            poll_min_s=0.02,
+            poll_max_s=0.5,
+            task_deadline_s=self.task_deadline_s,
+            settle_s=self.settle_s,
+            lease_wait_s=5,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happens once the target holds a share of all messages."""
+
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class KillImport(Event):
+    """SIGKILL of the import; ``resumed`` as Airflow does it, with the same run id, or never."""
+
+    resumed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class KillTarget(Event):
+    """SIGKILL of the stand-in, which comes back with the same data."""
+
+    down_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freeze(Event):
+    """The stand-in holds connections and does nothing."""
+
+    for_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storm(Event):
+    """Other faults take over for a time."""
+
+    for_s: float
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One row of the matrix."""
+
+    name: str
+    faults: tuple[Fault, ...] = ()
+    events: tuple[Event, ...] = ()
+    rest_s: float = 0.0
+    """Between the first run and the second."""
+
+    blind: bool = False
+    """
+    More is pending at the target than a search can show, so that there may be no evidence at all: only here may the
+    second run leave something ``unknown``.
+    """
+
+
+def scenarios(times: Times) -> list[Scenario]:
+    """Return all rows, in the order in which they are printed."""
+    return [
+        Scenario(name="none"),
+        *_slowness(times),
+        *_lost_answers(),
+        *_tasks(times),
+        *_flushes(),
+        *_outages(times),
+        *_crashes(times),
+        *_misery(),
+    ]
+
+
+def _fault(does: Does, kind: CallKind = "add", share: float = 0.1, **more: object) -> Fault:
+    return Fault(does=does, kind=kind, probability=share, seed=7, **more)  # type: ignore[arg-type]
+
+
+def _slowness(times: Times) -> Sequence[Scenario]:
+    tails = (_fault("slow_task", delay_s=0.7), _fault("slow", delay_s=0.7 * times.read_timeout_s))
+    too_many = Fault(does="status", status=429)
+    wait = Fault(does="status", status=429, retry_after=str(max(1, round(5 * times.scale))))
+    storm_s = 20 * times.scale
+    quota = Fault(does="status", kind="add", status=429, code="quota_exceeded", after=30)
+    return [
+        Scenario(name="latency tails", faults=tails),
+        Scenario(name="slow answers", faults=(_fault("slow", share=0.5, delay_s=0.4 * times.read_timeout_s),)),
+        Scenario(name="429 on 10 % of all calls", faults=(Fault(does="status", status=429, probability=0.1, seed=7),)),
+        Scenario(name=f"429 storm of {storm_s:g} s", events=(Storm(at=0.3, for_s=storm_s, faults=(too_many,)),)),
+        Scenario(name="429 storm, Retry-After", events=(Storm(at=0.3, for_s=storm_s, faults=(wait,)),)),
+        Scenario(
+            name=f"limit of {5 / times.scale:g} calls/s", faults=(Fault(does="rate_limit", rate_per_s=5 / times.scale),)
+        ),
+        Scenario(name="quota exhausted", faults=(quota,)),
+    ]
+
+
+def _lost_answers() -> Sequence[Scenario]:
+    unseen = Fault(does="status_after", kind="add", conversation="chat-00", after=8, count=1)
+    return [
+        Scenario(name="500 before storing", faults=(_fault("status"),)),
+        Scenario(name="500 after storing", faults=(_fault("status_after"),)),
+        Scenario(name="502 after storing", faults=(_fault("status_after", status=502),)),
+        Scenario(name="500 after storing, half of all", faults=(_fault("status_after", share=0.5),)),
+        Scenario(name="reset before storing", faults=(_fault("reset_before"),)),
+        Scenario(name="reset after storing", faults=(_fault("reset_after"),)),
+        Scenario(name="hang before storing", faults=(_fault("hang_before"),)),
+        Scenario(name="hang after storing", faults=(_fault("hang_after"),)),
+        Scenario(name="half stored, then 500", faults=(_fault("partial"),)),
+        Scenario(name="one message stored, then 500", faults=(_fault("partial", keep=1),)),
+        Scenario(name="a message refused", faults=(Fault(does="refuse", kind="add", message_ids=("chat-01.00033",)),)),
+        Scenario(
+            name="500 after, searching fails too",
+            faults=(_fault("status_after"), _fault("status", kind="search", share=0.3)),
+        ),
+        Scenario(name="500 after, nothing to be seen", faults=(unseen,), blind=True),
+    ]
+
+
+def _tasks(times: Times) -> Sequence[Scenario]:
+    return [
+        Scenario(name="task failed", faults=(_fault("task_failed"),)),
+        Scenario(
+            name="task stuck",
+            faults=(Fault(does="task_stuck", kind="add", after=5, count=2),),
+            rest_s=times.task_kept_s,
+        ),
+        Scenario(
+            name="task stuck though stored",
+            faults=(Fault(does="task_stuck_stored", kind="add", after=5, count=2),),
+            rest_s=times.task_kept_s,
+        ),
+        Scenario(name="task 404 though failed", faults=(_fault("task_404_failed"),)),
+        Scenario(name="task 404 though stored", faults=(_fault("task_404_stored"),)),
+        Scenario(name="polling fails, 30 %", faults=(_fault("status", kind="task", share=0.3),)),
+        Scenario(name="polling is reset, 30 %", faults=(_fault("reset_after", kind="task", share=0.3),)),
+        Scenario(name="no task id", faults=(_fault("no_task_id"),)),
+    ]
+
+
+def _flushes() -> Sequence[Scenario]:
+    return [
+        Scenario(name="flush: 500 before", faults=(_fault("status", kind="flush", share=0.5),)),
+        Scenario(name="flush: 500 after", faults=(_fault("status_after", kind="flush", share=0.5),)),
+        Scenario(name="flush: quota exhausted", faults=(Fault(does="status", kind="flush", status=402, after=3),)),
+    ]
+
+
+def _outages(times: Times) -> Sequence[Scenario]:
+    down_s = 30 * times.scale
+    return [
+        Scenario(name=f"server down for {down_s:g} s", events=(KillTarget(at=0.3, down_s=down_s),)),
+        Scenario(name="server killed and restarted", events=(KillTarget(at=0.3), KillTarget(at=0.6))),
+        Scenario(name=f"server frozen for {down_s:g} s", events=(Freeze(at=0.3, for_s=down_s),)),
+    ]
+
+
+def _crashes(times: Times) -> Sequence[Scenario]:
+    thrice = tuple(KillImport(at=at, resumed=at < 0.75) for at in (0.25, 0.5, 0.75))
+    once, resumed = KillImport(at=0.45), KillImport(at=0.45, resumed=True)
+    return [
+        Scenario(name="SIGKILL at 45 %", events=(once,)),
+        Scenario(name="SIGKILL at 45 %, then resumed", events=(resumed,)),
+        Scenario(name="SIGKILL three times", events=thrice),
+        Scenario(name="SIGKILL and 500 after storing", faults=(_fault("status_after", share=0.2),), events=(once,)),
+        Scenario(name="SIGKILL and half stored", faults=(_fault("partial", share=0.2),), events=thrice),
+        Scenario(name="SIGKILL of everything", events=(KillTarget(at=0.45), KillImport(at=0.45))),
+        Scenario(
+            name="SIGKILL, late, task forgotten",
+            faults=(_fault("slow_task", delay_s=1.0),),
+            events=(once,),
+            rest_s=times.task_kept_s,
+        ),
+    ]
+
+
+def _misery() -> Sequence[Scenario]:
+    everything = (
+        _fault("status_after", share=0.04),
+        _fault("reset_after", share=0.04),
+        _fault("partial", share=0.04),
+        _fault("status", share=0.05, status=503),
+        _fault("task_failed", share=0.05),
+        _fault("task_404_stored", share=0.05),
+        _fault("no_task_id", share=0.05),
+        _fault("status", kind="task", share=0.1),
+        Fault(does="status", status=429, probability=0.05, seed=7),
+    )
+    return [
+        Scenario(name="all of it at once", faults=everything),
+        Scenario(name="all of it, and SIGKILL", faults=everything, events=(KillImport(at=0.45),)),
+    ]
