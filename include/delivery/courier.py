@@ -35,7 +35,7 @@ class Courier:
         self._run_id = run_id
         self._names = segment.names()
         self.throttle = Throttle(settings.concurrency, time.monotonic)
-        self._pace = Pace(settings)
+        self._pace = Pace()
         self._halted = asyncio.Event()
 
     def halt(self, trouble: ChatImportError) -> None:
@@ -133,8 +133,8 @@ class _Voyage:
             while not isinstance(step := self._next(), End):
                 await self._do(step)
             await self._record()
-            if step.shared and step.error is not None:
-                self._courier.halt(step.error)
+            if step.trouble is not None:
+                self._courier.halt(step.trouble)
             return step
         finally:
             self._leave()

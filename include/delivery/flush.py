@@ -20,9 +20,9 @@ from include.delivery.outcomes import Outcome, outcomes_of
 from include.delivery.patience import patiently
 from include.delivery.segment import Segment
 from include.delivery.settings import LoadSettings
-from include.delivery.steps import Standing
+from include.delivery.steps import Standing, is_everybodys
 from include.delivery.verdict import Stop, error_of
-from include.errors import ChatImportError, ConversationBusy, PermanentError, Refused
+from include.errors import ChatImportError, ConversationBusy, PermanentError
 from include.layout import RunFolder
 from include.memory_api.contract import FlushStatus, MemoryAPI
 from include.records import Conversation
@@ -113,7 +113,7 @@ class _Flush:
             self._stopped(name, "busy", error)
         except ChatImportError as error:
             self._stopped(name, str(error), error)
-            if isinstance(error, PermanentError) and not isinstance(error, Refused):
+            if is_everybodys(error):
                 self.courier.halt(error)
 
     async def _settle_and_flush(self, conversation: Conversation) -> None:

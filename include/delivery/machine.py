@@ -83,7 +83,7 @@ def after_ask(  # noqa: PLR0911 - a table
     match answer:
         case TaskState.SUCCESS:
             landed = _landed(attempt)
-            return replace(landed, state=Landed(asked=state.asked + 1, took_s=elapsed_s))
+            return replace(landed, state=Landed(took_s=elapsed_s))
         case TaskState.FAILED:
             return _not_stored(attempt, Why.TASK_FAILED)
         case TaskState.MISSING:
@@ -91,7 +91,7 @@ def after_ask(  # noqa: PLR0911 - a table
         case PermanentError():
             return Next(state=Stuck(reason="asking for its task is refused", error=answer))
         case TaskState.PROCESSING:
-            silent_since_s, wait_s = None, poll_after_s(elapsed_s, settings)
+            silent_since_s, wait_s = None, poll_after_s(elapsed_s, settings, state.typical_s)
         case ChatImportError():
             silent_since_s = now_s if state.silent_since_s is None else state.silent_since_s
             wait_s = max(_asked_wait_s(answer), poll_after_s(elapsed_s, settings) * (1 + jitter))
@@ -103,7 +103,7 @@ def after_ask(  # noqa: PLR0911 - a table
         return Next(
             state=Stuck(reason=f"no answer about its task for {now_s - silent_since_s:.0f} s", error=_error(answer))
         )
-    waiting = replace(state, ask_at_s=now_s + wait_s, asked=state.asked + 1, silent_since_s=silent_since_s)
+    waiting = replace(state, ask_at_s=now_s + wait_s, silent_since_s=silent_since_s)
     return Next(state=waiting)
 
 
@@ -189,9 +189,20 @@ def wait_after_s(error: BaseException | None, tries: int, jitter: float, setting
     return backoff_s(tries, jitter, settings)
 
 
-def poll_after_s(elapsed_s: float, settings: LoadSettings) -> float:
-    """Return the wait until the next question: a share of the time passed, so that long work is asked for rarely."""
-    return min(settings.poll_max_s, max(settings.poll_min_s, elapsed_s * settings.poll_share))
+def poll_after_s(elapsed_s: float, settings: LoadSettings, typical_s: float | None = None) -> float:
+    """
+    Return the wait until the next question.
+
+    Nothing known: a quarter of the time passed. Else the first question comes at the typical time, the next ones
+    closely after it and then ever more rarely.
+    """
+    if typical_s is None:
+        wait_s = 0.25 * elapsed_s
+    elif elapsed_s < typical_s:
+        wait_s = typical_s - elapsed_s
+    else:
+        wait_s = 0.03 * typical_s + 0.15 * (elapsed_s - typical_s)
+    return min(settings.poll_max_s, max(settings.poll_min_s, wait_s))
 
 
 def backoff_s(tries: int, jitter: float, settings: LoadSettings) -> float:

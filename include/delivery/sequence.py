@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from include.delivery import events
-from include.delivery.machine import Answer, after_ask, after_look, after_not_stored, after_send, recover
+from include.delivery.machine import Answer, after_ask, after_look, after_not_stored, after_send, poll_after_s, recover
 from include.delivery.settings import LoadSettings
 from include.delivery.states import (
     Accepted,
@@ -28,11 +28,8 @@ from include.delivery.states import (
 )
 from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait
 from include.delivery.throttle import Pace
-from include.errors import ChatImportError, NotSent, PermanentError, QuotaExhausted, Throttled
+from include.errors import ChatImportError
 from include.records import Batch, Outgoing
-
-SHARED_TROUBLE = (NotSent, Throttled, QuotaExhausted, PermanentError)
-"""What one conversation is told holds for all of them: the target is away, full, or refuses the caller."""
 
 
 class Known(Protocol):
@@ -78,7 +75,7 @@ class Delivery:
         self._settings = settings
         self._names = names
         self._jitter = jitter
-        self._pace = pace or Pace(settings)
+        self._pace = pace or Pace()
         self._recovering = deque(open_attempts)
         self._parts: deque[Part] = deque()
         self._ready: Ready | None = None
@@ -207,7 +204,7 @@ class Delivery:
         match moved.state:
             case Accepted() as accepted:
                 fresh = before is None and self._ready is not None
-                self._open = replace(accepted, ask_at_s=now_s + self._pace.first_s) if fresh else accepted
+                self._open = self._first_question(accepted) if fresh else accepted
             case Doubtful() as doubtful:
                 self._open = doubtful
             case Landed() as landed:
@@ -220,9 +217,14 @@ class Delivery:
                 self._open = before  # still so, for whoever asks what is open
                 self._on_stuck(stuck)
 
+    def _first_question(self, accepted: Accepted) -> Accepted:
+        typical_s = self._pace.typical_s
+        wait_s = poll_after_s(0, self._settings, typical_s)
+        return replace(accepted, ask_at_s=accepted.since_s + wait_s, typical_s=typical_s)
+
     def _on_landed(self, landed: Landed, recovered: Attempt | None) -> None:
         if landed.took_s is not None:
-            self._pace.saw(landed.took_s, asked=landed.asked)
+            self._pace.saw(landed.took_s)
         if self._ready is None:
             if recovered is not None:
                 self._on_recovered(recovered, landed)
@@ -250,7 +252,7 @@ class Delivery:
         self._finish()
         if self._rejected_in_row >= self._settings.max_rejected_in_row:
             reason = f"{self._rejected_in_row} messages in a row were {turned.reason}"
-            self._end = End(standing=Standing.REFUSED, reason=reason, error=turned.error)
+            self.stop(Standing.REFUSED, reason, turned.error)
 
     def _on_not_stored(self, not_stored: NotStored, now_s: float) -> None:
         if self._ready is None:
@@ -283,8 +285,7 @@ class Delivery:
 
     def stop(self, standing: Standing, reason: str, error: ChatImportError | None = None) -> End:
         """End here; what is open stays open in the ledger."""
-        shared = isinstance(error, SHARED_TROUBLE)
-        self._end = End(standing=standing, reason=reason, error=error, shared=shared)
+        self._end = End(standing=standing, reason=reason, error=error)
         return self._end
 
 

@@ -18,10 +18,9 @@ class LoadSettings:
     backoff_cap_s: float = 60
     """Exponential backoff with full jitter, where the server names no wait of its own."""
 
-    poll_min_s: float = 0.1
+    poll_min_s: float = 0.01
     poll_max_s: float = 15
-    poll_share: float = 0.15
-    """A task is asked for again after this share of the time it has taken so far, within the two bounds."""
+    """Bounds of the wait between two questions about one batch; in between it follows what batches usually take."""
 
     task_deadline_s: float = 1800
     """A task still processing after this long stays pending, its id kept; the next try asks for the same task."""

@@ -67,7 +67,9 @@ class Accepted:
     attempt: Attempt
     since_s: float
     ask_at_s: float
-    asked: int = 0
+    typical_s: float | None = None
+    """What such a task usually takes, where that is known."""
+
     silent_since_s: float | None = None
     """Since when asking has brought errors only."""
 
@@ -94,7 +96,6 @@ class Landed:
     """Stored. ``absent`` are those messages of it that are proved not to be."""
 
     absent: tuple[str, ...] = ()
-    asked: int = 0
     took_s: float | None = None
     """From acceptance to the task's success, where a task told."""
 

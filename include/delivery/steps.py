@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from include.delivery.states import Part
-from include.errors import ChatImportError
+from include.errors import ChatImportError, NotSent, PermanentError, QuotaExhausted, Refused, Throttled
 
 
 class Standing(StrEnum):
@@ -62,8 +62,17 @@ class End:
     standing: Standing
     reason: str = ""
     error: ChatImportError | None = None
-    shared: bool = False
-    """Whether what stopped it stops every conversation: the caller halts the others."""
+
+    @property
+    def trouble(self) -> ChatImportError | None:
+        """What stopped it, where that holds for every conversation: the caller halts the others."""
+        return self.error if is_everybodys(self.error) else None
+
+
+def is_everybodys(error: ChatImportError | None) -> bool:
+    """Tell whether the target is away, full, or refuses the caller: no other conversation would fare better."""
+    shared = NotSent | Throttled | QuotaExhausted | PermanentError
+    return isinstance(error, shared) and not isinstance(error, Refused)
 
 
 Step = Wait | NextBatch | Send | Ask | Look | End

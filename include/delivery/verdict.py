@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.delivery.steps import Standing
-from include.errors import ChatImportError, ConversationBusy, LoadIncomplete, OutcomesUnknown
+from include.errors import ChatImportError, ConversationBusy, LoadIncomplete, OutcomesUnknown, PermanentError
 
 NAMED = 10
 """So many conversations are named in a message, the others counted."""
@@ -41,23 +41,16 @@ def error_of(what: str, stops: Sequence[Stop], trouble: ChatImportError | None) 
     pending, unknown = by_standing[Standing.PENDING], by_standing[Standing.UNKNOWN]
     refused = by_standing[Standing.REFUSED]
     if trouble is not None:
-        trouble.add_note(
-            f"{what}: {len(stops)} conversations are not loaded to their end; what has landed is recorded."
-        )
+        trouble.add_note(f"{what}: conversations not at their end: {len(stops)}; what has landed is recorded")
         return trouble
     if pending and all(isinstance(stop.error, ConversationBusy) for stop in pending):
         return pending[0].error
     if pending:
-        return LoadIncomplete(
-            f"{what}: {len(pending)} conversations are pending; the next try goes on. {_named(pending)}"
-        )
+        return LoadIncomplete(f"{what}: pending conversations: {len(pending)}; the next try goes on. {_named(pending)}")
     if unknown:
         return unknown_error(what, unknown)
     if refused:
-        error = refused[0].error
-        if error is not None:
-            error.add_note(f"{what}: {_named(refused)}")
-        return error
+        return PermanentError(f"{what}: the target refuses {len(refused)} as a whole. {_named(refused)}")
     return None
 
 

@@ -11,7 +11,15 @@ from model_memory import LAG_S, ModelMemory
 from include.delivery import events
 from include.delivery.fold import Fold, Settled
 from include.delivery.history import Known
-from include.delivery.machine import after_ask, after_look, after_not_stored, after_send, backoff_s, recover
+from include.delivery.machine import (
+    after_ask,
+    after_look,
+    after_not_stored,
+    after_send,
+    backoff_s,
+    poll_after_s,
+    recover,
+)
 from include.delivery.sequence import Delivery, part_key
 from include.delivery.settings import LoadSettings
 from include.delivery.states import (
@@ -27,6 +35,7 @@ from include.delivery.states import (
     Why,
 )
 from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Wait
+from include.delivery.throttle import Pace
 from include.errors import (
     ConfigurationError,
     NotSent,
@@ -129,13 +138,18 @@ class TestTheTask:
     def test_a_task_that_is_not_found_proves_nothing(self) -> None:
         assert isinstance(after_ask(accepted(), TaskState.MISSING, 1, RULES, 0).state, Doubtful)
 
-    def test_polling_slows_down_with_the_time_a_task_takes(self) -> None:
-        waits = []
-        for now_s in (0.1, 10, 100):
-            state = after_ask(accepted(), TaskState.PROCESSING, now_s, RULES, 0).state
-            assert isinstance(state, Accepted)
-            waits.append(round(state.ask_at_s - now_s, 3))
-        assert waits == [0.1, 1.5, 15]
+    def test_a_task_of_unknown_length_is_asked_for_ever_more_rarely(self) -> None:
+        assert [poll_after_s(elapsed_s, RULES) for elapsed_s in (0, 1, 10, 100)] == [0.01, 0.25, 2.5, 15]
+
+    def test_a_task_is_asked_for_when_such_tasks_are_done_and_then_closely(self) -> None:
+        assert [poll_after_s(elapsed_s, RULES, 10) for elapsed_s in (0, 10, 20)] == [10, 0.3, 1.8]
+
+    def test_what_is_typical_is_what_the_quicker_tasks_took(self) -> None:
+        pace = Pace()
+        assert pace.typical_s is None
+        for took_s in (40, 10, 30, 20, 50):
+            pace.saw(took_s)
+        assert pace.typical_s == pytest.approx(0.98 * 20)
 
     def test_the_wait_ends_at_a_time_not_after_a_count_and_keeps_the_task(self) -> None:
         state = after_ask(accepted(), TaskState.PROCESSING, RULES.task_deadline_s, RULES, 0)
