@@ -19,6 +19,7 @@ from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
 from include.parsers import slack_layout
 from include.parsers.formats import Export, Format, ParseOptions
+from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack_entries import Defect, Slice, read_entries
 from include.parsers.slack_index import Channel, Index, folder_key, read_index
 from include.parsers.slack_messages import SOURCE, Judge
@@ -35,17 +36,19 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
 
     An index file that cannot be read costs names, not messages, and is reported as ``Rejected``.
     """
+    broken: set[str] = set()
     for prefix, folders in sorted(slack_layout.day_files(archive).items()):
         index = read_index(archive, prefix)
-        for name, problem in index.broken.items():
-            yield from rejected_file("", problem, export.root + name)
+        for name in sorted(index.broken.keys() - broken):
+            yield from unreadable(export.root + name, SOURCE, index.broken[name])
+        broken.update(index.broken)
         judge = Judge(index, options)
         workspace = _WORKSPACE.fullmatch(export.root + prefix)
         for folder, days in sorted(folders.items()):
             channel = index.channel(folder or archive.wrapper or archive.path.stem)
             conversation = conversation_of(channel, workspace[1] if workspace else "", options)
             yield conversation
-            reason = why_left_out(conversation, options)
+            reason = left_out(conversation, options)
             for day in days:
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, judge, reason)
@@ -69,13 +72,6 @@ def conversation_of(channel: Channel, workspace: str, options: ParseOptions) -> 
     )
 
 
-def why_left_out(conversation: Conversation, options: ParseOptions) -> str:
-    """Return the reason to skip a whole conversation; empty if it is wanted."""
-    if conversation.private and not options.include_private:
-        return "private"
-    return "" if options.selects(conversation.conversation_id, conversation.name) else "excluded"
-
-
 def outcomes(
     slices: Iterable[Slice], conversation_id: str, origin: str, judge: Judge, reason: str = ""
 ) -> Iterator[Parsed]:
@@ -84,11 +80,11 @@ def outcomes(
 
     :param reason: Why the whole conversation is skipped; its entries are counted and none of them is looked at.
     """
-    position = 0
+    start = 0
     try:
         for part in slices:
             yield Entries(conversation_id=conversation_id, count=len(part))
-            for position, entry in enumerate(part, position):  # noqa: B020
+            for position, entry in enumerate(part, start):
                 where = f"{origin}[{position}]"
                 if isinstance(entry, Defect):
                     yield _rejected(conversation_id, entry.reason, where)
@@ -96,15 +92,9 @@ def outcomes(
                     yield Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=where)
                 else:
                     yield judge.outcome(entry, conversation_id, where)
-            position += 1
+            start += len(part)
     except EntryUnreadable as error:
-        yield from rejected_file(conversation_id, str(error), origin)
-
-
-def rejected_file(conversation_id: str, reason: str, origin: str) -> Iterator[Parsed]:
-    """Yield a whole file as one broken entry."""
-    yield Entries(conversation_id=conversation_id, count=1)
-    yield _rejected(conversation_id, reason, origin)
+        yield from unreadable(origin, SOURCE, str(error), conversation_id)
 
 
 def _rejected(conversation_id: str, reason: str, origin: str) -> Rejected:

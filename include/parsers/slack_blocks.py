@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from include.parsers.slack_text import Names, date_text, link, to_plain_text
+from include.parsers.values import objects, string
 
 _DEPTH = 12
 """Slack nests about five levels; a hostile message must not cost more."""
@@ -22,7 +23,7 @@ type _Object = Mapping[str, Any]
 
 def blocks_text(blocks: object, names: Names) -> str:
     """Return the text of a list of blocks, one line per block; empty if they hold none."""
-    return _lines(_block(block, names) for block in _objects(blocks))
+    return _lines(_block(block, names) for block in objects(blocks))
 
 
 def attachments_text(attachments: object, names: Names, *, by_app: bool) -> str:
@@ -33,7 +34,7 @@ def attachments_text(attachments: object, names: Names, *, by_app: bool) -> str:
     """
     return _lines(
         _attachment(attachment, names)
-        for attachment in _objects(attachments)
+        for attachment in objects(attachments)
         if not _is_preview(attachment, by_app=by_app)
     )
 
@@ -42,7 +43,7 @@ def shared_text(attachments: object, names: Names) -> str:
     """Return messages that were shared from elsewhere, each with its author."""
     return _lines(
         f"[shared] {_str(shared, 'author_name') or 'somebody'}: {text}"
-        for shared in _objects(attachments)
+        for shared in objects(attachments)
         if (shared.get("is_share") or shared.get("is_msg_unfurl"))
         and (text := to_plain_text(_str(shared, "text"), names) or _attachment(shared, names))
     )
@@ -52,8 +53,8 @@ def files_text(files: object) -> str:
     """Return ``[file: title]`` for each file that the export still knows."""
     return _lines(
         f"[file: {_str(file, 'title') or _str(file, 'name') or 'untitled'}]"
-        for file in _objects(files)
-        if file.get("mode") not in _GONE_MODES and file.get("file_access") not in _GONE_ACCESS
+        for file in objects(files)
+        if file and file.get("mode") not in _GONE_MODES and file.get("file_access") not in _GONE_ACCESS
     )
 
 
@@ -71,7 +72,7 @@ def _attachment(attachment: _Object, names: Names) -> str:
         parts = [_str(attachment, key) for key in ("pretext", "title", "text")]
         parts += [
             f"{_str(field, 'title')}: {_str(field, 'value')}".removeprefix(": ").removesuffix(": ")
-            for field in _objects(attachment.get("fields"))
+            for field in objects(attachment.get("fields"))
         ]
         text = to_plain_text(_lines([*parts, _str(attachment, "footer")]), names)
     blocks = blocks_text(attachment.get("blocks"), names)
@@ -84,16 +85,16 @@ def _block(block: _Object, names: Names) -> str:
 
 
 def _rich_text(block: _Object, names: Names) -> str:
-    return _lines(_rich(element, names, _DEPTH) for element in _objects(block.get("elements")))
+    return _lines(_rich(element, names, _DEPTH) for element in objects(block.get("elements")))
 
 
 def _section(block: _Object, names: Names) -> str:
-    fields = [_text_object(field, names) for field in _objects(block.get("fields"))]
+    fields = [_text_object(field, names) for field in objects(block.get("fields"))]
     return _lines([_text_object(block.get("text"), names), *fields])
 
 
 def _context(block: _Object, names: Names) -> str:
-    elements = _objects(block.get("elements"))
+    elements = objects(block.get("elements"))
     texts = (_picture(item, names) if item.get("type") == "image" else _text_object(item, names) for item in elements)
     return " ".join(filter(None, texts))
 
@@ -105,7 +106,7 @@ def _picture(block: _Object, names: Names) -> str:
 
 def _table(block: _Object, names: Names) -> str:
     rows = block.get("rows")
-    cells = ([_cell(cell, names) for cell in _objects(row)] for row in (rows if isinstance(rows, list) else []))
+    cells = ([_cell(cell, names) for cell in objects(row)] for row in (rows if isinstance(rows, list) else []))
     return _lines(" | ".join(row) for row in cells)
 
 
@@ -142,9 +143,9 @@ def _rich(element: _Object, names: Names, depth: int) -> str:
         ordered = element.get("style") == "ordered"
         indent = element.get("indent")
         margin = "  " * (min(indent, _DEPTH) if isinstance(indent, int) else 0)
-        items = (_rich(item, names, depth - 1) for item in _objects(element.get("elements")))
+        items = (_rich(item, names, depth - 1) for item in objects(element.get("elements")))
         return _lines(margin + (f"{n}. " if ordered else "- ") + item for n, item in enumerate(items, 1) if item)
-    text = "".join(_inline(item, names) for item in _objects(element.get("elements")))
+    text = "".join(_inline(item, names) for item in objects(element.get("elements")))
     if kind == "rich_text_quote":
         return "\n".join(f"> {line}" for line in text.splitlines())
     return text.strip("\n")
@@ -171,15 +172,8 @@ def _inline(item: _Object, names: Names) -> str:
     return render(item, names) if render else ""
 
 
-def _objects(value: object) -> Iterator[_Object]:
-    """Yield the objects of a list, whatever else it may hold or be."""
-    if isinstance(value, list):
-        yield from (item for item in value if isinstance(item, Mapping) and item)
-
-
 def _str(item: _Object, key: str) -> str:
-    value = item.get(key)
-    return value if isinstance(value, str) else ""
+    return string(item.get(key))
 
 
 def _lines(parts: Iterator[str] | list[str]) -> str:

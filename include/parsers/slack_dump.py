@@ -18,7 +18,8 @@ from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head, look
 from include.parsers.json_loose import decode_loose, without_mark
 from include.parsers.json_stream import BrokenJson, documents
-from include.parsers.slack import conversation_of, outcomes, rejected_file, why_left_out
+from include.parsers.outcomes import left_out, unreadable
+from include.parsers.slack import conversation_of, outcomes
 from include.parsers.slack_entries import (
     WHOLE_FILE_BYTES,
     Entry,
@@ -28,7 +29,7 @@ from include.parsers.slack_entries import (
     stream_entries,
 )
 from include.parsers.slack_index import Channel, index_of_users
-from include.parsers.slack_messages import Judge
+from include.parsers.slack_messages import SOURCE, Judge
 from include.records import Parsed
 
 _SAYINGS = ("text", "user", "type", "subtype")
@@ -52,7 +53,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         try:
             people += decode_loose(archive.read(name))
         except (EntryUnreadable, ValueError) as error:
-            yield from rejected_file("", str(error), name)
+            yield from unreadable(name, SOURCE, str(error))
     judge = Judge(index_of_users(people), options)
     for name, head in heads.items():
         if _lists_users(head):
@@ -60,7 +61,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         channel, slices = _array(archive, name) if head.start == "[" else _dump(archive, name)
         conversation = conversation_of(channel, "", options)
         yield conversation
-        yield from outcomes(slices, conversation.conversation_id, name, judge, why_left_out(conversation, options))
+        yield from outcomes(slices, conversation.conversation_id, name, judge, left_out(conversation, options))
 
 
 def owns(head: Head) -> bool:

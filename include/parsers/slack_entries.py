@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from include.archive import Archive
-from include.parsers.json_loose import mended, without_mark
+from include.parsers.json_loose import decode_loose, mended, without_mark
 from include.parsers.json_stream import BrokenJson, entries
 
 WHOLE_FILE_BYTES = 32 << 20
@@ -129,6 +129,14 @@ def complete_prefix(stream: BinaryIO, path: str) -> Iterator[Entry | Defect]:
             yield entry_of(item)
     except BrokenJson as error:
         yield Defect(str(error))
+
+
+def decoded(part: msgspec.Raw) -> Any:
+    """Decode a nested part of an entry; one that is absent or broken is ``None``."""
+    try:
+        return decode_loose(bytes(part)) if part else None
+    except ValueError:
+        return None
 
 
 def entry_of(item: object) -> Entry | Defect:

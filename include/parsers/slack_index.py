@@ -15,6 +15,7 @@ from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.parsers.json_loose import decode_loose
 from include.parsers.slack_text import Names, to_plain_text
+from include.parsers.values import mapping, objects, string, strings
 
 CHANNEL_FILES = ("channels.json", "groups.json", "mpims.json", "dms.json", "file_conversations.json")
 """Files that list conversations; all but the first list private ones."""
@@ -60,8 +61,8 @@ class Index(NamedTuple):
         listed = self.channels.get(folder_key(folder))
         if listed:
             return listed
-        private = bool(_DIRECT.fullmatch(folder)) or any(name in CHANNEL_FILES[1:] for name in self.broken)
-        return Channel(folder, folder, folder, "", private)
+        unsure = any(file.rpartition("/")[2] in CHANNEL_FILES[1:] for file in self.broken)
+        return Channel(folder, folder, folder, "", private=unsure or _DIRECT.fullmatch(folder) is not None)
 
 
 def read_index(archive: Archive, prefix: str = "") -> Index:
@@ -72,10 +73,10 @@ def read_index(archive: Archive, prefix: str = "") -> Index:
     """
     broken: dict[str, str] = {}
     places = dict.fromkeys(("", prefix))
-    people = index_of_users(_items(archive, [place + file for place in places for file in USER_FILES], broken))
+    index = index_of_users(_items(archive, [place + file for place in places for file in USER_FILES], broken))
     groups = _items(archive, [f"{place}usergroups.json" for place in places], broken)
-    usergroups = {group["id"]: _str(group, "handle") or _str(group, "name") for group in groups if _str(group, "id")}
-    names = people.names._replace(usergroups=usergroups)
+    usergroups = {string(group.get("id")): string(group.get("handle") or group.get("name")) for group in groups}
+    names = index.names._replace(usergroups=usergroups)
     listed = {
         channel.id: channel
         for place in places
@@ -83,23 +84,22 @@ def read_index(archive: Archive, prefix: str = "") -> Index:
         for item in _items(archive, [place + file], broken)
         if (channel := _channel(item, file, names))
     }
-    channel_names = {key: channel.name for key, channel in listed.items()}
+    names = names._replace(channels={key: channel.name for key, channel in listed.items()})
     by_folder = {folder_key(channel.folder): channel for channel in listed.values()}
-    return people._replace(names=names._replace(channels=channel_names), channels=by_folder, broken=broken)
+    return index._replace(names=names, channels=by_folder, broken=broken)
 
 
 def index_of_users(items: Iterable[object]) -> Index:
     """Return an index that knows people only."""
     users: dict[str, User] = {}
     bots: dict[str, str] = {}
-    for item in items:
-        key = _str(item, "id") if isinstance(item, Mapping) else ""
-        if not isinstance(item, Mapping) or not key:
-            continue
-        users[key] = User(person_name(item) or key, item.get("is_bot") is True)
-        bot_id = _str(_object(item, "profile"), "bot_id")
-        if bot_id:
+    for item in map(mapping, items):
+        key = string(item.get("id"))
+        if key:
+            bot_id = string(mapping(item.get("profile")).get("bot_id"))
+            users[key] = User(person_name(item) or key, bot=item.get("is_bot") is True or bot_id != "")
             bots[bot_id] = users[key].name
+    bots.pop("", None)
     return Index(users, bots, Names({key: user.name for key, user in users.items()}, {}, {}), {}, {})
 
 
@@ -110,22 +110,20 @@ def folder_key(folder: str) -> str:
 
 def _items(archive: Archive, files: Sequence[str], broken: dict[str, str]) -> Iterator[Mapping[str, Any]]:
     """Yield the objects listed in the files that exist; note those that cannot be read."""
-    present = set(archive.names())
     for file in files:
-        if file not in present or file in broken:
+        if file not in archive or file in broken:
             continue
         try:
             items = decode_loose(archive.read(file))
         except (EntryUnreadable, ValueError) as error:
             broken[file] = str(error)
             continue
-        if isinstance(items, list):
-            yield from (item for item in items if isinstance(item, dict))
-        else:
-            broken[file] = f"expected an array, found {type(items).__name__}"
+        if not isinstance(items, list):
+            broken[file] = "expected an array"
+        yield from objects(items)
 
 
-def person_name(item: object) -> str:
+def person_name(item: Mapping[str, Any]) -> str:
     """
     Return the first name that is not empty: real name, display name, handle.
 
@@ -133,41 +131,25 @@ def person_name(item: object) -> str:
 
     :param item: A user of the roster, or a message's ``user_profile``.
     """
-    if not isinstance(item, Mapping):
-        return ""
-    profile = _object(item, "profile")
+    profile = mapping(item.get("profile"))
     found = (
-        _str(profile, "real_name"),
-        _str(item, "real_name"),
-        _str(profile, "display_name"),
-        _str(item, "display_name"),
-        _str(item, "name"),
+        string(profile.get("real_name")),
+        string(item.get("real_name")),
+        string(profile.get("display_name")),
+        string(item.get("display_name")),
+        string(item.get("name")),
     )
     return next((name.strip() for name in found if name.strip()), "")
 
 
 def _channel(item: Mapping[str, Any], file: str, names: Names) -> Channel | None:
-    key = _str(item, "id")
+    key = string(item.get("id"))
     if not key:
         return None
-    name = _str(item, "name")
-    members = item.get("members")
-    if not name and isinstance(members, list):
-        people = dict.fromkeys(names.users.get(member, member) for member in members if isinstance(member, str))
-        label = ", ".join(people)
-    else:
-        label = name
-    about = (_str(_object(item, field), "value").strip() for field in ("topic", "purpose"))
+    name = string(item.get("name"))
+    people = [names.users.get(member, member) for member in strings(item.get("members"))]
+    label = name or ", ".join(dict.fromkeys(people)) or key
+    about = (string(mapping(item.get(field)).get("value")).strip() for field in ("topic", "purpose"))
     description = to_plain_text("\n".join(dict.fromkeys(filter(None, about))), names)
     private = file != CHANNEL_FILES[0] or item.get("is_private") is True
-    return Channel(key, name or key, label or key, description, private)
-
-
-def _object(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = item.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _str(item: Mapping[str, Any], key: str) -> str:
-    value = item.get(key)
-    return value if isinstance(value, str) else ""
+    return Channel(key, name or key, label, description, private)

@@ -5,21 +5,14 @@ The rules for authors, subtypes and text are those on which the projects that li
 mattermost/mmetl, slack-export-viewer, msgvault). Slack adds subtypes: one that is unknown is imported if it has text.
 """
 
-import math
 import re
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
-import msgspec
-
-from include.ids import sender_id_of
 from include.parsers.formats import ParseOptions
-from include.parsers.json_loose import decode_loose
-from include.parsers.slack_blocks import attachments_text, blocks_text, files_text, shared_text
+from include.parsers.slack_authors import UNKNOWN, Authors
+from include.parsers.slack_content import text_of
 from include.parsers.slack_entries import Entry
-from include.parsers.slack_index import Index, person_name
-from include.parsers.slack_text import to_plain_text, without_secrets
+from include.parsers.slack_index import Index
 from include.records import Message, Rejected, Skipped
 
 SOURCE = "slack"
@@ -74,38 +67,20 @@ NOISE = frozenset(
 
 _NOISE_PATTERN = re.compile(r"joiner_notification.*|.*_canvas_updated")
 _EVENTS = frozenset({"message_changed", "message_deleted", "message_replied"})
-_SLACKBOT = "USLACKBOT"
-_SLACKBOT_BOT = "B01"
-_BOT_ADDED = re.compile(r"/services/(B[0-9A-Z]+)[^|<>]*\|([^<>]+)>")
-_UPLOADED = re.compile(r".*?uploaded a file:.*?(?: and commented: (.*))?", re.DOTALL)
 _SUBTYPE = re.compile(r"[A-Za-z0-9_]{1,64}")
 _TS_CHARACTERS = 20
 _MIN_US, _MAX_US = 1_000_000_000_000_000, 253_402_300_800_000_000
 """2001 to 9999. EverOS takes smaller figures for seconds; Slack began in 2013."""
 
 
-class Author(NamedTuple):
-    """Who wrote a message."""
-
-    sender_id: str
-    name: str
-    bot: bool
-
-
-UNKNOWN = Author("unknown", "unknown", bot=False)
-
-
 class Judge:
-    """Judges the entries of one workspace; remembers names that only messages give away."""
+    """Judges the entries of one workspace, in the order of the export."""
 
     def __init__(self, index: Index, options: ParseOptions) -> None:
         self._skip_bots = options.bots == "skip"
-        self._people = dict(index.names.users)
-        self._names = index.names._replace(users=self._people)
-        self._authors = {key: Author(sender_id_of(key), user.name, user.bot) for key, user in index.users.items()}
-        self._bots = dict(index.bots)
-        self._added_bots: dict[str, str] = {}
+        self._authors = Authors(index)
         self.unknown_subtypes: Counter[str] = Counter()
+        """Messages imported although their subtype is new to us."""
         self.unknown_authors = 0
 
     def outcome(self, entry: Entry, conversation_id: str, origin: str) -> Message | Skipped | Rejected:
@@ -119,12 +94,12 @@ class Judge:
         if ts is None or sent_at_us is None:
             problem = "ts is no Unix time between 2001 and 9999" if ts else "ts is missing"
             return Rejected(source=SOURCE, conversation_id=conversation_id, reason=problem, origin=origin)
-        author = self._author(entry)
+        author = self._authors.of(entry)
         bot = author.bot or subtype == "bot_message"
-        text = (entry.text or "").strip()
+        text = (entry.text or "").strip()  # most messages are plain words, and that is all there is to them
         plain = text and not ("<" in text or "&" in text or "=xox" in text)
         if subtype or bot or not plain or entry.bot_id or entry.files or entry.file:
-            text = self._text(entry, author, bot=bot)  # most messages are plain words and need nothing more
+            text = text_of(entry, self._authors.names, author=author.name, bot=bot)
         if not text or (bot and self._skip_bots):
             reason = "bot" if text else "empty" if subtype is None or subtype in IMPORTED else _named(subtype)
             return Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
@@ -152,100 +127,12 @@ class Judge:
         """Return the reason to leave an entry out whatever it says; empty if there is none."""
         subtype = entry.subtype or ""
         if subtype == "bot_add":
-            self._added_bots.update(_BOT_ADDED.findall(entry.text or ""))
+            self._authors.learn(entry)
         if subtype == "tombstone":
             return "deleted"
         if subtype in _EVENTS or entry.hidden:
             return "event"
         return _named(subtype) if subtype in NOISE or _NOISE_PATTERN.fullmatch(subtype) else ""
-
-    def _author(self, entry: Entry) -> Author:
-        user = entry.user
-        if entry.subtype in _PART_WITH_AUTHOR:
-            part, key = _PART_WITH_AUTHOR[entry.subtype]
-            user = _str(_decoded(getattr(entry, part)), key) or user
-        return self._authors.get(user or "") or self._stranger(entry, user)
-
-    def _stranger(self, entry: Entry, user: str | None) -> Author:
-        """Resolve an author whom the roster does not know: guests from elsewhere, bots, the deleted."""
-        guest = person_name(_decoded(entry.user_profile)) if user else ""
-        if user and guest:
-            self._people[user] = guest
-            author = self._authors[user] = Author(sender_id_of(user), guest, bot=False)
-            return author
-        if user == _SLACKBOT or entry.bot_id == _SLACKBOT_BOT:
-            return Author(_SLACKBOT, "Slackbot", bot=True)
-        if entry.bot_id:
-            return Author(sender_id_of(user or entry.bot_id), self._bot_name(entry), bot=True)
-        if user:
-            return Author(sender_id_of(user), self._names.users.get(user, user), bot=False)
-        if entry.username:
-            return Author(sender_id_of(f"name:{entry.username}"), entry.username, bot=False)
-        return UNKNOWN
-
-    def _bot_name(self, entry: Entry) -> str:
-        key = entry.bot_id or ""
-        return (
-            self._bots.get(key)
-            or _str(_decoded(entry.bot_profile), "name")
-            or entry.username
-            or self._added_bots.get(key)
-            or key
-        )
-
-    def _text(self, entry: Entry, author: Author, *, bot: bool) -> str:
-        app = bot or entry.bot_id
-        text = entry.text or ""
-        if entry.subtype in _REWRITTEN:
-            text = self._rewritten(entry, author)
-        elif text:
-            text = to_plain_text(text, self._names)
-        text = text.strip()
-        if app or not text:
-            text = self._with_parts(entry, text, app=bool(app))
-        if entry.files or (entry.file and entry.subtype != "file_comment"):
-            files = _decoded(entry.files) or [_decoded(entry.file)]  # "file" is what exports before 2018 have
-            text = f"{text}\n{files_text(files)}".strip()
-        if not text and entry.attachments:
-            text = shared_text(_decoded(entry.attachments), self._names)
-        return without_secrets(text) if "=xox" in text else text
-
-    def _with_parts(self, entry: Entry, text: str, *, app: bool) -> str:
-        """Return what a message says in blocks and attachments; apps say something else there than in ``text``."""
-        blocks = blocks_text(_decoded(entry.blocks), self._names)
-        text = _joined(text, blocks) if app else blocks
-        if app or not text:
-            text = _joined(text, attachments_text(_decoded(entry.attachments), self._names, by_app=app))
-        return text.strip()
-
-    def _rewritten(self, entry: Entry, author: Author) -> str:
-        """Put into words what Slack says about a person in its own."""
-        text = to_plain_text(entry.text or "", self._names)
-        if entry.subtype == "me_message":
-            return f"{author.name} {text}" if text else ""
-        if entry.subtype == "file_comment":
-            return to_plain_text(_str(_decoded(entry.comment), "comment"), self._names)
-        if entry.subtype == "file_share":
-            comment = _str(_mapping(_decoded(entry.file), "initial_comment"), "comment")
-            uploaded = _UPLOADED.fullmatch(text) if entry.file else None
-            return to_plain_text(comment, self._names) or (uploaded[1] or "" if uploaded else text)
-        room = _decoded(entry.room)
-        if entry.subtype == "sh_room_created":
-            return _joined("Started a call", _str(room, "name"))
-        people = room.get("participant_history") or room.get("participants")
-        names = [self._names.users.get(user, user) for user in _list(people) if isinstance(user, str)]
-        return ", ".join(["Huddle", *_minutes(room), *([f"with {', '.join(names)}"] if names else [])])
-
-
-_PART_WITH_AUTHOR: Mapping[str | None, tuple[str, str]] = {
-    "huddle_thread": ("room", "created_by"),
-    "sh_room_created": ("room", "created_by"),
-    "file_comment": ("comment", "user"),
-    "file_share": ("file", "user"),
-}
-"""Subtypes whose author stands in a part of the entry; ``user`` may be Slackbot or missing."""
-
-_REWRITTEN = frozenset({"me_message", "file_comment", "file_share", "huddle_thread", "sh_room_created"})
 
 
 def time_us(ts: str | None) -> int | None:
@@ -273,48 +160,3 @@ def time_us(ts: str | None) -> int | None:
 def _named(subtype: str) -> str:
     """Return a subtype as a reason, unless it is no word that a platform would use."""
     return subtype if _SUBTYPE.fullmatch(subtype) else "unreadable subtype"
-
-
-def _joined(text: str, more: str) -> str:
-    """Put two texts below each other unless one of them says it all; marks and white space do not count."""
-    if not text or not more or more in text:
-        return text or more
-    one, other = _bare(text), _bare(more)
-    if other in one:
-        return text
-    return more if one in other else f"{text}\n{more}"
-
-
-def _bare(text: str) -> str:
-    for mark in "*_~`":
-        text = text.replace(mark, "")
-    return " ".join(text.split())
-
-
-def _minutes(room: Mapping[str, Any]) -> list[str]:
-    start, end = room.get("date_start"), room.get("date_end")
-    if isinstance(start, int) and isinstance(end, int) and 0 < start <= end:
-        return [f"{math.ceil((end - start) / 60)} min"]
-    return []
-
-
-def _decoded(part: msgspec.Raw) -> Any:
-    """Decode a nested part; one that is absent or broken is an empty object."""
-    try:
-        return (decode_loose(bytes(part)) or {}) if part else {}
-    except ValueError:
-        return {}
-
-
-def _mapping(item: object, key: str) -> Mapping[str, Any]:
-    value = item.get(key) if isinstance(item, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _str(item: object, key: str) -> str:
-    value = item.get(key) if isinstance(item, Mapping) else None
-    return value if isinstance(value, str) else ""

@@ -23,6 +23,11 @@ def objects(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def strings(value: object) -> list[str]:
+    """Return the strings of a list; nothing of anything else."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
 def identifier(thing: Mapping[str, Any], key: str = "id") -> str:
     """Return an id, be it text or a whole number, as text without white space around it; ``""`` if it has none."""
     value = thing.get(key)

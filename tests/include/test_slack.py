@@ -207,6 +207,20 @@ def test_if_the_list_of_private_channels_is_unreadable_a_folder_in_no_list_is_pr
     assert [record.origin for record in rejected(records)] == ["groups.json"]
 
 
+def test_the_same_holds_for_a_workspace_of_a_grid(tmp_path: Path) -> None:
+    nested = slack_export(slack_message(text="public"), groups=b"[{") | {"plans/2026-01-01.json": [slack_message()]}
+    files = {f"teams/{team}/{name}": content for team in ("acme", "beta") for name, content in nested.items()}
+    records = parsed(
+        write_zip(tmp_path / "grid.zip", files | {"channels.json": [{"id": "C1"}], "org_users.json": b"["})
+    )
+    assert [message.text for message in messages(records)] == ["public", "public"]
+    assert sorted(record.origin for record in rejected(records)) == [
+        "org_users.json",
+        "teams/acme/groups.json",
+        "teams/beta/groups.json",
+    ]
+
+
 def test_a_broken_user_list_costs_names_not_messages(tmp_path: Path) -> None:
     records = parsed(write_folder(tmp_path, slack_export(slack_message(), users=b"[{")))
     assert [message.sender_name for message in messages(records)] == ["U1"]

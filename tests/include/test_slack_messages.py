@@ -7,7 +7,7 @@ import pytest
 from builders import rich_text, slack_message, slack_user
 
 from include.parsers import ParseOptions
-from include.parsers.slack_entries import Defect, decode_entries
+from include.parsers.slack_entries import Defect, Entry, decode_entries
 from include.parsers.slack_index import index_of_users
 from include.parsers.slack_messages import NOISE, Judge, time_us
 from include.records import Message, Rejected, Skipped
@@ -140,6 +140,13 @@ def test_slackbot_is_a_bot_that_no_roster_lists() -> None:
     assert author(user=..., bot_id="B01") == ("USLACKBOT", "Slackbot", "assistant")
 
 
+def test_slackbot_is_no_person_even_where_a_roster_says_so() -> None:
+    judge = Judge(index_of_users([slack_user("USLACKBOT", "Slackbot", is_bot=False)]), ParseOptions(bots="skip"))
+    entry = decode_entries(msgspec.json.encode([slack_message(user="USLACKBOT")]))[0]
+    assert isinstance(entry, Entry)
+    assert judge.outcome(entry, "c", "x") == Skipped(source="slack", conversation_id="c", reason="bot", origin="x")
+
+
 def test_bots_are_named_by_roster_then_profile_then_username_then_installation_then_id() -> None:
     bot = {"user": ..., "subtype": "bot_message"}
     assert author(**bot, bot_id="B1", username="ci") == ("B1", "Build Bot", "assistant")
@@ -169,7 +176,9 @@ def test_a_person_who_posts_through_an_app_stays_a_person() -> None:
 
 def test_an_entry_that_names_nobody_is_kept_and_counted() -> None:
     judge = Judge(index_of_users(USERS), ParseOptions())
-    outcome = judge.outcome(decode_entries(msgspec.json.encode([slack_message(user=...)]))[0], "c", "x")  # type: ignore[arg-type]
+    entry = decode_entries(msgspec.json.encode([slack_message(user=...)]))[0]
+    assert isinstance(entry, Entry)
+    outcome = judge.outcome(entry, "c", "x")
     assert isinstance(outcome, Message)
     assert (outcome.sender_id, judge.unknown_authors) == ("unknown", 1)
 
@@ -222,6 +231,11 @@ def test_a_huddle_is_told_with_length_and_people_by_who_started_it() -> None:
     assert (found.sender_id, found.role) == ("U1", "user")
     assert found.text == "Huddle, 5 min, with Ann Lee, bobby, U404"
     assert message(subtype="huddle_thread", room={"created_by": "U1"}).text == "Huddle"
+
+
+@pytest.mark.parametrize("room", [None, [], 7, {"date_start": "x", "date_end": [], "participants": [None]}])
+def test_a_huddle_without_details_is_still_a_huddle(room: Any) -> None:
+    assert message(subtype="huddle_thread", user="U1", room=room).text == "Huddle"
 
 
 def test_a_call_is_told_by_who_started_it() -> None:
