@@ -8,7 +8,7 @@ override SOURCE := $(value SOURCE)
 override CONF := $(value CONF)
 export SOURCE CONF PYTHON
 
-.PHONY: help demo up import test test-fast check lint format lock bench clean environment
+.PHONY: help demo up import test test-fast check lint format lock bench faults clean environment
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ lock: environment       ## resolve pyproject.toml anew into requirements.txt and
 
 bench: environment      ## time and peak memory of extract, transform and plan on generated exports
 	@exec $(PYTHON_HERE) -m include.bench
+
+faults: environment     ## everything that can go wrong, against the stand-in: what is lost, doubled, out of order (nothing)
+	@exec $(PYTHON_HERE) -m include.bench.faults
 
 .env:                   ## settings and random secrets for Docker Compose, from .env.example
 	@scripts/dotenv

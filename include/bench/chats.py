@@ -29,16 +29,17 @@ class Chats:
         return sum(len(ids) for ids in self.expected.values())
 
 
-def write_chats(path: Path, sizes: Sequence[int], *, silence_every: int | None = 17) -> Chats:
+def write_chats(path: Path, sizes: Sequence[int], *, prefix: str = "chat", silence_every: int | None = 17) -> Chats:
     """
     Write one conversation of each size; the last of several is a personal one, with an assistant.
 
+    :param prefix: Of the names of conversations, which are ``chat-00`` and so on.
     :param silence_every: After so many messages nobody writes for two hours, which ends an episode; ``None``: never.
     """
     documents, expected = [], {}
     for number, size in enumerate(sizes):
         personal = number == len(sizes) - 1 > 0
-        name = f"chat-{number:02}"
+        name = f"{prefix}-{number:02}"
         owner = {"user_id": "ann", "session_id": name} if personal else {"group_id": name}
         messages = [
             _message(name, position, at_ms, personal=personal)

@@ -33,8 +33,8 @@ from include.window import Window
 PROJECT = Path(__file__).parents[2]
 KEY = "stand-in"
 
-INCOMPLETE = 1
-"""Exit status of an import that says of itself that something is left to do."""
+INCOMPLETE = 3
+"""Exit status of an import that says of itself that something is left to do; an error nobody thought of makes it 1."""
 
 
 class Import(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,9 +48,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include.bench.faults", description=__doc__)
     parser.add_argument("only", nargs="*", help="words that the names of the scenarios to run hold (default: all)")
-    parser.add_argument(
-        "--scale", type=float, default=0.1, help="of storms (20 s), outages (30 s) and limits (5 calls/s); default 0.1"
-    )
+    parser.add_argument("--scale", type=float, default=0.1, help="of storms (20 s) and outages (30 s); default 0.1")
     parser.add_argument("--settle-s", type=float, default=1.5, help="LoadSettings.settle_s; default 1.5")
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="scenarios side by side")
     parser.add_argument("--folder", type=Path, help="where to work (default: temporary)")
@@ -71,15 +69,15 @@ def _chats(folder: Path, scenario: Scenario, number: int) -> Chats:
 
 def _print_head(chosen: Sequence[Scenario]) -> None:
     print(f"{len(chosen)} scenarios: what is wrong, and what was said of it\n")
-    print(f"{'':<30}{'  with the faults':<48}  and without")
+    print(f"{'':<32}{'  with the faults':<48}  and without")
     heads = "".join(f"{head:>7}" for head in (*WRONG.values(), *SAID.values()))
-    print(f"{'scenario':<29}|{heads} |{heads} |{'seconds':>8}{'calls':>7}", flush=True)
+    print(f"{'scenario':<31}|{heads} |{heads} |{'seconds':>8}{'calls':>7}", flush=True)
 
 
 def _row(trial: Trial) -> str:
     seconds = trial.first.seconds + trial.second.seconds
     counts = f"|{_counts(trial.first)} |{_counts(trial.second)} |"
-    return f"{trial.scenario.name:<29}{counts}{seconds:>8.1f}{trial.second.account.calls:>7}"
+    return f"{trial.scenario.name:<31}{counts}{seconds:>8.1f}{trial.second.account.calls:>7}"
 
 
 def _counts(run: Run) -> str:

@@ -31,9 +31,12 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """One run, judged; all counts but ``calls``, ``unflushed`` and ``flushed_early`` are of messages."""
+    """One run, judged; counts are of messages where nothing else is said."""
 
     calls: int
+    struck: int
+    """Calls that met a fault."""
+
     pending: int
     unknown: int
     rejected: int
@@ -77,6 +80,7 @@ def account(journal: Sequence[Entry], expected: Mapping[str, Sequence[str]], wor
     stopped = {message_id for ids in expected.values() if not doubtful.isdisjoint(ids) for message_id in ids}
     return Account(
         calls=len(journal),
+        struck=sum(entry.fault is not None for entry in journal),
         pending=len(words.left - doubtful),
         unknown=len(doubtful),
         rejected=len(words.rejected),

@@ -12,7 +12,7 @@ class Times:
     """
     How long things take in the matrix. The real ones are those of ``LoadSettings`` and of a scale of 1.
 
-    :param scale: Of the times of the outside world: a storm lasts 20 s, an outage 30 s, a limit is 5 calls a second.
+    :param scale: Of the times of the outside world: a storm lasts 20 s, an outage 30 s.
     """
 
     scale: float = 0.1
@@ -120,9 +120,7 @@ def _slowness(times: Times) -> Sequence[Scenario]:
         Scenario(name="429 on 10 % of all calls", faults=(Fault(does="status", status=429, probability=0.1, seed=7),)),
         Scenario(name=f"429 storm of {storm_s:g} s", events=(Storm(at=0.3, for_s=storm_s, faults=(too_many,)),)),
         Scenario(name="429 storm, Retry-After", events=(Storm(at=0.3, for_s=storm_s, faults=(wait,)),)),
-        Scenario(
-            name=f"limit of {5 / times.scale:g} calls/s", faults=(Fault(does="rate_limit", rate_per_s=5 / times.scale),)
-        ),
+        Scenario(name="limit of 5 batches/s", faults=(Fault(does="rate_limit", kind="add", rate_per_s=5),)),
         Scenario(name="quota exhausted", faults=(quota,)),
     ]
 

@@ -1,0 +1,130 @@
+"""The most telling rows of the fault matrix, with real processes; and that a matrix which meets a fault says so."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from include.bench.chats import write_chats
+from include.bench.faults.judging import Account, Said, account
+from include.bench.faults.scenarios import Scenario, Times, scenarios
+from include.bench.faults.trial import Run, Trial, run_trial
+from include.bench.importing import INCOMPLETE
+from include.delivery.states import Attempt
+from include.standin.faults import Fault
+from include.standin.journal import Entry
+
+SIZES = (200, 60, 40, 20)
+TIMES = Times(scale=0.05, settle_s=1.0)
+TELLING = (
+    "500 after storing, half of all",
+    "500 after, nothing to be seen",
+    "SIGKILL at 45 %",
+    "SIGKILL and half stored",
+)
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Trial]:
+    """Two at a time: they wait for processes."""
+    folder = tmp_path_factory.mktemp("faults")
+
+    def run(scenario: Scenario) -> Trial:
+        place = folder / scenario.name.replace(" ", "-")
+        silence_every = None if scenario.blind else 17
+        return run_trial(
+            scenario, write_chats(place.with_suffix(".json"), SIZES, silence_every=silence_every), place, TIMES
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        return {
+            trial.scenario.name: trial
+            for trial in pool.map(run, [scenario for scenario in scenarios(TIMES) if scenario.name in TELLING])
+        }
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens_to_the_first_run(
+    trials: Mapping[str, Trial], name: str
+) -> None:
+    assert trials[name].broken == []
+
+
+def test_a_batch_that_nothing_proves_is_named_and_stops_only_its_conversation(trials: Mapping[str, Trial]) -> None:
+    end = trials["500 after, nothing to be seen"].second
+    assert [(attempt.conversation_id, len(attempt.message_ids)) for attempt in end.account.batches] == [("chat-00", 20)]
+    assert (end.account.unknown, end.account.pending) == (20, 20)
+    assert "existing=resend or existing=skip" in end.log
+
+
+def test_the_matrix_has_every_row_once() -> None:
+    names = [scenario.name for scenario in scenarios(Times())]
+    assert len(names) == len(set(names)) >= 25
+
+
+EXPECTED = {"a": ["1", "2", "3", "4"]}
+
+
+def an_add(order: int, *ids: str, at_s: float | None = None) -> Entry:
+    at_s = float(order) if at_s is None else at_s
+    return Entry(
+        seq=order, kind="add", conversation="a", arrived_s=at_s, ended_s=at_s + 0.5, order=order, stored_ids=ids
+    )
+
+
+def a_flush(order: int) -> Entry:
+    return Entry(seq=order, kind="flush", conversation="a", arrived_s=order, ended_s=order + 0.5, order=order)
+
+
+def some_words(*left: str, unknown: tuple[Attempt, ...] = (), rejected: tuple[str, ...] = ()) -> Said:
+    landed = frozenset(EXPECTED["a"]) - set(left) - set(rejected)
+    return Said(landed=landed, rejected=frozenset(rejected), left=frozenset(left), unknown=unknown)
+
+
+def an_attempt(*ids: str) -> Attempt:
+    return Attempt(
+        name="1", conversation_id="a", key="key1", run_id="first", message_ids=ids, timestamps_ms=(1,) * len(ids)
+    )
+
+
+def a_trial(done: Account, *, status: int | None = 0, log: str = "", **scenario: object) -> Trial:
+    run = Run(account=done, status=status, missed=0, seconds=1, log=log)
+    return Trial(scenario=Scenario(name="made up", **scenario), first=run, second=run)  # type: ignore[arg-type]
+
+
+class TestJudging:
+    def test_all_once_in_order_and_flushed_is_not_broken(self) -> None:
+        done = account([an_add(1, "1", "2"), an_add(2, "3", "4"), a_flush(3)], EXPECTED, some_words())
+        assert a_trial(done).broken == []
+
+    @pytest.mark.parametrize(
+        ("journal", "promise"),
+        [
+            ([an_add(1, "1", "2"), an_add(2, "3"), a_flush(3)], "1 messages are lost"),
+            ([an_add(1, "1", "2"), an_add(2, "2", "3", "4"), a_flush(3)], "1 messages are doubled"),
+            ([an_add(1, "1", "3"), an_add(2, "2", "4"), a_flush(3)], "1 messages are out of order"),
+            ([an_add(1, "1", "2", at_s=1.8), an_add(2, "3", "4"), a_flush(3)], "1 batches overlap"),
+            ([an_add(1, "1", "2"), a_flush(2), an_add(3, "3", "4"), a_flush(4)], "1 flushes came too early"),
+            ([an_add(1, "1", "2"), an_add(2, "3", "4")], "1 conversations are not flushed"),
+        ],
+    )
+    def test_what_the_journal_shows_is_held_against_what_was_said(self, journal: list[Entry], promise: str) -> None:
+        assert f"second run: {promise}" in a_trial(account(journal, EXPECTED, some_words())).broken
+
+    def test_a_run_may_not_call_itself_complete_while_something_is_left(self) -> None:
+        done = account([an_add(1, "1", "2")], EXPECTED, some_words("3", "4"))
+        assert "first run: 2 messages are left, and it called itself complete" in a_trial(done).broken
+        assert not any("complete" in promise for promise in a_trial(done, status=INCOMPLETE).broken)
+
+    def test_what_is_unknown_is_named_and_only_where_nothing_can_be_seen(self) -> None:
+        words = some_words("3", "4", unknown=(an_attempt("3", "4"),))
+        done = account([an_add(1, "1", "2")], EXPECTED, words)
+        assert a_trial(done, status=INCOMPLETE, log="a, batch key1", blind=True).broken == []
+        assert "second run: unknown and not named: key1" in a_trial(done, status=INCOMPLETE, blind=True).broken
+        assert any("the target can tell" in promise for promise in a_trial(done, status=INCOMPLETE, log="key1").broken)
+
+    def test_a_scenario_in_which_nothing_happened_proves_nothing(self) -> None:
+        done = account([an_add(1, "1", "2"), an_add(2, "3", "4"), a_flush(3)], EXPECTED, some_words())
+        assert a_trial(done, faults=(Fault(does="partial"),)).broken == [
+            "what was to happen did not: this proves nothing"
+        ]
