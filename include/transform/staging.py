@@ -1,9 +1,9 @@
 """
 Every extracted message in order, however many there are: DuckDB sorts them, a slice at a time.
 
-Sorting slices that fit in memory, each read with the help of Parquet's statistics, beats one large external sort: with
-10 M messages it took half the time and 260 MB instead of 470 MB, and the large sort needs more with every run it merges.
-Parsers write channel by channel and day by day, so a slice touches few row groups.
+Sorting slices that fit in memory, each read with the help of Parquet's statistics, beats one large external sort:
+with 10 M messages it took half the time and 260 MB instead of 470 MB, and the large sort needs more with every run that
+it merges. Parsers write channel by channel and day by day, so a slice touches few row groups.
 """
 
 # ruff: noqa: S608 - the SQL is put together from file names and numbers of our own; values are parameters
