@@ -113,9 +113,12 @@ def after_look(  # noqa: PLR0911 - a table
     """
     Judge what reading back shows of the first group.
 
-    Presence is final. Absence counts only at the end of the settling time. A group that shows neither then is
-    looked for in halves, so that a batch stored in part is settled message by message.
+    Presence is final. Absence counts only at the end of the settling time, which stands still while the server does
+    not answer: one that comes back may first work off what it had taken. A group that shows neither then is looked
+    for in halves, so that a batch stored in part is settled message by message.
     """
+    if isinstance(answer, Evidence) and state.silent_since_s is not None:
+        state = replace(state, since_s=state.since_s + now_s - state.silent_since_s, silent_since_s=None)
     elapsed_s, group = now_s - state.since_s, state.groups[0]
     rest = replace(state, groups=state.groups[1:], look_at_s=now_s, silent_since_s=None)
     match answer:
@@ -124,14 +127,14 @@ def after_look(  # noqa: PLR0911 - a table
         case PermanentError():
             return Next(state=Stuck(reason="looking for it is refused", error=answer))
         case ChatImportError():
-            silent_since_s = now_s if state.silent_since_s is None else state.silent_since_s
+            silent_since_s = state.look_at_s if state.silent_since_s is None else state.silent_since_s
             if now_s - silent_since_s >= settings.patience_s:
                 return Next(state=Stuck(reason="the server cannot be asked whether it is stored", error=answer))
             wait_s = max(_asked_wait_s(answer), poll_after_s(elapsed_s, settings) * (1 + jitter))
             return Next(state=replace(state, look_at_s=now_s + wait_s, silent_since_s=silent_since_s))
         case Evidence() if elapsed_s < settings.settle_s:
             look_at_s = min(now_s + poll_after_s(elapsed_s, settings), state.since_s + settings.settle_s)
-            return Next(state=replace(state, look_at_s=look_at_s, silent_since_s=None))
+            return Next(state=replace(state, look_at_s=look_at_s))
         case Evidence.ABSENT:
             return _settle(rest)
         case Evidence.UNPROVABLE if len(group) > 1:

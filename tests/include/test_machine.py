@@ -10,7 +10,7 @@ from model_memory import LAG_S, ModelMemory
 
 from include.delivery import events
 from include.delivery.fold import Fold, Settled
-from include.delivery.history import Known
+from include.delivery.known import Known
 from include.delivery.machine import (
     after_ask,
     after_look,
@@ -188,6 +188,17 @@ class TestTheDoubt:
         assert isinstance(early, Doubtful)
         assert early.look_at_s <= RULES.settle_s
         late = after_look(doubtful(), Evidence.ABSENT, RULES.settle_s, RULES, 0).state
+        assert late == NotStored(why=Why.ABSENT)
+
+    def test_the_settling_time_stands_still_while_the_server_does_not_answer(self) -> None:
+        """A server that was frozen still has the batch in its sockets: the first look after that shows nothing yet."""
+        silent = after_look(doubtful(), OutcomeUnknown("timeout"), 60, RULES, 0).state
+        assert isinstance(silent, Doubtful)
+        back_s = 10 * RULES.settle_s
+        back = after_look(silent, Evidence.ABSENT, back_s, RULES, 0).state
+        assert isinstance(back, Doubtful)
+        assert isinstance(after_look(back, Evidence.ABSENT, back_s + 0.9 * RULES.settle_s, RULES, 0).state, Doubtful)
+        late = after_look(back, Evidence.ABSENT, back_s + RULES.settle_s, RULES, 0).state
         assert late == NotStored(why=Why.ABSENT)
 
     def test_a_batch_stored_in_part_is_looked_for_in_halves(self) -> None:

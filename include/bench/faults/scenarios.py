@@ -18,8 +18,8 @@ class Times:
     scale: float = 0.1
     settle_s: float = 1.5
     read_timeout_s: float = 1.0
-    task_deadline_s: float = 2.5
-    task_kept_s: float = 8.0
+    task_deadline_s: float = 6.0
+    task_kept_s: float = 10.0
     """As everywhere it is longer than anything a load waits for; EverOS keeps tasks for an hour."""
 
     @property
@@ -80,6 +80,9 @@ class Scenario:
     name: str
     faults: tuple[Fault, ...] = ()
     events: tuple[Event, ...] = ()
+    batch_s: float = 0.06
+    """Work of the target for each batch: enough that a run can be hit in the middle."""
+
     rest_s: float = 0.0
     """Between the first run and the second."""
 
@@ -164,7 +167,7 @@ def _tasks(times: Times) -> Sequence[Scenario]:
         Scenario(name="task 404 though stored", faults=(_fault("task_404_stored"),)),
         Scenario(name="polling fails, 30 %", faults=(_fault("status", kind="task", share=0.3),)),
         Scenario(name="polling is reset, 30 %", faults=(_fault("reset_after", kind="task", share=0.3),)),
-        Scenario(name="no task id", faults=(_fault("no_task_id"),)),
+        Scenario(name="no task id, and slow", faults=(_fault("no_task_id", share=0.2),), batch_s=0.4),
     ]
 
 

@@ -17,9 +17,6 @@ from include.bench.target import TargetProcess
 from include.delivery.ledger import Ledger
 from include.layout import RunFolder, ledger_root
 
-LATENCY = ("--latency-s", "0.04", "--latency-per-message-s", "0.001", "--flush-s", "0.02")
-"""Work of the target: enough that a run can be hit in the middle."""
-
 BATCH_SIZE = 20
 LONGEST_S = 180
 _LOOK_S = 0.02
@@ -95,7 +92,7 @@ def run_trial(scenario: Scenario, chats: Chats, folder: Path, times: Times) -> T
     :param folder: Keeps what it leaves: ``target/``, ``home/``, ``first.log``, ``second.log``.
     """
     folder.mkdir(parents=True)
-    options = [*LATENCY, "--task-kept-s", str(times.task_kept_s)]
+    options = ["--latency-s", str(scenario.batch_s), "--flush-s", "0.02", "--task-kept-s", str(times.task_kept_s)]
     if scenario.blind:
         options += ["--episode-messages", "500"]
     with TargetProcess(folder / "target", *options) as target:
