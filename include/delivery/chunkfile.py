@@ -37,7 +37,7 @@ def planned_messages(chunk_paths: Sequence[Path]) -> pa.RecordBatchReader:
     def batches() -> Iterator[pa.RecordBatch]:
         for path in chunk_paths:
             columns = ["conversation_id", f"{_LEAF}message_id"]
-            for rows in pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE, columns=columns):
+            for rows in pq.ParquetFile(path, pre_buffer=False).iter_batches(ROWS_AT_ONCE, columns=columns):
                 messages = rows.column("messages")
                 owners = rows.column("conversation_id").take(pc.list_parent_indices(messages))
                 ids = pc.struct_field(pc.list_flatten(messages), "message_id")
@@ -49,7 +49,7 @@ def planned_messages(chunk_paths: Sequence[Path]) -> pa.RecordBatchReader:
 def senders_of(chunk_path: Path, planned: PlannedConversation) -> dict[str, str]:
     """Return sender id to display name, the latest one where it changed, of all planned messages of a conversation."""
     names: dict[str, str] = {}
-    file = pq.ParquetFile(chunk_path)
+    file = pq.ParquetFile(chunk_path, pre_buffer=False)
     for group in range(planned.first_row_group, planned.first_row_group + planned.row_groups):
         table = file.read_row_group(group, columns=[f"{_LEAF}sender_id", f"{_LEAF}sender_name"])
         messages = pc.list_flatten(table["messages"])
