@@ -13,7 +13,7 @@ from pathlib import Path
 from include.local.api import AirflowAPI
 from include.local.home import Home, free_port
 from include.local.processes import Leashed
-from include.local.settings import PROJECT, airflow_environment
+from include.local.settings import DATABASE, PROJECT, airflow_environment
 
 DAG_ID = "chat_history_to_everos"
 ABANDONED = "Left unfinished by a command that was killed. The next run's ledger settles what it left open."
@@ -62,6 +62,22 @@ def start_airflow(
     return api
 
 
+def has_connection(home: Home, conn_id: str) -> bool:
+    """
+    Whether somebody made this connection in the UI of the home's Airflow.
+
+    Looked up in the metadata itself: starting Airflow only to say that something is missing would take half a minute.
+    """
+    database = home.airflow / DATABASE
+    if not database.exists():
+        return False
+    with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as metadata:
+        try:
+            return metadata.execute("SELECT 1 FROM connection WHERE conn_id = ?", [conn_id]).fetchone() is not None
+        except sqlite3.OperationalError:
+            return False  # its creation was interrupted: there are no tables yet
+
+
 def _start(processes: Leashed, component: str, env: Mapping[str, str], *options: str) -> None:
     processes.start(component, [*_airflow(), component, *options], env, PROJECT)
 
@@ -78,7 +94,7 @@ def _migrate(home: Home, processes: Leashed, env: Mapping[str, str], say: Say) -
         return
     say(f"Preparing Airflow {version} in {_short(home.airflow)} …")
     processes.run("db-migrate", [*_airflow(), "db", "migrate"], env, PROJECT)
-    with contextlib.closing(sqlite3.connect(home.airflow / "airflow.db")) as database:
+    with contextlib.closing(sqlite3.connect(home.airflow / DATABASE)) as database:
         database.execute("PRAGMA journal_mode=WAL")  # readers and one writer side by side; kept in the file
     note.write_text(version)
 

@@ -113,10 +113,6 @@ class AirflowAPI:
         """Mark a run and its unfinished tasks as failed."""
         self._http.patch(f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed", "note": note}).raise_for_status()
 
-    def has_connection(self, conn_id: str) -> bool:
-        """Whether somebody made this connection in the UI."""
-        return self._http.get(f"/connections/{conn_id}").is_success
-
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """Return all of a run's tasks and mapped instances."""
         found: list[TaskInstance] = []

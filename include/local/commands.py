@@ -10,7 +10,7 @@ from typing import Any
 
 from include.errors import ConfigurationError
 from include.layout import home
-from include.local.airflow import start_airflow
+from include.local.airflow import has_connection, start_airflow
 from include.local.demo import QUESTION, ask
 from include.local.home import hold
 from include.local.importing import import_once
@@ -56,19 +56,16 @@ def import_source(source: str, conf_json: str) -> int:
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
     """
     conf = {**_parameters(conf_json), "source": _resolved(source)}
-    named = bool(os.environ.get(CONNECTION) or os.environ.get(API_KEY))
     with hold(home(), "make import") as place, leashed(place) as processes:
-        if not named and not place.airflow.exists():
+        if not (os.environ.get(CONNECTION) or os.environ.get(API_KEY) or has_connection(place, "everos_default")):
             raise ConfigurationError(NO_TARGET)
         api = start_airflow(place, processes, os.environ | {SCHEDULE: ""}, say=say)
-        if not named and not api.has_connection("everos_default"):
-            raise ConfigurationError(NO_TARGET)
         return 0 if import_once(place, processes, api, conf, say).good else 1
 
 
 NO_TARGET = (
     f"nothing says which EverOS to load into: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) "
-    f"or {CONNECTION}, in the environment or in .env. `make demo` needs neither."
+    f"or {CONNECTION}, in the environment or in .env. `make demo` needs none of them."
 )
 
 

@@ -9,6 +9,7 @@ from include.layout import HOME_VARIABLE
 from include.local.home import Home
 
 PROJECT = Path(__file__).resolve().parents[2]
+DATABASE = "airflow.db"
 
 
 def own_environment() -> dict[str, str]:
@@ -32,7 +33,7 @@ def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, da
         "PYTHONPATH": str(PROJECT),
         "AIRFLOW_HOME": str(home.airflow),
         # seconds that a writer waits for another one; SQLite's own default of 5 is short on a busy laptop
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.airflow}/airflow.db?timeout=60",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.airflow}/{DATABASE}?timeout=60",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),

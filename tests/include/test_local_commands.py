@@ -1,12 +1,15 @@
 """Commands refuse what cannot work in one clear sentence, before anything is started."""
 
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from include.errors import ConfigurationError
+from include.local.airflow import has_connection
 from include.local.commands import import_source
 from include.local.home import Home
 from include.local.settings import PROJECT, airflow_environment
@@ -38,6 +41,18 @@ def test_an_import_that_cannot_work_says_what_is_missing(
     with pytest.raises(ConfigurationError, match=sentence):
         import_source(source, conf)
     assert not (elsewhere / "home" / "airflow").exists()
+
+
+def test_a_connection_made_in_the_ui_counts_as_a_target(tmp_path: Path) -> None:
+    home = Home(tmp_path, 0)
+    assert not has_connection(home, "everos_default")
+    home.airflow.mkdir()
+    with closing(sqlite3.connect(home.airflow / "airflow.db")) as metadata, metadata:
+        assert not has_connection(home, "everos_default"), "its tables are not made yet"
+        metadata.execute("CREATE TABLE connection (conn_id)")
+        metadata.execute("INSERT INTO connection VALUES ('everos_default')")
+    assert has_connection(home, "everos_default")
+    assert not has_connection(home, "another")
 
 
 def environment(tmp_path: Path, **environ: str) -> dict[str, str]:
