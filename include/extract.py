@@ -32,7 +32,7 @@ from include.records import (
     Skipped,
 )
 
-GROUP_ROWS = 50_000
+GROUP_ROWS = 25_000
 GROUP_CHARACTERS = 16 << 20
 """Of text. A row group is written when it has this many rows or characters, so memory does not grow with the export."""
 
