@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from include.delivery import events
 from include.delivery.fold import Fold, lines_of
 from include.delivery.ledger import MEMORY_LIMIT, REPLACES, SCRATCH_PREFIX, Files, Ledger
+from include.delivery.locks import lock
 from include.delivery.segment import sync_folder
 from include.delivery.tables import LANDED_SCHEMA, ROWS_AT_ONCE, SettledWriter, flushed_table
 from include.errors import LedgerError
@@ -152,9 +153,6 @@ def _claimed(segment: Path) -> Iterator[bool]:
     """Hold a segment's lock: nobody is appending to it."""
     file = os.open(segment, os.O_RDONLY)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
+        yield lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     finally:
         os.close(file)

@@ -7,11 +7,12 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
+from include.delivery.known import Known
 from include.delivery.lease import Lease
 from include.delivery.machine import Answer
 from include.delivery.patience import patiently
 from include.delivery.segment import Segment
-from include.delivery.sequence import Delivery, Known
+from include.delivery.sequence import Delivery
 from include.delivery.settings import LoadSettings
 from include.delivery.states import Attempt
 from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait

@@ -12,7 +12,8 @@ from include.delivery import events
 from include.delivery.chunkfile import conversations_of
 from include.delivery.compaction import compact
 from include.delivery.courier import Courier, side_by_side
-from include.delivery.history import History, Known
+from include.delivery.history import History
+from include.delivery.known import Known
 from include.delivery.lease import leased
 from include.delivery.ledger import Ledger, Summary
 from include.delivery.machine import poll_after_s

@@ -1,42 +1,15 @@
 """What the ledger knows of one chunk's conversations, kept up to date while others may still be appending."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
 from include.delivery.chunkfile import batch_keys, planned_messages
 from include.delivery.fold import Fold, Settled, Tail
+from include.delivery.known import Known
 from include.delivery.ledger import Ledger
 from include.delivery.states import Attempt
-from include.records import Batch, Outgoing
-
-
-@dataclass
-class Known:
-    """Which of a conversation's messages have landed or were rejected."""
-
-    keys: set[str] = field(default_factory=set)
-    """Planned batches that are settled as a whole: far fewer than messages."""
-
-    message_ids: set[str] = field(default_factory=set)
-    """Settled messages that were sent in another cut."""
-
-    attempted: set[str] = field(default_factory=set)
-    """Keys of calls that the ledger has seen fail."""
-
-    def missing(self, batch: Batch) -> tuple[Outgoing, ...]:
-        """Return the batch's messages that have neither landed nor been rejected."""
-        if batch.key in self.keys:
-            return ()
-        if not self.message_ids:
-            return batch.messages
-        return tuple(message for message in batch.messages if message.message_id not in self.message_ids)
-
-    def add(self, message_ids: Sequence[str]) -> None:
-        """Note messages that were found to have landed after all."""
-        self.message_ids.update(message_ids)
 
 
 class History:

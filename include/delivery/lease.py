@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from include.delivery.locks import lock, open_lock
 from include.errors import ConversationBusy, LedgerError
 
 log = logging.getLogger(__name__)
@@ -23,18 +24,13 @@ class Lease:
     """The right to send to one conversation, for as long as the file is open."""
 
     def __init__(self, path: Path, conversation_id: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._conversation_id = conversation_id
-        self._file = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        self._file = open_lock(path)
 
     def take(self) -> bool:
         """Try to take it; does not wait."""
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return lock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def sign(self, holder: str) -> None:
         """Write down who holds it, for whoever finds it taken."""

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.delivery.fold import Fold, Settled, Tail
-from include.delivery.segment import Segment, sync_folder
+from include.delivery.locks import lock, open_lock
+from include.delivery.owner import check_owner
+from include.delivery.segment import Segment
 from include.delivery.states import Attempt
 from include.delivery.tables import SettledWriter, flushed_table
 from include.errors import LedgerError
@@ -90,12 +91,13 @@ class Ledger:
         Open the target's ledger, or begin it.
 
         :param root: Folder of the ledgers of all targets.
-        :raises LedgerError: it belongs to another API key, hence perhaps to another account; nothing was sent.
+        :raises LedgerError: it cannot be written, is damaged, or belongs to another API key, hence perhaps to another
+            account; nothing was sent.
         """
-        folder = root / target.name
-        folder.mkdir(parents=True, exist_ok=True)
-        _check_owner(folder / "target.json", target)
-        return cls(folder)
+        ledger = cls(root / target.name)
+        with ledger.locked():
+            check_owner(ledger.folder / "target.json", target)
+        return ledger
 
     def segment(self, run_id: str, conversations: Collection[str]) -> Segment:
         """Return a new segment to append to; its file appears with the first line."""
@@ -108,14 +110,9 @@ class Ledger:
 
         :param exclusive: Be alone instead, without waiting for it: yields whether it is so.
         """
-        file = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
+        file = open_lock(self.folder / "lock")
         try:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+            yield lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
         finally:
             os.close(file)
 
@@ -232,40 +229,3 @@ class SettledRows:
             known = found[attempt.conversation_id]
             known["open"] = (*known.get("open", ()), attempt)
         return {conversation_id: Summary(**known) for conversation_id, known in found.items()}
-
-
-class _Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """``target.json``: whose ledger this is, for people and against a mix-up of accounts."""
-
-    base_url: str
-    api_version: str
-    account: str
-    key_fingerprint: str
-
-
-def _check_owner(path: Path, target: Target) -> None:
-    """A key that changed may be another account's, whose memory holds nothing of what this ledger says."""
-    owner = _Owner(
-        base_url=target.base_url,
-        api_version=target.api_version,
-        account=target.account,
-        key_fingerprint=target.key_fingerprint,
-    )
-    if path.exists():
-        try:
-            known = msgspec.json.decode(path.read_bytes(), type=_Owner)
-        except msgspec.MsgspecError as error:
-            raise LedgerError(f"{path} is damaged ({error}): restore it from a backup; nothing was sent") from error
-        if known == owner:
-            return
-        if known.key_fingerprint != owner.key_fingerprint and not target.account_named:
-            raise LedgerError(
-                f"the ledger of {target.base_url} ({target.api_version}) was written with another API key, and a key "
-                "does not show its account. Nothing was sent. If it is a new key of the same account, write "
-                f'"account": "{target.account}" into the extra of the connection, and the ledger goes on; if it is '
-                "another account, give it a name of its own there, and it gets a ledger of its own."
-            )
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(owner), indent=2) + b"\n")
-    draft.replace(path)
-    sync_folder(path.parent)

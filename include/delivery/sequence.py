@@ -9,9 +9,9 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from include.delivery import events
+from include.delivery.known import Known
 from include.delivery.machine import Answer, after_ask, after_look, after_not_stored, after_send, poll_after_s, recover
 from include.delivery.settings import LoadSettings
 from include.delivery.states import (
@@ -30,18 +30,6 @@ from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, St
 from include.delivery.throttle import Pace
 from include.errors import ChatImportError
 from include.records import Batch, Outgoing
-
-
-class Known(Protocol):
-    """What the ledger knows of a conversation's messages."""
-
-    def missing(self, batch: Batch) -> tuple[Outgoing, ...]:
-        """Return the batch's messages that have neither landed nor been rejected."""
-        ...
-
-    def add(self, message_ids: Sequence[str]) -> None:
-        """Note messages that were found to have landed after all."""
-        ...
 
 
 class Delivery:

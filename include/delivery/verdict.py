@@ -42,11 +42,12 @@ def error_of(what: str, stops: Sequence[Stop], trouble: ChatImportError | None) 
     refused = by_standing[Standing.REFUSED]
     if trouble is not None:
         trouble.add_note(f"{what}: conversations not at their end: {len(stops)}; what has landed is recorded")
-        return trouble
+        return _naming(unknown, trouble)
     if pending and all(isinstance(stop.error, ConversationBusy) for stop in pending):
-        return pending[0].error
+        return _naming(unknown, pending[0].error)
     if pending:
-        return LoadIncomplete(f"{what}: pending conversations: {len(pending)}; the next try goes on. {_named(pending)}")
+        told = f"{what}: pending conversations: {len(pending)}; the next try goes on. {_named(pending)}"
+        return _naming(unknown, LoadIncomplete(told))
     if unknown:
         return unknown_error(what, unknown)
     if refused:
@@ -61,6 +62,13 @@ def unknown_error(what: str, stops: Sequence[Stop]) -> OutcomesUnknown:
         "Nothing of them is sent again by itself. Run again: the target is asked once more, and what it then shows is "
         "taken; or look for yourself and run with existing=resend or existing=skip for exactly these batches."
     )
+
+
+def _naming(unknown: Sequence[Stop], error: ChatImportError | None) -> ChatImportError | None:
+    """Let no error hide a batch in doubt, though the next try asks for it again."""
+    if unknown and error is not None and not isinstance(error, OutcomesUnknown):
+        error.add_note(f"not known whether stored, to be asked for again: {_named(unknown)}")
+    return error
 
 
 def _named(stops: Sequence[Stop]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from delivery_runs import QUICK, Blindfold, World, a_run
 
 from include.delivery.flush import FlushOutcome
-from include.errors import ConfigurationError, LoadIncomplete, NotSent, OutcomesUnknown
+from include.errors import ConfigurationError, LoadIncomplete, NotSent, OutcomesUnknown, QuotaExhausted
 from include.memory_api.contract import FlushStatus
 from include.records import Conversation
 from include.standin.faults import Fault
@@ -60,6 +60,16 @@ def test_a_conversation_with_something_pending_is_not_cut(world: World, server: 
     assert flushes(server) == ["slack_b"]
 
 
+def test_a_conversation_of_which_a_part_was_not_sent_is_not_cut(world: World, server: StandIn) -> None:
+    """Nothing is open there: the calls that were made have all landed or were proved not stored."""
+    run, (chunk,) = a_run(world.home, {"slack_a": 25})
+    server.set_faults(Fault(does="status", kind="add", status=429, code="quota_exceeded", after=1))
+    with pytest.raises(QuotaExhausted):
+        world.load(run, chunk)
+    assert world.flush(run) == FlushOutcome(held_back=1)
+    assert flushes(server) == []
+
+
 def test_a_conversation_with_an_unknown_outcome_is_not_cut(world: World, server: StandIn) -> None:
     run, (chunk,) = a_run(world.home, {"slack_a": 25})
     server.set_faults(Fault(does="status_after", kind="add", after=1, count=1))
@@ -89,6 +99,17 @@ def test_what_an_earlier_run_left_open_is_settled_before_the_cut(world: World, s
     (verdict,) = judge(server.journal(), {}).values()
     assert (verdict.flushes_while_processing, verdict.unflushed) == ((), False)
     assert world.ledger.summaries()["slack_a"].landed == 10
+
+
+def test_what_an_earlier_run_left_open_and_nothing_settles_holds_the_flush_back(world: World, server: StandIn) -> None:
+    first, (chunk,) = a_run(world.home, {"slack_a": 20})
+    server.set_faults(Fault(does="task_stuck", kind="add", after=1))
+    with pytest.raises(LoadIncomplete):
+        world.load(first, chunk, settings=replace(QUICK, task_deadline_s=0.1))
+    second, _ = a_run(world.home, {"slack_a": 0}, run_id="run 2")
+    quick = replace(QUICK, task_deadline_s=0.1)
+    assert world.flush(second, run_id="run 2", settings=quick) == FlushOutcome(held_back=1)
+    assert flushes(server) == []
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,11 @@ class TestReading:
 
 
 class TestAccounts:
+    def test_a_home_that_cannot_be_written_is_said_so(self, tmp_path: Path) -> None:
+        (tmp_path / "ledger").write_text("a file where a folder should be")
+        with pytest.raises(LedgerError, match=r"cannot be written .* EVEROS_IMPORT_HOME"):
+            Ledger.open(tmp_path / "ledger", TARGET)
+
     def test_another_key_is_refused_with_the_two_ways_out(self, ledger: Ledger) -> None:
         other = Target(base_url="https://api.example", api_version="v1", key_fingerprint="bbbb")
         with pytest.raises(LedgerError, match=r'write "account": "default".*name of its own'):

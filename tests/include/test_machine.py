@@ -401,6 +401,7 @@ def test_the_ledger_means_the_same_in_any_order_and_read_twice(lines: Sequence[i
         fold.feed(written[number])
     assert [entry.message_ids for entry in settled] == [("m0", "m1")]
     assert {name: open_.doubted for name, open_ in fold.open.items()} == {"b": True, "c": False}
+    assert not fold.early, "an outcome read twice is taken for one without an intent"
 
 
 def test_one_bad_message_costs_itself_alone_and_the_order_stays() -> None:

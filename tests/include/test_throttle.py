@@ -1,0 +1,82 @@
+"""Rules of going slower and faster."""
+
+import asyncio
+
+from include.delivery.throttle import Throttle
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+async def enter(throttle: Throttle, times: int) -> float:
+    for _ in range(times):
+        entered_s = await throttle.enter()
+    return entered_s
+
+
+async def is_held_back(throttle: Throttle) -> bool:
+    waiting = asyncio.create_task(throttle.enter())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    held = not waiting.done()
+    waiting.cancel()
+    return held
+
+
+def test_a_429_halves_what_is_in_flight_once_for_all_that_were_on_their_way_together() -> None:
+    async def task() -> None:
+        clock = Clock()
+        throttle = Throttle(8, clock)
+        entered_s = await enter(throttle, 8)
+        clock.now_s = 1
+        for _ in range(8):
+            throttle.slow_down(entered_s, None)
+        assert throttle.limit == 4
+        clock.now_s = 2
+        throttle.slow_down(2, None)
+        assert throttle.limit == 2
+
+    asyncio.run(task())
+
+
+def test_it_never_stops_altogether_and_comes_back_one_by_one() -> None:
+    async def task() -> None:
+        throttle = Throttle(3, Clock())
+        for _ in range(5):
+            throttle.slow_down(0, None)
+        assert throttle.limit == 1
+        limits = []
+        for _ in range(10):
+            throttle.speed_up()
+            limits.append(throttle.limit)
+        assert limits == [2, 2, 3, 3, 3, 3, 3, 3, 3, 3]
+
+    asyncio.run(task())
+
+
+def test_nobody_gets_a_place_beyond_the_limit_until_one_is_given_back() -> None:
+    async def task() -> None:
+        throttle = Throttle(2, Clock())
+        await enter(throttle, 2)
+        assert await is_held_back(throttle)
+        throttle.leave()
+        assert not await is_held_back(throttle)
+
+    asyncio.run(task())
+
+
+def test_retry_after_holds_everyone_back_and_a_stop_lets_everyone_learn_of_it() -> None:
+    async def task() -> None:
+        throttle = Throttle(2, Clock())
+        throttle.slow_down(0, retry_after_s=3600)
+        assert await is_held_back(throttle)
+        throttle.lift()
+        assert not await is_held_back(throttle)
+
+    asyncio.run(task())
