@@ -43,10 +43,10 @@ format: environment     ## mend lint and format where a machine can
 lock: environment       ## resolve pyproject.toml anew into requirements.txt and requirements-dev.txt
 	@scripts/lock
 
-bench: environment      ## time and peak memory of extract, transform and plan on generated exports
+bench: environment      ## time and memory from an export to its plan; speed of a load beside a plain client
 	@exec $(PYTHON_HERE) -m include.bench
 
-faults: environment     ## everything that can go wrong, against the stand-in: what is lost, doubled, out of order (nothing)
+faults: environment     ## all that can go wrong with a load, against the stand-in: what is lost, doubled, out of order
 	@exec $(PYTHON_HERE) -m include.bench.faults
 
 .env:                   ## settings and random secrets for Docker Compose, from .env.example

@@ -1,1 +1,1 @@
-"""Measures extract, transform and plan on generated exports; prints figures, asserts nothing."""
+"""Figures and proofs: how fast the project is, and what its promise is worth when everything fails."""

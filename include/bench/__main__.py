@@ -1,5 +1,5 @@
 """
-Measure how long the way from an export to a plan takes, and how much memory: ``python -m include.bench``.
+Measure how long the way from an export to a plan takes, how much memory, and how fast a load is: ``make bench``.
 
 Imports nothing heavy, because a process inherits its parent's peak memory.
 """
@@ -46,6 +46,7 @@ def main() -> None:
             measure(given.export, Path(folder))
         else:
             print_growth([measure(generate(Path(folder), size), Path(folder)) for size in given.messages])
+    subprocess.run([sys.executable, "-m", "include.bench.throughput"], check=True)
 
 
 def generate(folder: Path, messages: int) -> Path:

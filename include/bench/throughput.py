@@ -11,8 +11,10 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from itertools import batched
+from dataclasses import dataclass
+from itertools import batched, pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import everos
@@ -27,7 +29,7 @@ from include.standin.settings import Latency
 LATENCY = Latency(base_s=0.3, per_message_s=0.002)
 ASK_S = 0.1
 BATCH_SIZES = (50, 500)
-ROW = "{:<22}{:>9}{:>9}{:>12}{:>11}{:>8}{:>8}"
+ROW = "{:<14}{:>9}{:>9}{:>12}{:>10}{:>8}{:>8}{:>8}"
 
 
 def main() -> int:
@@ -39,7 +41,7 @@ def main() -> int:
     sizes = [given.messages] * given.conversations
     print(f"\n{len(sizes)} conversations of {given.messages} messages, all at once; a batch takes the target", end=" ")
     print(f"{LATENCY.base_s} s + {LATENCY.per_message_s * 1000:g} ms per message")
-    print(ROW.format("client", "batches", "seconds", "messages/s", "of limit", "calls", "wrong"), flush=True)
+    print(ROW.format("client", "batches", "seconds", "messages/s", "of limit", "gap ms", "calls", "wrong"), flush=True)
     options = ("--latency-s", str(LATENCY.base_s), "--latency-per-message-s", str(LATENCY.per_message_s))
     with tempfile.TemporaryDirectory(prefix="throughput-") as name:
         folder = Path(name)
@@ -51,7 +53,8 @@ def main() -> int:
                     chats = write_chats(folder / f"{prefix}.json", sizes, prefix=prefix)
                     seen = len(target.journal())
                     load(chats, target.base_url, batch_size, folder)
-                    _print(client, batch_size, sizes, *_judged(target.journal()[seen:], chats))
+                    figures = _judged(target.journal()[seen:], chats)
+                    _print(client, batch_size, sizes, figures.seconds, figures)
     return 0
 
 
@@ -98,27 +101,41 @@ def _limit_s(sizes: Sequence[int], batch_size: int) -> float:
     return full * LATENCY.of(batch_size) + (LATENCY.of(rest) if rest else 0)
 
 
-def _judged(journal: Sequence[Entry], chats: Chats) -> tuple[float, int, int]:
-    """Return seconds from the first call until the last batch was known to have landed, calls, and wrong messages."""
+@dataclass(frozen=True, kw_only=True)
+class _Figures:
+    """What a load came to, as the target saw it."""
+
+    seconds: float
+    """From the first call until the last batch was known to have landed."""
+
+    gap_ms: float | None
+    """From the end of a batch until the next one of its conversation arrives (median): what the client answers for."""
+
+    calls: int
+    wrong: int
+    """Messages lost, doubled or out of order."""
+
+
+def _judged(journal: Sequence[Entry], chats: Chats) -> _Figures:
     calls = [entry for entry in journal if entry.kind != "flush"]
-    seconds = max(call.arrived_s for call in calls) - min(call.arrived_s for call in calls)
+    gaps_s = []
+    for name in chats.expected:
+        adds = [call for call in calls if call.kind == "add" and call.conversation == name]
+        gaps_s += [after.arrived_s - (before.ended_s or 0) for before, after in pairwise(adds)]
     verdicts = judge(calls, chats.expected).values()
-    wrong = sum(len(verdict.lost) + len(verdict.doubled) + len(verdict.out_of_order) for verdict in verdicts)
-    return seconds, len(calls), wrong
+    return _Figures(
+        seconds=max(call.arrived_s for call in calls) - min(call.arrived_s for call in calls),
+        gap_ms=1000 * median(gaps_s) if gaps_s else None,
+        calls=len(calls),
+        wrong=sum(len(verdict.lost) + len(verdict.doubled) + len(verdict.out_of_order) for verdict in verdicts),
+    )
 
 
-def _print(
-    client: str,
-    batch_size: int,
-    sizes: Sequence[int],
-    seconds: float,
-    calls: int | None = None,
-    wrong: int | None = None,
-) -> None:
-    share = f"{_limit_s(sizes, batch_size) / seconds:.2f}"
-    rate = f"{sum(sizes) / seconds:,.0f}"
-    counts = ["" if count is None else f"{count:,}" for count in (calls, wrong)]
-    print(ROW.format(client, f"of {batch_size}", f"{seconds:.2f}", rate, share, *counts), flush=True)
+def _print(client: str, batch_size: int, sizes: Sequence[int], seconds: float, figures: _Figures | None = None) -> None:
+    rate, share = f"{sum(sizes) / seconds:,.0f}", f"{_limit_s(sizes, batch_size) / seconds:.2f}"
+    gap = f"{figures.gap_ms:.0f}" if figures and figures.gap_ms is not None else "-"
+    more = [gap, f"{figures.calls:,}", str(figures.wrong)] if figures else [""] * 3
+    print(ROW.format(client, f"of {batch_size}", f"{seconds:.2f}", rate, share, *more), flush=True)
 
 
 if __name__ == "__main__":
