@@ -34,9 +34,7 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
     :raises ExportError: ``source`` is missing, or there are files and none of them is an export.
     """
     if not source.exists():
-        raise ExportError(
-            f"{source} does not exist where the workers run; nothing was read. Check path and mounts."
-        )
+        raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
     shutil.rmtree(run.root, ignore_errors=True)
     if source.is_dir() and not any(source.iterdir()):
         log.warning("%s is empty: there is nothing to import", source)
@@ -107,8 +105,11 @@ def report(
     """Write ``report.json`` and ``report.html`` and return the report."""
     # Here, because pandas costs every other task half a second of start-up.
     from include.report.document import build_report, write_report  # noqa: PLC0415
+    from include.report.figures import known_conversations  # noqa: PLC0415
     from include.report.page import write_page  # noqa: PLC0415
 
+    names = set(known_conversations(run)["conversation_id"])
+    summaries = ledger.summaries()
     document = build_report(
         run,
         outcomes_of(run, ledger, run_id),
@@ -116,6 +117,7 @@ def report(
         target=target,
         started_at=started_at,
         dry_run=dry_run,
+        open_attempts=[attempt for name in sorted(names & summaries.keys()) for attempt in summaries[name].open],
         problems=problems,
     )
     write_report(document, run.report_json)

@@ -3,9 +3,11 @@
 
 Top level: ``report_version``, ``run_id``, ``target``, ``dry_run``, ``started_at``, ``finished_at`` (ISO 8601, UTC),
 ``conserved``, ``complete``, the totals ``extracted, loaded, already_loaded, out_of_range, skipped{reason: n},
-rejected{reason: n}, pending, unknown, shifted_ms``, ``problems[]`` (sentences for people) and ``conversations[]`` with
-the same counts plus ``conversation_id, name, kind, source, batches, first_ms, last_ms, flushed`` (``extracted``,
-``no_extraction`` or null). Keys are only ever added; ``report_version`` changes when one changes its meaning.
+rejected{reason: n}, pending, unknown, shifted_ms``, ``problems[]`` (sentences for people), ``conversations[]`` with the
+same counts plus ``conversation_id, name, kind, source, batches, first_ms, last_ms, flushed`` (``extracted``,
+``no_extraction`` or null), and ``open_batches[]``, the calls whose outcome is not known, with ``conversation_id, key,
+messages, first_ms, last_ms, task_id, run_id``. Keys are only ever added; ``report_version`` changes when one changes its
+meaning.
 """
 
 import json
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from include.delivery.outcomes import Outcome
+from include.delivery.states import Attempt
 from include.layout import RunFolder
 from include.memory_api.contract import Target
 from include.report.figures import conversation_figures, is_conserved, totals_of
@@ -22,7 +25,7 @@ from include.report.figures import conversation_figures, is_conserved, totals_of
 REPORT_VERSION = 1
 
 
-def build_report(
+def build_report(  # noqa: PLR0913 - a report has to know all of this
     run: RunFolder,
     outcomes: Mapping[str, Outcome],
     *,
@@ -30,12 +33,14 @@ def build_report(
     target: Target,
     started_at: datetime,
     dry_run: bool,
+    open_attempts: Sequence[Attempt] = (),
     problems: Sequence[str] = (),
 ) -> dict[str, Any]:
     """
     Put the run's figures together.
 
     :param outcomes: What delivery made of each planned conversation, by conversation id.
+    :param open_attempts: Calls of these conversations whose outcome the ledger does not know.
     :param problems: What else went wrong, such as exports that could not be read.
     """
     rows = conversation_figures(run, outcomes)
@@ -55,6 +60,7 @@ def build_report(
         **totals,
         "problems": problems,
         "conversations": rows,
+        "open_batches": [_open_batch(attempt) for attempt in open_attempts],
     }
 
 
@@ -64,6 +70,18 @@ def write_report(report: Mapping[str, Any], path: Path) -> None:
     draft = path.with_suffix(".json.tmp")
     draft.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(path)
+
+
+def _open_batch(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "conversation_id": attempt.conversation_id,
+        "key": attempt.key,
+        "messages": len(attempt.message_ids),
+        "first_ms": min(attempt.timestamps_ms, default=None),
+        "last_ms": max(attempt.timestamps_ms, default=None),
+        "task_id": attempt.task_id,
+        "run_id": attempt.run_id,
+    }
 
 
 def _problems(
@@ -78,7 +96,8 @@ def _problems(
     if totals["unknown"]:
         problems.append(
             f"{totals['unknown']} messages have an unknown outcome in {_named(rows, 'unknown')}: the target may or may "
-            "not hold them. The load tasks' logs name the batches; the next run asks the target again before it sends."
+            "not hold them (open_batches names the calls). Run again: the target is asked once more, and nothing of "
+            "them is sent before; or decide with existing=resend or existing=skip."
         )
     if broken:
         problems.append(f"the figures of {_few(broken)} do not add up: some entries are unaccounted for.")

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from include.delivery.outcomes import Outcome
 from include.layout import RunFolder
+from include.records import TRANSFORMED_SCHEMA
 
 COUNTS = ("extracted", "loaded", "already_loaded", "out_of_range", "pending", "unknown", "shifted_ms")
 REASONED = ("skipped", "rejected")
@@ -32,12 +33,12 @@ def conversation_figures(run: RunFolder, outcomes: Mapping[str, Outcome]) -> lis
 
     :param outcomes: What delivery made of each planned conversation, by conversation id.
     """
-    table = pd.DataFrame(pq.read_table(run.conversations).to_pylist())
+    table = known_conversations(run)
     skipped = _by_reason(run, "skipped")
     rejected = _by_reason(run, "rejected")
     planned = _planned(run)
     rows = []
-    for known in table.sort_values("conversation_id").to_dict("records") if len(table) else []:
+    for known in table.sort_values("conversation_id").to_dict("records"):
         conversation_id = known["conversation_id"]
         outcome = outcomes.get(conversation_id, Outcome(conversation_id=conversation_id))
         rows.append(
@@ -64,6 +65,13 @@ def conversation_figures(run: RunFolder, outcomes: Mapping[str, Outcome]) -> lis
             }
         )
     return rows
+
+
+def known_conversations(run: RunFolder) -> pd.DataFrame:
+    """Return :data:`include.records.TRANSFORMED_SCHEMA`; empty when there was nothing to transform."""
+    if not run.conversations.exists():
+        return TRANSFORMED_SCHEMA.empty_table().to_pandas()
+    return pq.read_table(run.conversations).to_pandas()
 
 
 def totals_of(rows: Iterable[Mapping[str, Any]], run: RunFolder) -> dict[str, Any]:

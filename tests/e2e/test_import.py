@@ -155,6 +155,11 @@ def test_a_dry_run_plans_and_sends_nothing(airflow: LocalAirflow, faultless: Sta
     assert len(faultless.journal()) == calls
 
 
+def test_an_empty_drop_folder_is_a_good_run_that_loads_nothing(airflow: LocalAirflow, tmp_path: Path) -> None:
+    run = airflow.run_import(tmp_path)
+    assert (run.state, run.report["extracted"], run.report["complete"]) == ("success", 0, True)
+
+
 def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirflow, tmp_path: Path) -> None:
     run = airflow.run_import(tmp_path / "nowhere")
     assert run.state == "failed"

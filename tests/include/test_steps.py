@@ -97,7 +97,10 @@ def test_the_page_shows_names_as_text_whatever_they_are(tmp_path: Path) -> None:
 def test_an_empty_folder_is_nothing_to_import_and_no_error(tmp_path: Path) -> None:
     drop = tmp_path / "drop"
     drop.mkdir()
-    assert steps.discover(drop, RunFolder.of("run")) == []
+    run = RunFolder.of("run")
+    assert steps.discover(drop, run) == []
+    figures = report(run, steps.open_ledger(TARGET), dry_run=False)
+    assert (figures["conserved"], figures["complete"], figures["extracted"]) == (True, True, 0)
 
 
 def test_a_missing_source_is_named(tmp_path: Path) -> None:
