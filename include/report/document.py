@@ -6,8 +6,8 @@ Top level: ``report_version``, ``run_id``, ``target``, ``dry_run``, ``started_at
 rejected{reason: n}, pending, unknown, shifted_ms``, ``problems[]`` (sentences for people), ``conversations[]`` with the
 same counts plus ``conversation_id, name, kind, source, batches, first_ms, last_ms, flushed`` (``extracted``,
 ``no_extraction`` or null), and ``open_batches[]``, the calls whose outcome is not known, with ``conversation_id, key,
-messages, first_ms, last_ms, task_id, run_id``. Keys are only ever added; ``report_version`` changes when one changes its
-meaning.
+messages, first_ms, last_ms, task_id, run_id``. Keys are only ever added; ``report_version`` changes when one changes
+its meaning.
 """
 
 import json
