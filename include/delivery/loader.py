@@ -149,13 +149,16 @@ class _Load:
             await asyncio.to_thread(self.history.refresh)
         known = self.history.known(name)
         delivery = self.courier.delivery(name, self.history.open(name), known)
-        progress = Progress(planned, delivery, self.progress, every_s=self.settings.log_every_s)
+        plan = self.chunk.fingerprint
+        progress = Progress(plan, planned, delivery, self.progress, every_s=self.settings.log_every_s)
         stored = await self.stored.get(progress.key) if self.stored else None
+        if stored is None or stored.get("plan") != plan:
+            stored = {}
         path = Path(self.chunk.path)
         end = await self.courier.deliver(
             self.conversations[name],
             delivery,
-            checked(read_batches(path, planned), stored or {}, self.history),
+            checked(read_batches(path, planned), stored, self.history),
             lease=lease,
             senders=lambda: senders_of(path, planned),
             changed=progress.changed,
@@ -185,6 +188,7 @@ class _Load:
     def _stopped(self, stop: Stop) -> None:
         self._ended.add(stop.conversation_id)
         self.stops.append(stop)
-        unknown = [stop for stop in self.stops if stop.standing is Standing.UNKNOWN]
-        if len(unknown) >= self.settings.max_unknown:
-            self.courier.halt(unknown_error(f"chunk {self.chunk.number}", unknown))
+        if stop.standing is Standing.UNKNOWN:
+            unknown = [stop for stop in self.stops if stop.standing is Standing.UNKNOWN]
+            if len(unknown) >= self.settings.max_unknown:
+                self.courier.halt(unknown_error(f"chunk {self.chunk.number}", unknown))

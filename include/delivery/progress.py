@@ -19,14 +19,16 @@ class Progress:
     """
     Tells the checkpoint and the log about one conversation.
 
-    The checkpoint's value: ``next_batch`` (the first batch that is not wholly settled), ``batches`` (in all),
-    ``in_flight`` (``batch``, ``key`` and ``task_id`` of an open call, or null) and ``state``.
+    The checkpoint's value: ``plan`` (the chunk's fingerprint; in another plan the rest means nothing), ``next_batch`` (the
+    first that is not wholly settled), ``batches`` (in all), ``in_flight`` (``batch``, ``key`` and ``task_id`` of an open
+    call, or null) and ``state``.
     """
 
     def __init__(
-        self, planned: PlannedConversation, delivery: Delivery, writer: CheckpointWriter, *, every_s: float
+        self, plan: str, planned: PlannedConversation, delivery: Delivery, writer: CheckpointWriter, *, every_s: float
     ) -> None:
         self.key = f"conversation:{planned.conversation_id}"
+        self._plan = plan
         self._planned = planned
         self._delivery = delivery
         self._writer = writer
@@ -40,6 +42,7 @@ class Progress:
         self._writer.put(
             self.key,
             {
+                "plan": self._plan,
                 "next_batch": delivery.next_batch,
                 "batches": self._planned.batches,
                 "in_flight": in_flight,
@@ -68,7 +71,7 @@ def checked(batches: Iterable[Batch], stored: Mapping[str, Any], history: Histor
 
     The ledger is written first, so it may be ahead of the checkpoint, never behind.
 
-    :param stored: What the checkpoint holds of the conversation; empty on a first try.
+    :param stored: What the checkpoint holds of the conversation in this plan; empty on a first try.
     :raises LedgerError: the ledger has lost something; nothing was sent.
     """
     cursor, in_flight = stored.get("next_batch", 0), stored.get("in_flight") or {}

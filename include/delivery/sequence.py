@@ -211,12 +211,12 @@ class Delivery:
         return replace(accepted, ask_at_s=accepted.since_s + wait_s, typical_s=typical_s)
 
     def _on_landed(self, landed: Landed, recovered: Attempt | None) -> None:
-        if landed.took_s is not None:
-            self._pace.saw(landed.took_s)
         if self._ready is None:
             if recovered is not None:
                 self._on_recovered(recovered, landed)
             return
+        if landed.took_s is not None:
+            self._pace.saw(landed.took_s)
         self._rejected_in_row = 0
         part = self._ready.part
         self.landed += len(part.messages) - len(landed.absent)

@@ -99,7 +99,13 @@ class TestLanding:
         world.load(run, chunk)
         assert world.notes["run 1", 0].values == {
             "plan": {"fingerprint": chunk.fingerprint},
-            "conversation:slack_a": {"next_batch": 3, "batches": 3, "in_flight": None, "state": "done"},
+            "conversation:slack_a": {
+                "plan": chunk.fingerprint,
+                "next_batch": 3,
+                "batches": 3,
+                "in_flight": None,
+                "state": "done",
+            },
         }
 
 
@@ -252,6 +258,15 @@ class TestStateFromBefore:
         calls = adds(server)
         world.load(run, msgspec.structs.replace(chunk, fingerprint="other"))
         assert adds(server) == calls
+
+    def test_a_cursor_of_a_plan_before_says_nothing_about_this_one(self, world: World, server: StandIn) -> None:
+        """Airflow keeps it when a run is cleared; the first try of the new plan may die before it writes its own."""
+        run, (chunk,) = a_run(world.home, {"slack_a": 30})
+        world.load(run, chunk)
+        again, (anew,) = a_run(world.home, {"slack_a": 20}, run_id="run 1 anew", start=30)
+        world.notes["run 1", 0].values["plan"] = {"fingerprint": anew.fingerprint}
+        assert world.load(again, anew).landed == 20
+        assert_once_and_in_order(server, {"slack_a": 50})
 
     @pytest.mark.parametrize("died", ["between batches", "in flight"])
     def test_a_ledger_behind_the_checkpoint_is_an_error_not_an_empty_ledger(
