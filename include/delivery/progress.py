@@ -20,7 +20,7 @@ class Progress:
     Tells the checkpoint and the log about one conversation.
 
     The checkpoint's value: ``plan`` (the chunk's fingerprint; in another plan the rest means nothing), ``next_batch``
-    (the first that is not wholly settled), ``batches`` (in all), ``in_flight`` (``batch``, ``key`` and ``task_id`` of an
+    (the first that is not wholly settled), ``batches`` (in all), ``in_flight`` (``batch``, ``key``, ``task_id`` of an
     open call, or null) and ``state``.
     """
 
