@@ -187,7 +187,6 @@ def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
     finally:
         shutil.rmtree(ledger, ignore_errors=True)
         shutil.move(tmp_path / "elsewhere", ledger)
-    assert airflow.run_import(source).report["already_loaded"] == 10
 
 
 def test_chat_text_is_in_the_staged_files_and_nowhere_else(airflow: LocalAirflow) -> None:
