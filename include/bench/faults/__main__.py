@@ -95,11 +95,12 @@ def _conclude(trials: Sequence[Trial], folder: Path, *, keep: bool) -> int:
     broken = [trial for trial in trials if trial.broken]
     for trial in broken:
         print(f"BROKEN in '{trial.scenario.name}': {'; '.join(trial.broken)}")
+    if not broken:
+        print("Every promise was kept: nothing lost, doubled, out of order or overlapping; nothing left unnamed.")
     if broken or keep:
         print(f"Logs, ledgers and journals: {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
-        print("Every promise was kept: nothing lost, doubled, out of order or overlapping; nothing left unnamed.")
     return 1 if broken else 0
 
 
