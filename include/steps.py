@@ -12,6 +12,7 @@ import msgspec
 from include import extract as extraction
 from include import plan as planning
 from include import transform as transformation
+from include.delivery.compaction import compact
 from include.delivery.ledger import Ledger
 from include.delivery.outcomes import outcomes_of
 from include.errors import ExportError, LedgerError
@@ -57,6 +58,7 @@ def extract(export: Export, options: ParseOptions, run: RunFolder) -> dict[str, 
 
 def transform(run: RunFolder, window: Window, ledger: Ledger) -> dict[str, int]:
     """Put everything extracted in order, without what is out of range, loaded already or refused before."""
+    compact(ledger)  # so that what runs without a flush have left behind is read once and not every night
     with ledger.settled() as known:
         result = transformation.transform(
             sorted((run.root / "extracted").iterdir()),
