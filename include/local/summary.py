@@ -31,6 +31,9 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
         yield "Every entry is accounted for: extracted is the sum of the columns after it."
     else:
         yield "NOT EVERY ENTRY IS ACCOUNTED FOR: extracted is not the sum of the columns after it."
+    if report["dry_run"]:
+        calls = sum(row["batches"] for row in conversations)
+        yield f"Dry run: nothing was sent. Without it {report['pending']:,} messages would go in {calls:,} calls."
     for kind in ("skipped", "rejected"):
         yield from (f"  {kind} {count:,}: {reason}" for reason, count in report[kind].items())
     yield from (f"  {problem}" for problem in report["problems"])

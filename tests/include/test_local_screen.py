@@ -72,7 +72,7 @@ def test_the_last_error_of_a_log_is_its_last_exception_in_one_line() -> None:
 
 def conversation(name: str, **counts: Any) -> dict[str, Any]:
     zero = dict.fromkeys(("extracted", "loaded", "already_loaded", "out_of_range", "pending", "unknown"), 0)
-    return {"conversation_id": name, "skipped": {}, "rejected": {}, "flushed": None, **zero, **counts}
+    return {"conversation_id": name, "skipped": {}, "rejected": {}, "flushed": None, "batches": 0, **zero, **counts}
 
 
 def report(*rows: dict[str, Any], conserved: bool = True, **totals: Any) -> dict[str, Any]:
@@ -80,6 +80,7 @@ def report(*rows: dict[str, Any], conserved: bool = True, **totals: Any) -> dict
         **conversation("all"),
         "conversations": rows,
         "conserved": conserved,
+        "dry_run": False,
         "problems": [],
         **totals,
     }
@@ -100,6 +101,12 @@ def test_columns_that_are_empty_everywhere_are_left_out_when_that_is_the_normal_
 
 def test_a_run_that_does_not_add_up_says_so_in_capitals() -> None:
     assert any(line.startswith("NOT EVERY ENTRY") for line in summary(report(conserved=False)))
+
+
+def test_a_dry_run_says_what_a_real_one_would_send() -> None:
+    one = conversation("slack_a", extracted=120, pending=120, batches=3)
+    lines = list(summary(report(one, extracted=120, pending=120, dry_run=True)))
+    assert "Dry run: nothing was sent. Without it 120 messages would go in 3 calls." in lines
 
 
 def test_a_thousand_conversations_do_not_fill_the_screen() -> None:
