@@ -8,7 +8,7 @@ override SOURCE := $(value SOURCE)
 override CONF := $(value CONF)
 export SOURCE CONF PYTHON
 
-.PHONY: help demo up import test test-fast check lint format lock bench faults clean environment
+.PHONY: help demo up import test test-fast check lint format lock bench fuzz faults clean environment
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,11 @@ lock: environment       ## resolve pyproject.toml anew into requirements.txt and
 
 bench: environment      ## time and memory from an export to its plan; speed of a load beside a plain client
 	@exec $(PYTHON_HERE) -m include.bench
+
+fuzz: environment       ## FUZZ_EXAMPLES=5000 made-up inputs for every property of the parsers
+	@exec $(PYTHON_HERE) -m pytest -m hypothesis tests/include/test_slack*.py tests/include/test_discord*.py \
+	    tests/include/test_everos_json.py tests/include/test_json_stream.py \
+	    --hypothesis-profile=fuzz --hypothesis-show-statistics
 
 faults: environment     ## all that can go wrong with a load, against the stand-in: what is lost, doubled, out of order
 	@exec $(PYTHON_HERE) -m include.bench.faults

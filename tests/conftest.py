@@ -7,6 +7,11 @@ from hypothesis import HealthCheck, settings
 
 # A busy machine is slow, not wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(  # make fuzz
+    "fuzz",
+    settings.get_profile("patient"),
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "5000")),
+)
 settings.load_profile("patient")
 
 # Airflow reads this when it is imported. Tests leave the person's own Airflow alone.

@@ -64,11 +64,12 @@ def measure(export: Path, folder: Path) -> dict[str, Figures]:
     print(ROW.format("step", "seconds", "cpu s", "entries/s", "peak MB", "x decode"), flush=True)
     run = folder / f"run-{export.stem}"
     found: dict[str, Figures] = {}
-    for step in ("decode", *PIPELINE):
+    for step in ("decode", "plain", *PIPELINE):
         found[step] = run_step(step, export, run)
         print_row(step, found[step], found["decode"])
     found["all three"] = total(found[step] for step in PIPELINE)
     print_row("all three", found["all three"], found["decode"])
+    print(f"a plain converter takes {found['plain'].cpu_s / found['all three'].cpu_s:.1f} times the CPU of all three")
     print(f"of each peak, libraries: {found['decode'].libraries_bytes / 1e6:.0f} MB")
     return found
 
@@ -112,7 +113,7 @@ def print_growth(sizes: list[dict[str, Figures]]) -> None:
     for smaller, larger in pairwise(sizes):
         entries = larger["decode"].count / smaller["decode"].count
         print(f"\n{entries:.1f} times the entries take")
-        for step in ("decode", *PIPELINE):
+        for step in ("decode", "plain", *PIPELINE):
             before, after = smaller[step], larger[step]
             print(f"  {step:<10}{after.wall_s / before.wall_s:6.1f} times the time", end="")
             print(f"{after.peak_bytes / before.peak_bytes:6.1f} times the memory")
