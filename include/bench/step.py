@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pandas as pd
 
 from include.extract import extract
 from include.layout import RunFolder
@@ -52,6 +51,8 @@ def _plain(export: Path, run: RunFolder) -> int:
 
     No names, no markup, no bots, no duplicates, no broken entries: less than the three steps do.
     """
+    import pandas as pd  # noqa: PLC0415 - would weigh on the memory of every other step
+
     messages = []
     for content in _contents(export):
         with suppress(ValueError):
