@@ -13,6 +13,7 @@ from everos_provider.hooks import EverOSHook
 from include.delivery.flush import flush_conversations
 from include.delivery.ledger import Ledger
 from include.delivery.loader import LoadSettings, load_chunk
+from include.errors import ImportIncomplete
 from include.layout import RunFolder, ledger_root
 from include.records import Chunk
 
@@ -87,7 +88,11 @@ class EverOSLoadOperator(EverOSOperator):
 
 
 class EverOSFlushOperator(EverOSOperator):
-    """Flush every conversation of the run in which messages have landed since its last flush and none is open."""
+    """
+    Flush every conversation of the run in which messages have landed since its last flush and none is open.
+
+    It fails when it had to hold one back, so that clearing a run's failed tasks clears this one too.
+    """
 
     async def aexecute(self, context: Context) -> dict[str, int]:
         """Flush and return counts."""
@@ -101,4 +106,9 @@ class EverOSFlushOperator(EverOSOperator):
             )
         finally:
             await api.aclose()
+        if outcome.held_back:
+            raise ImportIncomplete(
+                f"{outcome.flushed} conversations were flushed and {outcome.held_back} not, because they have messages "
+                "pending or unknown: clear the failed load tasks together with this one, or run again."
+            )
         return msgspec.to_builtins(outcome)

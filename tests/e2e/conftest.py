@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -79,6 +80,18 @@ class LocalAirflow:
     def log(self, run_id: str, task: TaskInstance) -> list[dict[str, Any]]:
         """The structured log of a task instance's last try."""
         return self.api.log(DAG_ID, run_id, task)
+
+    def clear_failed(self, run_id: str) -> None:
+        """Clear the failed tasks of a run, as a person does in the UI."""
+        body = {"dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True, "dry_run": False}
+        path = f"/api/v2/dags/{DAG_ID}/clearTaskInstances"
+        httpx.post(self.api.base_url + path, json=body).raise_for_status()
+
+    def task_state(self, run_id: str, task: TaskInstance) -> dict[str, Any]:
+        """What a task instance keeps in Airflow's task state store, by key: what people see in the UI."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task.task_id}/state-store"
+        answer = httpx.get(self.api.base_url + path, params={"map_index": task.map_index, "limit": 100})
+        return {row["key"]: row["value"] for row in answer.raise_for_status().json()["task_state_store"]}
 
     def task_processes(self, run_id: str, task_id: str) -> list[psutil.Process]:
         """The living processes that run a task's instances; the parent of each is its supervisor."""

@@ -88,16 +88,42 @@ def test_a_load_killed_in_the_middle_goes_on_where_it_stood(
     airflow.wait_until(lambda: len(adds(faultless, ["killed"])) >= 6, "six batches were sent")
     [process] = airflow.task_processes(run_id, "load")
     process.kill()
+    airflow.wait_until(lambda: airflow.tasks(run_id, "load")[0].state == "up_for_retry", "the try is known to be dead")
+    [load] = airflow.tasks(run_id, "load")
+    cursor = airflow.task_state(run_id, load)["conversation:killed"]
+    assert 4 <= cursor["next_batch"] < cursor["batches"] == 20
     run = airflow.wait(run_id)
 
     assert run.state == "success", run.report.get("problems")
     [load] = airflow.tasks(run_id, "load")
     assert load.try_number == 2
+    cursor = airflow.task_state(run_id, load)["conversation:killed"]
+    assert (cursor["next_batch"], cursor["in_flight"], cursor["state"]) == (20, None, "done")
     judged = verdict(faultless, document)
     assert judged.clean, judged
     assert judged.flushes == 1
     [row] = run.report["conversations"]
     assert (row["loaded"], row["flushed"]) == (200, "extracted")
+
+
+def test_clearing_the_failed_tasks_goes_on_where_the_run_stood(
+    airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
+) -> None:
+    faultless.set_faults(Fault(kind="add", does="status", status=401, after=2))
+    document = group("cleared", 40)
+    run = airflow.run_import(write(tmp_path / "in", document), {"batch_size": 10})
+    assert run.state == "failed"
+    assert (run.report["loaded"], run.report["pending"], run.report["conserved"]) == (20, 20, True)
+    assert [task.try_number for task in airflow.tasks(run.run_id, "load")] == [1]
+
+    faultless.set_faults()
+    airflow.clear_failed(run.run_id)
+    run = airflow.wait(run.run_id)
+    assert run.state == "success", run.report.get("problems")
+    assert run.report["loaded"] == 40
+    judged = verdict(faultless, document)
+    assert judged.clean, judged
+    assert judged.flushes == 1
 
 
 def test_what_is_broken_is_accounted_for_and_costs_nothing_else(
