@@ -17,7 +17,7 @@ from include.delivery.settings import LoadSettings
 from include.delivery.states import Attempt
 from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait
 from include.delivery.throttle import Pace, Throttle
-from include.errors import ChatImportError, PermanentError, Refused, Throttled
+from include.errors import ChatImportError, PermanentError, Throttled
 from include.memory_api.contract import MemoryAPI
 from include.records import Batch, Conversation
 
@@ -194,15 +194,13 @@ class _Voyage:
             self._courier.throttle.speed_up()
 
     async def _register(self) -> None:
-        """Make names known. They help people read; a target that refuses one still gets the messages."""
+        """Make names known. They help people read; a target that does not take them still gets the messages."""
         self._registered = True
         names = await asyncio.to_thread(self._senders)
         try:
             await self._courier.register(self._conversation, names)
-        except Refused as error:
-            log.warning("%s: the target refuses its names: %s", self._conversation.conversation_id, error.reason)
-        except PermanentError as error:
-            self._delivery.stop(Standing.REFUSED, "the target refuses the caller", error)
+        except PermanentError as error:  # where it is the caller who is refused, the first batch will be, too
+            log.warning("%s: the target does not take its names: %s", self._conversation.conversation_id, error)
         except ChatImportError as error:
             self._delivery.stop(Standing.PENDING, "its names could not be registered", error)
 

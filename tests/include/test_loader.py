@@ -94,6 +94,15 @@ class TestLanding:
         kinds = [entry.kind for entry in server.journal() if entry.kind in ("register", "add")]
         assert kinds == ["register"] * 4 + ["add"]
 
+    @pytest.mark.parametrize("status", [404, 422])
+    def test_a_target_that_takes_no_names_gets_the_messages_all_the_same(
+        self, world: World, server: StandIn, status: int
+    ) -> None:
+        run, (chunk,) = a_run(world.home, {"slack_a": 25})
+        server.set_faults(Fault(does="status", kind="register", status=status))
+        assert world.load(run, chunk).landed == 25
+        assert all(verdict.lost == () for verdict in verdicts(server, {"slack_a": 25}).values())
+
     def test_the_checkpoint_says_where_each_conversation_stands(self, world: World) -> None:
         run, (chunk,) = a_run(world.home, {"slack_a": 25})
         world.load(run, chunk)
