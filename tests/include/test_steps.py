@@ -15,6 +15,7 @@ from include.layout import HOME_VARIABLE, RunFolder
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.report.figures import is_conserved
+from include.report.page import write_page
 from include.window import Window
 
 SAMPLES = Path(__file__).parents[2] / "include" / "samples"
@@ -82,16 +83,17 @@ def test_what_is_pending_after_a_real_run_is_a_problem_that_says_what_to_do() ->
     assert "run again" in figures["problems"][0]
 
 
-def test_the_page_shows_names_as_text_whatever_they_are(tmp_path: Path) -> None:
-    document = {
-        "group_id": "<script>alert(1)</script>",
-        "messages": [{"role": "user", "sender_id": "u", "timestamp": 1_767_312_000_000, "content": "hello"}],
-    }
-    source = tmp_path / "group.json"
-    source.write_text(json.dumps(document), encoding="utf-8")
-    run, ledger = planned(source)
-    report(run, ledger)
-    assert "<script>" not in run.report_html.read_text(encoding="utf-8")
+def test_the_page_shows_names_and_reasons_as_text_whatever_they_are(tmp_path: Path) -> None:
+    run, ledger = planned(SAMPLES)
+    hostile = "<script>alert(1)</script>"
+    document = report(run, ledger)
+    document["problems"] = [f"{hostile} is pending"]
+    document["rejected"] = {hostile: 1}
+    document["conversations"][0]["name"] = hostile
+    write_page(document, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script>" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3
 
 
 def test_an_empty_folder_is_nothing_to_import_and_no_error(tmp_path: Path) -> None:
