@@ -96,8 +96,11 @@ class _Staging:
         self._skipped = _Table(folder / "skipped.parquet", SKIPPED_SCHEMA)
         self._rejected = _Table(folder / "rejected.parquet", REJECTED_SCHEMA)
         self._conversations_path = folder / "conversations.parquet"
-        self._conversations: dict[tuple[str, str], Conversation] = {}
-        """By conversation id and channel id: two channels with one id stay two rows, for transform to refuse."""
+        self._conversations: dict[_Key, Conversation] = {}
+        self._imported: Counter[_Key] = Counter()
+        self._current = ("", "", "")
+        self._before = 0
+        """Messages before those of the current conversation."""
         self._entries: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
@@ -122,7 +125,18 @@ class _Staging:
             elif isinstance(record, Entries):
                 self._entries[record.conversation_id] += record.count
             else:
-                self._conversations.setdefault((record.conversation_id, record.channel_id), record)
+                self._turn_to(record)
+        self._count_imported()
+
+    def _turn_to(self, conversation: Conversation) -> None:
+        """What follows is this conversation's, until the next one is told."""
+        self._count_imported()
+        self._current = _key(conversation)
+        self._conversations.setdefault(self._current, conversation)
+
+    def _count_imported(self) -> None:
+        self._imported[self._current] += self._messages.total - self._before
+        self._before = self._messages.total
 
     def check(self) -> None:
         """
@@ -150,15 +164,27 @@ class _Staging:
         )
 
     def _write_conversations(self) -> None:
-        rows = [self._conversations[key] for key in sorted(self._conversations)]
+        known = [self._conversations[key] for key in sorted(self._conversations)]
         if self._entries[""]:
-            rows.append(NO_CONVERSATION)
+            known.append(NO_CONVERSATION)
         left = dict(self._entries)
-        table = pa.Table.from_pylist(
-            [{**msgspec.structs.asdict(row), "entries": left.pop(row.conversation_id, 0)} for row in rows],
-            schema=CONVERSATION_SCHEMA,
-        )
-        pq.write_table(table, self._conversations_path)
+        rows = [
+            msgspec.structs.asdict(conversation)
+            | {
+                "entries": left.pop(conversation.conversation_id, 0),
+                "imported": self._imported[_key(conversation)],
+            }
+            for conversation in known
+        ]
+        pq.write_table(pa.Table.from_pylist(rows, schema=CONVERSATION_SCHEMA), self._conversations_path)
+
+
+type _Key = tuple[str, str, str]
+
+
+def _key(conversation: Conversation) -> _Key:
+    """Return what keeps two channels with one conversation id apart, for transform to refuse."""
+    return conversation.conversation_id, conversation.channel_id, conversation.workspace
 
 
 class _Table:
@@ -176,6 +202,11 @@ class _Table:
         self.rows = 0
         self.per_conversation: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        """Rows added so far."""
+        return self.rows + len(self._waiting)
 
     def add(self, record: Any, characters: int = 0) -> None:
         """Add a row; it reaches the disk with its row group."""

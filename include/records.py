@@ -115,7 +115,10 @@ class Entries(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Parsed = Conversation | Entries | Message | Skipped | Rejected
-"""What parsers yield: a :class:`Conversation` before anything else of it, then one outcome per raw entry."""
+"""
+What parsers yield: a :class:`Conversation` before anything of it, then one outcome per raw entry; again when they
+come back to it, since what follows one belongs to it.
+"""
 
 SKIP_REASONS = {
     "bot": "bots=skip",
@@ -165,9 +168,15 @@ CONVERSATION_SCHEMA = pa.schema(
         _field("session_id", pa.string(), nullable=True),
         _field("group_meta", pa.string(), nullable=True),
         _field("entries", pa.int64()),
+        _field("imported", pa.int64()),
     ]
 )
-"""Conversations with ``entries``, the raw entries decoded for each (sum of :class:`Entries`)."""
+"""
+Conversations with ``entries``, the raw entries decoded for each (sum of :class:`Entries`), and ``imported``, the
+messages among them.
+
+Where two channels share a conversation id, ``entries`` of both stand with the first, ``imported`` with each its own.
+"""
 
 SKIPPED_SCHEMA = pa.schema([_field(name, pa.string()) for name in ("source", "conversation_id", "reason", "origin")])
 

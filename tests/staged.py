@@ -56,7 +56,8 @@ def extracted(
     if conversations is None:
         conversations = [a_conversation(conversation_id) for conversation_id in sorted(entries)]
     rows = [
-        msgspec.to_builtins(conversation) | {"entries": entries[conversation.conversation_id]}
+        msgspec.to_builtins(conversation)
+        | dict.fromkeys(["entries", "imported"], entries[conversation.conversation_id])
         for conversation in conversations
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=CONVERSATION_SCHEMA), folder / "conversations.parquet")
@@ -79,7 +80,9 @@ def transformed(run: RunFolder, messages: Sequence[Message], *, per_part: int = 
     counted = Counter(message.conversation_id for message in messages)
     nothing = dict.fromkeys(["duplicates", "out_of_range", "already_loaded", "rejected_before", "shifted_ms"], 0)
     rows = [
-        msgspec.to_builtins(a_conversation(conversation_id)) | nothing | {"entries": count, "messages": count}
+        msgspec.to_builtins(a_conversation(conversation_id))
+        | nothing
+        | dict.fromkeys(["entries", "imported", "messages"], count)
         for conversation_id, count in counted.items()
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=TRANSFORMED_SCHEMA), run.conversations)

@@ -41,7 +41,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                 for channel_id, run in groupby(_by_channel(read, PurePosixPath(name).stem), key=itemgetter(0)):
                     if channel_id not in conversations:
                         conversations[channel_id] = _conversation(channel_id, options)
-                        yield conversations[channel_id]
+                    yield conversations[channel_id]
                     yield from _run(run, conversations[channel_id], name, roster, options)
         except (BrokenJson, EntryUnreadable) as error:
             yield from unreadable(name, SOURCE, str(error))

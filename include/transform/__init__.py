@@ -116,7 +116,7 @@ def _check_known(counts: dict[str, Counts], channels: dict[str, Channel]) -> Non
 def _table(channels: dict[str, Channel], counts: dict[str, Counts]) -> Any:
     rows = [
         msgspec.to_builtins(channel.conversation)
-        | {"entries": channel.entries}
+        | {"entries": channel.entries, "imported": channel.imported}
         | msgspec.to_builtins(counts.get(conversation_id, Counts()))
         for conversation_id, channel in sorted(channels.items())
     ]

@@ -16,6 +16,8 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
 
     conversation: Conversation
     entries: int
+    imported: int
+    """Messages among the entries; none of what is private or excluded."""
 
 
 def merge_channels(extracted: Sequence[Path]) -> dict[str, Channel]:
@@ -23,7 +25,9 @@ def merge_channels(extracted: Sequence[Path]) -> dict[str, Channel]:
     Return the conversations of all exports by id.
 
     Where two exports describe a channel, the later one's word counts unless it says nothing; it is private if either
-    says so. Entries that belong to no conversation (id empty) are not among them.
+    says so. Two channels with one id are no harm as long as nothing is imported from one of them (it is private or
+    excluded, or nobody said anything there): the other gives the name, and the row counts the entries of both.
+    Entries that belong to no conversation (id empty) are not among them.
 
     :raises IdCollision: naming both channels.
     """
@@ -39,20 +43,27 @@ def _read(extracted: Iterable[Path]) -> Iterator[Channel]:
     for folder in extracted:
         for row in pq.read_table(folder / "conversations.parquet").to_pylist():
             if row["conversation_id"]:
-                yield Channel(entries=row.pop("entries"), conversation=msgspec.convert(row, Conversation))
+                counts = {name: row.pop(name) for name in ("entries", "imported")}
+                yield Channel(conversation=msgspec.convert(row, Conversation), **counts)
 
 
 def _merge(known: Channel, later: Channel) -> Channel:
-    one, other = known.conversation, later.conversation
-    if not _same_channel(one, other):
-        raise IdCollision(
-            f"conversation id {one.conversation_id!r} would join two channels: {_described(one)} and "
-            f"{_described(other)}; nothing was sent. Give each its own id with the id template, "
-            f"for example {_remedy(one, other)}"
-        )
+    if _same_channel(known.conversation, later.conversation):
+        conversation = _merged(known.conversation, later.conversation)
+    elif known.imported and later.imported:
+        raise IdCollision(_refusal(known.conversation, later.conversation))
+    else:
+        conversation = max(known, later, key=lambda channel: channel.imported).conversation
+    return Channel(
+        conversation=conversation,
+        entries=known.entries + later.entries,
+        imported=known.imported + later.imported,
+    )
+
+
+def _merged(one: Conversation, other: Conversation) -> Conversation:
     said = {name: value for name, value in msgspec.structs.asdict(other).items() if value not in (None, "")}
-    conversation = msgspec.structs.replace(one, **(said | {"private": one.private or other.private}))
-    return Channel(conversation=conversation, entries=known.entries + later.entries)
+    return msgspec.structs.replace(one, **(said | {"private": one.private or other.private}))
 
 
 def _same_channel(one: Conversation, other: Conversation) -> bool:
@@ -80,6 +91,15 @@ def _identity(conversation: Conversation) -> tuple[Any, ...]:
 def _described(conversation: Conversation) -> str:
     workspace = f" in {conversation.workspace!r}" if conversation.workspace else ""
     return f"{conversation.source} {conversation.name!r} ({conversation.channel_id}){workspace}"
+
+
+def _refusal(one: Conversation, other: Conversation) -> str:
+    return (
+        f"conversation id {one.conversation_id!r} would join two channels: {_described(one)} and {_described(other)}; "
+        f"nothing was sent. Give each its own id with the parameter conversation_id, for example {_remedy(one, other)}. "
+        "It names every conversation of the run anew: where some were loaded under their old ids, import one of the two "
+        "in a run of its own"
+    )
 
 
 def _remedy(one: Conversation, other: Conversation) -> str:

@@ -10,8 +10,9 @@ from builders import slack_channel, slack_export, slack_message, write_folder, w
 from slack_generator import generate
 
 from include import extract as extracting
-from include.errors import ExportError, NotConserved
+from include.errors import ExportError, IdCollision, NotConserved
 from include.extract import ExtractResult, extract, write_rejected
+from include.layout import RunFolder
 from include.parsers import Export, ParseOptions, discover
 from include.records import (
     CONVERSATION_SCHEMA,
@@ -24,6 +25,7 @@ from include.records import (
     Parsed,
     Rejected,
 )
+from include.transform import transform
 
 OPTIONS = ParseOptions()
 
@@ -157,6 +159,43 @@ def test_two_channels_with_one_id_stay_two_rows_for_transform_to_refuse(
     extract(parser_yielding(monkeypatch, *records, message(1)), OPTIONS, tmp_path / "out")
     found = [(row["channel_id"], row["entries"]) for row in rows(tmp_path / "out", "conversations")]
     assert found == [("C1", 1), ("C2", 0)]
+
+
+def test_messages_are_counted_for_the_channel_they_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that only two channels from which something is imported are a collision."""
+    records = [conversation("C1"), message(1), conversation("C2"), conversation("C1"), message(2)]
+    export = parser_yielding(monkeypatch, *records, Entries(conversation_id="slack_x", count=2))
+    extract(export, OPTIONS, tmp_path / "out")
+    found = [(row["channel_id"], row["imported"]) for row in rows(tmp_path / "out", "conversations")]
+    assert found == [("C1", 2), ("C2", 0)]
+
+
+def grid(*teams: tuple[str, str]) -> dict[str, Any]:
+    """An organisation whose workspaces have a channel ``plans``, in the index named with each."""
+    files: dict[str, Any] = {"org_users.json": [], "channels.json": []}
+    for number, (team, index) in enumerate(teams):
+        files[f"teams/{team}/{index}"] = [slack_channel(f"C{number}", "plans")]
+        files[f"teams/{team}/plans/2026-01-01.json"] = [slack_message(f"176731200{number}.000100")]
+    return files
+
+
+@pytest.mark.parametrize("options", [{}, {"exclude": ("*",)}])
+def test_a_private_channel_that_is_left_out_may_be_called_like_a_public_one(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    source = write_folder(tmp_path / "e", grid(("acme", "channels.json"), ("globex", "groups.json")))
+    result = extract(one_export(source), ParseOptions(**options), tmp_path / "out")
+    transform([tmp_path / "out"], RunFolder(tmp_path / "run"))
+    assert (result.entries, result.messages) == (2, 0 if options else 1)
+
+
+@pytest.mark.parametrize("index", ["groups.json", "usergroups.json"])
+def test_two_channels_of_which_both_are_imported_may_not_share_an_id(tmp_path: Path, index: str) -> None:
+    """Also where no index lists them and the name of the folder is all there is."""
+    source = write_folder(tmp_path / "e", grid(("acme", index), ("globex", index)))
+    extract(one_export(source), ParseOptions(include_private=True), tmp_path / "out")
+    with pytest.raises(IdCollision, match="acme.*globex"):
+        transform([tmp_path / "out"], RunFolder(tmp_path / "run"))
 
 
 def test_entries_without_a_conversation_are_counted_under_no_name(tmp_path: Path) -> None:

@@ -425,6 +425,19 @@ def test_two_channels_never_become_one_conversation(tmp_path: Path, other: dict[
     assert not RunFolder(tmp_path).messages.exists()
 
 
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_channel_of_which_nothing_is_imported_stands_in_nobodys_way(tmp_path: Path, silent: int) -> None:
+    """It is private or excluded, or nobody said anything in it: the other one gives the conversation its name."""
+    described = [a_conversation(channel_id="C1", name="general"), a_conversation(channel_id="C2", name="allgemein")]
+    said: list[list[Message]] = [[a_message("1")], [a_message("2")]]
+    said[silent] = []
+    folders = [
+        extracted(tmp_path / f"{number}", said[number], conversations=[described[number]]) for number in range(2)
+    ]
+    row = run_folders(tmp_path, folders).counts["slack_general"]
+    assert (row["channel_id"], row["messages"]) == (described[1 - silent].channel_id, 1)
+
+
 def test_where_names_stand_in_for_ids_workspaces_tell_channels_apart(tmp_path: Path) -> None:
     general = {"name": "general", "channel_id": "general"}
     with pytest.raises(IdCollision, match=r"\{source\}_\{workspace\}_\{channel\}"):
