@@ -110,8 +110,8 @@ class IdCollision(PermanentError):
     """
     Two different channels would become one conversation; nothing was sent.
 
-    Remedy: a template that tells them apart (parameter ``conversation_id``, say ``{source}_{workspace}_{channel}``). The
-    ledger knows conversations by their ids, so what was loaded under other ids before would be loaded again: then
+    Remedy: a template that tells them apart (parameter ``conversation_id``, say ``{source}_{workspace}_{channel}``).
+    The ledger knows conversations by their ids, so what was loaded under other ids before would be loaded again: then
     give the template to a run of its own that imports only one of the two.
     """
 

@@ -96,9 +96,9 @@ def _described(conversation: Conversation) -> str:
 def _refusal(one: Conversation, other: Conversation) -> str:
     return (
         f"conversation id {one.conversation_id!r} would join two channels: {_described(one)} and {_described(other)}; "
-        f"nothing was sent. Give each its own id with the parameter conversation_id, for example {_remedy(one, other)}. "
-        "It names every conversation of the run anew: where some were loaded under their old ids, import one of the two "
-        "in a run of its own"
+        "nothing was sent. Give each its own id with the parameter conversation_id, for example "
+        f"{_remedy(one, other)}. It names every conversation of the run anew: where some were loaded under their old "
+        "ids, import one of the two in a run of its own."
     )
 
 

@@ -194,7 +194,7 @@ def test_two_channels_of_which_both_are_imported_may_not_share_an_id(tmp_path: P
     """Also where no index lists them and the name of the folder is all there is."""
     source = write_folder(tmp_path / "e", grid(("acme", index), ("globex", index)))
     extract(one_export(source), ParseOptions(include_private=True), tmp_path / "out")
-    with pytest.raises(IdCollision, match="acme.*globex"):
+    with pytest.raises(IdCollision, match=r"acme.*globex"):
         transform([tmp_path / "out"], RunFolder(tmp_path / "run"))
 
 
