@@ -58,7 +58,7 @@ faults: environment     ## all that can go wrong with a load, against the stand-
 	@scripts/dotenv
 
 clean:                  ## remove the environment and caches; keeps .local, the ledger lives there
-	rm -rf .venv .venv.log .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf .venv* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+PROJECT = Path(__file__).resolve().parents[1]
+"""The project's own root, with the Makefile and the locks."""
+
 HOME_VARIABLE = "EVEROS_IMPORT_HOME"
 
 
@@ -29,7 +32,7 @@ class RunFolder:
         return cls((base or home()) / "runs" / quote(run_id, safe="-_."))
 
     def extracted(self, export: str) -> Path:
-        """One export's ``messages-*``, ``conversations``, ``skipped`` and ``rejected.parquet``."""
+        """One export's ``messages-*``, ``conversations``, ``skipped``, ``rejected`` and ``notes.parquet``."""
         return self.root / "extracted" / export
 
     @property

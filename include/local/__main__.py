@@ -9,8 +9,8 @@ from types import FrameType
 from dotenv import load_dotenv
 
 from include.errors import ChatImportError
+from include.layout import PROJECT
 from include.local.commands import demo, import_source
-from include.local.settings import PROJECT
 
 _INTERRUPTED = 130
 

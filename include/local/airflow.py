@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from include.layout import PROJECT
 from include.local.api import AirflowAPI
-from include.local.home import Home, free_port
-from include.local.processes import Leashed
-from include.local.settings import DATABASE, PROJECT, airflow_environment
+from include.local.settings import DATABASE, airflow_environment
+from include.processes.home import Home, free_port
+from include.processes.leashed import Leashed
 
 DAG_ID = "chat_history_to_everos"
 ABANDONED = "Left unfinished by a command that was killed. The next run's ledger settles what it left open."

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from include.errors import ConfigurationError
-from include.layout import home
+from include.layout import PROJECT, home
 from include.local.airflow import has_connection, start_airflow
 from include.local.demo import QUESTION, ask
-from include.local.home import hold
 from include.local.importing import import_once
-from include.local.processes import leashed
-from include.local.settings import PROJECT
 from include.local.standin import connection_to, start_standin
+from include.processes.home import hold
+from include.processes.leashed import leashed
 
 SAMPLES = PROJECT / "include" / "samples"
 SCHEDULE, CONNECTION, API_KEY = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"

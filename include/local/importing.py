@@ -10,10 +10,10 @@ from include.layout import RunFolder, ledger_root
 from include.local.airflow import DAG_ID, Say
 from include.local.api import AirflowAPI
 from include.local.follow import Progress, failures, follow
-from include.local.home import Home
 from include.local.landed import LandedCounter
-from include.local.processes import Leashed
 from include.local.summary import summary
+from include.processes.home import Home
+from include.processes.leashed import Leashed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,20 +1,13 @@
 """The environment of a local Airflow: every setting in one place, none from the person's own Airflow."""
 
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from include.layout import HOME_VARIABLE
-from include.local.home import Home
+from include.layout import HOME_VARIABLE, PROJECT
+from include.processes.home import Home
 
-PROJECT = Path(__file__).resolve().parents[2]
 DATABASE = "airflow.db"
-
-
-def own_environment() -> dict[str, str]:
-    """Return this process's environment, with the project's own modules importable."""
-    return {**os.environ, "PYTHONPATH": str(PROJECT)}
 
 
 def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, dags: Path) -> dict[str, str]:

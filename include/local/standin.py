@@ -7,9 +7,9 @@ import httpx
 import msgspec
 
 from include.errors import ChatImportError
-from include.local.home import Home, kept_port
-from include.local.processes import Leashed
-from include.local.settings import PROJECT, own_environment
+from include.layout import PROJECT
+from include.processes.home import Home, kept_port
+from include.processes.leashed import Leashed, own_environment
 
 KEY = "stand-in"
 _TIMEOUT_S = 30

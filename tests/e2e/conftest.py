@@ -16,9 +16,9 @@ from include.layout import RunFolder
 from include.local.airflow import DAG_ID, start_airflow
 from include.local.api import AirflowAPI, TaskInstance
 from include.local.follow import Progress, follow
-from include.local.home import Home, hold
-from include.local.processes import Leashed, leashed
 from include.local.standin import connection_to
+from include.processes.home import Home, hold
+from include.processes.leashed import Leashed, leashed
 from include.standin import Latency, StandIn
 
 HERE = Path(__file__).parent

@@ -13,8 +13,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from include.layout import RunFolder
-from include.local.settings import PROJECT
+from include.layout import PROJECT, RunFolder
 from include.standin import Fault, StandIn, judge
 
 SAMPLES = PROJECT / "include" / "samples"

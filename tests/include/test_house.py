@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from include.local.settings import PROJECT
+from include.layout import PROJECT
 
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())
 AIRFLOW = {name: service for name, service in COMPOSE["services"].items() if name != "postgres"}

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError
+from include.layout import PROJECT
 from include.local.airflow import has_connection
 from include.local.commands import import_source
-from include.local.home import Home
-from include.local.settings import PROJECT, airflow_environment
+from include.local.settings import airflow_environment
+from include.processes.home import Home
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.errors import ChatImportError
-from include.local.home import Home
+from include.layout import PROJECT
+from include.processes import leash
+from include.processes.home import Home
+
+
+def own_environment() -> dict[str, str]:
+    """Return this process's environment, with the project's own modules importable."""
+    return {**os.environ, "PYTHONPATH": str(PROJECT)}
 
 
 class ComponentEnded(ChatImportError):
@@ -18,7 +25,7 @@ class ComponentEnded(ChatImportError):
 
 @dataclass
 class Leashed:
-    """Programs that end with this process, whatever ends it (:mod:`include.local.leash`). Made by :func:`leashed`."""
+    """Programs that end with this process, whatever ends it (:mod:`.leash`). Made by :func:`leashed`."""
 
     logs: Path
     keep: int
@@ -32,7 +39,8 @@ class Leashed:
         self.logs.mkdir(parents=True, exist_ok=True)
         with (self.logs / f"{name}.log").open("wb") as output:
             self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", "include.local.leash", *argv],
+                # by its path: the program's environment need not know where this project lies
+                [sys.executable, "-P", leash.__file__, *argv],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -1,10 +1,10 @@
 """
 Runs one program and takes it down, with everything it started, as soon as the process that asked for it is gone.
 
-``python -m include.local.leash airflow scheduler``: standard input is the leash. It is a pipe whose other end only the
-parent holds, so it closes when the parent ends, whatever ended it: an error, Ctrl-C, or SIGKILL, after which nothing
-else could clean up. The program joins the parent's process group; the leash stands outside, so that it outlives a
-SIGKILL of that group by the moment it needs: Airflow gives each task a group of its own, which the signal would not
+``python include/processes/leash.py airflow scheduler``: standard input is the leash. It is a pipe whose other end only
+the parent holds, so it closes when the parent ends, whatever ended it: an error, Ctrl-C, or SIGKILL, after which
+nothing else could clean up. The program joins the parent's process group; the leash stands outside, so that it outlives
+a SIGKILL of that group by the moment it needs: Airflow gives each task a group of its own, which the signal would not
 reach. On Linux the leash also adopts orphans, so tasks whose own parent died are found too.
 """
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from include.local.home import HomeInUse, free_port, hold, kept_port
-from include.local.processes import ComponentEnded, leashed
-from include.local.settings import PROJECT, own_environment
+from include.layout import PROJECT
+from include.processes.home import HomeInUse, free_port, hold, kept_port
+from include.processes.leashed import ComponentEnded, leashed, own_environment
 
 FAMILY = """
 import os, subprocess, sys, time
@@ -26,9 +26,10 @@ time.sleep(600)
 COMMAND = f"""
 import sys, time
 from pathlib import Path
-from include.local.home import hold
-from include.local.processes import leashed
-from include.local.settings import PROJECT, own_environment
+from include.processes.home import hold
+from include.processes.leashed import leashed
+from include.layout import PROJECT
+from include.processes.leashed import own_environment
 with hold(Path(sys.argv[1]), "make demo") as home, leashed(home) as processes:
     processes.start("family", [sys.executable, "-c", {FAMILY!r}], own_environment(), PROJECT)
     while "ready" not in (home.root / "logs" / "family.log").read_text():

@@ -1,0 +1,136 @@
+"""Starting a self-hosted EverOS on this machine, and a model for it where nobody has configured one."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from include.errors import ChatImportError
+from include.layout import PROJECT
+from include.processes.home import Home, free_port, hold, kept_port
+from include.processes.leashed import Leashed, leashed, own_environment
+from include.selfhosted.environment import prepared
+from include.selfhosted.model.app import MODEL_ID
+
+CONFIGURATION = {
+    "everos.toml": """\
+# What differs from the server's defaults; EVEROS_<SECTION>__<KEY> in the environment wins.
+[memorize]
+mode = "chat"   # conversations between people; "agent" is for the trajectories of agents
+""",
+    "ome.toml": "# Strategies that extract memories in the background: all as the server has them.\n",
+}
+"""
+The files that the server does not start without: what ``everos init`` would write, without copies of its defaults,
+which would outlive an upgrade.
+"""
+
+_MODEL_BASE_URL, _MODEL_KEY, _MODEL = "EVEROS_LLM__BASE_URL", "EVEROS_LLM__API_KEY", "EVEROS_LLM__MODEL"
+_READY_S = 180
+"""Healthy after 15 to 20 s on two idle cores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfHosted:
+    """
+    A self-hosted EverOS that answers. Its data stays when it ends.
+
+    It has no authentication and listens on 127.0.0.1 only; any API key will do.
+    """
+
+    base_url: str
+    data: Path
+    """Its memory root: Markdown, SQLite and the search index."""
+
+    model: str
+    """Who extracts: ``extractive-stand-in``, or the model that the environment names."""
+
+    @property
+    def markdown(self) -> Path:
+        """Where the memories of people lie: ``<sender id>/episodes/`` and more below it."""
+        return self.data / "default_app" / "default_project" / "users"
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(
+        cls, folder: Path, *, model_base_url: str | None = None, environ: Mapping[str, str] | None = None
+    ) -> Iterator["SelfHosted"]:
+        """
+        Run one in a folder of its own until the block ends: for tests, and for who wants nothing but the server.
+
+        :param folder: Keeps data, port and logs; a second call with the same folder goes on with them.
+        :param model_base_url: OpenAI-compatible endpoint of a model; without it the stand-in answers.
+        :param environ: ``EVEROS_<SECTION>__<KEY>`` settings of the server; by default none of this process's.
+        """
+        settings = dict(environ or {})
+        if model_base_url:
+            settings |= {_MODEL_BASE_URL: model_base_url, _MODEL_KEY: settings.get(_MODEL_KEY, "none")}
+        with hold(folder, "a self-hosted EverOS") as home, leashed(home) as processes:
+            yield start_selfhosted(home, processes, settings)
+
+
+def start_selfhosted(home: Home, processes: Leashed, environ: Mapping[str, str]) -> SelfHosted:
+    """
+    Start it on the port that this home's server had before, and return when it is healthy.
+
+    :param environ: Its ``EVEROS_<SECTION>__<KEY>`` settings among others; without a model's address or key in them
+        (``EVEROS_LLM__BASE_URL``, ``EVEROS_LLM__API_KEY``) the stand-in for a model is started, too.
+    :raises NotInstalled: Its environment could not be made.
+    :raises ComponentEnded: It ended on its own.
+    """
+    venv = prepared()
+    port = kept_port(home.root / "everos" / "port")
+    data = home.root / "everos" / str(port)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, content in CONFIGURATION.items():
+        if not (data / name).exists():
+            (data / name).write_text(content)
+    model = _model_of(environ) or _start_model(processes)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("EVEROS_")}
+    env |= {name: value for name, value in environ.items() if name.startswith("EVEROS_") and "__" in name}
+    env |= model | {
+        "EVEROS_ROOT": str(data),
+        "EVEROS_API__HOST": "127.0.0.1",
+        "EVEROS_API__PORT": str(port),
+        "TIKTOKEN_CACHE_DIR": str(venv / "tiktoken"),
+    }
+    processes.start("everos", [str(venv / "bin" / "everos"), "server", "start"], env, data)
+    base_url = f"http://127.0.0.1:{port}"
+    _wait_until_healthy(base_url, processes)
+    return SelfHosted(base_url=base_url, data=data, model=model.get(_MODEL, "the server's default"))
+
+
+def _model_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the model's settings, none where nobody has named an endpoint or given a key."""
+    given = {name: value for name, value in environ.items() if name.startswith("EVEROS_LLM__") and value}
+    return given if {_MODEL_BASE_URL, _MODEL_KEY} & given.keys() else {}
+
+
+def _start_model(processes: Leashed) -> dict[str, str]:
+    port = free_port()
+    argv = [sys.executable, "-m", "include.selfhosted.model", "--port", str(port)]
+    processes.start("model", argv, own_environment(), PROJECT)
+    reached_directly = ",".join(["127.0.0.1", *filter(None, [os.environ.get("NO_PROXY")])])
+    return {
+        _MODEL_BASE_URL: f"http://127.0.0.1:{port}/v1",
+        _MODEL_KEY: "none",
+        _MODEL: MODEL_ID,
+        "NO_PROXY": reached_directly,
+    }
+
+
+def _wait_until_healthy(base_url: str, processes: Leashed) -> None:
+    deadline = time.monotonic() + _READY_S
+    while True:
+        processes.check()
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{base_url}/health", trust_env=False).is_success:
+                return
+        if time.monotonic() > deadline:
+            raise ChatImportError(f"the self-hosted EverOS was not healthy within {_READY_S} s; {processes.logs} tells")
+        time.sleep(0.2)
