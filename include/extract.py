@@ -22,11 +22,13 @@ from include.parsers import Export, ParseOptions, parse
 from include.records import (
     CONVERSATION_SCHEMA,
     MESSAGE_SCHEMA,
+    NOTE_SCHEMA,
     REJECTED_SCHEMA,
     SKIPPED_SCHEMA,
     Conversation,
     Entries,
     Message,
+    Note,
     Parsed,
     Rejected,
     Skipped,
@@ -57,27 +59,27 @@ class ExtractResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def extract(export: Export, options: ParseOptions, folder: Path) -> ExtractResult:
     """
-    Write ``messages-*.parquet``, ``conversations.parquet``, ``skipped.parquet`` and ``rejected.parquet`` of an export.
+    Write ``messages-*``, ``conversations``, ``skipped``, ``rejected`` and ``notes.parquet`` of an export.
 
     :param folder: Replaced if it exists; after an error it is as it was before.
     :raises ExportError: if the export as a whole cannot be read.
     :raises NotConserved: if the parser did not account for every entry it decoded.
     """
-    return _write(export.key, parse(export, options), folder)
+    return _write(export.key, export.label, parse(export, options), folder)
 
 
 def write_rejected(rejected: Sequence[Rejected], folder: Path) -> None:
     """Write entries that belong to no export in the same form, one entry each."""
     entries = [Entries(conversation_id=record.conversation_id, count=1) for record in rejected]
-    _write("", [*entries, *rejected], folder)
+    _write("", "", [*entries, *rejected], folder)
 
 
-def _write(key: str, records: Iterable[Parsed], folder: Path) -> ExtractResult:
+def _write(key: str, label: str, records: Iterable[Parsed], folder: Path) -> ExtractResult:
     beside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        with _Staging(beside) as staging:
+        with _Staging(beside, label) as staging:
             staging.take(records)
         staging.check()
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,7 +93,7 @@ def _write(key: str, records: Iterable[Parsed], folder: Path) -> ExtractResult:
 class _Staging:
     """Takes a parser's records apart into files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, label: str) -> None:
         self._messages = _Table(folder / "messages-000.parquet", MESSAGE_SCHEMA)
         self._skipped = _Table(folder / "skipped.parquet", SKIPPED_SCHEMA)
         self._rejected = _Table(folder / "rejected.parquet", REJECTED_SCHEMA)
@@ -102,6 +104,10 @@ class _Staging:
         self._before = 0
         """Messages before those of the current conversation."""
         self._entries: Counter[str] = Counter()
+        self._notes_path = folder / "notes.parquet"
+        self._notes: Counter[tuple[str, str]] = Counter()
+        """By code and detail."""
+        self._label = label
 
     def __enter__(self) -> Self:
         return self
@@ -113,6 +119,7 @@ class _Staging:
             table.close()
         if kind is None:
             self._write_conversations()
+            self._write_notes()
 
     def take(self, records: Iterable[Parsed]) -> None:
         """Consume a parser to its end."""
@@ -124,6 +131,8 @@ class _Staging:
                 tables[type(record)].add(record)
             elif isinstance(record, Entries):
                 self._entries[record.conversation_id] += record.count
+            elif isinstance(record, Note):
+                self._notes[record.code, record.detail] += record.count
             else:
                 self._turn_to(record)
         self._count_imported()
@@ -177,6 +186,14 @@ class _Staging:
             for conversation in known
         ]
         pq.write_table(pa.Table.from_pylist(rows, schema=CONVERSATION_SCHEMA), self._conversations_path)
+
+    def _write_notes(self) -> None:
+        rows = [
+            {"export": self._label, "code": code, "detail": detail, "count": count}
+            for (code, detail), count in self._notes.items()
+            if count
+        ]
+        pq.write_table(pa.Table.from_pylist(rows, schema=NOTE_SCHEMA), self._notes_path)
 
 
 type _Key = tuple[str, str, str]

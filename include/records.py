@@ -114,7 +114,20 @@ class Entries(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-Parsed = Conversation | Entries | Message | Skipped | Rejected
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """Something about an export that the counts do not show and a person should know; never text."""
+
+    code: str
+    """A key of :data:`NOTES`."""
+
+    count: int
+    """Of what the code's sentence speaks of."""
+
+    detail: str = ""
+    """A name that the platform gave, such as a message's subtype."""
+
+
+Parsed = Conversation | Entries | Message | Skipped | Rejected | Note
 """
 What parsers yield: a :class:`Conversation` before anything of it, then one outcome per raw entry; again when they
 come back to it, since what follows one belongs to it.
@@ -130,6 +143,18 @@ SKIP_REASONS = {
     "event": "a record about another message (edit, deletion, reply notice)",
 }
 """Reasons of our own. Platform subtypes (``channel_join``, ``GuildMemberJoin``, …) stand for themselves."""
+
+
+NOTES = {
+    "unknown_kind": "messages of a kind new to this project, imported because they say something",
+    "unknown_author": "messages that name no author, imported under the sender id unknown",
+    "no_entries": "conversations that the export lists and of which it holds nothing",
+    "maybe_private": "conversations of which the export does not say whether they are private, taken for public",
+    "only_own": "conversations of which the export holds only what one person wrote, and no answers",
+    "mostly_empty": "empty messages, more than half of the export: as when a bot without the message content intent "
+    "made it; give it that intent and export again",
+}
+"""What a :class:`Note` can say: its code and what is counted. A closed list, in the order of a report."""
 
 
 def _field(name: str, type_: pa.DataType, *, nullable: bool = False) -> "pa.Field[Any]":
@@ -181,6 +206,16 @@ Where two channels share a conversation id, ``entries`` of both stand with the f
 SKIPPED_SCHEMA = pa.schema([_field(name, pa.string()) for name in ("source", "conversation_id", "reason", "origin")])
 
 REJECTED_SCHEMA = SKIPPED_SCHEMA.append(_field("message_id", pa.string(), nullable=True))
+
+NOTE_SCHEMA = pa.schema(
+    [
+        _field("export", pa.string()),
+        _field("code", pa.string()),
+        _field("detail", pa.string()),
+        _field("count", pa.int64()),
+    ]
+)
+"""Notes, each once per export and detail; ``export`` is the label of the export."""
 
 
 TRANSFORMED_SCHEMA = pa.schema(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from include.parsers import ParseOptions, discover, parse
-from include.records import Conversation, Entries, Message, Rejected, Skipped
+from include.records import Conversation, Entries, Message, Note, Rejected, Skipped
 
 
 @dataclass
@@ -19,6 +19,8 @@ class Reading:
     rejected: list[Rejected] = field(default_factory=list)
     entries: Counter[str] = field(default_factory=Counter)
     unknown: list[Rejected] = field(default_factory=list)
+    notes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By code and detail."""
     formats: list[str] = field(default_factory=list)
 
     @property
@@ -49,6 +51,8 @@ def read(source: Path, **options: Any) -> Reading:
                     result.skipped.append(record)
                 case Rejected():
                     result.rejected.append(record)
+                case Note():
+                    result.notes[record.code, record.detail] += record.count
                 case Entries():
                     result.entries[record.conversation_id] += record.count
     return result

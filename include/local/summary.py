@@ -36,6 +36,9 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"Dry run: nothing was sent. Without it {report['pending']:,} messages would go in {calls:,} calls."
     for kind in ("skipped", "rejected"):
         yield from (f"  {kind} {count:,}: {reason}" for reason, count in report[kind].items())
+    for note in report["notes"]:
+        detail = f" ({note['detail']})" if note["detail"] else ""
+        yield f"  note on {note['export']}: {note['count']:,} {note['meaning']}{detail}"
     yield from (f"  {problem}" for problem in report["problems"])
 
 

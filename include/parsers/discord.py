@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.discord_message import SOURCE, Roster, to_message
+from include.parsers.discord_message import SOURCE, Findings, Roster, to_message
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head
 from include.parsers.json_stream import BrokenJson, documents, entries
@@ -54,6 +54,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         else:
             channels[identifier(file.channel) or name].append(file)
     roster = Roster({channel_id: string(files[-1].channel.get("name")) for channel_id, files in channels.items()})
+    findings = Findings()
     for channel_id, files in channels.items():
         conversation = _conversation(channel_id, max(files, key=lambda file: file.exported_at), options)
         yield conversation
@@ -61,6 +62,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             to_message,
             conversation_id=conversation.conversation_id,
             roster=roster,
+            findings=findings,
             skip_bots=options.bots == "skip",
         )
         for file in files:
@@ -72,6 +74,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                     place=file.name,
                     leave_out=left_out(conversation, options),
                 )
+    yield from findings.notes()
 
 
 def _look(archive: Archive, name: str) -> _File:

@@ -16,13 +16,13 @@ from typing import Any, BinaryIO
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.discord_message import SOURCE, Roster, to_message
+from include.parsers.discord_message import SOURCE, Findings, Roster, to_message
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head, look
 from include.parsers.json_stream import MAX_ENTRY_BYTES, BrokenJson, entries
 from include.parsers.outcomes import left_out, outcomes, unreadable
 from include.parsers.values import identifier
-from include.records import Conversation, Parsed
+from include.records import Conversation, Note, Parsed
 
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
@@ -32,36 +32,28 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     :raises LimitExceeded: if the archive as a whole is too big; single files and entries never raise.
     """
     conversations: dict[str, Conversation] = {}
-    roster = Roster({})
+    roster, findings = Roster({}), Findings()
+    read_as = partial(to_message, roster=roster, findings=findings, skip_bots=options.bots == "skip")
     for name in archive.names():
         try:
             lines = look(archive, name).start == "{"
             with archive.open(name) as stream:
-                read = _lines(stream) if lines else entries(stream, "item")
-                for channel_id, run in groupby(_by_channel(read, PurePosixPath(name).stem), key=itemgetter(0)):
+                found = _lines(stream) if lines else entries(stream, "item")
+                for channel_id, run in groupby(_by_channel(found, PurePosixPath(name).stem), key=itemgetter(0)):
                     if channel_id not in conversations:
                         conversations[channel_id] = _conversation(channel_id, options)
                     yield conversations[channel_id]
-                    yield from _run(run, conversations[channel_id], name, roster, options)
+                    yield from outcomes(
+                        ((position, entry) for _, position, entry in run),
+                        partial(read_as, conversation_id=conversations[channel_id].conversation_id),
+                        conversation=conversations[channel_id],
+                        place=name,
+                        leave_out=left_out(conversations[channel_id], options),
+                    )
         except (BrokenJson, EntryUnreadable) as error:
             yield from unreadable(name, SOURCE, str(error))
-
-
-def _run(
-    run: Iterator[tuple[str, int, Any]], conversation: Conversation, name: str, roster: Roster, options: ParseOptions
-) -> Iterator[Parsed]:
-    return outcomes(
-        ((position, entry) for _, position, entry in run),
-        partial(
-            to_message,
-            conversation_id=conversation.conversation_id,
-            roster=roster,
-            skip_bots=options.bots == "skip",
-        ),
-        conversation=conversation,
-        place=name,
-        leave_out=left_out(conversation, options),
-    )
+    yield from findings.notes()
+    yield Note(code="maybe_private", count=sum(not left_out(one, options) for one in conversations.values()))
 
 
 def _by_channel(read: Iterator[Any], channel_id: str) -> Iterator[tuple[str, int, Any]]:

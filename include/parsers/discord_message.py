@@ -6,15 +6,15 @@ so one reading serves both. Kinds are names, numbers, or numbers as text; unknow
 """
 
 import re
-from collections import ChainMap
-from collections.abc import Mapping
+from collections import ChainMap, Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from include.ids import sender_id_of
 from include.parsers.discord_text import text_of
 from include.parsers.outcomes import Reject, Skip
 from include.parsers.values import identifier, mapping, microseconds, objects, string
-from include.records import Message
+from include.records import Message, Note
 
 SOURCE = "discord"
 
@@ -106,7 +106,26 @@ class Roster:
         return ChainMap(mentioned, self._names)
 
 
-def to_message(entry: dict[str, Any], origin: str, *, conversation_id: str, roster: Roster, skip_bots: bool) -> Message:
+class Findings:
+    """What is peculiar about an export, noted message by message."""
+
+    def __init__(self) -> None:
+        self.said = 0
+        self.empty = 0
+        self.unknown_kinds: Counter[str] = Counter()
+        """Messages imported although their kind is new to us."""
+
+    def notes(self) -> Iterator[Note]:
+        """Yield it."""
+        for kind, count in sorted(self.unknown_kinds.items()):
+            yield Note(code="unknown_kind", detail=kind, count=count)
+        if self.empty > self.said:
+            yield Note(code="mostly_empty", count=self.empty)
+
+
+def to_message(
+    entry: dict[str, Any], origin: str, *, conversation_id: str, roster: Roster, findings: Findings, skip_bots: bool
+) -> Message:
     """
     Return the record of one message.
 
@@ -135,8 +154,13 @@ def to_message(entry: dict[str, Any], origin: str, *, conversation_id: str, rost
     if at_us is None or at_us <= 0:
         raise Reject("expected a snowflake as id or an ISO 8601 timestamp, found neither")
     text = text_of(entry, roster.names_for(entry), bot=bot)
+    known = kind in _WORDY_NAMES
     if not text:
-        raise Skip("empty" if kind in _WORDY_NAMES else kind)
+        findings.empty += known
+        raise Skip("empty" if known else kind)
+    findings.said += 1
+    if not known:
+        findings.unknown_kinds[kind] += 1
     return Message(
         source=SOURCE,
         conversation_id=conversation_id,

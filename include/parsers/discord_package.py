@@ -28,7 +28,7 @@ from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.json_stream import BrokenJson, entries
 from include.parsers.outcomes import Reject, Skip, left_out, outcomes, unreadable
 from include.parsers.values import file_name_in, identifier, string
-from include.records import Conversation, Message, Parsed
+from include.records import Conversation, Message, Note, Parsed
 
 _CHANNEL_FILE = re.compile(r"(?P<messages>(?:.*/)?)c?(?P<id>[0-9]+)/(?P<file>channel\.json|messages\.(?:json|csv))")
 _BESIDE = re.compile(r"(?P<folder>[^/]+/)(?:user\.json|[0-9]+/guild\.json|(?:.*/)?events-[^/]*\.json)")
@@ -55,7 +55,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         conversation = _conversation(channel_id, index, options)
         yield conversation
         read = partial(_to_message, conversation_id=conversation.conversation_id, owner=index.owner)
-        for name in message_files[channel_id]:
+        for name in message_files.get(channel_id, ()):
             place = export.root + name
             try:
                 with archive.open(name) as stream:
@@ -64,6 +64,8 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                     yield from outcomes(enumerate(rows), read, conversation=conversation, place=place, leave_out=reason)
             except EntryUnreadable as error:
                 yield from unreadable(place, SOURCE, str(error), conversation.conversation_id)
+    yield Note(code="only_own", count=len(message_files))
+    yield Note(code="no_entries", count=len(channel_files.keys() - message_files.keys()))
 
 
 def _to_message(entry: dict[str, Any], origin: str, *, conversation_id: str, owner: Owner) -> Message:

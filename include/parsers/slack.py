@@ -10,9 +10,8 @@ Format: https://slack.com/help/articles/220556107 (read November 2025), and the 
 - Private conversations look like public ones, only listed in another index file.
 """
 
-import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 
 from include.archive import Archive
 from include.errors import EntryUnreadable
@@ -21,11 +20,9 @@ from include.parsers import slack_layout
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack_entries import Defect, Slice, read_entries
-from include.parsers.slack_index import Channel, Index, folder_key, read_index
+from include.parsers.slack_index import Channel, read_index
 from include.parsers.slack_messages import SOURCE, Judge
-from include.records import Conversation, Entries, Parsed, Rejected, Skipped
-
-log = logging.getLogger(__name__)
+from include.records import Conversation, Entries, Note, Parsed, Rejected, Skipped
 
 _WORKSPACE = re.compile(r"(?:.*/)?teams/([^/]+)/")
 
@@ -37,11 +34,15 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     An index file that cannot be read costs names, not messages, and is reported as ``Rejected``.
     """
     broken: set[str] = set()
+    listed: set[str] = set()
+    present: set[str] = set()
+    unlisted = 0
     for prefix, folders in sorted(slack_layout.day_files(archive).items()):
         index = read_index(archive, prefix)
         for name in sorted(index.broken.keys() - broken):
             yield from unreadable(export.root + name, SOURCE, index.broken[name])
         broken.update(index.broken)
+        listed.update(channel.id for channel in index.channels.values())
         judge = Judge(index, options)
         workspace = _WORKSPACE.fullmatch(export.root + prefix)
         for folder, days in sorted(folders.items()):
@@ -49,10 +50,14 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             conversation = conversation_of(channel, workspace[1] if workspace else "", options)
             yield conversation
             reason = left_out(conversation, options)
+            present.add(channel.id)
+            unlisted += channel.id not in listed and not reason
             for day in days:
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, judge, reason)
-        _log_findings(f"{export.label}/{prefix}", folders, index, judge)
+        yield from judge.notes()
+    yield Note(code="no_entries", count=len(listed - present))
+    yield Note(code="maybe_private", count=unlisted)
 
 
 def conversation_of(channel: Channel, workspace: str, options: ParseOptions) -> Conversation:
@@ -99,21 +104,6 @@ def outcomes(
 
 def _rejected(conversation_id: str, reason: str, origin: str) -> Rejected:
     return Rejected(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
-
-
-def _log_findings(where: str, folders: Mapping[str, Sequence[str]], index: Index, judge: Judge) -> None:
-    """Say what a reader of the counts could not guess; names of channels and subtypes, never text."""
-    present = {folder_key(folder) for folder in folders}
-    silent = len(index.channels.keys() - present)
-    unlisted = sorted(folder for folder in folders if folder_key(folder) not in index.channels)
-    if silent:
-        log.info("Slack export %s: %d listed conversations have no messages in it", where, silent)
-    if unlisted:
-        log.warning("Slack export %s: %d folders are in no index: %s", where, len(unlisted), ", ".join(unlisted[:20]))
-    for subtype, count in sorted(judge.unknown_subtypes.items()):
-        log.warning("Slack export %s: imported %d messages of the unknown subtype %s", where, count, subtype)
-    if judge.unknown_authors:
-        log.warning("Slack export %s: %d messages name no author", where, judge.unknown_authors)
 
 
 FORMAT = Format(

@@ -30,7 +30,7 @@ from include.parsers.slack_entries import (
 )
 from include.parsers.slack_index import Channel, index_of_users
 from include.parsers.slack_messages import SOURCE, Judge
-from include.records import Parsed
+from include.records import Note, Parsed
 
 _SAYINGS = ("text", "user", "type", "subtype")
 _PRIVATE = re.compile(r"[DG][0-9A-Z]+")
@@ -55,13 +55,18 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         except (EntryUnreadable, ValueError) as error:
             yield from unreadable(name, SOURCE, str(error))
     judge = Judge(index_of_users(people), options)
+    unsure = 0
     for name, head in heads.items():
         if _lists_users(head):
             continue
         channel, slices = _array(archive, name) if head.start == "[" else _dump(archive, name)
         conversation = conversation_of(channel, "", options)
         yield conversation
-        yield from outcomes(slices, conversation.conversation_id, name, judge, left_out(conversation, options))
+        reason = left_out(conversation, options)
+        unsure += not conversation.private and not reason
+        yield from outcomes(slices, conversation.conversation_id, name, judge, reason)
+    yield from judge.notes()
+    yield Note(code="maybe_private", count=unsure)
 
 
 def owns(head: Head) -> bool:

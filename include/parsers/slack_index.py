@@ -52,7 +52,7 @@ class Index(NamedTuple):
     """``profile.bot_id`` to the name of the roster's entry."""
     names: Names
     channels: Mapping[str, Channel]
-    """By folder."""
+    """By folder, which is the name or, with some tools, the id."""
     broken: Mapping[str, str]
     """Index files that cannot be read, with the reason."""
 
@@ -85,7 +85,7 @@ def read_index(archive: Archive, prefix: str = "") -> Index:
         if (channel := _channel(item, file, names))
     }
     names = names._replace(channels={key: channel.name for key, channel in listed.items()})
-    by_folder = {folder_key(channel.folder): channel for channel in listed.values()}
+    by_folder = listed | {folder_key(channel.folder): channel for channel in listed.values()}
     return index._replace(names=names, channels=by_folder, broken=broken)
 
 

@@ -22,6 +22,7 @@ _DAY_FILE = re.compile(r"(?:(.*)/)?\d{4}-\d{2}-\d{2}\.json")
 _CANVAS = "canvas_in_the_conversation.json"
 _UPLOADS = "__uploads"
 _TEAMS = "teams"
+_WORKSPACE = re.compile(rf"(?:{_TEAMS}/[^/]+/)?")
 _TXT = re.compile(r"((?:.*/)?)(?:channels|dms)/.+\.txt")
 _WITHOUT_MESSAGES = (
     "usergroups.json",
@@ -62,17 +63,18 @@ def day_files(archive: Archive) -> Mapping[str, Mapping[str, Sequence[str]]]:
     """
     Return the day files of an export by workspace (``""`` or ``teams/<name>/``) and folder.
 
-    The folder is empty if the archive is one conversation's folder itself.
+    The folder is empty if the archive is one conversation's folder itself. A workspace that has lists of
+    conversations and no day file is there without folders.
     """
     files: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name in archive.names():
-        match = _DAY_FILE.fullmatch(name)
-        if not match:
-            continue
-        *workspace, folder = (match[1] or "").split("/")
-        if not workspace or (len(workspace) == 2 and workspace[0] == _TEAMS):
-            files["".join(f"{part}/" for part in workspace)][folder].append(name)
-    return files
+        above, _, file = name.rpartition("/")
+        if file in CHANNEL_FILES:
+            files[f"{above}/" if above else ""]
+        elif _DAY_FILE.fullmatch(name):
+            workspace, _, folder = above.rpartition("/")
+            files[f"{workspace}/" if workspace else ""][folder].append(name)
+    return {prefix: folders for prefix, folders in files.items() if _WORKSPACE.fullmatch(prefix)}
 
 
 def _conversation_folders(names: Sequence[str]) -> set[str]:

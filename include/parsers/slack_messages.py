@@ -7,6 +7,7 @@ mattermost/mmetl, slack-export-viewer, msgvault). Slack adds subtypes: one that 
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 import msgspec
 
@@ -15,7 +16,7 @@ from include.parsers.slack_authors import UNKNOWN, Authors
 from include.parsers.slack_content import text_of
 from include.parsers.slack_entries import Entry
 from include.parsers.slack_index import Index
-from include.records import Message, Rejected, Skipped
+from include.records import Message, Note, Rejected, Skipped
 
 SOURCE = "slack"
 
@@ -125,6 +126,12 @@ class Judge:
             thread_id=thread_ts if thread_ts and time_us(thread_ts) else None,
             origin=origin,
         )
+
+    def notes(self) -> Iterator[Note]:
+        """Yield what was peculiar in all that was judged."""
+        for subtype, count in sorted(self.unknown_subtypes.items()):
+            yield Note(code="unknown_kind", detail=subtype, count=count)
+        yield Note(code="unknown_author", count=self.unknown_authors)
 
     def _noise(self, entry: Entry) -> str:
         """Return the reason to leave an entry out whatever it says; empty if there is none."""

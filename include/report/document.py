@@ -5,9 +5,10 @@ Top level: ``report_version``, ``run_id``, ``target``, ``dry_run``, ``started_at
 ``conserved``, ``complete``, the totals ``extracted, loaded, already_loaded, out_of_range, skipped{reason: n},
 rejected{reason: n}, pending, unknown, shifted_ms``, ``problems[]`` (sentences for people), ``conversations[]`` with the
 same counts plus ``conversation_id, name, kind, source, batches, first_ms, last_ms, flushed`` (``extracted``,
-``no_extraction`` or null), and ``open_batches[]``, the calls whose outcome is not known, with ``conversation_id, key,
-messages, first_ms, last_ms, task_id, run_id``. Keys are only ever added; ``report_version`` changes when one changes
-its meaning.
+``no_extraction`` or null), ``open_batches[]``, the calls whose outcome is not known, with ``conversation_id, key,
+messages, first_ms, last_ms, task_id, run_id``, and ``notes[]``, what is peculiar about the exports though every entry
+was dealt with, with ``export, code, meaning, detail, count`` (codes and meanings: :data:`include.records.NOTES`). Keys
+are only ever added; ``report_version`` changes when one changes its meaning.
 """
 
 import json
@@ -20,7 +21,7 @@ from include.delivery.outcomes import Outcome
 from include.delivery.states import Attempt
 from include.layout import RunFolder
 from include.memory_api.contract import Target
-from include.report.figures import conversation_figures, is_conserved, totals_of
+from include.report.figures import conversation_figures, is_conserved, notes_of, totals_of
 
 REPORT_VERSION = 1
 
@@ -61,6 +62,7 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
         "problems": problems,
         "conversations": rows,
         "open_batches": [_open_batch(attempt) for attempt in open_attempts],
+        "notes": notes_of(run),
     }
 
 

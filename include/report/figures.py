@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from include.delivery.outcomes import Outcome
 from include.layout import RunFolder
-from include.records import TRANSFORMED_SCHEMA
+from include.records import NOTES, TRANSFORMED_SCHEMA
 
 COUNTS = ("extracted", "loaded", "already_loaded", "out_of_range", "pending", "unknown", "shifted_ms")
 REASONED = ("skipped", "rejected")
@@ -99,6 +99,12 @@ def entries_without_conversation(run: RunFolder) -> int:
     """Return how many entries were decoded that no conversation could be named for."""
     rows = (row for path in _files(run, "conversations") for row in pq.read_table(path).to_pylist())
     return sum(row["entries"] for row in rows if row["conversation_id"] == NO_CONVERSATION)
+
+
+def notes_of(run: RunFolder) -> list[dict[str, Any]]:
+    """Return what is peculiar about the exports: the ``notes`` of ``report.json``."""
+    rows = [row for path in _files(run, "notes") for row in pq.read_table(path).to_pylist()]
+    return [row | {"meaning": NOTES[code]} for code in NOTES for row in rows if row["code"] == code]
 
 
 def _by_reason(run: RunFolder, name: str) -> dict[str, dict[str, int]]:

@@ -61,6 +61,10 @@ PAGE = Environment(autoescape=True).from_string(
 <tr><td>{{ reason }}</td><td></td><td>{{ "{:,}".format(count) }}</td></tr>
 {% endfor %}
 </table>{% endfor %}
+{% if report.notes %}
+<h2>Notes</h2>
+<ul>{% for note in report.notes %}<li>{{ note.export }}: {{ "{:,}".format(note.count) }} {{ note.meaning -}}
+{% if note.detail %} ({{ note.detail }}){% endif %}</li>{% endfor %}</ul>{% endif %}
 <h2>Conversations</h2>
 <div class="wide">{{ table|safe }}</div>
 </html>

@@ -192,6 +192,19 @@ def test_a_message_that_says_nothing_is_skipped_as_empty(reading):
     assert reading(export(message(content=""), message(1, content=None))).reasons == {"empty": 2}
 
 
+def test_an_export_in_which_most_messages_are_empty_is_noted(reading):
+    """A bot without the message content intent gets every message without its content."""
+    silence = [message(n, "") for n in range(3)]
+    assert reading(export(*silence, message(3), message(4))).notes == {("mostly_empty", ""): 3}
+    assert reading(export(*silence, *(message(n) for n in range(3, 6)))).notes == {}
+    assert reading(export(message(0, "", type="GuildMemberJoin"))).notes == {}
+
+
+def test_messages_of_an_unknown_kind_are_noted_if_they_are_imported(reading):
+    result = reading(export(message(0, type="77"), message(1, type="77"), message(2, "", type="78")))
+    assert (len(result.messages), result.notes) == (2, {("unknown_kind", "77"): 2})
+
+
 def test_the_shell_that_starts_a_thread_is_skipped(reading):
     assert reading(export(message(content="", type="21"))).reasons == {"ThreadStarterMessage": 1}
 

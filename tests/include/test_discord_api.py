@@ -66,6 +66,11 @@ def test_messages_that_name_no_channel_belong_to_their_file(tmp_path):
     assert list(read(write_folder(tmp_path, {"general.json": [trimmed]})).conversations) == ["discord_general"]
 
 
+def test_what_a_dump_does_not_say_and_what_is_empty_in_it_is_noted(tmp_path):
+    result = read(write_folder(tmp_path, {"dump.json": [message(0, ""), message(1, channel_id="3"), message(2, "")]}))
+    assert result.notes == {("maybe_private", ""): 2, ("mostly_empty", ""): 2}
+
+
 def test_a_cut_dump_is_read_as_far_as_it_goes(tmp_path):
     data = json.dumps([message(1, "a"), message(2, "b")]).encode()[:-40]
     result = read(write_folder(tmp_path, {"dump.json": data}))

@@ -57,6 +57,11 @@ def test_it_is_the_personal_history_of_its_owner(tmp_path):
     assert [(m.sender_id, m.sender_name, m.role) for m in result.messages] == [("11", "Ann", "user")]
 
 
+def test_that_nobody_else_speaks_in_it_is_noted(tmp_path):
+    files = package(row()) | {"messages/c555/channel.json": {"id": "555", "type": "DM"}}
+    assert read(write_folder(tmp_path, files)).notes == {("only_own", ""): 1, ("no_entries", ""): 1}
+
+
 def test_ids_beyond_a_double_are_exact_and_times_come_from_them(tmp_path):
     (record,) = read(write_folder(tmp_path, package(row(1)))).messages
     assert (record.message_id, record.sent_at_us) == ("1456000000000000001", 1_767_207_851_171_000)

@@ -17,11 +17,13 @@ from include.parsers import Export, ParseOptions, discover
 from include.records import (
     CONVERSATION_SCHEMA,
     MESSAGE_SCHEMA,
+    NOTE_SCHEMA,
     REJECTED_SCHEMA,
     SKIPPED_SCHEMA,
     Conversation,
     Entries,
     Message,
+    Note,
     Parsed,
     Rejected,
 )
@@ -79,6 +81,7 @@ def test_everything_stands_in_the_files_with_the_declared_schemas(tmp_path: Path
         "conversations": CONVERSATION_SCHEMA,
         "skipped": SKIPPED_SCHEMA,
         "rejected": REJECTED_SCHEMA,
+        "notes": NOTE_SCHEMA,
     }
     assert sorted(path.stem for path in out.iterdir()) == sorted(schemas)
     for name, schema in schemas.items():
@@ -114,6 +117,14 @@ def test_the_same_export_gives_the_same_bytes(tmp_path: Path) -> None:
         extract(export, OPTIONS, tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_note_stands_once_per_detail_and_nothing_is_noted_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = [Note(code="unknown_kind", detail=detail, count=count) for detail, count in (("a", 1), ("b", 0), ("a", 2))]
+    extract(parser_yielding(monkeypatch, *notes), OPTIONS, tmp_path / "out")
+    assert rows(tmp_path / "out", "notes") == [{"export": "x", "code": "unknown_kind", "detail": "a", "count": 3}]
 
 
 def test_text_of_private_conversations_is_never_written(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def report(*rows: dict[str, Any], conserved: bool = True, **totals: Any) -> dict
         "conserved": conserved,
         "dry_run": False,
         "problems": [],
+        "notes": [],
         **totals,
     }
 
@@ -92,6 +93,17 @@ def test_the_summary_has_a_line_for_each_conversation_and_the_reasons() -> None:
     assert lines[1].split() == ["slack_a", "1,200", "1,198", "0", "2", "0", "extracted"]
     assert "  skipped 2: bot" in lines
     assert any("accounted for" in line for line in lines)
+
+
+def test_the_summary_tells_what_is_peculiar_about_the_exports() -> None:
+    note = {
+        "export": "acme.zip",
+        "code": "unknown_kind",
+        "meaning": "messages of a new kind",
+        "detail": "x",
+        "count": 2,
+    }
+    assert "  note on acme.zip: 2 messages of a new kind (x)" in list(summary(report(notes=[note])))
 
 
 def test_columns_that_are_empty_everywhere_are_left_out_when_that_is_the_normal_case() -> None:

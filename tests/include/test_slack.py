@@ -28,7 +28,7 @@ from include.parsers.slack import outcomes
 from include.parsers.slack_entries import decode_entries
 from include.parsers.slack_index import index_of_users
 from include.parsers.slack_messages import Judge
-from include.records import Conversation, Entries, Message, Parsed, Rejected, Skipped
+from include.records import Conversation, Entries, Message, Note, Parsed, Rejected, Skipped
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "slack"
 EVERYTHING = ParseOptions(include_private=True)
@@ -144,7 +144,7 @@ def test_a_conversation_comes_before_anything_of_it() -> None:
     for record in parsed(FIXTURES / "slack_awkward.zip"):
         if isinstance(record, Conversation):
             seen.add(record.conversation_id)
-        assert record.conversation_id in seen
+        assert isinstance(record, Note) or record.conversation_id in seen
 
 
 def test_only_files_named_by_a_day_hold_messages(tmp_path: Path) -> None:
@@ -290,6 +290,54 @@ def test_one_channels_folder_alone_is_named_after_the_folder(tmp_path: Path) -> 
     assert list(conversations(parsed(path))) == ["slack_general"]
     path = write_zip(tmp_path / "z.zip", {"random/2026-01-01.json": [slack_message()]})
     assert list(conversations(parsed(path))) == ["slack_random"]
+
+
+def notes(records: Iterable[Parsed]) -> dict[tuple[str, str], int]:
+    return {
+        (record.code, record.detail): record.count for record in records if isinstance(record, Note) and record.count
+    }
+
+
+def test_what_is_peculiar_about_an_export_is_noted(tmp_path: Path) -> None:
+    files = slack_export(
+        slack_message(subtype="ai_recap"),
+        slack_message("1767312001.000100", user=...),
+        slack_message("1767312002.000100"),
+        channels=[slack_channel("C1", "general"), slack_channel("C2", "quiet"), slack_channel("C3", "deserted")],
+        groups=[slack_channel("G1", "plans")],
+    )
+    for folder in ("unlisted", "D024BE7LH", "plans"):
+        files[f"{folder}/2026-01-01.json"] = [slack_message(subtype="ai_recap")]
+    assert notes(parsed(write_folder(tmp_path, files))) == {
+        ("unknown_kind", "ai_recap"): 2,
+        ("unknown_author", ""): 1,
+        ("no_entries", ""): 2,
+        ("maybe_private", ""): 1,
+    }
+
+
+def test_a_channel_of_a_whole_organisation_is_silent_only_if_no_workspace_has_it(tmp_path: Path) -> None:
+    shared = [slack_channel("C1", "general"), slack_channel("C9", "quiet")]
+    files = {"org_users.json": [], "channels.json": shared, "general/2026-01-01.json": [slack_message()]}
+    for number, team in enumerate(("acme", "beta")):
+        files[f"teams/{team}/channels.json"] = [slack_channel(f"C{number}0", "dev"), slack_channel("C1", "general")]
+        files[f"teams/{team}/dev/2026-01-01.json"] = [slack_message()]
+    assert notes(parsed(write_folder(tmp_path, files))) == {("no_entries", ""): 1}
+
+
+def test_an_export_without_any_day_file_still_says_what_it_lists(tmp_path: Path) -> None:
+    files = {"channels.json": [slack_channel("C1", "general")], "groups.json": b"[{"}
+    records = parsed(write_folder(tmp_path, files))
+    assert notes(records) == {("no_entries", ""): 1}
+    assert [record.origin for record in rejected(records)] == ["groups.json"]
+
+
+def test_a_folder_named_by_the_id_of_a_private_channel_is_private(tmp_path: Path) -> None:
+    files = slack_export(slack_message(), groups=[slack_channel("G1", "plans")])
+    files["G1/2026-01-01.json"] = [slack_message(text="a secret")]
+    records = parsed(write_folder(tmp_path, files))
+    assert skipped(records) == {"private": 1}
+    assert conversations(records)["slack_plans"].name == "plans"
 
 
 def test_a_cut_file_gives_what_is_complete_and_says_where_it_was_cut(tmp_path: Path) -> None:

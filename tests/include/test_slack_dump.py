@@ -7,7 +7,7 @@ import pytest
 from builders import slack_message, slack_user, to_json, write_folder, write_zip
 
 from include.parsers import ParseOptions, discover, parse
-from include.records import Conversation, Entries, Message, Parsed, Rejected, Skipped
+from include.records import Conversation, Entries, Message, Note, Parsed, Rejected, Skipped
 
 
 def parsed(path: Path, **options: Any) -> list[Parsed]:
@@ -108,3 +108,11 @@ def test_a_dump_without_messages_is_one_rejected_entry(tmp_path: Path, content: 
     records = parsed(write_folder(tmp_path, {"x.json": content, "y.json": [slack_message()]}))
     assert len(found(records)) == 1
     assert [item.origin.partition("[")[0] for item in records if isinstance(item, Rejected)] == ["x.json"]
+
+
+def test_a_dump_that_cannot_say_whether_it_is_private_is_noted(tmp_path: Path) -> None:
+    files = {"a.json": dump(slack_message()), "b.json": dump(slack_message(), channel_id="D1")}
+    records = parsed(write_folder(tmp_path, files))
+    assert [(note.code, note.count) for note in records if isinstance(note, Note) and note.count] == [
+        ("maybe_private", 1)
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from builders import slack_export, slack_message, write_folder
 
 from include import steps
 from include.delivery.ledger import Ledger
@@ -14,6 +15,7 @@ from include.errors import ExportError, LedgerError
 from include.layout import HOME_VARIABLE, RunFolder
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
+from include.records import NOTES
 from include.report.figures import is_conserved
 from include.report.page import write_page
 from include.window import Window
@@ -94,6 +96,22 @@ def test_the_page_shows_names_and_reasons_as_text_whatever_they_are(tmp_path: Pa
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3
+
+
+def test_what_is_peculiar_about_an_export_stands_in_the_report_and_on_its_page(tmp_path: Path) -> None:
+    odd = slack_message(text="recap", subtype="ai_<recap>"), slack_message("1767312001.000100", subtype="ai_recap")
+    write_folder(tmp_path / "acme", slack_export(*odd, slack_message("1767312002.000100", user=...)))
+    run, ledger = planned(tmp_path / "acme")
+    figures = report(run, ledger)
+    assert figures["problems"] == []
+    assert [tuple(note.values()) for note in figures["notes"]] == [
+        ("acme", "unknown_kind", "ai_recap", 1, NOTES["unknown_kind"]),
+        ("acme", "unknown_kind", "unreadable subtype", 1, NOTES["unknown_kind"]),
+        ("acme", "unknown_author", "", 1, NOTES["unknown_author"]),
+    ]
+    page = run.report_html.read_text(encoding="utf-8")
+    assert all(f"acme: 1 {note['meaning']}" in page for note in figures["notes"])
+    assert "(ai_recap)" in page
 
 
 def test_an_empty_folder_is_nothing_to_import_and_no_error(tmp_path: Path) -> None:
