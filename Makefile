@@ -8,7 +8,7 @@ override SOURCE := $(value SOURCE)
 override CONF := $(value CONF)
 export SOURCE CONF PYTHON
 
-.PHONY: help demo up import test test-fast check lint format lock bench fuzz faults clean environment
+.PHONY: help demo up import test test-fast check lint format lock bench fuzz faults clean environment selfhosted
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -22,10 +22,10 @@ up: environment         ## the same, and leave Airflow and the stand-in running 
 import: environment     ## load an export into your EverOS: SOURCE=path [CONF='{"include": ["slack_general"]}']
 	@exec $(PYTHON_HERE) -m include.local import --conf "$$CONF" -- "$$SOURCE"
 
-test: environment       ## all tests, with a real Airflow for the end-to-end ones
+test: environment selfhosted  ## all tests, with a real Airflow for the end-to-end ones
 	@exec $(PYTHON_HERE) -m pytest
 
-test-fast: environment  ## the tests that need no running Airflow
+test-fast: environment selfhosted  ## the tests that need no running Airflow
 	@exec $(PYTHON_HERE) -m pytest -m "not e2e"
 
 check: lint test-fast    ## lint, format, types, import rules and the fast tests: run before a commit
@@ -63,3 +63,6 @@ clean:                  ## remove the environment and caches; keeps .local, the 
 
 environment:
 	@scripts/environment
+
+selfhosted:
+	@scripts/environment selfhosted
