@@ -2,7 +2,9 @@
 
 import os
 import tempfile
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine is slow, not wrong.
@@ -18,3 +20,8 @@ settings.load_profile("patient")
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-of-tests-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the project's own options."""
+    parser.addoption("--samples", type=Path, metavar="DIR", help="exports to count as well: see test_conservation.py")
