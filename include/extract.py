@@ -5,6 +5,7 @@ A folder per export, complete or not there at all: it is written beside its plac
 up. A task that is tried again starts clean.
 """
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,9 +21,11 @@ import pyarrow.parquet as pq
 from include.errors import NotConserved
 from include.parsers import Export, ParseOptions, parse
 from include.records import (
+    BROKEN_SCHEMA,
     CONVERSATION_SCHEMA,
     MESSAGE_SCHEMA,
     NOTE_SCHEMA,
+    REDACTED_SCHEMA,
     REJECTED_SCHEMA,
     SKIPPED_SCHEMA,
     Conversation,
@@ -33,10 +36,14 @@ from include.records import (
     Rejected,
     Skipped,
 )
+from include.redact import Redactor
 
 GROUP_ROWS = 25_000
 GROUP_CHARACTERS = 16 << 20
 """Of text. A row group is written when it has this many rows or characters, so memory does not grow with the export."""
+
+MAX_BROKEN = 1_000
+"""Rejected entries of an export that are kept for correction: more than a person corrects by hand."""
 
 NO_CONVERSATION = Conversation(conversation_id="", source="", kind="group", channel_id="", name="")
 """Stands for entries that cannot be tied to a conversation."""
@@ -57,15 +64,17 @@ class ExtractResult(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int
 
 
-def extract(export: Export, options: ParseOptions, folder: Path) -> ExtractResult:
+def extract(export: Export, options: ParseOptions, folder: Path, *, redact: bool = False) -> ExtractResult:
     """
-    Write ``messages-*``, ``conversations``, ``skipped``, ``rejected`` and ``notes.parquet`` of an export.
+    Write ``messages-*``, ``conversations``, ``skipped``, ``rejected``, ``notes``, ``broken`` and ``redacted.parquet``.
 
+    :param redact: Take out credentials of every kind, not only those in addresses (:mod:`include.redact`). Nothing that
+        is taken out is ever written.
     :param folder: Replaced if it exists; after an error it is as it was before.
     :raises ExportError: if the export as a whole cannot be read.
     :raises NotConserved: if the parser did not account for every entry it decoded.
     """
-    return _write(export.key, export.label, parse(export, options), folder)
+    return _write(export.key, export.label, parse(export, options), folder, redact=redact)
 
 
 def write_rejected(rejected: Sequence[Rejected], folder: Path) -> None:
@@ -74,13 +83,15 @@ def write_rejected(rejected: Sequence[Rejected], folder: Path) -> None:
     _write("", "", [*entries, *rejected], folder)
 
 
-def _write(key: str, label: str, records: Iterable[Parsed], folder: Path) -> ExtractResult:
+def _write(key: str, label: str, records: Iterable[Parsed], folder: Path, *, redact: bool = False) -> ExtractResult:
     beside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
+        redactor = Redactor(everything=redact)
         with _Staging(beside, label) as staging:
-            staging.take(records)
+            staging.take(redactor.redacted(records))
+        _write_redacted(redactor, beside / "redacted.parquet")
         staging.check()
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
@@ -108,6 +119,8 @@ class _Staging:
         self._notes: Counter[tuple[str, str]] = Counter()
         """By code and detail."""
         self._label = label
+        self._broken_path = folder / "broken.parquet"
+        self._broken: list[dict[str, str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +133,7 @@ class _Staging:
         if kind is None:
             self._write_conversations()
             self._write_notes()
+            pq.write_table(pa.Table.from_pylist(self._broken, schema=BROKEN_SCHEMA), self._broken_path)
 
     def take(self, records: Iterable[Parsed]) -> None:
         """Consume a parser to its end."""
@@ -129,6 +143,8 @@ class _Staging:
                 self._messages.add(record, len(record.text))
             elif isinstance(record, Skipped | Rejected):
                 tables[type(record)].add(record)
+                if isinstance(record, Rejected):
+                    self._keep(record)
             elif isinstance(record, Entries):
                 self._entries[record.conversation_id] += record.count
             elif isinstance(record, Note):
@@ -136,6 +152,12 @@ class _Staging:
             else:
                 self._turn_to(record)
         self._count_imported()
+
+    def _keep(self, rejected: Rejected) -> None:
+        if rejected.entry and rejected.conversation_id and len(self._broken) < MAX_BROKEN:
+            entry = json.dumps(rejected.entry)
+            columns = {name: getattr(rejected, name) for name in ("conversation_id", "reason", "origin")}
+            self._broken.append(columns | {"entry": entry})
 
     def _turn_to(self, conversation: Conversation) -> None:
         """What follows is this conversation's, until the next one is told."""
@@ -194,6 +216,14 @@ class _Staging:
             if count
         ]
         pq.write_table(pa.Table.from_pylist(rows, schema=NOTE_SCHEMA), self._notes_path)
+
+
+def _write_redacted(redactor: Redactor, path: Path) -> None:
+    rows = [
+        {"conversation_id": conversation_id, "kind": kind, "count": count}
+        for (conversation_id, kind), count in sorted(redactor.counts.items())
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=REDACTED_SCHEMA), path)
 
 
 type _Key = tuple[str, str, str]

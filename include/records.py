@@ -101,6 +101,12 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     message_id: str | None = None
 
+    entry: dict[str, Any] | None = None
+    """
+    What could be read of it, for a person to correct (:mod:`include.redo`): ``message_id``, ``sender_id``,
+    ``sender_name``, ``role``, ``timestamp`` and ``content`` as they were given.
+    """
+
 
 class Entries(msgspec.Struct, frozen=True, kw_only=True):
     """
@@ -206,6 +212,14 @@ Where two channels share a conversation id, ``entries`` of both stand with the f
 SKIPPED_SCHEMA = pa.schema([_field(name, pa.string()) for name in ("source", "conversation_id", "reason", "origin")])
 
 REJECTED_SCHEMA = SKIPPED_SCHEMA.append(_field("message_id", pa.string(), nullable=True))
+
+BROKEN_SCHEMA = pa.schema([_field(name, pa.string()) for name in ("conversation_id", "reason", "origin", "entry")])
+"""``broken.parquet``: rejected entries that can be corrected, ``entry`` as JSON. Holds message text."""
+
+REDACTED_SCHEMA = pa.schema(
+    [_field("conversation_id", pa.string()), _field("kind", pa.string()), _field("count", pa.int64())]
+)
+"""``redacted.parquet``: how many credentials of which kind were taken out (:mod:`include.redact`)."""
 
 NOTE_SCHEMA = pa.schema(
     [

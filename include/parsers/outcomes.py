@@ -6,6 +6,7 @@ from typing import Any
 from include.errors import EntryUnreadable
 from include.parsers.formats import ParseOptions
 from include.parsers.json_stream import BrokenJson
+from include.parsers.values import identifier, mapping, objects, string
 from include.records import Conversation, Entries, Message, Parsed, Rejected, Skipped
 
 ToMessage = Callable[[dict[str, Any], str], Message]
@@ -54,7 +55,13 @@ def outcomes(
             except Skip as skip:
                 yield Skipped(source=source, conversation_id=conversation_id, reason=str(skip), origin=origin)
             except Reject as reject:
-                yield Rejected(source=source, conversation_id=conversation_id, reason=str(reject), origin=origin)
+                yield Rejected(
+                    source=source,
+                    conversation_id=conversation_id,
+                    reason=str(reject),
+                    origin=origin,
+                    entry=_correctable(entry) if isinstance(entry, dict) else None,
+                )
     except (BrokenJson, EntryUnreadable) as error:
         count += 1
         origin = f"{place}[{position + 1}]"
@@ -70,6 +77,22 @@ def _message(entry: Any, origin: str, to_message: ToMessage, leave_out: str) -> 
     if not isinstance(entry, dict):
         raise Reject(f"expected an object, found {_JSON_NAMES.get(type(entry), 'a number')}")
     return to_message(entry, origin)
+
+
+def _correctable(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what a person needs to mend an entry, in EverOS's words, as far as it is there."""
+    author, content, time = mapping(entry.get("author")), entry.get("content"), entry.get("timestamp")
+    if isinstance(content, list):
+        content = "\n".join(string(part.get("text")) for part in objects(content))
+    given = {
+        "message_id": identifier(entry, "message_id") or identifier(entry),
+        "sender_id": identifier(entry, "sender_id") or identifier(entry, "sender") or identifier(author),
+        "sender_name": entry.get("sender_name") or author.get("name") or author.get("username"),
+        "role": entry.get("role"),
+        "timestamp": entry.get("create_time") if time is None else time,
+        "content": content,
+    }
+    return {name: value for name, value in given.items() if isinstance(value, str | int | float) and value != ""}
 
 
 _JSON_NAMES = {str: "a string", list: "an array", bool: "a boolean", type(None): "null"}

@@ -97,7 +97,8 @@ class Judge:
         sent_at_us = time_us(ts)
         if ts is None or sent_at_us is None:
             problem = "ts is no Unix time between 2001 and 9999" if ts else "ts is missing"
-            return Rejected(source=SOURCE, conversation_id=conversation_id, reason=problem, origin=origin)
+            kept = {"sender_id": entry.user or entry.bot_id, "timestamp": ts, "content": entry.text}
+            return Rejected(source=SOURCE, conversation_id=conversation_id, reason=problem, origin=origin, entry=kept)
         author = self._authors.of(entry)
         bot = author.bot or subtype == "bot_message"
         text = (entry.text or "").strip()  # most messages are plain words, and that is all there is to them

@@ -1,5 +1,6 @@
 """Rules of extracting: what a parser yields stands in the files, complete or not at all, in bounded memory."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from builders import slack_channel, slack_export, slack_message, write_folder, write_zip
 from slack_generator import generate
+from staged import a_message
 
 from include import extract as extracting
 from include.errors import ExportError, IdCollision, NotConserved
@@ -15,9 +17,11 @@ from include.extract import ExtractResult, extract, write_rejected
 from include.layout import RunFolder
 from include.parsers import Export, ParseOptions, discover
 from include.records import (
+    BROKEN_SCHEMA,
     CONVERSATION_SCHEMA,
     MESSAGE_SCHEMA,
     NOTE_SCHEMA,
+    REDACTED_SCHEMA,
     REJECTED_SCHEMA,
     SKIPPED_SCHEMA,
     Conversation,
@@ -82,6 +86,8 @@ def test_everything_stands_in_the_files_with_the_declared_schemas(tmp_path: Path
         "skipped": SKIPPED_SCHEMA,
         "rejected": REJECTED_SCHEMA,
         "notes": NOTE_SCHEMA,
+        "broken": BROKEN_SCHEMA,
+        "redacted": REDACTED_SCHEMA,
     }
     assert sorted(path.stem for path in out.iterdir()) == sorted(schemas)
     for name, schema in schemas.items():
@@ -236,3 +242,26 @@ def test_a_zip_and_the_folder_it_was_made_of_give_the_same_messages(tmp_path: Pa
     for name in ("e.zip", "e"):
         extract(one_export(tmp_path / name), OPTIONS, tmp_path / f"out-{name}")
     assert rows(tmp_path / "out-e.zip", "messages") == rows(tmp_path / "out-e", "messages")
+
+
+def test_credentials_reach_no_file_and_are_counted_by_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, token = "AKIAIOSFODNN7EXAMPLE", "s3cr3t-t0ken"
+    text = f"use {key} at https://a.example/x?token={token}"
+    export = parser_yielding(
+        monkeypatch,
+        conversation(),
+        a_message("1", conversation_id="slack_x", text=text),
+        Rejected(source="slack", conversation_id="slack_x", reason="no", origin="x[1]", entry={"content": text}),
+        Entries(conversation_id="slack_x", count=2),
+    )
+    extract(export, OPTIONS, tmp_path / "out", redact=True)
+    for path in (tmp_path / "out").iterdir():
+        assert not {key, token} & set(re.findall(r"AKIA\w+|s3cr3t-t0ken", repr(pq.read_table(path).to_pylist())))
+    assert pq.read_table(tmp_path / "out" / "redacted.parquet").to_pylist() == [
+        {"conversation_id": "slack_x", "kind": kind, "count": 2} for kind in ("aws key", "url token")
+    ]
+    extract(export, OPTIONS, tmp_path / "plain")
+    [row] = pq.read_table(tmp_path / "plain" / "messages-000.parquet").to_pylist()
+    assert row["text"] == f"use {key} at https://a.example/x?token=[redacted url token]"
