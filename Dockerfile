@@ -1,9 +1,32 @@
-# The image of docker-compose.yaml: Airflow, the lock, and this project.
-FROM apache/airflow:slim-3.3.2-python3.12
+# The images of docker-compose.yaml.
+
+# A self-hosted EverOS, in the environment that it has on a laptop, too.
+FROM python:3.12.11-slim-bookworm AS everos
+
+WORKDIR /opt/everos
+ENV PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1
+COPY pyproject.toml requirements-dev.txt requirements-selfhosted.txt ./
+COPY scripts/environment scripts/
+RUN scripts/environment selfhosted
+
+RUN useradd --system --create-home everos && install --directory --owner everos /data
+USER everos
+WORKDIR /data
+ENV PATH=/opt/everos/.venv-selfhosted/bin:$PATH \
+    TIKTOKEN_CACHE_DIR=/opt/everos/.venv-selfhosted/tiktoken \
+    EVEROS_ROOT=/data \
+    EVEROS_MEMORIZE__MODE=chat \
+    EVEROS_API__HOST=0.0.0.0
+# It does not start without the two files; empty ones leave every setting at its default.
+CMD ["sh", "-c", "touch everos.toml ome.toml && exec everos server start"]
+
+
+# Airflow, the lock, and this project.
+FROM apache/airflow:slim-3.3.2-python3.12 AS airflow
 
 WORKDIR /opt/airflow
-COPY --chown=airflow:0 requirements.txt ./
-RUN pip install --no-cache-dir --no-deps --requirement requirements.txt
+COPY --chown=airflow:0 requirements-celery.txt ./
+RUN pip install --no-cache-dir --no-deps --requirement requirements-celery.txt
 
 COPY --chown=airflow:0 pyproject.toml README.md ./
 COPY --chown=airflow:0 include include

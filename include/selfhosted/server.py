@@ -17,20 +17,12 @@ from include.processes.leashed import Leashed, leashed, own_environment
 from include.selfhosted.environment import prepared
 from include.selfhosted.model.app import MODEL_ID
 
-CONFIGURATION = {
-    "everos.toml": """\
-# What differs from the server's defaults; EVEROS_<SECTION>__<KEY> in the environment wins.
-[memorize]
-mode = "chat"   # conversations between people; "agent" is for the trajectories of agents
-""",
-    "ome.toml": "# Strategies that extract memories in the background: all as the server has them.\n",
-}
-"""
-The files that the server does not start without: what ``everos init`` would write, without copies of its defaults,
-which would outlive an upgrade.
-"""
-
 _MODEL_BASE_URL, _MODEL_KEY, _MODEL = "EVEROS_LLM__BASE_URL", "EVEROS_LLM__API_KEY", "EVEROS_LLM__MODEL"
+_CONFIGURATION = "everos.toml", "ome.toml"
+"""
+The server does not start without these. Empty: ``everos init`` would write copies of its defaults, which then outlive an
+upgrade. A person's own settings may stand there.
+"""
 _READY_S = 180
 """Healthy after 15 to 20 s on two idle cores."""
 
@@ -87,11 +79,12 @@ def start_selfhosted(home: Home, processes: Leashed, environ: Mapping[str, str])
     port = kept_port(home.root / "everos" / "port")
     data = home.root / "everos" / str(port)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, content in CONFIGURATION.items():
-        if not (data / name).exists():
-            (data / name).write_text(content)
+    for name in _CONFIGURATION:
+        (data / name).touch()
     model = _model_of(environ) or _start_model(processes)
     env = {name: value for name, value in os.environ.items() if not name.startswith("EVEROS_")}
+    # conversations between people; the server's own default is the trajectories of agents
+    env |= {"EVEROS_MEMORIZE__MODE": "chat"}
     env |= {name: value for name, value in environ.items() if name.startswith("EVEROS_") and "__" in name}
     env |= model | {
         "EVEROS_ROOT": str(data),
