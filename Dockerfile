@@ -5,7 +5,7 @@ FROM python:3.12.11-slim-bookworm AS everos
 
 WORKDIR /opt/everos
 ENV PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1
-COPY pyproject.toml requirements-dev.txt requirements-selfhosted.txt ./
+COPY requirements-dev.txt requirements-selfhosted.txt ./
 COPY scripts/environment scripts/
 RUN scripts/environment selfhosted
 

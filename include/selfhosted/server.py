@@ -20,8 +20,8 @@ from include.selfhosted.model.app import MODEL_ID
 _MODEL_BASE_URL, _MODEL_KEY, _MODEL = "EVEROS_LLM__BASE_URL", "EVEROS_LLM__API_KEY", "EVEROS_LLM__MODEL"
 _CONFIGURATION = "everos.toml", "ome.toml"
 """
-The server does not start without these. Empty: ``everos init`` would write copies of its defaults, which then outlive an
-upgrade. A person's own settings may stand there.
+The server does not start without these. Empty: ``everos init`` would write copies of its defaults, which then outlive
+an upgrade. A person's own settings may stand there.
 """
 _READY_S = 180
 """Healthy after 15 to 20 s on two idle cores."""
