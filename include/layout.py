@@ -60,6 +60,30 @@ class RunFolder:
         """The same report as a page that opens anywhere."""
         return self.root / "report.html"
 
+    @property
+    def estimate(self) -> Path:
+        """What the plan will cost (:class:`include.plan.estimate.Estimate`)."""
+        return self.root / "estimate.json"
+
+    @property
+    def loading(self) -> Path:
+        """When what landed (:class:`include.report.loading.Landings` by segment of the ledger)."""
+        return self.root / "loading.json"
+
+    def rejects(self, form: str) -> Path:
+        """The rejected entries; ``csv`` or ``jsonl``."""
+        return self.root / f"rejects.{form}"
+
+    @property
+    def corrections(self) -> Path:
+        """The rejected messages with their text, for a person to correct (:mod:`include.redo`)."""
+        return self.root / "corrections.json"
+
+    @property
+    def loaded(self) -> Path:
+        """What the run put into EverOS, call by call (:mod:`include.report.loaded`)."""
+        return self.root / "loaded.csv"
+
 
 def ledger_root(base: Path | None = None) -> Path:
     """Folder of the ledgers of all targets."""

@@ -20,6 +20,7 @@ from include.layout import RunFolder, ledger_root
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
+from include.plan.estimate import write_estimate
 from include.records import Chunk
 from include.window import Window
 
@@ -71,9 +72,19 @@ def transform(run: RunFolder, window: Window, ledger: Ledger) -> dict[str, int]:
     return msgspec.structs.asdict(result)
 
 
-def plan(run: RunFolder, *, batch_size: int | None) -> list[Chunk]:
-    """Cut what is left to load into batches and chunks."""
-    return planning.plan(run, batch_size=batch_size)
+def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8) -> list[Chunk]:
+    """
+    Cut what is left to load into batches and chunks, and say what that will take.
+
+    :param concurrency: Conversations at once in each load task, for the estimate.
+    """
+    chunks = planning.plan(run, batch_size=batch_size)
+    total = write_estimate(run, concurrency).total
+    log.info(
+        "To load: %d messages in %d calls; about %d tokens, %d calls of the language model, %d minutes",
+        *(total.messages, total.calls, total.tokens, total.llm_calls, -(-total.seconds // 60)),
+    )
+    return chunks
 
 
 def open_ledger(target: Target, *, at_least: int = 0) -> Ledger:
@@ -104,14 +115,18 @@ def report(
     dry_run: bool,
     problems: Sequence[str],
 ) -> Mapping[str, Any]:
-    """Write ``report.json`` and ``report.html`` and return the report."""
+    """Write ``report.json``, ``report.html`` and the rejected entries, and return the report."""
     # Here, because pandas costs every other task half a second of start-up.
     from include.report.document import build_report, write_report  # noqa: PLC0415
     from include.report.figures import known_conversations  # noqa: PLC0415
+    from include.report.loading import Loading  # noqa: PLC0415
     from include.report.page import write_page  # noqa: PLC0415
+    from include.report.rejects import write_rejects  # noqa: PLC0415
 
     names = set(known_conversations(run)["conversation_id"])
     summaries = ledger.summaries()
+    loading = Loading(run, ledger.folder.parent, run_id)
+    loading.keep()
     document = build_report(
         run,
         outcomes_of(run, ledger, run_id),
@@ -120,8 +135,10 @@ def report(
         started_at=started_at,
         dry_run=dry_run,
         open_attempts=[attempt for name in sorted(names & summaries.keys()) for attempt in summaries[name].open],
+        segments=loading.read(),
         problems=problems,
     )
+    write_rejects(run, ledger)
     write_report(document, run.report_json)
     write_page(document, run.report_html)
     return document

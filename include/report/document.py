@@ -7,8 +7,15 @@ rejected{reason: n}, pending, unknown, shifted_ms``, ``problems[]`` (sentences f
 same counts plus ``conversation_id, name, kind, source, batches, first_ms, last_ms, flushed`` (``extracted``,
 ``no_extraction`` or null), ``open_batches[]``, the calls whose outcome is not known, with ``conversation_id, key,
 messages, first_ms, last_ms, task_id, run_id``, and ``notes[]``, what is peculiar about the exports though every entry
-was dealt with, with ``export, code, meaning, detail, count`` (codes and meanings: :data:`include.records.NOTES`). Keys
-are only ever added; ``report_version`` changes when one changes its meaning.
+was dealt with, with ``export, code, meaning, detail, count`` (codes and meanings: :data:`include.records.NOTES`).
+
+``estimate`` says what the plan was thought to take (null without a plan): ``messages, batches, calls, tokens,
+llm_calls, seconds, concurrency``; each conversation has one of its own (:mod:`include.plan.estimate` explains them).
+``loading`` is what the load took (null when nothing was sent): ``calls, messages, began_ms, ended_ms`` (Unix time) and
+``series``, pairs of Unix time and messages that landed in the ``step_s`` seconds from then on. ``messages_by_day``
+holds ``[day, in the exports, to load by this run]``.
+
+Keys are only ever added; ``report_version`` changes when one changes its meaning.
 """
 
 import json
@@ -17,11 +24,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from include.delivery.outcomes import Outcome
 from include.delivery.states import Attempt
 from include.layout import RunFolder
 from include.memory_api.contract import Target
+from include.plan.estimate import read_estimate
 from include.report.figures import conversation_figures, is_conserved, notes_of, totals_of
+from include.report.loading import Landings, account_of
+from include.report.series import messages_by_day
 
 REPORT_VERSION = 1
 
@@ -35,6 +47,7 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
     started_at: datetime,
     dry_run: bool,
     open_attempts: Sequence[Attempt] = (),
+    segments: Mapping[str, Landings] | None = None,
     problems: Sequence[str] = (),
 ) -> dict[str, Any]:
     """
@@ -42,9 +55,15 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
 
     :param outcomes: What delivery made of each planned conversation, by conversation id.
     :param open_attempts: Calls of these conversations whose outcome the ledger does not know.
+    :param segments: What the ledger's segments say of this run.
     :param problems: What else went wrong, such as exports that could not be read.
     """
     rows = conversation_figures(run, outcomes)
+    planned = read_estimate(run)
+    efforts = planned.conversations if planned else {}
+    for row in rows:
+        effort = efforts.get(row["conversation_id"])
+        row["estimate"] = msgspec.to_builtins(effort) if effort else None
     totals = totals_of(rows, run)
     broken = [row["conversation_id"] for row in rows if not is_conserved(row)]
     conserved = not broken and is_conserved(totals)
@@ -63,6 +82,9 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
         "conversations": rows,
         "open_batches": [_open_batch(attempt) for attempt in open_attempts],
         "notes": notes_of(run),
+        "estimate": msgspec.to_builtins(planned.total) | {"concurrency": planned.concurrency} if planned else None,
+        "loading": account_of(segments or {}),
+        "messages_by_day": messages_by_day(run),
     }
 
 

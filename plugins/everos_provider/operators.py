@@ -16,6 +16,7 @@ from include.delivery.loader import LoadSettings, load_chunk
 from include.errors import ImportIncomplete
 from include.layout import RunFolder, ledger_root
 from include.records import Chunk
+from include.report.loading import Loading
 
 
 class TaskStateCheckpoint:
@@ -100,6 +101,7 @@ class EverOSFlushOperator(EverOSOperator):
         if context["params"]["dry_run"] or not run.conversations.exists():
             raise AirflowSkipException("nothing was loaded: there is nothing to flush")
         api = await EverOSHook(self.everos_conn_id).client()
+        await asyncio.to_thread(Loading(run, ledger_root(), context["run_id"]).keep)
         try:
             outcome = await flush_conversations(
                 run, api, Ledger.open(ledger_root(), api.target), self.load_settings(context), context["run_id"]

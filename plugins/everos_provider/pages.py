@@ -1,36 +1,195 @@
-"""Serves a run's report to those who may see the DAG in Airflow."""
+"""
+Serves the pages of imports to those who may see the runs of the DAG in Airflow.
 
-from typing import Annotated
+Nothing is kept here: the pages are made from Airflow's list of runs and from the files that a run leaves behind.
+"""
 
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import msgspec
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI, HTTPException
+from airflow.models.dagrun import DagRun
+from airflow.utils.state import State
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as PathParameter
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse
+from sqlalchemy import select
 
-from include.layout import RunFolder
-
-HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-"""The page needs nothing but itself; names from exports that would be more than text stay harmless."""
+from include.layout import RunFolder, ledger_root
+from include.report.loading import Loading
+from include.report.page import (
+    MOST_REJECTS,
+    SERVED_POLICY,
+    Place,
+    imports_page,
+    message_page,
+    report_page,
+    running_page,
+    running_part,
+)
+from include.report.progress import progress_of
+from include.report.rejects import first_rejects
 
 DAG_ID = "chat_history_to_everos"
+PREFIX = "/everos"
+
+RUNS_A_PAGE = 50
+
+HEADERS = {
+    "Content-Security-Policy": f"{SERVED_POLICY}; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+NO_REPORT = (
+    "This run has no report: it ended before its plan, or its folder was removed. "
+    "The log of its failed task says what happened; nothing is lost, run it again."
+)
+
+RunId = Annotated[str, PathParameter(min_length=1)]
+FileName = Literal["report.json", "report.html", "rejects.csv", "rejects.jsonl"]
+
+
+class Totals(msgspec.Struct, kw_only=True):
+    """What the list shows of a report; the conversations are passed over unread."""
+
+    target: dict[str, str]
+    dry_run: bool
+    conserved: bool
+    extracted: int
+    loaded: int
+    already_loaded: int
+    out_of_range: int
+    skipped: dict[str, int]
+    rejected: dict[str, int]
+    pending: int
+    unknown: int
 
 
 def build_app() -> FastAPI:
-    """Return the app that Airflow mounts; every page asks for Airflow's login and for access to the DAG."""
-    app = FastAPI(title="EverOS import reports", docs_url=None, redoc_url=None, openapi_url=None)
-
-    @app.get(
-        "/reports/{dag_id}/{run_id:path}",
-        response_class=HTMLResponse,
-        dependencies=[Depends(requires_access_dag(method="GET"))],
+    """Return the app that Airflow mounts; every page asks for Airflow's login and for access to the DAG's runs."""
+    allowed = Depends(requires_access_dag("GET", DagAccessEntity.RUN, param_dag_id=DAG_ID))
+    app = FastAPI(
+        title="EverOS import reports", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[allowed]
     )
-    def show(dag_id: str, run_id: Annotated[str, PathParameter(min_length=1)]) -> HTMLResponse:
-        page = RunFolder.of(run_id).report_html
-        if dag_id != DAG_ID or not page.is_file():
-            raise HTTPException(404, "This run has no import report (yet): it is written by the task 'report'.")
-        return HTMLResponse(
-            page.read_text(encoding="utf-8"),
-            headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
-        )
-
+    app.get("/imports", response_class=HTMLResponse)(show_imports)
+    app.get("/dags/{dag_id}/runs/{run_id:path}", response_class=HTMLResponse)(show_tab)
+    app.get("/imports/progress/{run_id:path}", response_class=HTMLResponse)(show_progress)
+    app.get("/imports/files/{name}/{run_id:path}")(download)
+    app.get("/imports/runs/{run_id:path}", response_class=HTMLResponse)(show_run)
     return app
+
+
+def show_imports(request: Request, session: SessionDep, offset: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
+    """List the imports, the newest first."""
+    newest_first = select(DagRun).where(DagRun.dag_id == DAG_ID).order_by(DagRun.run_after.desc(), DagRun.id.desc())
+    found = list(session.scalars(newest_first.offset(offset).limit(RUNS_A_PAGE + 1)))
+    runs = [
+        {
+            "run_id": run.run_id,
+            "url": f"{_home(request)}{PREFIX}/imports/runs/{quote(run.run_id, safe='')}",
+            "state": str(run.state),
+            "unfinished": run.state in State.unfinished_dr_states,
+            "started_at": run.start_date or run.run_after,
+            "took_s": (run.end_date - run.start_date).total_seconds() if run.end_date and run.start_date else None,
+            "report": _totals(RunFolder.of(run.run_id)),
+        }
+        for run in found[:RUNS_A_PAGE]
+    ]
+    place = Place(links=[(f"{_home(request)}/dags/{DAG_ID}", "DAG")], policy=SERVED_POLICY)
+    return _html(
+        imports_page(
+            runs,
+            place,
+            newer=max(offset - RUNS_A_PAGE, 0) if offset else None,
+            older=offset + RUNS_A_PAGE if len(found) > RUNS_A_PAGE else None,
+        )
+    )
+
+
+def show_tab(request: Request, session: SessionDep, dag_id: str, run_id: RunId) -> HTMLResponse:
+    """Show the tab of a run; Airflow offers it on every DAG's runs."""
+    if dag_id != DAG_ID:
+        place = Place(policy=SERVED_POLICY)
+        return _html(message_page("This DAG imports nothing into EverOS, so its runs have no import report.", place))
+    return show_run(request, session, run_id)
+
+
+def show_run(request: Request, session: SessionDep, run_id: RunId) -> HTMLResponse:
+    """Show a run's report, or how far it has come."""
+    state = _state(session, run_id)
+    run, place = RunFolder.of(run_id), _place(request, run_id, state)
+    if state in State.unfinished_dr_states:
+        look_at = f"{_home(request)}{PREFIX}/imports/progress/{quote(run_id, safe='')}"
+        return _html(running_page(progress_of(run, _loading(run_id), run_id), place, look_at=look_at))
+    if not run.report_json.is_file():
+        return _html(message_page(NO_REPORT, place))
+    report = msgspec.json.decode(run.report_json.read_bytes())
+    return _html(report_page(report, list(first_rejects(run, MOST_REJECTS)), place))
+
+
+def show_progress(request: Request, session: SessionDep, run_id: RunId) -> Response:
+    """Return the part of a running import's page that changes; an empty answer with a header when it has ended."""
+    state = _state(session, run_id)
+    if state not in State.unfinished_dr_states:
+        return Response(status_code=200, headers=HEADERS | {"X-Import-Ended": state})
+    progress = progress_of(RunFolder.of(run_id), _loading(run_id), run_id)
+    return _html(running_part(progress, _place(request, run_id, state)))
+
+
+def download(name: FileName, run_id: RunId, session: SessionDep) -> FileResponse:
+    """Hand out a file of a run's report; none of them holds message text."""
+    _state(session, run_id)
+    path = RunFolder.of(run_id).root / name
+    if not path.is_file():
+        raise HTTPException(404, f"{name} is not there: {NO_REPORT}")
+    headers = HEADERS | {"Content-Security-Policy": "sandbox; default-src 'none'"}
+    return FileResponse(path, filename=f"{quote(run_id, safe='-_.')}-{name}", headers=headers)
+
+
+@lru_cache(maxsize=8)
+def _loading(run_id: str) -> Loading:
+    """Remember how far a run's ledger has been read, so that each look reads only what is new."""
+    return Loading(RunFolder.of(run_id), ledger_root(), run_id)
+
+
+def _state(session: Any, run_id: str) -> str:
+    state = session.scalar(select(DagRun.state).where(DagRun.dag_id == DAG_ID, DagRun.run_id == run_id))
+    if state is None:
+        raise HTTPException(404, "There is no such import run.")
+    return str(state)
+
+
+def _totals(run: RunFolder) -> Mapping[str, Any] | None:
+    if not run.report_json.is_file():
+        return None
+    return msgspec.to_builtins(msgspec.json.decode(run.report_json.read_bytes(), type=Totals))
+
+
+def _place(request: Request, run_id: str, state: str) -> Place:
+    home, name = _home(request), quote(run_id, safe="")
+    files = f"{home}{PREFIX}/imports/files"
+    return Place(
+        state=state,
+        links=[
+            (f"{home}/dags/{DAG_ID}/runs/{name}", "Run"),
+            (f"{home}/plugin/imports", "All imports"),
+        ],
+        downloads=[(f"{files}/{file}/{name}", file) for file in ("report.html", "report.json")],
+        reject_files=[(f"{files}/rejects.csv/{name}", "CSV"), (f"{files}/rejects.jsonl/{name}", "JSON lines")],
+        policy=SERVED_POLICY,
+    )
+
+
+def _home(request: Request) -> str:
+    """Return the path that Airflow is served below, empty for most."""
+    return str(request.scope.get("root_path", "")).removesuffix(PREFIX)
+
+
+def _html(page: str) -> HTMLResponse:
+    return HTMLResponse(page, headers=HEADERS)

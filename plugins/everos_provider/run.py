@@ -67,8 +67,9 @@ def transform(context: Context) -> dict[str, int]:
 
 def plan(context: Context) -> list[dict[str, Any]]:
     """Cut batches and chunks; a dry run hands none of them on."""
-    chunks = steps.plan(folder_of(context), batch_size=context["params"]["batch_size"])
-    return [] if context["params"]["dry_run"] else [msgspec.to_builtins(chunk) for chunk in chunks]
+    params = context["params"]
+    chunks = steps.plan(folder_of(context), batch_size=params["batch_size"], concurrency=params["concurrency"])
+    return [] if params["dry_run"] else [msgspec.to_builtins(chunk) for chunk in chunks]
 
 
 def report(context: Context) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""How far a run has come, from the files that it leaves behind as it goes."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+
+from include.delivery.outcomes import Outcome
+from include.layout import RunFolder
+from include.plan.estimate import read_estimate
+from include.report.figures import conversation_figures
+from include.report.loading import Landings, Loading, account_of, by_conversation
+
+_RECENT_S = 60
+
+
+def progress_of(run: RunFolder, loading: Loading, run_id: str) -> dict[str, Any]:
+    """
+    Return what the page of a running import shows. Reads only, and takes no locks.
+
+    Figures are those of the moment: nothing here has been checked, the report does that.
+    """
+    segments = loading.read()
+    planned = _planned(run)
+    landed, rejected = by_conversation(segments)
+    flushed = {name: status for segment in segments.values() for name, status in segment.flushed.items()}
+    rows = _rows(run, planned, landed, rejected, flushed)
+    done = sum(landed.values()) + sum(rejected.values())
+    left = max(sum(planned.values()) - done, 0)
+    per_s = _speed(segments)
+    estimate = read_estimate(run)
+    return {
+        "run_id": run_id,
+        "target": _target(loading),
+        "step": _step(run, left=left, flushed=len(flushed)),
+        "planned": sum(planned.values()),
+        "landed": sum(landed.values()),
+        "rejected": sum(rejected.values()),
+        "left": left,
+        "per_s": per_s,
+        "left_s": left / per_s if left and per_s else None,
+        "flushed": len(flushed),
+        "to_flush": len(planned) if planned and not left else 0,
+        "conversations": rows,
+        "loading": account_of(segments),
+        "estimate": msgspec.to_builtins(estimate.total) | {"concurrency": estimate.concurrency} if estimate else None,
+    }
+
+
+def _planned(run: RunFolder) -> dict[str, int]:
+    path = run.plan / "conversations.parquet"
+    if not path.exists():
+        return {}
+    table = pq.read_table(path, columns=["conversation_id", "messages"])
+    return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def _rows(
+    run: RunFolder,
+    planned: Mapping[str, int],
+    landed: Mapping[str, int],
+    rejected: Mapping[str, int],
+    flushed: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """What is being loaded stands first, then what waits, then what is done."""
+    outcomes = {
+        name: Outcome(
+            conversation_id=name,
+            loaded=landed.get(name, 0),
+            rejected={"refused by the target": count} if (count := rejected.get(name, 0)) else {},
+            pending=max(messages - landed.get(name, 0) - rejected.get(name, 0), 0),
+            flushed=flushed.get(name),
+        )
+        for name, messages in planned.items()
+    }
+    rows = conversation_figures(run, outcomes)
+    return sorted(rows, key=lambda row: (not row["pending"], not row["loaded"], row["conversation_id"]))
+
+
+def _speed(segments: Mapping[str, Landings]) -> float | None:
+    """Messages a second over the last minute, or since the load began."""
+    began = [segment.began_ms for segment in segments.values() if segment.began_ms]
+    if not began:
+        return None
+    now = time.time()
+    since = max(now - _RECENT_S, min(began) / 1000)
+    recent = sum(
+        count for segment in segments.values() for second, count in segment.per_s.items() if second >= int(since)
+    )
+    return recent / max(now - since, 1)
+
+
+def _step(run: RunFolder, *, left: int, flushed: int) -> str:
+    if run.plan.exists():
+        if left:
+            return "Loading"
+        return "Flushing" if not flushed else "Flushing and reporting"
+    if run.conversations.exists():
+        return "Planning"
+    read = sum(1 for _ in run.root.glob("extracted/*/conversations.parquet"))
+    return f"Reading and ordering, {read} parts read" if read else "Starting"
+
+
+def _target(loading: Loading) -> str | None:
+    """Whose ledger the run writes to; unknown until something is sent."""
+    if loading.ledger is None or not (path := loading.ledger / "target.json").exists():
+        return None
+    return str(msgspec.json.decode(path.read_bytes()).get("base_url", ""))

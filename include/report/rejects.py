@@ -1,0 +1,85 @@
+"""The broken entries of a run as files: for a spreadsheet, and for programs."""
+
+import csv
+import json
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.delivery.ledger import Ledger, SettledRows
+from include.layout import RunFolder
+from include.records import REJECTED_SCHEMA
+
+COLUMNS = ("source", "conversation_id", "message_id", "reason", "origin")
+
+_ROWS_AT_ONCE = 10_000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_rejects(run: RunFolder, ledger: Ledger) -> None:
+    """
+    Write ``rejects.csv`` and ``rejects.jsonl``: what the parsers and the target refused, with reason and origin.
+
+    They hold no message text. The JSON lines are exact; the CSV is for people: what a spreadsheet would take for a
+    formula begins with ``'`` there.
+    """
+    run.root.mkdir(parents=True, exist_ok=True)
+    with (
+        ledger.settled() as rows,
+        rows.connect() as connection,
+        run.rejects("csv").open("w", encoding="utf-8", newline="") as table,
+        run.rejects("jsonl").open("wb") as lines,
+    ):
+        sheet = csv.writer(table)
+        sheet.writerow(COLUMNS)
+        for record in _records(connection, run, rows):
+            sheet.writerow(map(_harmless, record))
+            lines.write(msgspec.json.encode(dict(zip(COLUMNS, record, strict=True))) + b"\n")
+
+
+def first_rejects(run: RunFolder, most: int) -> Iterator[dict[str, Any]]:
+    """Yield the first rejected entries of a run; none before its report is written."""
+    path = run.rejects("jsonl")
+    if path.exists():
+        with path.open(encoding="utf-8") as lines:
+            yield from map(json.loads, islice(lines, most))
+
+
+def _records(connection: duckdb.DuckDBPyConnection, run: RunFolder, rows: SettledRows) -> Iterator[tuple[Any, ...]]:
+    connection.register("broken", _broken(run))
+    connection.execute("CREATE TABLE rejects AS SELECT source, conversation_id, message_id, reason, origin FROM broken")
+    exported = [str(path) for path in sorted(run.root.glob("extracted/*/messages-*.parquet"))]
+    if rows.rejected.num_rows and exported:
+        connection.read_parquet(exported).create_view("messages")
+        connection.execute(
+            """
+            INSERT INTO rejects
+            WITH refused AS (
+                SELECT conversation_id, message_id, any_value(reason) AS reason FROM rejected
+                ANTI JOIN landed USING (conversation_id, message_id) GROUP BY ALL
+            ), here AS (
+                SELECT conversation_id, message_id, min(source) AS source, min(origin) AS origin
+                FROM messages SEMI JOIN refused USING (conversation_id, message_id) GROUP BY ALL
+            )
+            SELECT source, conversation_id, message_id, reason, origin
+            FROM here JOIN refused USING (conversation_id, message_id)
+            """
+        )
+    found = connection.execute("FROM rejects ORDER BY conversation_id, origin, message_id")
+    while portion := found.fetchmany(_ROWS_AT_ONCE):
+        yield from portion
+
+
+def _broken(run: RunFolder) -> pa.Table:
+    files = sorted(run.root.glob("extracted/*/rejected.parquet"))
+    return pa.concat_tables([REJECTED_SCHEMA.empty_table(), *map(pq.read_table, files)])
+
+
+def _harmless(cell: str | None) -> str:
+    text = cell or ""
+    return f"'{text}" if text.startswith(_FORMULA) else text
