@@ -1,122 +1,108 @@
 """
-Measure how long the way from an export to a plan takes, how much memory, and how fast a load is: ``make bench``.
+Measure the way from an export to a plan, and a load: time, memory, and how both grow with the export (``make bench``).
 
-Imports nothing heavy, because a process inherits its parent's peak memory.
+Everything is generated, from a seed, so that two runs measure the same thing.
 """
 
 import argparse
-import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-GENERATOR = Path(__file__).parents[2] / "tests" / "slack_generator.py"
-PIPELINE = ("extract", "transform", "plan")
-ROW = "{:<12}{:>10}{:>10}{:>14}{:>10}{:>12}"
+from include.bench.measured import PIPELINE, Figures, measure, print_header, print_row, total
 
-
-@dataclass(frozen=True, kw_only=True)
-class Figures:
-    """What a step took."""
-
-    count: int
-    wall_s: float
-    cpu_s: float
-    peak_bytes: int
-    libraries_bytes: int
-    """Of the peak, what imports alone take."""
+GENERATORS = Path(__file__).parents[2] / "tests"
+COMPARISONS = ("decode", "plain")
+DAYS = 365
 
 
 def main() -> None:
-    """Measure exports of the sizes asked for, or one that exists, and print a table of each and of how they grow."""
+    """Print the tables asked for; without arguments all of them, in a few minutes."""
     parser = argparse.ArgumentParser(prog="python -m include.bench", description=__doc__)
-    parser.add_argument("--messages", type=int, nargs="+", default=[100_000], help="sizes to generate (default 100000)")
-    parser.add_argument("--export", type=Path, help="measure this export instead")
-    parser.add_argument("--folder", type=Path, help="where to work; needs about 1.5 KB a message (default: temporary)")
+    add = parser.add_argument
+    add("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="leave out the other parts")
+    add("--messages", type=int, nargs="+", default=[100_000, 1_000_000], help="growth: sizes of the Slack exports")
+    add("--without", nargs="+", choices=COMPARISONS, default=(), help="growth: 'plain' needs 1.4 GB per million")
+    add("--export", type=Path, help="growth: measure this export instead")
+    add("--discord-mb", type=int, default=200, help="files: size of the one Discord file; 2000 takes three minutes")
+    add("--day-files", type=int, default=100_000, help="files: number of day files in the one Slack zip")
+    add("--folder", type=Path, help="where to work; needs 0.6 GB per million messages (default: temporary)")
     given = parser.parse_args()
-    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores")
+    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores", flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=given.folder) as folder:
-        if given.export:
-            measure(given.export, Path(folder))
-        else:
-            print_growth([measure(generate(Path(folder), size), Path(folder)) for size in given.messages])
+        for name in given.only:
+            SECTIONS[name](given, Path(folder))
+
+
+def print_growth(given: argparse.Namespace, folder: Path) -> None:
+    """Print what each step takes, beside what the least and the plainest program take, and how it grows."""
+    if given.export:
+        _measure_steps(given.export, folder, given.without)
+        return
+    sizes = []
+    for messages in given.messages:
+        export = _generate("slack", folder / f"slack-{messages}.zip", "--messages", messages)
+        sizes.append(_measure_steps(export, folder, given.without))
+        export.unlink()
+    for smaller, larger in pairwise(sizes):
+        print(f"\n{larger['extract'].count / smaller['extract'].count:.1f} times the entries take")
+        print(f"{'step':<22}{'cpu':>10}{'memory':>10}")
+        for step, before in smaller.items():
+            cpu, peak = larger[step].cpu_s / before.cpu_s, larger[step].peak_bytes / before.peak_bytes
+            print(f"{step:<22}{f'x {cpu:.1f}':>10}{f'x {peak:.1f}':>10}")
+
+
+def print_files(given: argparse.Namespace, folder: Path) -> None:
+    """Print what extract takes for one very long file, and for very many short ones; 300 MB is what it may hold."""
+    print("\nextract must stay below 300 MB of memory, however large a file and however many")
+    print_header("export")
+    long = _generate("discord", folder / "discord.json", "--mb", given.discord_mb)
+    print_row(f"Discord, {given.discord_mb} MB", measure("extract", long, folder / "run-discord"))
+    channels = -(-given.day_files // DAYS)
+    messages = channels * DAYS * 4 // 3  # a quarter goes to the first channel, the rest makes one a day of the others
+    many = _generate("slack", folder / "days.zip", "--messages", messages, "--channels", channels, "--days", DAYS)
+    print_row(f"Slack, {given.day_files:,} files", measure("extract", many, folder / "run-days"))
+
+
+def print_load(_given: argparse.Namespace, _folder: Path) -> None:
+    """Print how fast a load is."""
     subprocess.run([sys.executable, "-m", "include.bench.throughput"], check=True)
 
 
-def generate(folder: Path, messages: int) -> Path:
-    """Make a Slack export with every quirk the project knows, the same for the same size."""
-    export = folder / f"slack-{messages}.zip"
-    subprocess.run(
-        [sys.executable, GENERATOR, export, "--messages", str(messages)], check=True, stdout=subprocess.DEVNULL
-    )
-    return export
+SECTIONS = {"growth": print_growth, "files": print_files, "load": print_load}
 
 
-def measure(export: Path, folder: Path) -> dict[str, Figures]:
+def _generate(kind: str, path: Path, *arguments: object) -> Path:
+    """Make an export with every quirk the project knows, the same for the same arguments."""
+    command = [sys.executable, str(GENERATORS / f"{kind}_generator.py"), str(path), *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
+def _measure_steps(export: Path, folder: Path, without: Sequence[str]) -> dict[str, Figures]:
     """Run every step, each in its own process, and print a line for each as it ends."""
     print(f"\n{export.name}, {export.stat().st_size / 1e6:,.0f} MB")
-    print(ROW.format("step", "seconds", "cpu s", "entries/s", "peak MB", "x decode"), flush=True)
-    run = folder / f"run-{export.stem}"
+    print_header("step", "x decode")
     found: dict[str, Figures] = {}
-    for step in ("decode", "plain", *PIPELINE):
-        found[step] = run_step(step, export, run)
-        print_row(step, found[step], found["decode"])
-    found["all three"] = total(found[step] for step in PIPELINE)
-    print_row("all three", found["all three"], found["decode"])
-    print(f"a plain converter takes {found['plain'].cpu_s / found['all three'].cpu_s:.1f} times the CPU of all three")
-    print(f"of each peak, libraries: {found['decode'].libraries_bytes / 1e6:.0f} MB")
+
+    def note(step: str, figures: Figures) -> None:
+        found[step] = figures
+        print_row(step, figures, f"{figures.cpu_s / found['decode'].cpu_s:.2f}" if "decode" in found else "")
+
+    for step in (*COMPARISONS, *PIPELINE):
+        if step not in without:
+            note(step, measure(step, export, folder / f"run-{export.stem}"))
+    note("all three", total(found[step] for step in PIPELINE))
+    if "plain" in found:
+        ratio = found["plain"].cpu_s / found["all three"].cpu_s
+        print(f"the plain converter takes {ratio:.1f} times the CPU of all three")
+    print(f"of each peak, libraries: {found['extract'].libraries_bytes / 1e6:.0f} MB")
     return found
-
-
-def run_step(step: str, export: Path, run: Path) -> Figures:
-    """Start one step and wait for its figures."""
-    command = [sys.executable, "-m", "include.bench.step", step, str(export), str(run)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    return Figures(**json.loads(done.stdout))
-
-
-def total(steps: Iterable[Figures]) -> Figures:
-    """Add up times; entries are those of the first step, the peak is the highest."""
-    every = list(steps)
-    return Figures(
-        count=every[0].count,
-        wall_s=sum(step.wall_s for step in every),
-        cpu_s=sum(step.cpu_s for step in every),
-        peak_bytes=max(step.peak_bytes for step in every),
-        libraries_bytes=every[0].libraries_bytes,
-    )
-
-
-def print_row(name: str, figures: Figures, decode: Figures) -> None:
-    """Print one line; the last column compares with reading and decoding the same bytes and nothing else."""
-    print(
-        ROW.format(
-            name,
-            f"{figures.wall_s:.2f}",
-            f"{figures.cpu_s:.2f}",
-            f"{figures.count / figures.wall_s:,.0f}",
-            f"{figures.peak_bytes / 1e6:.0f}",
-            f"{figures.wall_s / decode.wall_s:.2f}",
-        ),
-        flush=True,
-    )
-
-
-def print_growth(sizes: list[dict[str, Figures]]) -> None:
-    """Print how time and memory grow with the export."""
-    for smaller, larger in pairwise(sizes):
-        entries = larger["decode"].count / smaller["decode"].count
-        print(f"\n{entries:.1f} times the entries take")
-        for step in ("decode", "plain", *PIPELINE):
-            before, after = smaller[step], larger[step]
-            print(f"  {step:<10}{after.wall_s / before.wall_s:6.1f} times the time", end="")
-            print(f"{after.peak_bytes / before.peak_bytes:6.1f} times the memory")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""An export with every quirk, all the way: what the stand-in holds is what the generator meant to be delivered."""
+"""Generated exports: with every quirk all the way, what the stand-in holds is what the generator meant to be delivered."""
 
 import sqlite3
 from pathlib import Path
 
+import discord_generator
 import pytest
 from delivery_runs import QUICK
+from reading import read
 from slack_generator import Expected, Truth, generate
 
 from include.bench.importing import Import, start
@@ -45,3 +47,9 @@ def test_what_arrives_is_what_was_written_in_order_and_once(tmp_path: Path, seed
         assert {name: verdict for name, verdict in verdicts.items() if not verdict.clean} == {}
         for name in truth.delivered:
             assert held(standin, name) == meant(truth, name)
+
+
+def test_a_generated_discord_file_is_a_message_per_entry(tmp_path: Path) -> None:
+    count = discord_generator.generate(tmp_path / "general.json", size_bytes=300_000)
+    reading = read(tmp_path / "general.json")
+    assert (len(reading.messages), reading.skipped, reading.rejected) == (count, [], [])
