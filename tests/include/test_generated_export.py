@@ -1,4 +1,4 @@
-"""Generated exports: with every quirk all the way, what the stand-in holds is what the generator meant to be delivered."""
+"""Generated exports, all the way: what the stand-in holds is what the generator meant to be delivered."""
 
 import sqlite3
 from pathlib import Path
