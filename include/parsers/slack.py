@@ -20,7 +20,7 @@ from include.parsers import slack_layout
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack_entries import Defect, Slice, read_entries
-from include.parsers.slack_index import Channel, read_index
+from include.parsers.slack_index import Channel, Index, read_index
 from include.parsers.slack_messages import SOURCE, Judge
 from include.records import Conversation, Entries, Note, Parsed, Rejected, Skipped
 
@@ -44,10 +44,10 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         broken.update(index.broken)
         listed.update(channel.id for channel in index.channels.values())
         judge = Judge(index, options)
-        workspace = _WORKSPACE.fullmatch(export.root + prefix)
+        workspace = _workspace(export.root + prefix, index)
         for folder, days in sorted(folders.items()):
             channel = index.channel(folder or archive.wrapper or archive.path.stem)
-            conversation = conversation_of(channel, workspace[1] if workspace else "", options)
+            conversation = conversation_of(channel, workspace, options)
             yield conversation
             reason = left_out(conversation, options)
             present.add(channel.id)
@@ -58,6 +58,12 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         yield from judge.notes()
     yield Note(code="no_entries", count=len(listed - present))
     yield Note(code="maybe_private", count=unlisted)
+
+
+def _workspace(folder: str, index: Index) -> str:
+    """Return what tells a workspace from others: its folder in an organisation's export, else the id of its team."""
+    nested = _WORKSPACE.fullmatch(folder)
+    return nested[1] if nested else index.team
 
 
 def conversation_of(channel: Channel, workspace: str, options: ParseOptions) -> Conversation:

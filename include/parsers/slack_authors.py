@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from include.ids import sender_id_of
 from include.parsers.slack_entries import Entry, decoded
-from include.parsers.slack_index import Index, person_name
+from include.parsers.slack_index import SLACKBOT_ID, Index, person_name
 from include.parsers.values import mapping, string
 
-_SLACKBOT = "USLACKBOT"
 _SLACKBOT_BOT = "B01"
 _BOT_ADDED = re.compile(r"/services/(B[0-9A-Z]+)[^|<>]*\|([^<>]+)>")
 
@@ -17,7 +16,6 @@ _PART_WITH_AUTHOR: Mapping[str, tuple[str, str]] = {
     "huddle_thread": ("room", "created_by"),
     "sh_room_created": ("room", "created_by"),
     "file_comment": ("comment", "user"),
-    "file_share": ("file", "user"),
 }
 """Subtypes whose author stands in a part of the entry; ``user`` may be Slackbot or missing."""
 
@@ -30,7 +28,7 @@ class Author(NamedTuple):
     bot: bool
 
 
-SLACKBOT = Author(_SLACKBOT, "Slackbot", bot=True)
+SLACKBOT = Author(SLACKBOT_ID, "Slackbot", bot=True)
 UNKNOWN = Author("unknown", "unknown", bot=False)
 
 
@@ -39,7 +37,7 @@ class Authors:
 
     def __init__(self, index: Index) -> None:
         self._known = {key: Author(sender_id_of(key), user.name, user.bot) for key, user in index.users.items()}
-        self._known[_SLACKBOT] = SLACKBOT  # some rosters list it, as a person
+        self._known[SLACKBOT_ID] = SLACKBOT  # some rosters list it, as a person
         self._bots = dict(index.bots)
         self._added_bots: dict[str, str] = {}
         self._people = dict(index.names.users)
@@ -52,6 +50,8 @@ class Authors:
         if entry.subtype and entry.subtype in _PART_WITH_AUTHOR:
             part, key = _PART_WITH_AUTHOR[entry.subtype]
             user = string(mapping(decoded(getattr(entry, part))).get(key)) or user
+        elif not user and entry.subtype == "file_share":  # with one, somebody may have shared another's file
+            user = string(mapping(decoded(entry.file)).get("user"))
         return self._known.get(user or "") or self._stranger(entry, user)
 
     def learn(self, entry: Entry) -> None:
@@ -67,7 +67,8 @@ class Authors:
         if entry.bot_id == _SLACKBOT_BOT:
             return SLACKBOT
         if entry.bot_id:
-            return Author(sender_id_of(user or entry.bot_id), self._bot_name(entry, entry.bot_id), bot=True)
+            name = self._people[entry.bot_id] = self._bot_name(entry, entry.bot_id)
+            return Author(sender_id_of(user or entry.bot_id), name, bot=True)
         if user:  # deleted, and missing in the roster
             return Author(sender_id_of(user), user, bot=False)
         if entry.username:

@@ -5,7 +5,9 @@ These structures come from every app ever written for Slack: a part that is miss
 unknown is left out, and never costs the rest. Keys and element types: https://docs.slack.dev/reference/block-kit.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 from include.parsers.slack_text import Names, date_text, link, to_plain_text
@@ -13,6 +15,9 @@ from include.parsers.values import objects, string
 
 _DEPTH = 12
 """Slack nests about five levels; a hostile message must not cost more."""
+
+_WORD = re.compile(r"[^\W_]+|[^\w\s*~`]")
+"""A word, or a sign that is no mark of emphasis."""
 
 _NO_PREVIEW = ("[no preview available]", "[no preview]")
 _GONE_MODES = ("tombstone", "hidden_by_limit")
@@ -42,7 +47,7 @@ def attachments_text(attachments: object, names: Names, *, by_app: bool) -> str:
 def shared_text(attachments: object, names: Names) -> str:
     """Return messages that were shared from elsewhere, each with its author."""
     return _lines(
-        f"[shared] {_str(shared, 'author_name') or 'somebody'}: {text}"
+        f"[shared] {_str(shared, 'author_name') or names.users.get(_str(shared, 'author_id'), 'somebody')}: {text}"
         for shared in objects(attachments)
         if (shared.get("is_share") or shared.get("is_msg_unfurl"))
         and (text := to_plain_text(_str(shared, "text"), names) or _attachment(shared, names))
@@ -65,18 +70,31 @@ def _is_preview(attachment: _Object, *, by_app: bool) -> bool:
 
 
 def _attachment(attachment: _Object, names: Names) -> str:
-    fallback = _str(attachment, "fallback")
-    if fallback and fallback not in _NO_PREVIEW:
-        text = to_plain_text(fallback, names)
-    else:
-        parts = [_str(attachment, key) for key in ("pretext", "title", "text")]
-        parts += [
-            f"{_str(field, 'title')}: {_str(field, 'value')}".removeprefix(": ").removesuffix(": ")
-            for field in objects(attachment.get("fields"))
-        ]
-        text = to_plain_text(_lines([*parts, _str(attachment, "footer")]), names)
-    blocks = blocks_text(attachment.get("blocks"), names)
-    return _lines([text, "" if blocks in text else blocks, files_text(attachment.get("files"))])
+    """Put the summary for simple clients and what it leaves out below each other: apps write one, both, or the same."""
+    parts = [_str(attachment, key) for key in ("fallback", "pretext", "title", "text")]
+    parts += [
+        f"{_str(field, 'title')}: {_str(field, 'value')}".removeprefix(": ").removesuffix(": ")
+        for field in objects(attachment.get("fields"))
+    ]
+    parts.append(_str(attachment, "footer"))
+    plain = [to_plain_text(part, names).strip() for part in parts if part not in _NO_PREVIEW]
+    text = reduce(joined, [*plain, blocks_text(attachment.get("blocks"), names)])
+    return _lines([text, files_text(attachment.get("files"))])
+
+
+def joined(text: str, more: str) -> str:
+    """Put two texts below each other unless one of them says it all; marks and white space do not count."""
+    if not text or not more:
+        return text or more
+    one, other = _words(text), _words(more)
+    if other in one:
+        return text
+    return more if one in other else f"{text}\n{more}"
+
+
+def _words(text: str) -> str:
+    """Return words and signs between single spaces, so that one such text stands in another only as whole words."""
+    return f" {' '.join(_WORD.findall(text))} "
 
 
 def _block(block: _Object, names: Names) -> str:

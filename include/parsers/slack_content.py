@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from include.parsers.slack_blocks import attachments_text, blocks_text, files_text, shared_text
+from include.parsers.slack_blocks import attachments_text, blocks_text, files_text, joined, shared_text
 from include.parsers.slack_entries import Entry, decoded
 from include.parsers.slack_text import Names, to_plain_text, without_secrets
 from include.parsers.values import mapping, string, strings
 
 _REWRITTEN = frozenset({"me_message", "file_comment", "file_share", "huddle_thread", "sh_room_created"})
-_UPLOADED = re.compile(r".*?uploaded a file:.*?(?: and commented: (.*))?", re.DOTALL)
+_FILE_TOLD = re.compile(r".*? (uploaded|shared) a file:.*?(?: and commented: (.*))?", re.DOTALL)
+"""Slack's own sentence about a file before 2018: who did what, and maybe what that person said."""
 
 
 def text_of(entry: Entry, names: Names, *, author: str, bot: bool) -> str:
@@ -30,8 +31,8 @@ def text_of(entry: Entry, names: Names, *, author: str, bot: bool) -> str:
     text = _rewritten(entry, names, author) if entry.subtype in _REWRITTEN else to_plain_text(entry.text or "", names)
     text = text.strip()
     if app:
-        text = _joined(text, blocks_text(decoded(entry.blocks), names))
-        text = _joined(text, attachments_text(decoded(entry.attachments), names, by_app=True))
+        text = joined(text, blocks_text(decoded(entry.blocks), names))
+        text = joined(text, attachments_text(decoded(entry.attachments), names, by_app=True))
     elif not text:
         text = blocks_text(decoded(entry.blocks), names)
         text = text or attachments_text(decoded(entry.attachments), names, by_app=False)
@@ -50,15 +51,21 @@ def _rewritten(entry: Entry, names: Names, author: str) -> str:
     if entry.subtype == "me_message":
         return f"{author} {text}" if text else ""
     if entry.subtype == "file_comment":
-        return to_plain_text(string(mapping(decoded(entry.comment)).get("comment")), names)
+        return to_plain_text(string(mapping(decoded(entry.comment)).get("comment")), names) or text
     if entry.subtype == "file_share":
-        comment = string(mapping(mapping(decoded(entry.file)).get("initial_comment")).get("comment"))
-        uploaded = _UPLOADED.fullmatch(text) if entry.file else None
-        return to_plain_text(comment, names) or (uploaded[1] or "" if uploaded else text)
+        return _said_of_file(entry, text, names)
     room = mapping(decoded(entry.room))
     if entry.subtype == "sh_room_created":
-        return _joined("Started a call", string(room.get("name")))
+        return joined("Started a call", string(room.get("name")))
     return ", ".join(["Huddle", *_minutes(room), *_people(room, names)])
+
+
+def _said_of_file(entry: Entry, text: str, names: Names) -> str:
+    told = _FILE_TOLD.fullmatch(text) if entry.file else None
+    if told and told[1] == "shared":  # the first comment is its uploader's
+        return told[2] or ""
+    comment = string(mapping(mapping(decoded(entry.file)).get("initial_comment")).get("comment"))
+    return to_plain_text(comment, names) or (told[2] or "" if told else text)
 
 
 def _minutes(room: Mapping[str, Any]) -> list[str]:
@@ -72,19 +79,3 @@ def _people(room: Mapping[str, Any], names: Names) -> list[str]:
     users = strings(room.get("participant_history")) or strings(room.get("participants"))
     people = [names.users.get(user, user) for user in users]
     return [f"with {', '.join(people)}"] if people else []
-
-
-def _joined(text: str, more: str) -> str:
-    """Put two texts below each other unless one of them says it all; marks and white space do not count."""
-    if not text or not more or more in text:
-        return text or more
-    one, other = _bare(text), _bare(more)
-    if other in one:
-        return text
-    return more if one in other else f"{text}\n{more}"
-
-
-def _bare(text: str) -> str:
-    for mark in "*_~`":
-        text = text.replace(mark, "")
-    return " ".join(text.split())

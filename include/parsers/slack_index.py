@@ -8,6 +8,7 @@ their names, and by nothing at all they are private if the file that would say s
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +21,11 @@ from include.parsers.values import mapping, objects, string, strings
 CHANNEL_FILES = ("channels.json", "groups.json", "mpims.json", "dms.json", "file_conversations.json")
 """Files that list conversations; all but the first list private ones."""
 
-USER_FILES = ("users.json", "org_users.json")
+SLACKBOT_ID = "USLACKBOT"
+"""In no roster, or in it as a person."""
+
+_ORGANISATION = "org_users.json"
+USER_FILES = ("users.json", _ORGANISATION)
 
 _FORBIDDEN_ON_WINDOWS = re.compile(r'[:*?"<>|\\]')
 _DIRECT = re.compile(r"D[0-9A-Z]+|mpdm-.*|FC[:_-].*")
@@ -55,6 +60,8 @@ class Index(NamedTuple):
     """By folder, which is the name or, with some tools, the id."""
     broken: Mapping[str, str]
     """Index files that cannot be read, with the reason."""
+    team: str
+    """Id of the workspace that most people are of, the others being guests; empty for an organisation of several."""
 
     def channel(self, folder: str) -> Channel:
         """Return the conversation that a folder holds; a folder that no index lists stands for itself."""
@@ -86,21 +93,25 @@ def read_index(archive: Archive, prefix: str = "") -> Index:
     }
     names = names._replace(channels={key: channel.name for key, channel in listed.items()})
     by_folder = listed | {folder_key(channel.folder): channel for channel in listed.values()}
-    return index._replace(names=names, channels=by_folder, broken=broken)
+    team = "" if _ORGANISATION in archive else index.team
+    return index._replace(names=names, channels=by_folder, broken=broken, team=team)
 
 
 def index_of_users(items: Iterable[object]) -> Index:
     """Return an index that knows people only."""
     users: dict[str, User] = {}
     bots: dict[str, str] = {}
+    teams: Counter[str] = Counter()
     for item in map(mapping, items):
         key = string(item.get("id"))
         if key:
+            teams[string(item.get("team_id"))] += 1
             bot_id = string(mapping(item.get("profile")).get("bot_id"))
             users[key] = User(person_name(item) or key, bot=item.get("is_bot") is True or bot_id != "")
             bots[bot_id] = users[key].name
     bots.pop("", None)
-    return Index(users, bots, Names({key: user.name for key, user in users.items()}, {}, {}), {}, {})
+    mentioned = bots | {SLACKBOT_ID: "Slackbot"} | {key: user.name for key, user in users.items()}
+    return Index(users, bots, Names(mentioned, {}, {}), {}, {}, team=next(iter(teams.most_common(1)), ("", 0))[0])
 
 
 def folder_key(folder: str) -> str:

@@ -248,6 +248,7 @@ def test_a_conversation_says_what_the_index_knows(tmp_path: Path) -> None:
         conversation_id="slack_general",
         source="slack",
         kind="group",
+        workspace="T1",
         channel_id="C1",
         name="general",
         description="Q3 & @Bob Ray\nall of us",
@@ -283,6 +284,16 @@ def test_workspaces_of_a_grid_are_named_and_know_the_people_of_the_organisation(
     }
     assert {message.sender_name for message in messages(records)} == {"Grid Guy"}
     assert "teams/acme/general/2026-01-01.json[0]" in {message.origin for message in messages(records)}
+
+
+def test_a_workspace_is_known_by_the_team_of_most_of_its_people(tmp_path: Path) -> None:
+    people = [slack_user(f"U{number}", "Ann", team_id="T7" if number else "TGUEST") for number in range(3)]
+    records = parsed(
+        write_folder(tmp_path, slack_export(slack_message(), users=people)),
+        ParseOptions(id_template="{source}_{workspace}_{channel}"),
+    )
+    assert [found.workspace for found in conversations(records).values()] == ["T7"]
+    assert [message.conversation_id for message in messages(records)] == ["slack_T7_general"]
 
 
 def test_one_channels_folder_alone_is_named_after_the_folder(tmp_path: Path) -> None:

@@ -174,6 +174,14 @@ def test_a_person_who_posts_through_an_app_stays_a_person() -> None:
     assert author(user="U1", bot_id="B8") == ("U1", "Ann Lee", "user")
 
 
+def test_bots_are_mentioned_by_name() -> None:
+    said = judged(
+        slack_message(user=..., bot_id="B9", username="Zap"), slack_message(text="<@B1> <@B9> <@USLACKBOT> <@B0>")
+    )
+    assert isinstance(said[1], Message)
+    assert said[1].text == "@Build Bot @Zap @Slackbot @B0"
+
+
 def test_an_entry_that_names_nobody_is_kept_and_counted() -> None:
     judge = Judge(index_of_users(USERS), ParseOptions())
     entry = decode_entries(msgspec.json.encode([slack_message(user=...)]))[0]
@@ -265,6 +273,21 @@ def test_an_old_upload_is_the_comment_and_the_file_not_slacks_sentence() -> None
     assert message(**fields).text == "[file: a.jpg]"
 
 
+def test_a_file_of_somebody_else_is_shared_in_the_words_of_who_shares_it() -> None:
+    told = "<@U2|bob> shared a file: <https://x.slack.com/f/F1|Plan> and commented: have a look"
+    file = {"title": "Plan", "user": "U1", "initial_comment": {"user": "U1", "comment": "words of the uploader"}}
+    found = message(subtype="file_share", text=told, user="U2", file=file)
+    assert (found.sender_id, found.text) == ("U2", "have a look\n[file: Plan]")
+    assert author(subtype="file_share", text="", user=..., file=file)[0] == "U1"
+
+
+def test_a_comment_on_a_file_that_is_gone_is_told_in_slacks_words() -> None:
+    told = "<@U1> commented on <@U2>’s file <https://x.slack.com/f/F1|Plan>: not this one"  # noqa: RUF001
+    assert message(subtype="file_comment", text=told, comment=None).text.endswith(
+        "(https://x.slack.com/f/F1): not this one"
+    )
+
+
 def test_a_new_upload_is_what_was_written_and_the_file() -> None:
     found = message(subtype="file_share", text="see this", files=[{"title": "Plan"}], upload=True)
     assert found.text == "see this\n[file: Plan]"
@@ -292,14 +315,15 @@ def test_a_bot_says_everything_it_put_into_text_blocks_and_attachments_once() ->
     )
     assert message(**bot, text="*build* 7", blocks=rich_text("build 7 is red")).text == "build 7 is red"
     assert message(**bot, text="build 7 is  red", blocks=rich_text("build 7")).text == "build 7 is  red"
-    assert message(**bot, text="", attachments=[{"fallback": "build 7 failed", "title": "x"}]).text == "build 7 failed"
+    twice = {"fallback": "build 7 failed", "title": "build 7", "text": "failed"}
+    assert message(**bot, text="", attachments=[twice]).text == "build 7 failed"
 
 
 def test_an_old_bot_that_has_only_attachments_is_not_empty() -> None:
     """In a real export of 2016, 94 of 158 messages were such; most importers lose them."""
     fields = {"user": ..., "subtype": "bot_message", "bot_id": "B9", "text": "", "username": "github"}
     attachment = {"fallback": "[repo] 1 commit", "text": "<https://x.example/c|`abc`> fix", "color": "fff"}
-    assert message(**fields, attachments=[attachment]).text == "[repo] 1 commit"
+    assert message(**fields, attachments=[attachment]).text == "[repo] 1 commit\n`abc` (https://x.example/c) fix"
 
 
 def test_a_preview_of_a_link_is_not_the_persons_words() -> None:

@@ -187,7 +187,7 @@ def attached(*items: Any, by_app: bool = True) -> str:
     return attachments_text(list(items), NAMES, by_app=by_app)
 
 
-def test_an_attachment_is_its_fallback_or_else_its_parts() -> None:
+def test_an_attachment_is_its_fallback_and_what_that_leaves_out() -> None:
     parts = {
         "pretext": "pre",
         "title": "T",
@@ -195,9 +195,11 @@ def test_an_attachment_is_its_fallback_or_else_its_parts() -> None:
         "fields": [{"title": "branch", "value": "main"}],
         "footer": "f",
     }
-    assert attached({"fallback": "build 7 failed", **parts}) == "build 7 failed"
-    assert attached(parts) == "pre\nT\n@Ann Lee\nbranch: main\nf"
-    assert attached({"fallback": "[no preview available]", **parts}) == "pre\nT\n@Ann Lee\nbranch: main\nf"
+    told = "pre\nT\n@Ann Lee\nbranch: main\nf"
+    assert attached(parts) == attached({"fallback": "[no preview available]", **parts}) == told
+    assert attached({"fallback": "build 7 failed", **parts}) == f"build 7 failed\n{told}"
+    assert attached({"fallback": "*T* of pre: <@U1>", "title": "T", "text": "<@U1>"}) == "*T* of pre: @Ann Lee"
+    assert attached({"fallback": "build", "text": "*build* 7"}) == "*build* 7"
     assert attached({"fields": [{"title": "only"}, {"value": "value"}]}) == "only\nvalue"
 
 
@@ -216,8 +218,9 @@ def test_a_preview_of_a_link_is_nobodys_words() -> None:
 
 def test_a_shared_message_is_quoted_with_its_author() -> None:
     shared = {"is_share": True, "author_name": "Bob", "text": "see <@U1>", "from_url": "https://x"}
-    assert shared_text([shared, {"is_share": True, "fallback": "old"}, {"text": "no share"}], NAMES) == (
-        "[shared] Bob: see @Ann Lee\n[shared] somebody: old"
+    by_id = {"is_msg_unfurl": True, "author_id": "U1", "text": "mine"}
+    assert shared_text([shared, {"is_share": True, "fallback": "old"}, {"text": "no share"}, by_id], NAMES) == (
+        "[shared] Bob: see @Ann Lee\n[shared] somebody: old\n[shared] Ann Lee: mine"
     )
 
 
