@@ -117,9 +117,7 @@ class PromptMemory:
     async def task_state(self, task_id: str) -> TaskState:
         return TaskState.MISSING
 
-    async def find(
-        self, conversation: Conversation, message_ids: Sequence[str], *, batch_key: str, first_ms: int, last_ms: int
-    ) -> Evidence:
+    async def find(self, conversation: Conversation, message_ids: Sequence[str], **_: object) -> Evidence:
         held = set(self.stored.get(conversation.conversation_id, ()))
         found = [message_id in held for message_id in message_ids]
         return Evidence.PRESENT if all(found) else Evidence.UNPROVABLE if any(found) else Evidence.ABSENT

@@ -86,8 +86,8 @@ class Courier:
                 return await self._api.add(conversation, part.messages)
             case Ask(task_id=task_id):
                 return await self._api.task_state(task_id)
-            case Look(key=key, message_ids=ids, first_ms=first_ms, last_ms=last_ms):
-                return await self._api.find(conversation, ids, batch_key=key, first_ms=first_ms, last_ms=last_ms)
+            case Look(key=key, message_ids=ids, timestamps_ms=times, senders=senders):
+                return await self._api.find(conversation, ids, batch_key=key, timestamps_ms=times, senders=senders)
 
     async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
         """Make names known, patiently: the calls are upserts."""

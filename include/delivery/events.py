@@ -25,6 +25,8 @@ class Intent(Event, frozen=True, kw_only=True, tag="intent"):
     ids: tuple[str, ...]
     ms: tuple[int, ...]
     """``timestamp_ms`` of each message."""
+    by: tuple[str, ...] = ()
+    """Who wrote them, role ``user`` only: some targets show what they hold only by person."""
 
 
 class Accepted(Event, frozen=True, kw_only=True, tag="task"):

@@ -129,6 +129,7 @@ def _attempt(line: events.Intent) -> Attempt:
         run_id=line.run,
         message_ids=line.ids,
         timestamps_ms=line.ms,
+        senders=line.by,
     )
 
 
@@ -155,6 +156,7 @@ def lines_of(attempt: Attempt) -> list[events.Line]:
             run=attempt.run_id,
             ids=attempt.message_ids,
             ms=attempt.timestamps_ms,
+            by=attempt.senders,
         )
     ]
     if attempt.task_id is not None:

@@ -88,6 +88,8 @@ def after_ask(  # noqa: PLR0911 - a table
             return _not_stored(attempt, Why.TASK_FAILED)
         case TaskState.MISSING:
             return doubt(attempt, "the server does not know its task", now_s)
+        case TaskState.BROKEN:
+            return doubt(attempt, "the server failed on it and may have stored a part", now_s)
         case PermanentError():
             return Next(state=Stuck(reason="asking for its task is refused", error=answer))
         case TaskState.PROCESSING:

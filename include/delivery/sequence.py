@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from include.delivery import events
+from include.delivery.fold import lines_of
 from include.delivery.known import Known
 from include.delivery.machine import Answer, after_ask, after_look, after_not_stored, after_send, poll_after_s, recover
 from include.delivery.settings import LoadSettings
@@ -159,17 +160,9 @@ class Delivery:
             run_id=self._run_id,
             message_ids=tuple(message.message_id for message in part.messages),
             timestamps_ms=tuple(message.timestamp_ms for message in part.messages),
+            senders=tuple(dict.fromkeys(message.sender_id for message in part.messages if message.role == "user")),
         )
-        self._lines.append(
-            events.Intent(
-                conversation=self.conversation_id,
-                attempt=attempt.name,
-                key=attempt.key,
-                run=attempt.run_id,
-                ids=attempt.message_ids,
-                ms=attempt.timestamps_ms,
-            )
-        )
+        self._lines += lines_of(attempt)
         self._sending = attempt
         return attempt
 
@@ -287,6 +280,6 @@ def _look(attempt: Attempt, group: tuple[str, ...]) -> Look:
     return Look(
         key=attempt.key if len(group) == len(attempt.message_ids) else part_key(attempt.conversation_id, group),
         message_ids=group,
-        first_ms=times[group[0]],
-        last_ms=times[group[-1]],
+        timestamps_ms=tuple(times[message_id] for message_id in group),
+        senders=attempt.senders,
     )

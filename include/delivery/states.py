@@ -21,6 +21,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     message_ids: tuple[str, ...]
     timestamps_ms: tuple[int, ...]
+    senders: tuple[str, ...] = ()
+    """Who wrote them, role ``user`` only; empty where the ledger does not say."""
     task_id: str | None = None
     doubted: bool = False
     """The ledger holds an :class:`include.delivery.events.Unknown` for it."""

@@ -51,8 +51,8 @@ class Look:
 
     key: str
     message_ids: tuple[str, ...]
-    first_ms: int
-    last_ms: int
+    timestamps_ms: tuple[int, ...]
+    senders: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,8 @@ class TaskState(StrEnum):
     SUCCESS = "success"
     FAILED = "failed"
     """The batch was not stored."""
+    BROKEN = "broken"
+    """Its processing failed on the way: all of it may be stored, a part, or nothing."""
     MISSING = "missing"
     """404: expired or never known. No proof of anything."""
 
@@ -69,6 +71,21 @@ class Episode:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Readback:
+    """What a target shows of a stretch of a conversation; ``None`` where it gives no evidence."""
+
+    unprocessed: int | None
+    """Messages of the conversation that are stored and not yet made into memory; at least so many."""
+
+    episodes: int | None
+    """Episodes that end within the stretch, each counted once, whoever it belongs to; at least so many."""
+
+    first_ms: int | None = None
+    last_ms: int | None = None
+    """When the oldest and the newest of them end: each bears the time of its last message."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """Where messages go; names the ledger. Holds no secret."""
 
@@ -83,13 +100,19 @@ class Target:
     account_named: bool = False
     """Whether a person wrote ``account`` down; then the key may change without the account being another one."""
 
+    app_id: str = "default"
+    project_id: str = "default"
+    """v2: each pair is a store of its own."""
+
     @property
     def name(self) -> str:
-        """A short name, safe for files: of base URL, API version and account, the same for good."""
-        parts = (self.base_url.rstrip("/").lower(), self.api_version, self.account)
+        """A short name, safe for files: of base URL, API version, account and store, the same for good."""
+        parts = [self.base_url.rstrip("/").lower(), self.api_version, self.account]
+        if (self.app_id, self.project_id) != ("default", "default"):
+            parts += [self.app_id, self.project_id]
         digest = hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:8]
         host = parts[0].split("://")[-1]
-        slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{host} {self.api_version} {self.account}").strip("-.")
+        slug = re.sub(r"[^A-Za-z0-9.]+", "-", " ".join([host, *parts[1:]])).strip("-.")
         return f"{slug[:64]}-{digest}"
 
 
@@ -103,7 +126,9 @@ class MemoryAPI(Protocol):
 
     async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
         """
-        Make names known before the first batch (v1: group and sender upserts; v2: nothing to do).
+        Make names known before the first batch.
+
+        v1 has upserts for groups and senders; v2 takes senders' names with messages and has none for conversations.
 
         :param senders: sender id to display name, for this conversation.
         """
@@ -126,18 +151,25 @@ class MemoryAPI(Protocol):
         ...
 
     async def find(
-        self, conversation: Conversation, message_ids: Sequence[str], *, batch_key: str, first_ms: int, last_ms: int
+        self,
+        conversation: Conversation,
+        message_ids: Sequence[str],
+        *,
+        batch_key: str,
+        timestamps_ms: Sequence[int],
+        senders: Sequence[str],
     ) -> Evidence:
         """
         Look once for a batch whose outcome is unknown, without sending anything; raises as a read.
 
         ``PRESENT`` is final. ``ABSENT`` is true of this moment: a server may still be working on the batch, so it
         counts only when it holds for a settling time. The target may have extracted messages and forgotten their ids
-        (v1) or never have taken ids (v2): the times of the batch are evidence too, hence ``first_ms`` and ``last_ms``.
+        (v1) or never have taken ids (v2), and may show memories only by whose they are (v2): keep times and senders
+        beside the ids in whatever outlives a run.
 
         :param message_ids: the batch's ids, in its order.
-        :param first_ms: ``timestamp_ms`` of its first message; keep both beside the ids in whatever outlives a run.
-        :param last_ms: ``timestamp_ms`` of its last message.
+        :param timestamps_ms: ``timestamp_ms`` of each.
+        :param senders: who wrote in it, messages with the role ``user`` only; empty when that is not known.
         """
         ...
 
@@ -145,12 +177,27 @@ class MemoryAPI(Protocol):
         """Cut the conversation where it stands; errors as for :meth:`add`."""
         ...
 
-    async def episode_count(self, conversation: Conversation) -> int:
-        """How many episodes the target holds for the conversation."""
+    async def readback(
+        self, conversation: Conversation, senders: Sequence[str], *, since_ms: int, until_ms: int
+    ) -> Readback:
+        """
+        Look once at what became of the messages of a stretch of time, without sending anything; raises as a read.
+
+        Reading may lag behind a flush (v2: by some 15 s).
+
+        :param senders: who wrote in the conversation, messages with the role ``user`` only; a target that keeps
+            memories by person (v2) asks for each.
+        """
         ...
 
-    async def search(self, conversations: Sequence[Conversation], query: str, *, limit: int = 3) -> list[Episode]:
-        """Best matching episodes over the given conversations, best first."""
+    async def search(
+        self, conversations: Sequence[Conversation], query: str, *, senders: Sequence[str] = (), limit: int = 3
+    ) -> list[Episode]:
+        """
+        Best matching episodes over the given conversations, best first.
+
+        :param senders: whose memories to search (v2, which keeps them by person); v1 searches everybody's.
+        """
         ...
 
     async def check(self) -> str:

@@ -10,9 +10,11 @@ import math
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import httpx
 import msgspec
+import urllib3.exceptions
 
 from include.errors import (
     ChatImportError,
@@ -24,8 +26,18 @@ from include.errors import (
     Throttled,
 )
 
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-"""Raised by httpx before the first byte of a request leaves."""
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.ProxyError,
+)
+"""Raised by httpx and urllib3 before the first byte of a request leaves."""
+
+_BAD_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL, urllib3.exceptions.LocationValueError)
 
 _BAD_TLS = {"CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
 
@@ -37,8 +49,22 @@ _AMBIGUOUS = frozenset({408, 409, 425})
 
 _QUOTA_CODES = frozenset({"quota_exceeded", "resource_exhausted"})
 
+_NOT_ENABLED = "version_not_allowed"
+"""With 403: the account may use another version of the API than this one."""
+
 _ECHO_CHARS = 16
 _REASON_CHARS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """An HTTP answer, whichever library brought it."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Found by name in any case, as both libraries' own mappings do it."""
+
+    body: bytes
 
 
 class _Detail(msgspec.Struct):
@@ -62,34 +88,36 @@ def from_transport(what: str, cause: BaseException | None) -> ChatImportError:
     Name a failure below HTTP.
 
     :param what: the call, for people: ``add of 50 messages to slack_general``.
-    :param cause: the exception of httpx.
+    :param cause: the exception of httpx or urllib3.
     """
     name = type(cause).__name__
-    if isinstance(cause, _NEVER_SENT):
+    if isinstance(cause, (*_NEVER_SENT, urllib3.exceptions.SSLError)):
         tls = _tls_reason(cause)
         if tls in _BAD_TLS:
             return ConfigurationError(
                 f"{what}: no secure connection ({tls}); nothing was sent. Check the base URL's scheme and certificate."
             )
+    if isinstance(cause, _NEVER_SENT):
         return NotSent(f"{what}: no connection ({name}); nothing was sent.")
-    if isinstance(cause, httpx.UnsupportedProtocol | httpx.InvalidURL):
+    if isinstance(cause, _BAD_ADDRESS):
         return ConfigurationError(f"{what}: the base URL is not usable ({name}); nothing was sent.")
     return OutcomeUnknown(f"{what}: no answer ({name}); it may or may not have been carried out.")
 
 
-def from_status(what: str, response: httpx.Response, *, texts: Iterable[str] = ()) -> ChatImportError:
+def from_status(what: str, reply: Reply, *, texts: Iterable[str] = ()) -> ChatImportError:
     """
     Name an HTTP status outside 2xx.
 
     :param texts: what was submitted, so that a server's echo of it can be told from a reason.
     """
-    status, (code, reason) = response.status_code, read_error(response.content, texts)
+    status, (code, reason) = reply.status, read_error(reply.body, texts)
+    code = (code or "").lower()
     told = f"HTTP {status}" + (f": {reason}" if reason else "")
-    if status == 402 or (status == 429 and (code or "").lower() in _QUOTA_CODES):
+    if status == 402 or (status == 429 and code in _QUOTA_CODES):
         return QuotaExhausted(f"{what}: the account's quota is used up ({told}); nothing was stored.")
     if status == 429:
         return Throttled(
-            f"{what}: too many calls ({told}); nothing was stored.", retry_after_s=retry_after_s(response.headers)
+            f"{what}: too many calls ({told}); nothing was stored.", retry_after_s=retry_after_s(reply.headers)
         )
     if status >= 500 or status in _AMBIGUOUS:
         return OutcomeUnknown(f"{what}: {told}; it may or may not have been carried out.")
@@ -97,7 +125,7 @@ def from_status(what: str, response: httpx.Response, *, texts: Iterable[str] = (
         return Refused(
             f"{what}: refused ({told}); nothing was stored.", status=status, reason=reason or f"HTTP {status}"
         )
-    return ConfigurationError(f"{what}: {told}; nothing was stored. {_remedy(status, response)}")
+    return ConfigurationError(f"{what}: {told}; nothing was stored. {_remedy(reply, code)}")
 
 
 def read_error(body: bytes, texts: Iterable[str] = ()) -> tuple[str | None, str]:
@@ -158,9 +186,14 @@ def _tls_reason(cause: BaseException | None) -> str | None:
     return None
 
 
-def _remedy(status: int, response: httpx.Response) -> str:
+def _remedy(reply: Reply, code: str) -> str:
+    status = reply.status
+    if status == 403 and code == _NOT_ENABLED:
+        return (
+            "The account is not enabled for this version of the API: set api_version to the other, or have it enabled."
+        )
     if status in (401, 403):
         return "Check the API key of the connection (its password, or EVEROS_API_KEY) and what the account may use."
     if 300 <= status < 400:
-        return f"The base URL redirects to {response.headers.get('location', 'nowhere')}: use that address."
+        return f"The base URL redirects to {reply.headers.get('location', 'nowhere')}: use that address."
     return "Check that the base URL is that of an EverOS API of this version, without a path such as /api/v1."

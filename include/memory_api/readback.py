@@ -1,25 +1,33 @@
 """
-What can be concluded from reading a conversation back (v1): pure, so that every case can be tested.
+What can be concluded from reading a conversation back: pure, so that every case can be tested.
 
-EverOS v1 shows messages that wait for extraction with their ids, oldest first, at most 100 of them, and forgets the ids
-once it has made episodes. So there are two kinds of evidence.
+EverOS shows messages that wait for extraction, v1 with their ids, oldest first and at most 100 of them, v2 with their
+times, which name messages as well; and it forgets them once it has made episodes. So there are two kinds of evidence.
 
 Pending messages. All ids there: the batch was stored. None there proves nothing by itself, since extraction may have
 taken them. But extraction takes the oldest first: while a message older than the batch is still pending, extraction has
 not come as far as the batch, and ids that are missing then were never stored.
 
-Episodes. Each bears the time of its last message (reference server, ``ConvMemCellExtractor``), and the milliseconds
-of a conversation are unique: an episode that bears the time of the batch's last message was made from the batch. And
-when no episode reaches the batch's first message, extraction has not come as far either.
+Episodes. Each bears the time of its last message (v1 reference server, ``ConvMemCellExtractor``; v2's ``everalgo``,
+``boundary.chat._make_cell``), and the milliseconds of a conversation are unique: an episode that bears the time of the
+batch's last message was made from the batch. And when no episode reaches the batch's first message, extraction has not
+come as far either.
 
 Some ids there and some not is a batch stored in part, unless what is missing is just its oldest part and extraction is
 seen to have taken it. Where the two kinds contradict each other or say nothing, the answer is ``UNPROVABLE``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from include.memory_api.contract import Evidence
+from include.memory_api.contract import Evidence, Readback
+
+PAGE = 100
+"""Largest ``page_size`` of both APIs' ``get``."""
+
+MOST_PAGES = 50
+"""So many are read of one conversation, newest first; 5,000 episodes are some 100,000 messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +47,25 @@ class Seen:
     pending_complete: bool
     """No further messages can be pending: fewer came than were asked for."""
 
-    episode_times_ms: Sequence[int]
-    episodes_complete: bool
-    """No episode as young as the batch can be missing."""
+    episodes: "Episodes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episodes:
+    """What was read of a conversation's episodes."""
+
+    times_ms: Sequence[int]
+    complete: bool
+    """No episode as young as was asked for can be missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page of episodes, asked for newest first."""
+
+    times_ms: Sequence[int | None]
+    total: int | None
+    """How many episodes there are in all, if the server says."""
 
 
 def conclude(message_ids: Sequence[str], first_ms: int, last_ms: int, seen: Seen) -> Evidence:
@@ -49,7 +73,7 @@ def conclude(message_ids: Sequence[str], first_ms: int, last_ms: int, seen: Seen
     pending_ids = {message.message_id for message in seen.pending}
     present = [message_id for message_id in message_ids if message_id in pending_ids]
     older_pending = any(m.timestamp_ms is not None and m.timestamp_ms < first_ms for m in seen.pending)
-    reaching = [time_ms for time_ms in seen.episode_times_ms if time_ms >= first_ms]
+    reaching = [time_ms for time_ms in seen.episodes.times_ms if time_ms >= first_ms]
 
     if len(present) == len(message_ids):
         return Evidence.PRESENT
@@ -58,7 +82,7 @@ def conclude(message_ids: Sequence[str], first_ms: int, last_ms: int, seen: Seen
         return Evidence.PRESENT if front_extracted else Evidence.UNPROVABLE
     if last_ms in reaching:
         return Evidence.PRESENT
-    if not seen.pending_complete or not seen.episodes_complete:
+    if not seen.pending_complete or not seen.episodes.complete:
         return Evidence.UNPROVABLE
     if older_pending:
         inside = any(time_ms <= last_ms for time_ms in reaching)
@@ -80,3 +104,43 @@ def holds_all_since(first_ms: int, times_ms: Sequence[int | None], *, total: int
         return True
     as_asked = known == sorted(known, reverse=True)
     return bool(known) and as_asked and known[-1] < first_ms
+
+
+async def episodes_since(since_ms: int, page: Callable[[int], Awaitable[Page]]) -> Episodes:
+    """
+    Read page after page until no episode from ``since_ms`` on can be missing, or more pages would not help.
+
+    :param page: Asks for the page of this number, from 1, of :data:`PAGE` episodes.
+    """
+    times_ms: list[int | None] = []
+    for number in range(1, MOST_PAGES + 1):
+        found = await page(number)
+        times_ms += found.times_ms
+        complete = holds_all_since(since_ms, times_ms, total=found.total)
+        if complete or len(found.times_ms) < PAGE or None in found.times_ms:
+            break
+    return Episodes(times_ms=[time_ms for time_ms in times_ms if time_ms is not None], complete=complete)
+
+
+def read_back(unprocessed: int, times_ms: Iterable[int], *, since_ms: int, until_ms: int) -> Readback:
+    """
+    Put together what a look showed of the stretch ``since_ms`` to ``until_ms``, both inclusive.
+
+    :param times_ms: of episodes; the same time stands for the same episode, however many people it belongs to.
+    """
+    within = {time_ms for time_ms in times_ms if since_ms <= time_ms <= until_ms}
+    return Readback(
+        unprocessed=unprocessed,
+        episodes=len(within),
+        first_ms=min(within, default=None),
+        last_ms=max(within, default=None),
+    )
+
+
+def milliseconds(timestamp: str | None) -> int | None:
+    """Read an ISO time as Unix milliseconds; ``None`` when it is missing, unreadable or without a zone."""
+    try:
+        parsed = datetime.fromisoformat(timestamp or "")
+    except ValueError:
+        return None
+    return round(parsed.timestamp() * 1000) if parsed.tzinfo else None

@@ -9,6 +9,10 @@ from include.memory_api.contract import DEFAULT_BASE_URL, Target
 
 API_VERSIONS = ("v1", "v2")
 
+_STORE = re.compile(r"[a-zA-Z0-9_.@+-]{1,128}")
+_RESERVED = (".", "..", "default_app", "default_project")
+"""Folders of the default store or above it (server 1.5.1, ``_reject_reserved_scope_dir``)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -16,9 +20,10 @@ class Settings:
     What a client needs to know, whatever the API.
 
     :param base_url: scheme and host, without ``/api/v1``.
+    :param api_key: may be empty for v2 anywhere but at EverOS Cloud: a self-hosted server has no keys, its gateway may.
     :param account: name of the account's ledger (see :class:`~include.memory_api.contract.Target`); ``None`` when
         nobody has named one.
-    :param app_id: v2 only.
+    :param app_id: v2 only: with ``project_id`` the store to write to, ``default`` when nobody has named one.
     :param project_id: v2 only.
     :param read_timeout_s: how long an answer may take. An answer that comes later is an unknown outcome.
     :param connections: how many calls may be under way at once.
@@ -27,7 +32,7 @@ class Settings:
 
     api_version: str = "v1"
     base_url: str = DEFAULT_BASE_URL
-    api_key: str = field(repr=False)
+    api_key: str = field(repr=False, default="")
     account: str | None = None
     app_id: str | None = None
     project_id: str | None = None
@@ -44,10 +49,17 @@ class Settings:
             raise ConfigurationError(
                 f"base URL {self.base_url}: leave out the path, the client adds /api/{self.api_version}"
             )
-        if not re.fullmatch(r"[\x21-\x7e]+", self.api_key):
-            raise ConfigurationError("the API key is empty or holds spaces or characters that a header cannot carry")
+        if not self.api_key and (self.api_version == "v1" or self.base_url.rstrip("/") == DEFAULT_BASE_URL):
+            raise ConfigurationError(
+                "the API key is empty: only a self-hosted server (v2, at its own address) needs none"
+            )
+        if not re.fullmatch(r"[\x21-\x7e]*", self.api_key):
+            raise ConfigurationError("the API key holds spaces or characters that a header cannot carry")
         if self.api_version == "v1" and (self.app_id or self.project_id):
             raise ConfigurationError("app_id and project_id belong to v2: remove them or set api_version to v2")
+        for name, value in (("app_id", self.app_id), ("project_id", self.project_id)):
+            if value is not None and (not _STORE.fullmatch(value) or value in _RESERVED):
+                raise ConfigurationError(f"{name} {value!r} is not 1 to 128 of A-Z, a-z, 0-9 and _.@+-, or is reserved")
 
     @property
     def target(self) -> Target:
@@ -59,4 +71,6 @@ class Settings:
             account=self.account or "default",
             account_named=self.account is not None,
             key_fingerprint=digest[:8],
+            app_id=self.app_id or "default",
+            project_id=self.project_id or "default",
         )

@@ -6,13 +6,22 @@ from typing import Any
 from urllib.parse import quote
 
 from include.errors import OutcomeUnknown
-from include.memory_api.contract import Episode, Evidence, FlushStatus, Receipt, Target, TaskState
-from include.memory_api.readback import Pending, Seen, conclude, holds_all_since
+from include.memory_api.contract import Episode, Evidence, FlushStatus, Readback, Receipt, Target, TaskState
+from include.memory_api.readback import (
+    PAGE,
+    Episodes,
+    Page,
+    Pending,
+    Seen,
+    conclude,
+    episodes_since,
+    milliseconds,
+    read_back,
+)
 from include.memory_api.settings import Settings
 from include.memory_api.v1_http import RETRIED, V1Http
 from include.memory_api.v1_wire import (
     MOST_PENDING,
-    PAGE,
     AddResult,
     EpisodeItem,
     FlushResult,
@@ -21,7 +30,6 @@ from include.memory_api.v1_wire import (
     TaskResult,
     add_body,
     belongs,
-    milliseconds,
     owner,
     pending_filters,
 )
@@ -106,7 +114,13 @@ class V1Client:
         return TaskState(result.status) if result.status in set(TaskState) else TaskState.PROCESSING
 
     async def find(
-        self, conversation: Conversation, message_ids: Sequence[str], *, batch_key: str, first_ms: int, last_ms: int
+        self,
+        conversation: Conversation,
+        message_ids: Sequence[str],
+        *,
+        batch_key: str,
+        timestamps_ms: Sequence[int],
+        senders: Sequence[str],
     ) -> Evidence:
         """
         Look once for a batch among pending messages and episodes; the reasoning is in ``readback``.
@@ -115,26 +129,35 @@ class V1Client:
         may be neither pending nor an episode yet: ``ABSENT`` has to hold for longer than an extraction takes.
         """
         what = f"look for batch {batch_key} in {conversation.conversation_id}"
+        first_ms, last_ms = timestamps_ms[0], timestamps_ms[-1]
         pending, complete = await self._pending(conversation, what)
-        page = await self._newest_episodes(conversation, what)
-        times = [milliseconds(item.timestamp) for item in page.episodes or ()]
-        seen = Seen(
-            pending=pending,
-            pending_complete=complete,
-            episode_times_ms=[time_ms for time_ms in times if time_ms is not None],
-            episodes_complete=holds_all_since(first_ms, times, total=page.total_count),
-        )
+        episodes = await self._episodes(conversation, first_ms, what)
+        seen = Seen(pending=pending, pending_complete=complete, episodes=episodes)
         return conclude(message_ids, first_ms, last_ms, seen)
 
-    async def episode_count(self, conversation: Conversation) -> int:
-        """How many episodes EverOS holds for the conversation."""
-        what = f"count of episodes of {conversation.conversation_id}"
-        page = await self._newest_episodes(conversation, what, size=1)
-        if page.total_count is None:
-            raise OutcomeUnknown(f"{what}: the answer names no total.")
-        return page.total_count
+    async def readback(
+        self,
+        conversation: Conversation,
+        senders: Sequence[str],
+        *,
+        since_ms: int,
+        until_ms: int,
+    ) -> Readback:
+        """Look at what became of a stretch of the conversation."""
+        what = f"reading back {conversation.conversation_id}"
+        pending, _ = await self._pending(conversation, what)
+        episodes = await self._episodes(conversation, since_ms, what)
+        waiting = len({message.message_id for message in pending})
+        return read_back(waiting, episodes.times_ms, since_ms=since_ms, until_ms=until_ms)
 
-    async def search(self, conversations: Sequence[Conversation], query: str, *, limit: int = 3) -> list[Episode]:
+    async def search(
+        self,
+        conversations: Sequence[Conversation],
+        query: str,
+        *,
+        senders: Sequence[str] = (),
+        limit: int = 3,
+    ) -> list[Episode]:
         """Best matching episodes over the given conversations, best first."""
         groups = [c.conversation_id for c in conversations if c.kind == "group"]
         filters: list[dict[str, Any]] = [
@@ -171,10 +194,15 @@ class V1Client:
             ]
         return pending, complete
 
-    async def _newest_episodes(self, conversation: Conversation, what: str, *, size: int = PAGE) -> GetResult:
-        order = {"page": 1, "page_size": size, "rank_by": "timestamp", "rank_order": "desc"}
-        body = {"filters": owner(conversation), "memory_type": "episodic_memory", **order}
-        return await self._http.post("/api/v1/memories/get", body, GetResult, what)
+    async def _episodes(self, conversation: Conversation, since_ms: int, what: str) -> Episodes:
+        async def page(number: int) -> Page:
+            order = {"page": number, "page_size": PAGE, "rank_by": "timestamp", "rank_order": "desc"}
+            body = {"filters": owner(conversation), "memory_type": "episodic_memory", **order}
+            found = await self._http.post("/api/v1/memories/get", body, GetResult, what)
+            times_ms = [milliseconds(item.timestamp) for item in found.episodes or ()]
+            return Page(times_ms=times_ms, total=found.total_count)
+
+        return await episodes_since(since_ms, page)
 
 
 def _episode(item: EpisodeItem) -> Episode:

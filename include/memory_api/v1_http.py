@@ -102,7 +102,9 @@ def _quieten() -> None:
 
 def _translated(what: str, error: everos.APIError, texts: Sequence[str]) -> Exception:
     if isinstance(error, everos.APIStatusError):
-        return failures.from_status(what, error.response, texts=texts)
+        answer = error.response
+        reply = failures.Reply(status=answer.status_code, headers=answer.headers, body=answer.content)
+        return failures.from_status(what, reply, texts=texts)
     return failures.from_transport(what, error.__cause__)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -17,9 +16,6 @@ _DERIVED = "gen_"
 
 _NO_SESSION = "-1"
 """What the server notes where no session was given."""
-
-PAGE = 100
-"""Largest ``page_size`` of ``memories/get``."""
 
 
 class AddResult(msgspec.Struct):
@@ -132,12 +128,3 @@ def belongs(message: RawMessage, conversation: Conversation) -> bool:
     own = message.group_id is None or message.group_id.startswith(_DERIVED)
     session = None if message.session_id == _NO_SESSION else message.session_id
     return own and session == conversation.session_id
-
-
-def milliseconds(timestamp: str | None) -> int | None:
-    """Read an ISO time as Unix milliseconds; ``None`` when it is missing, unreadable or without a zone."""
-    try:
-        parsed = datetime.fromisoformat(timestamp or "")
-    except ValueError:
-        return None
-    return round(parsed.timestamp() * 1000) if parsed.tzinfo else None

@@ -9,8 +9,17 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.errors import ChatImportError, ConfigurationError
 from include.memory_api import MemoryAPI, connect
-from include.memory_api.contract import DEFAULT_BASE_URL, Target
+from include.memory_api.contract import Target
 from include.memory_api.settings import Settings
+
+_VARIABLES = {
+    "api_key": "EVEROS_API_KEY",
+    "base_url": "EVEROS_BASE_URL",
+    "api_version": "EVEROS_API_VERSION",
+    "account": "EVEROS_ACCOUNT",
+    "app_id": "EVEROS_APP_ID",
+    "project_id": "EVEROS_PROJECT_ID",
+}
 
 
 class EverOSHook(BaseHook):
@@ -20,8 +29,8 @@ class EverOSHook(BaseHook):
     **Purpose.** Turns a connection of type ``everos`` (host: base URL, password: API key, extra ``api_version``,
     ``account``, ``app_id``, ``project_id``, ``timeout_s``) into a :class:`include.memory_api.contract.MemoryAPI`.
 
-    **Without a connection** ``EVEROS_API_KEY``, ``EVEROS_BASE_URL``, ``EVEROS_API_VERSION`` and ``EVEROS_ACCOUNT``
-    serve instead.
+    **Without a connection** ``EVEROS_API_KEY``, ``EVEROS_BASE_URL``, ``EVEROS_API_VERSION``, ``EVEROS_ACCOUNT``,
+    ``EVEROS_APP_ID`` and ``EVEROS_PROJECT_ID`` serve instead. For a self-hosted server (v2) the address is enough.
 
     **What it does not do.** It reads no settings of the SDKs' own (``EVER_OS_BASE_URL``), and never shows the key.
 
@@ -78,19 +87,16 @@ class EverOSHook(BaseHook):
             raise ConfigurationError(f"connection {self.everos_conn_id}: {error}") from error
 
     def _settings_from_environment(self) -> Settings:
-        key = os.environ.get("EVEROS_API_KEY")
-        if not key:
+        given = {field: os.environ.get(name) or None for field, name in _VARIABLES.items()}
+        key = given.pop("api_key")
+        if not key and not (given["api_version"] == "v2" and given["base_url"]):
             raise ConfigurationError(
                 f"no connection {self.everos_conn_id} and no EVEROS_API_KEY: nothing was sent. Create a connection of "
                 f"type EverOS with that id (or AIRFLOW_CONN_{self.everos_conn_id.upper()}), or set EVEROS_API_KEY and, "
-                "for another host than EverOS Cloud, EVEROS_BASE_URL"
+                "for another host than EverOS Cloud, EVEROS_BASE_URL (a self-hosted server needs no key: "
+                "EVEROS_BASE_URL and EVEROS_API_VERSION=v2)"
             )
-        return Settings(
-            api_key=key,
-            base_url=os.environ.get("EVEROS_BASE_URL") or DEFAULT_BASE_URL,
-            api_version=os.environ.get("EVEROS_API_VERSION") or "v1",
-            account=os.environ.get("EVEROS_ACCOUNT") or None,
-        )
+        return Settings(api_key=key or "", **{name: value for name, value in given.items() if value})
 
 
 async def _check(settings: Settings) -> str:

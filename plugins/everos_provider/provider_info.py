@@ -28,7 +28,10 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {
                     "api_version": {
                         "label": "API version",
-                        "description": "v1: EverOS Cloud's memories API.",
+                        "description": (
+                            "v1 or v2 for EverOS Cloud, by what the account is enabled for: they are separate stores. "
+                            "v2 for a self-hosted server, which needs no API key."
+                        ),
                         "schema": {"type": ["string", "null"], "enum": ["v1", "v2"], "default": "v1"},
                     },
                     "account": {
@@ -37,6 +40,16 @@ def get_provider_info() -> dict[str, Any]:
                             "Names the ledger of what has been loaded. Set it when several accounts share one base "
                             "URL, or to keep the ledger when the API key is rotated."
                         ),
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "app_id": {
+                        "label": "App",
+                        "description": "v2: which store to write to, together with the project. Empty: default.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "project_id": {
+                        "label": "Project",
+                        "description": "v2: the other half of the store's name. Empty: default.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "timeout_s": {

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from include.memory_api.contract import Evidence
-from include.memory_api.readback import Pending, Seen, conclude, holds_all_since
+from include.memory_api.readback import Episodes, Pending, Seen, conclude, holds_all_since
 
 WINDOW = 8
 
@@ -36,8 +36,7 @@ class History:
         return Seen(
             pending=pending[:WINDOW],
             pending_complete=len(pending) < WINDOW,
-            episode_times_ms=times,
-            episodes_complete=True,
+            episodes=Episodes(times_ms=times, complete=True),
         )
 
     def conclude(self) -> Evidence:
@@ -85,8 +84,7 @@ def seen(pending: list[tuple[str, int | None]], times: list[int], *, complete: b
     return Seen(
         pending=[Pending(message_id=i, timestamp_ms=at) for i, at in pending],
         pending_complete=complete,
-        episode_times_ms=times,
-        episodes_complete=all_,
+        episodes=Episodes(times_ms=times, complete=all_),
     )
 
 

@@ -28,6 +28,7 @@ from include.records import Conversation, Outgoing
 from include.standin import Fault, StandIn
 
 START_MS = 1_767_225_600_000
+LOOK = {"batch_key": "b", "timestamps_ms": [START_MS, START_MS + 1000, START_MS + 2000], "senders": ["U1"]}
 SECRET = "the vault code is four seven one one"
 CONVERSATION = Conversation(
     conversation_id="slack_general", source="slack", kind="group", channel_id="C1", name="general"
@@ -91,7 +92,7 @@ def poll(api: MemoryAPI) -> Awaitable[object]:
 
 
 def find(api: MemoryAPI) -> Awaitable[Evidence]:
-    return api.find(CONVERSATION, ["m0", "m1", "m2"], batch_key="b", first_ms=START_MS, last_ms=START_MS + 2000)
+    return api.find(CONVERSATION, ["m0", "m1", "m2"], **LOOK)  # type: ignore[arg-type]
 
 
 CALLS = [add, flush, poll, find]
@@ -253,11 +254,10 @@ def test_what_a_user_wrote_elsewhere_says_nothing_about_a_personal_history(serve
     async def story(api: MemoryAPI) -> list[Evidence]:
         await api.add(CONVERSATION if elsewhere == "group" else other, messages())
         await asyncio.sleep(0.1)
-        look = {"batch_key": "b", "first_ms": START_MS, "last_ms": START_MS + 2000}
-        seen = [await api.find(mine, ["m0", "m1", "m2"], **look)]  # type: ignore[arg-type]
+        seen = [await api.find(mine, ["m0", "m1", "m2"], **LOOK)]  # type: ignore[arg-type]
         await api.add(mine, messages())
         await asyncio.sleep(0.1)
-        return [*seen, await api.find(mine, ["m0", "m1", "m2"], **look)]  # type: ignore[arg-type]
+        return [*seen, await api.find(mine, ["m0", "m1", "m2"], **LOOK)]  # type: ignore[arg-type]
 
     assert ask(server.base_url, story) == [Evidence.ABSENT, Evidence.PRESENT]
 
@@ -441,11 +441,6 @@ def test_wrong_settings_are_refused_with_the_remedy(wrong: dict[str, str], messa
         Settings(**{"api_key": "k", **wrong})  # type: ignore[arg-type]
     assert "pw" not in str(caught.value)
     assert isinstance(caught.value, PermanentError)
-
-
-def test_v2_is_refused_until_there_is_a_client_for_it() -> None:
-    with pytest.raises(ConfigurationError, match="not available yet"):
-        connect(Settings(api_version="v2", api_key="k"))
 
 
 def test_a_flush_says_whether_there_was_anything_to_cut(server_with) -> None:

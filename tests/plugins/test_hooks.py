@@ -12,7 +12,15 @@ from everos_provider.provider_info import get_provider_info
 from include.errors import ConfigurationError
 from include.standin import StandIn
 
-VARIABLES = ("AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY", "EVEROS_BASE_URL", "EVEROS_API_VERSION", "EVEROS_ACCOUNT")
+VARIABLES = (
+    "AIRFLOW_CONN_EVEROS_DEFAULT",
+    "EVEROS_API_KEY",
+    "EVEROS_BASE_URL",
+    "EVEROS_API_VERSION",
+    "EVEROS_ACCOUNT",
+    "EVEROS_APP_ID",
+    "EVEROS_PROJECT_ID",
+)
 SECRET = "sk-do-not-show-me"
 
 
@@ -71,6 +79,19 @@ def test_the_environment_serves_where_no_connection_exists(monkeypatch: pytest.M
     assert (target.base_url, target.api_version, target.account_named) == ("http://127.0.0.1:9", "v1", False)
 
 
+def test_a_self_hosted_server_needs_an_address_and_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVEROS_API_VERSION", "v2")
+    with pytest.raises(ConfigurationError, match="EVEROS_BASE_URL"):
+        EverOSHook().settings()
+    monkeypatch.setenv("EVEROS_BASE_URL", "http://127.0.0.1:8000")
+    monkeypatch.setenv("EVEROS_APP_ID", "shop")
+    monkeypatch.setenv("EVEROS_PROJECT_ID", "eu")
+    target = EverOSHook().target
+    assert (target.api_version, target.app_id, target.project_id) == ("v2", "shop", "eu")
+    connect_with(monkeypatch, password=None, host="http://127.0.0.1:8000", extra={"api_version": "v2", "app_id": "b"})
+    assert EverOSHook().target.app_id == "b"
+
+
 def test_without_either_the_error_says_what_to_set() -> None:
     with pytest.raises(ConfigurationError, match="no connection everos_default and no EVEROS_API_KEY"):
         EverOSHook().settings()
@@ -125,5 +146,5 @@ def test_the_key_is_in_no_log_and_no_repr(
 def test_the_connection_form_offers_what_the_hook_reads() -> None:
     [form] = get_provider_info()["connection-types"]
     assert form["connection-type"] == EverOSHook.conn_type
-    assert set(form["conn-fields"]) == {"api_version", "account", "timeout_s"}
+    assert set(form["conn-fields"]) == {"api_version", "account", "app_id", "project_id", "timeout_s"}
     assert form["ui-field-behaviour"]["relabeling"]["password"] == "API key"

@@ -1,0 +1,244 @@
+"""
+EverOS v2, EverOS Cloud's or a self-hosted server's, as a :class:`~include.memory_api.contract.MemoryAPI`.
+
+What v2 does not have, and what becomes of it: conversations have no names, descriptions and ``group_meta`` (left out);
+messages have no ids (their times name them: the milliseconds of a conversation are unique); memories have owners, every
+sender with the role ``user``, and are read by owner only. Deletion and deferred extraction are not used.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from include.errors import OutcomeUnknown, Refused
+from include.memory_api.contract import Episode, Evidence, FlushStatus, Readback, Receipt, Target, TaskState
+from include.memory_api.readback import (
+    PAGE,
+    Episodes,
+    Page,
+    Pending,
+    Seen,
+    conclude,
+    episodes_since,
+    milliseconds,
+    read_back,
+)
+from include.memory_api.settings import Settings
+from include.memory_api.v2_http import V2Http
+from include.memory_api.v2_wire import (
+    MOST_TASKS,
+    AddResult,
+    EpisodeItem,
+    FlushResult,
+    GetResult,
+    SearchResult,
+    TaskItem,
+    TaskList,
+    flaw_of,
+    messages_of,
+    session_of,
+)
+from include.records import Conversation, Outgoing
+
+MOST_OWNERS = 20
+"""So many people's memories are looked through at most where a part tells enough."""
+
+_SESSIONS_AT_ONCE = 50
+_NOBODY = "-"
+"""Unprocessed messages belong to nobody yet, but a search must name somebody."""
+
+
+class V2Client:
+    """One store (``app_id``, ``project_id``) of one account of EverOS v2, from one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._target = settings.target
+        self._store = {"app_id": self._target.app_id, "project_id": self._target.project_id}
+        self._has_key = bool(settings.api_key)
+        self._http = V2Http(settings)
+        self._queued_flushes: dict[str, str] = {}
+        """Task of a flush that waits behind unfinished batches, by session."""
+
+    @property
+    def target(self) -> Target:
+        """Which server, account and store this client talks to."""
+        return self._target
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._http.aclose()
+
+    # -- writing
+
+    async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
+        """Do nothing: senders' names go with their messages, and conversations have none in v2."""
+
+    async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
+        """Hand over one batch; errors as in the contract."""
+        what = f"add of {len(messages)} messages to {conversation.conversation_id}"
+        if flaw := flaw_of(session_of(conversation), messages):
+            raise Refused(f"{what}: {flaw}; nothing was sent.", status=422, reason=flaw)
+        body = {**self._session(conversation), "messages": messages_of(messages), "async_mode": True}
+        texts = [message.text for message in messages]
+        answer = await self._http.post("/api/v2/memory/add", body, AddResult, what, texts=texts)
+        status, count = answer.data.status, answer.data.message_count
+        if count not in (None, len(messages)):
+            raise OutcomeUnknown(f"{what}: the server counted {count}; some may be stored and some not.")
+        if status in ("accumulated", "extracted"):  # a server that does the work at once, whatever it is asked
+            return Receipt(task_id=None, landed=True)
+        if answer.request_id:
+            return Receipt(task_id=answer.request_id, landed=False)
+        raise OutcomeUnknown(f"{what}: accepted without a request id; nothing tells when it is stored.")
+
+    async def flush(self, conversation: Conversation) -> FlushStatus:
+        """
+        Cut the conversation where it stands.
+
+        A flush that was queued behind unfinished batches is not asked for again before it is done.
+        """
+        session, what = session_of(conversation), f"flush of {conversation.conversation_id}"
+        if task_id := self._queued_flushes.get(session):
+            if not (await self._task(task_id, what)).finished:
+                return FlushStatus.QUEUED
+            del self._queued_flushes[session]
+        answer = await self._http.post("/api/v2/memory/flush", self._session(conversation), FlushResult, what)
+        if answer.data.status not in set(FlushStatus):
+            raise OutcomeUnknown(f"{what}: the server answered with a status that v2 does not have.")
+        status = FlushStatus(answer.data.status)
+        if status is FlushStatus.QUEUED and answer.request_id:
+            self._queued_flushes[session] = answer.request_id
+        return status
+
+    # -- reading
+
+    async def task_state(self, task_id: str) -> TaskState:
+        """
+        Ask for an accepted batch.
+
+        One that failed is not proved absent: the server may have cut it into memories, and failed on telling them.
+        """
+        task = await self._task(task_id, f"question about task {task_id}")
+        if task.status == TaskState.MISSING:
+            return TaskState.MISSING
+        if not task.finished:
+            return TaskState.PROCESSING
+        return TaskState.SUCCESS if task.status == "success" else TaskState.BROKEN
+
+    async def find(
+        self,
+        conversation: Conversation,
+        message_ids: Sequence[str],
+        *,
+        batch_key: str,
+        timestamps_ms: Sequence[int],
+        senders: Sequence[str],
+    ) -> Evidence:
+        """
+        Look once for a batch among unprocessed messages and its senders' episodes; the reasoning is in ``readback``.
+
+        :raises OutcomeUnknown: the server still works on requests for the conversation, and the batch may be in one.
+        """
+        what = f"look for batch {batch_key} in {conversation.conversation_id}"
+        query = {"session_id": session_of(conversation), "page_size": MOST_TASKS, **self._store}
+        tasks = await self._http.get("/api/v2/tasks", TaskList, what, query=query)
+        if working := sum(not task.finished for task in tasks.items):
+            raise OutcomeUnknown(f"{what}: the server still works on {working} of the conversation's requests.")
+        names = dict(zip(timestamps_ms, message_ids, strict=True))
+        times = await self._unprocessed(conversation, what)
+        seen = Seen(
+            pending=[Pending(message_id=names.get(ms) if ms else None, timestamp_ms=ms) for ms in times],
+            # The server shows all of them (1.5.1). Whether the cloud does is not documented: a round number may be cut.
+            pending_complete=not times or len(times) % 100 > 0,
+            episodes=await self._episodes(conversation, senders, timestamps_ms[0], what),
+        )
+        return conclude(message_ids, timestamps_ms[0], timestamps_ms[-1], seen)
+
+    async def readback(
+        self, conversation: Conversation, senders: Sequence[str], *, since_ms: int, until_ms: int
+    ) -> Readback:
+        """
+        Look at what became of a stretch of the conversation.
+
+        :param senders: those of whom most is expected first: the first :data:`MOST_OWNERS` are asked for.
+        """
+        what = f"reading back {conversation.conversation_id}"
+        waiting = await self._unprocessed(conversation, what)
+        if not senders:
+            return Readback(unprocessed=len(waiting), episodes=None)
+        episodes = await self._episodes(conversation, senders[:MOST_OWNERS], since_ms, what)
+        return read_back(len(waiting), episodes.times_ms, since_ms=since_ms, until_ms=until_ms)
+
+    async def search(
+        self, conversations: Sequence[Conversation], query: str, *, senders: Sequence[str] = (), limit: int = 3
+    ) -> list[Episode]:
+        """Best matching episodes over the given conversations, best first; what several people share comes once."""
+        sessions = [session_of(conversation) for conversation in conversations]
+        owners = senders or [c.user_id for c in conversations if c.user_id]
+        found: dict[tuple[str | None, str | None], EpisodeItem] = {}
+        for owner in owners[:MOST_OWNERS]:
+            for at in range(0, len(sessions), _SESSIONS_AT_ONCE):
+                filters = {"session_id": {"in": sessions[at : at + _SESSIONS_AT_ONCE]}}
+                asked = {"query": query, "method": "keyword", "top_k": min(limit, 100), "filters": filters}
+                for item in (await self._search(owner, asked, "search")).episodes or ():
+                    best = found.setdefault((item.session_id, item.timestamp), item)
+                    best.score = max(best.score or 0.0, item.score or 0.0)
+        ranked = sorted(found.values(), key=lambda item: item.score or 0.0, reverse=True)
+        return [_episode(item) for item in ranked[:limit]]
+
+    async def check(self) -> str:
+        """Prove host and key by asking for the newest task."""
+        query = {"page_size": 1, **self._store}
+        await self._http.get("/api/v2/tasks", TaskList, f"check of {self._target.base_url}", query=query)
+        key = "takes the API key" if self._has_key else "asks for no API key"
+        return f"EverOS v2 at {self._target.base_url} answers and {key}."
+
+    def _session(self, conversation: Conversation) -> dict[str, Any]:
+        return {**self._store, "session_id": session_of(conversation)}
+
+    async def _task(self, task_id: str, what: str) -> TaskItem:
+        nothing = TaskItem(status=TaskState.MISSING, finished_at="")
+        return await self._http.get(f"/api/v2/tasks/{quote(task_id, safe='')}", TaskItem, what, missing=nothing)
+
+    async def _unprocessed(self, conversation: Conversation, what: str) -> list[int | None]:
+        """Return the times of all messages of the conversation that wait for extraction."""
+        filters = {"session_id": session_of(conversation)}
+        asked = {"query": "*", "method": "keyword", "top_k": 1, "filters": filters}
+        found = await self._search(conversation.user_id or _NOBODY, asked, what)
+        return [milliseconds(message.timestamp) for message in found.unprocessed_messages or ()]
+
+    async def _search(self, owner: str, asked: dict[str, Any], what: str) -> SearchResult:
+        body = {**self._store, "user_id": owner, **asked}
+        return (await self._http.post("/api/v2/memory/search", body, SearchResult, what)).data
+
+    async def _episodes(self, conversation: Conversation, owners: Sequence[str], since_ms: int, what: str) -> Episodes:
+        """Return what these people have of the conversation; incomplete where nobody is known to have any."""
+        asked = {
+            "memory_type": "episode",
+            "filters": {"session_id": session_of(conversation)},
+            "page_size": PAGE,
+            "sort_by": "timestamp",
+            "sort_order": "desc",
+        }
+
+        async def of_owner(owner: str) -> Episodes:
+            async def page(number: int) -> Page:
+                body = {**self._store, "user_id": owner, "page": number, **asked}
+                found = (await self._http.post("/api/v2/memory/get", body, GetResult, what)).data
+                times_ms = [milliseconds(item.timestamp) for item in found.episodes or ()]
+                return Page(times_ms=times_ms, total=found.total_count)
+
+            return await episodes_since(since_ms, page)
+
+        each = [await of_owner(owner) for owner in owners]
+        times_ms = sorted({time_ms for episodes in each for time_ms in episodes.times_ms})
+        return Episodes(times_ms=times_ms, complete=bool(each) and all(episodes.complete for episodes in each))
+
+
+def _episode(item: EpisodeItem) -> Episode:
+    return Episode(
+        conversation_id=item.session_id or "",
+        title=item.subject or "",
+        text=item.episode or item.summary or "",
+        timestamp_ms=milliseconds(item.timestamp),
+        score=item.score,
+    )
