@@ -18,6 +18,7 @@ Every exception this project raises, grouped by what the caller should do next.
         ├── ExportError                   the export as a whole is unreadable or not what it should be
         │   ├── LimitExceeded             an archive crossed a safety limit; names the entry and the limit
         │   └── EntryUnreadable           one file of it is damaged or over a limit; its neighbours can be read
+        ├── StorageError                  a disk is full, or a folder or file of the run cannot be used
         ├── IdCollision                   two channels would share one conversation id
         ├── LedgerError                   recorded state is damaged, missing or another account's
         ├── ImportIncomplete              the run is over and something is pending, unknown or unread
@@ -104,6 +105,14 @@ class LimitExceeded(ExportError):
 
 class EntryUnreadable(ExportError):
     """One file of an export is damaged or over its limit. Parsers turn it into a ``Rejected`` and go on."""
+
+
+class StorageError(PermanentError):
+    """
+    A disk is full, or a folder or file of a run cannot be written or read.
+
+    What earlier steps and runs have left is as it was: a step's files appear complete or not at all.
+    """
 
 
 class IdCollision(PermanentError):

@@ -22,9 +22,12 @@ from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
 from include.plan.estimate import write_estimate
 from include.records import Chunk
+from include.storage import file_trouble
 from include.window import Window
 
 log = logging.getLogger(__name__)
+
+NOTHING_SENT = "This step sends nothing, and what it had begun to write is not used."
 
 
 def discover(source: Path, run: RunFolder) -> list[Export]:
@@ -34,6 +37,7 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
     An empty folder is no error: a nightly run finds an empty drop folder most nights.
 
     :raises ExportError: ``source`` is missing, or there are files and none of them is an export.
+    :raises StorageError: the run's folder cannot be written.
     """
     if not source.exists():
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
@@ -46,7 +50,8 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
         log.warning("Not imported: %s: %s", each.origin, each.reason)
     if not exports:
         raise ExportError(f"nothing to import: {rejected[0].origin}: {rejected[0].reason} ({len(rejected)} looked at)")
-    extraction.write_rejected(rejected, run.extracted("000-not-imported"))
+    with file_trouble(run.root, NOTHING_SENT):
+        extraction.write_rejected(rejected, run.extracted("000-not-imported"))
     for export in exports:
         log.info("Found %s: %s", export.format, export.label)
     return exports
@@ -54,13 +59,14 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
 
 def extract(export: Export, options: ParseOptions, run: RunFolder) -> dict[str, Any]:
     """Read one export into Parquet."""
-    return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key)))
+    with file_trouble(run.root, NOTHING_SENT):
+        return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key)))
 
 
 def transform(run: RunFolder, window: Window, ledger: Ledger) -> dict[str, int]:
     """Put everything extracted in order, without what is out of range, loaded already or refused before."""
     compact(ledger)  # so that what runs without a flush have left behind is read once and not every night
-    with ledger.settled() as known:
+    with ledger.settled() as known, file_trouble(run.root, NOTHING_SENT):
         result = transformation.transform(
             sorted((run.root / "extracted").iterdir()),
             run,
@@ -78,8 +84,9 @@ def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8) -> lis
 
     :param concurrency: Conversations at once in each load task, for the estimate.
     """
-    chunks = planning.plan(run, batch_size=batch_size)
-    total = write_estimate(run, concurrency).total
+    with file_trouble(run.root, NOTHING_SENT):
+        chunks = planning.plan(run, batch_size=batch_size)
+        total = write_estimate(run, concurrency).total
     log.info(
         "To load: %d messages in %d calls; about %d tokens, %d calls of the language model, %d minutes",
         *(total.messages, total.calls, total.tokens, total.llm_calls, -(-total.seconds // 60)),
@@ -138,7 +145,8 @@ def report(
         segments=loading.read(),
         problems=problems,
     )
-    write_rejects(run, ledger)
-    write_report(document, run.report_json)
-    write_page(document, run.report_html)
+    with file_trouble(run.root, "Only the report is missing: what was loaded is in the ledger."):
+        write_rejects(run, ledger)
+        write_report(document, run.report_json)
+        write_page(document, run.report_html)
     return document

@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from include.delivery.locks import lock, open_lock
+from include.delivery.locks import LEDGER_TRUTH, lock, open_lock
 from include.errors import ConversationBusy, LedgerError
+from include.storage import file_trouble
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,9 @@ class Lease:
     def sign(self, holder: str) -> None:
         """Write down who holds it, for whoever finds it taken."""
         note = {"conversation": self._conversation_id, "pid": os.getpid(), "host": socket.gethostname(), "run": holder}
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps(note).encode(), 0)
+        with file_trouble(self._path.parent, LEDGER_TRUTH, LedgerError):
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, json.dumps(note).encode(), 0)
 
     def holder(self) -> str:
         """Say who signed it last."""

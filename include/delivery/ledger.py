@@ -8,6 +8,7 @@ Nothing unreadable is ever taken for "nothing sent yet".
 """
 
 import fcntl
+import fnmatch
 import logging
 import os
 import tempfile
@@ -23,13 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.delivery.fold import Fold, Settled, Tail
-from include.delivery.locks import lock, open_lock
+from include.delivery.locks import LEDGER_TRUTH, lock, open_lock
 from include.delivery.owner import check_owner
 from include.delivery.segment import Segment
 from include.delivery.states import Attempt
 from include.delivery.tables import SettledWriter, flushed_table
 from include.errors import LedgerError
 from include.memory_api.contract import Target
+from include.storage import file_trouble
 
 log = logging.getLogger(__name__)
 
@@ -109,20 +111,24 @@ class Ledger:
         Keep files from being replaced while they are listed and read.
 
         :param exclusive: Be alone instead, without waiting for it: yields whether it is so.
+        :raises LedgerError: what is done meanwhile fails for want of room, or because a file cannot be used.
         """
         file = open_lock(self.folder / "lock")
         try:
-            yield lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
+            with file_trouble(self.folder, LEDGER_TRUTH, LedgerError):
+                yield lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
         finally:
             os.close(file)
 
     def files(self) -> Files:
         """List the files that count; hold :meth:`locked` as long as they are read."""
-        taken_over = (self._taken_over_by(path) for path in self.folder.glob("landed-*.parquet"))
+        # not glob: to that, a folder that must not be listed is an empty one
+        names = sorted(os.listdir(self.folder))  # noqa: PTH208 - all that is needed is names
+        taken_over = (self._taken_over_by(self.folder / name) for name in fnmatch.filter(names, "landed-*.parquet"))
         gone = frozenset[str]().union(*taken_over)
 
         def counting(pattern: str) -> tuple[Path, ...]:
-            return tuple(path for path in sorted(self.folder.glob(pattern)) if path.name not in gone)
+            return tuple(self.folder / name for name in fnmatch.filter(names, pattern) if name not in gone)
 
         return Files(
             landed=counting("landed-*.parquet"),

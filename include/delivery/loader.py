@@ -17,13 +17,16 @@ from include.delivery.sequence import Delivery
 from include.delivery.settings import LoadSettings
 from include.delivery.steps import End, Standing
 from include.delivery.verdict import Stop, error_of, unknown_error
-from include.errors import ConversationBusy, LedgerError
+from include.errors import ConversationBusy, LedgerError, StorageError
 from include.layout import RunFolder
 from include.memory_api.contract import MemoryAPI
 from include.plan import read_batches, read_plan
 from include.records import Chunk, Conversation, PlannedConversation
+from include.storage import file_trouble
 
 log = logging.getLogger(__name__)
+
+LEDGER_HAS_IT = "What was sent is in the ledger, and the next try goes on there."
 
 __all__ = ["Checkpoint", "LoadOutcome", "LoadSettings", "load_chunk"]
 
@@ -57,19 +60,22 @@ async def load_chunk(
     or refuses the caller. An error says what is left; what has landed is in the ledger, and another try goes on there.
 
     :raises LedgerError: the ledger is damaged, behind the checkpoint, or cannot be written; nothing more was sent.
+    :raises StorageError: the run's plan cannot be read; nothing more was sent.
     :raises RetryableError: some conversations are pending (``Throttled``, ``NotSent``, ``QuotaExhausted``,
         ``ConversationBusy`` or ``LoadIncomplete``, by what stopped them).
     :raises OutcomesUnknown: nothing is pending, but no evidence tells whether the named batches are stored.
     :raises PermanentError: the target refuses the caller, or message after message of a conversation.
     """
     resumed = await _is_resumed(chunk, checkpoint)
-    planned = [conversation for conversation in read_plan(run) if conversation.chunk == chunk.number]
-    names = {conversation.conversation_id for conversation in planned}
-    history = await asyncio.to_thread(History, ledger, names, Path(chunk.path))
+    with file_trouble(run.plan, LEDGER_HAS_IT):
+        planned = [conversation for conversation in read_plan(run) if conversation.chunk == chunk.number]
+        names = {conversation.conversation_id for conversation in planned}
+        history = await asyncio.to_thread(History, ledger, names, Path(chunk.path))
+        conversations = conversations_of(run, names)
     async with ledger.segment(run_id, names) as segment, CheckpointWriter(checkpoint) as progress:
         load = _Load(
             chunk=chunk,
-            conversations=conversations_of(run, names),
+            conversations=conversations,
             ledger=ledger,
             history=history,
             courier=Courier(api, segment, settings, run_id=run_id),
@@ -136,10 +142,11 @@ class _Load:
         wait_s = self.settings.lease_wait_s
         try:
             async with leased(self.ledger.folder, name, holder=self.run_id, wait_s=wait_s) as lease:
-                await self._deliver(planned, lease)
+                with file_trouble(Path(self.chunk.path).parent, LEDGER_HAS_IT):
+                    await self._deliver(planned, lease)
         except ConversationBusy as error:
             self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason="busy", error=error))
-        except LedgerError as error:
+        except (LedgerError, StorageError) as error:
             self.courier.halt(error)
             self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason=str(error), error=error))
 

@@ -5,22 +5,21 @@ import os
 from pathlib import Path
 
 from include.errors import LedgerError
+from include.storage import file_trouble
+
+LEDGER_TRUTH = "Nothing is sent without the ledger; calls made before are settled by the next try."
+"""What is true when a ledger's folder fails, whenever that is."""
 
 
 def open_lock(path: Path) -> int:
     """
     Open a file to lock, making it and its folder if needed; the lock ends when the returned descriptor is closed.
 
-    :raises LedgerError: it cannot be opened for writing; nothing was sent.
+    :raises LedgerError: it cannot be opened for writing; nothing is sent.
     """
-    try:
+    with file_trouble(path.parent, LEDGER_TRUTH, LedgerError):
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
-    except OSError as error:
-        raise LedgerError(
-            f"{path}: the ledger's folder cannot be written ({error}). Nothing was sent. Mend its permissions, or let "
-            "EVEROS_IMPORT_HOME name a folder that can be written."
-        ) from error
 
 
 def lock(file: int, how: int) -> bool:

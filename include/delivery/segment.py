@@ -17,6 +17,7 @@ import msgspec
 
 from include.delivery import events
 from include.errors import LedgerError
+from include.storage import REMEDY, described
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +107,8 @@ class Segment:
         except OSError as error:
             self._broken = error
             raise LedgerError(
-                f"{self.path}: cannot write the ledger ({error}): nothing more is sent. What was sent is settled by "
-                "asking the server. Make room or mend the folder's permissions, then clear the task."
+                f"{self.path}: {described(error, self.path.parent)}. Nothing more is sent; calls made before are "
+                f"settled by the next try. {REMEDY}"
             ) from error
 
     def _create(self) -> int:

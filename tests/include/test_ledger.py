@@ -94,11 +94,11 @@ class TestWriting:
                 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (full, hard))
                 try:
-                    with pytest.raises(LedgerError, match="cannot write the ledger"):
+                    with pytest.raises(LedgerError, match=r"File too large.* MB free"):
                         await a_segment.write(landed("a"))
                 finally:
                     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-                with pytest.raises(LedgerError, match="nothing more is sent"):
+                with pytest.raises(LedgerError, match="Nothing more is sent"):
                     await a_segment.write(landed("a"))
 
         asyncio.run(task())
@@ -169,7 +169,7 @@ class TestReading:
 class TestAccounts:
     def test_a_home_that_cannot_be_written_is_said_so(self, tmp_path: Path) -> None:
         (tmp_path / "ledger").write_text("a file where a folder should be")
-        with pytest.raises(LedgerError, match=r"cannot be written .* EVEROS_IMPORT_HOME"):
+        with pytest.raises(LedgerError, match=r"Not a directory.* Nothing is sent without the ledger"):
             Ledger.open(tmp_path / "ledger", TARGET)
 
     def test_another_key_is_refused_with_the_two_ways_out(self, ledger: Ledger) -> None:
