@@ -73,7 +73,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Plain text, never empty; markup and mentions already resolved."""
 
     thread_id: str | None = None
-    """``message_id`` of the thread's root, in the same conversation."""
+    """``message_id`` of the thread's root, or of the message it replies to (Discord), in the same conversation."""
 
     origin: str
     """Where it stands in the export: ``general/2024-05-01.json[4]``."""

@@ -60,7 +60,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         yield conversation
         read = partial(
             to_message,
-            conversation_id=conversation.conversation_id,
+            conversation=conversation,
             roster=roster,
             findings=findings,
             skip_bots=options.bots == "skip",

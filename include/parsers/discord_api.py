@@ -45,7 +45,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                     yield conversations[channel_id]
                     yield from outcomes(
                         ((position, entry) for _, position, entry in run),
-                        partial(read_as, conversation_id=conversations[channel_id].conversation_id),
+                        partial(read_as, conversation=conversations[channel_id]),
                         conversation=conversations[channel_id],
                         place=name,
                         leave_out=left_out(conversations[channel_id], options),

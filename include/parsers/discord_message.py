@@ -14,7 +14,7 @@ from include.ids import sender_id_of
 from include.parsers.discord_text import text_of
 from include.parsers.outcomes import Reject, Skip
 from include.parsers.values import identifier, mapping, microseconds, objects, string
-from include.records import Message, Note
+from include.records import Conversation, Message, Note
 
 SOURCE = "discord"
 
@@ -66,6 +66,7 @@ _KINDS = {
 }
 _WORDY_NAMES = frozenset(_KINDS.values()) - {_THREAD_STARTER}
 _NAMES = {name: name for name in (*SYSTEM_KINDS.values(), *_KINDS.values())} | SYSTEM_KINDS | _KINDS
+_FORWARD = ("Forward", "1", 1)
 _SNOWFLAKE = re.compile(r"[0-9]{15,20}")
 _SNOWFLAKE_EPOCH_MS = 1_420_070_400_000
 
@@ -124,7 +125,13 @@ class Findings:
 
 
 def to_message(
-    entry: dict[str, Any], origin: str, *, conversation_id: str, roster: Roster, findings: Findings, skip_bots: bool
+    entry: dict[str, Any],
+    origin: str,
+    *,
+    conversation: Conversation,
+    roster: Roster,
+    findings: Findings,
+    skip_bots: bool,
 ) -> Message:
     """
     Return the record of one message.
@@ -154,16 +161,16 @@ def to_message(
     if at_us is None or at_us <= 0:
         raise Reject("expected a snowflake as id or an ISO 8601 timestamp, found neither")
     text = text_of(entry, roster.names_for(entry), bot=bot)
-    known = kind in _WORDY_NAMES
+    known = kind in _KINDS.values()
     if not text:
-        findings.empty += known
-        raise Skip("empty" if known else kind)
+        findings.empty += kind in _WORDY_NAMES
+        raise Skip("empty" if kind in _WORDY_NAMES else kind)
     findings.said += 1
     if not known:
         findings.unknown_kinds[kind] += 1
     return Message(
         source=SOURCE,
-        conversation_id=conversation_id,
+        conversation_id=conversation.conversation_id,
         message_id=message_id,
         sent_at_us=at_us,
         timestamp_ms=at_us // 1000,
@@ -172,8 +179,19 @@ def to_message(
         sender_name=name or author_id,
         role="assistant" if bot else "user",
         text=text,
+        thread_id=_answered(entry, conversation.channel_id),
         origin=origin,
     )
+
+
+def _answered(entry: Mapping[str, Any], channel_id: str) -> str | None:
+    """Return the id of the message that this one replies to; forwards and cross-posts refer to other channels."""
+    exported, answered = mapping(entry.get("reference")), mapping(entry.get("message_reference"))
+    if exported.get("type") in _FORWARD or answered.get("type") in _FORWARD:
+        return None
+    place = identifier(exported, "channelId") or identifier(answered, "channel_id")
+    same = place in ("", channel_id)
+    return (identifier(exported, "messageId") or identifier(answered, "message_id") or None) if same else None
 
 
 def name_of(user: Mapping[str, Any], member: Mapping[str, Any] | None = None) -> str:

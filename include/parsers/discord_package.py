@@ -54,7 +54,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     for channel_id in sorted({*channel_files, *message_files}, key=int):
         conversation = _conversation(channel_id, index, options)
         yield conversation
-        read = partial(_to_message, conversation_id=conversation.conversation_id, owner=index.owner)
+        read = partial(_to_message, conversation_id=conversation.conversation_id, owner=index.owner, names=index.names)
         for name in message_files.get(channel_id, ()):
             place = export.root + name
             try:
@@ -68,14 +68,16 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     yield Note(code="no_entries", count=len(channel_files.keys() - message_files.keys()))
 
 
-def _to_message(entry: dict[str, Any], origin: str, *, conversation_id: str, owner: Owner) -> Message:
+def _to_message(
+    entry: dict[str, Any], origin: str, *, conversation_id: str, owner: Owner, names: Mapping[str, str]
+) -> Message:
     message_id = identifier(entry, "ID")
     if not message_id:
         raise Reject("expected an ID, found none")
     at_us = sent_at_us(message_id, entry.get("Timestamp"))
     if at_us is None or at_us <= 0:
         raise Reject("expected a snowflake as ID or a time as Timestamp, found neither")
-    said = to_plain_text(string(entry.get("Contents")), {owner.id: owner.name}).strip()
+    said = to_plain_text(string(entry.get("Contents")), names).strip()
     files = [f"[file: {file_name_in(url)}]" for url in string(entry.get("Attachments")).split()]
     if not (said or files):
         raise Skip("empty")

@@ -72,6 +72,9 @@ class PackageIndex:
             if name.rpartition("/")[2] == "index.json":  # there is one for servers, too, of the same form
                 self._labels |= self._decoded(name, dict[str, str | None]) or {}
         self.owner = self._owner()
+        self.names = {key: channel.name for key, channel in self._channels.items() if channel.name}
+        """What mentions stand for: channels, and the owner."""
+        self.names[self.owner.id] = self.owner.name
 
     def channel(self, channel_id: str) -> Channel:
         """Return what is known of a channel."""

@@ -36,6 +36,8 @@ def mended(data: bytes) -> bytes:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
         raise ValueError("brackets nested too deep") from None
+    except ValueError:
+        raise ValueError("a whole number of thousands of digits") from None
 
 
 def without_mark(data: bytes) -> bytes:

@@ -59,7 +59,7 @@ def entries(stream: BinaryIO, path: str) -> Iterator[Any]:
     :raises BrokenJson: after the last complete entry, where the rest is cut off, malformed or hostile.
     """
     source = _Source(stream)
-    with _silenced():
+    with _silenced(source):
         for entry in ijson.items(source, path, buf_size=_READ_BYTES, use_float=True):
             source.start_entry()
             yield entry
@@ -81,7 +81,7 @@ def documents(
     outline = _Outline(members, lists)
     source = _Source(stream)
     try:
-        with _silenced():
+        with _silenced(source):
             for event, value in ijson.basic_parse(source, buf_size=_READ_BYTES, use_float=True):
                 if done := outline.take(event, value):
                     yield done
@@ -165,6 +165,8 @@ class _Source:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         self._held = b""
+        self.ended = False
+        """Whether everything was read; what is wrong then is that there is no more."""
         self.start_entry()
 
     def start_entry(self) -> None:
@@ -179,6 +181,7 @@ class _Source:
             data = self._held + self._decoder.decode(raw, not raw).encode()
             self._held = b""
             if not raw:
+                self.ended = True
                 break
             if escape := _OPEN_ESCAPE.search(data, max(len(data) - 64, 0)):
                 data, self._held = data[: escape.start(1)], data[escape.start(1) :]
@@ -198,11 +201,10 @@ class _Source:
 
 
 @contextmanager
-def _silenced() -> Iterator[None]:
+def _silenced(source: _Source) -> Iterator[None]:
     """Replace ijson's errors, which quote the file."""
     try:
         yield
-    except (ijson.JSONError, ValueError, ArithmeticError, RecursionError) as error:
-        cut = "EOF" in str(error)
-        where = "the file ends in the middle" if cut else "not JSON from here on"
+    except (ijson.JSONError, ValueError, ArithmeticError, RecursionError):
+        where = "the file ends in the middle" if source.ended else "not JSON from here on"
         raise BrokenJson(f"{where}; what comes before it was read") from None

@@ -55,7 +55,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         except (EntryUnreadable, ValueError) as error:
             yield from unreadable(name, SOURCE, str(error))
     judge = Judge(index_of_users(people), options)
-    unsure = 0
+    unsure: set[str] = set()
     for name, head in heads.items():
         if _lists_users(head):
             continue
@@ -63,10 +63,11 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         conversation = conversation_of(channel, "", options)
         yield conversation
         reason = left_out(conversation, options)
-        unsure += not conversation.private and not reason
+        if not (conversation.private or reason):
+            unsure.add(conversation.conversation_id)
         yield from outcomes(slices, conversation.conversation_id, name, judge, reason)
     yield from judge.notes()
-    yield Note(code="maybe_private", count=unsure)
+    yield Note(code="maybe_private", count=len(unsure))
 
 
 def owns(head: Head) -> bool:

@@ -200,6 +200,18 @@ def test_an_export_in_which_most_messages_are_empty_is_noted(reading):
     assert reading(export(message(0, "", type="GuildMemberJoin"))).notes == {}
 
 
+def test_a_reply_names_the_message_it_answers_if_that_is_of_the_same_channel(reading):
+    references = [
+        {"messageId": "7", "channelId": "2", "guildId": "1"},
+        {"messageId": "7", "channelId": "3", "guildId": "1"},  # a post of an announcement channel
+        {"messageId": "7", "channelId": "2", "type": "Forward"},
+        {"messageId": None},
+        "7",
+    ]
+    found = reading(export(*(message(n, reference=reference) for n, reference in enumerate(references))))
+    assert [m.thread_id for m in found.messages] == ["7", None, None, None, None]
+
+
 def test_messages_of_an_unknown_kind_are_noted_if_they_are_imported(reading):
     result = reading(export(message(0, type="77"), message(1, type="77"), message(2, "", type="78")))
     assert (len(result.messages), result.notes) == (2, {("unknown_kind", "77"): 2})

@@ -66,6 +66,13 @@ def test_messages_that_name_no_channel_belong_to_their_file(tmp_path):
     assert list(read(write_folder(tmp_path, {"general.json": [trimmed]})).conversations) == ["discord_general"]
 
 
+def test_a_reply_names_the_message_it_answers(tmp_path):
+    answer = message(0, type=19, message_reference={"message_id": "7", "channel_id": "2"})
+    forward = message(1, message_reference={"type": 1, "message_id": "7", "channel_id": "2"})
+    result = read(write_folder(tmp_path, {"dump.json": [answer, forward]}))
+    assert [m.thread_id for m in result.messages] == ["7", None]
+
+
 def test_what_a_dump_does_not_say_and_what_is_empty_in_it_is_noted(tmp_path):
     result = read(write_folder(tmp_path, {"dump.json": [message(0, ""), message(1, channel_id="3"), message(2, "")]}))
     assert result.notes == {("maybe_private", ""): 2, ("mostly_empty", ""): 2}

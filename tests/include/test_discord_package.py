@@ -57,6 +57,12 @@ def test_it_is_the_personal_history_of_its_owner(tmp_path):
     assert [(m.sender_id, m.sender_name, m.role) for m in result.messages] == [("11", "Ann", "user")]
 
 
+def test_mentions_of_the_owner_and_of_channels_are_named(tmp_path):
+    assert read(write_folder(tmp_path, package(row(0, "<@11> in <#444>, not <@12>")))).texts == [
+        "@Ann in #general, not @user-12"
+    ]
+
+
 def test_that_nobody_else_speaks_in_it_is_noted(tmp_path):
     files = package(row()) | {"messages/c555/channel.json": {"id": "555", "type": "DM"}}
     assert read(write_folder(tmp_path, files)).notes == {("only_own", ""): 1, ("no_entries", ""): 1}

@@ -53,13 +53,15 @@ def test_half_a_surrogate_pair_becomes_text_that_can_be_stored(half):
     assert text.encode().endswith(b" x")
 
 
-@pytest.mark.parametrize("cut", range(20, 60, 3))
-def test_the_complete_prefix_of_a_cut_file_is_read(cut):
-    data = json.dumps({"messages": [{"n": 0}, {"n": 1}, {"n": 2}], "z": 1}).encode()
-    items, reason = outcome(entries(stream(data[:cut]), "messages.item"))
-    whole = [{"n": n} for n in range(3) if data.find(b'{"n": %d}' % n) + len(b'{"n": 0}') <= cut]
-    if cut < len(data):
-        assert (items, "ends in the middle" in (reason or "")) == (whole, True)
+def test_the_complete_prefix_of_a_cut_file_is_read_wherever_it_was_cut():
+    item = '{"n": true, "s": "\\n"}'
+    data = f'{{"messages": [{item}, {item}, {item}], "z": 1}}'.encode()
+    for cut in range(1, len(data)):
+        items, reason = outcome(entries(stream(data[:cut]), "messages.item"))
+        assert (len(items), reason) == (
+            data[:cut].count(item.encode()),
+            "the file ends in the middle; what comes before it was read",
+        )
 
 
 @pytest.mark.parametrize(

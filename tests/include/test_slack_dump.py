@@ -111,7 +111,8 @@ def test_a_dump_without_messages_is_one_rejected_entry(tmp_path: Path, content: 
 
 
 def test_a_dump_that_cannot_say_whether_it_is_private_is_noted(tmp_path: Path) -> None:
-    files = {"a.json": dump(slack_message()), "b.json": dump(slack_message(), channel_id="D1")}
+    files = {name: dump(slack_message()) for name in ("C1.json", "C1-1767312000.000100.json")}
+    files["b.json"] = dump(slack_message(), channel_id="D1")
     records = parsed(write_folder(tmp_path, files))
     assert [(note.code, note.count) for note in records if isinstance(note, Note) and note.count] == [
         ("maybe_private", 1)

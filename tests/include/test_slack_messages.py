@@ -56,6 +56,13 @@ def test_a_message_keeps_ts_as_its_id_digit_for_digit() -> None:
     assert found.timestamp_ms == 1_714_556_401_000
 
 
+def test_a_number_without_end_costs_its_entry_and_is_not_quoted() -> None:
+    number = b"9" * 5000
+    entries = decode_entries(b'[{"ts": %b}, {"ts": "1767312000.000100", "reply_count": %b}]' % (number, number))
+    assert entries[0] == Defect("a whole number of thousands of digits")
+    assert isinstance(entries[1], Entry)
+
+
 def test_a_ts_without_fraction_is_a_time_too() -> None:
     assert message(ts="1767312150").sent_at_us == 1_767_312_150_000_000
 
