@@ -36,6 +36,15 @@ from everos_provider.retry_policy import LOAD_RETRIES
 
 SCHEDULE = os.environ.get("EVEROS_IMPORT_SCHEDULE", "0 2 * * *")
 
+PATIENT: dict[str, Any] = {
+    "retries": 5,
+    # a task that cannot even start while Airflow's API server is away uses up a try: together they last five minutes
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=5),
+    "retry_policy": LOAD_RETRIES,
+}
+
 
 @dag(
     dag_id="chat_history_to_everos",
@@ -47,7 +56,7 @@ SCHEDULE = os.environ.get("EVEROS_IMPORT_SCHEDULE", "0 2 * * *")
     catchup=False,
     max_active_runs=1,
     params=import_params(),
-    default_args={"retries": 3, "retry_delay": timedelta(seconds=10), "retry_policy": LOAD_RETRIES},
+    default_args=PATIENT,
     tags=["everos", "chat", "memory"],
 )
 def chat_history_to_everos() -> None:
