@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -140,9 +141,10 @@ def test_a_file_that_grows_while_it_is_read_still_meets_its_limit(tmp_path: Path
             stream.read()
 
 
-def test_a_header_that_lies_about_the_size_is_found_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("claimed", [0, 10, 69_999])
+def test_a_header_that_lies_about_the_size_is_found_out(tmp_path: Path, claimed: int) -> None:
     path = raw_zip(tmp_path / "e.zip", [("a.json", b" " * 70_000), ("b.json", DAY)])
-    patched(path, (70_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    patched(path, (70_000).to_bytes(4, "little"), claimed.to_bytes(4, "little"))
     with open_archive(path) as archive:
         with pytest.raises(EntryUnreadable, match=r"a\.json: damaged"):
             archive.read("a.json")
@@ -199,6 +201,27 @@ def test_a_damaged_entry_costs_only_itself(tmp_path: Path) -> None:
         with pytest.raises(EntryUnreadable, match=r"a\.json: damaged"):
             opened.read("a.json")
         assert opened.read("b.json") == b'["second"]'
+
+
+def test_an_entry_that_is_not_what_its_checksum_says_is_damaged(tmp_path: Path) -> None:
+    content = b" " * 1000
+    path = raw_zip(tmp_path / "e.zip", [("a.json", content), ("b.json", DAY)])
+    patched(path, zlib.crc32(content).to_bytes(4, "little"), b"\0\1\2\3")
+    with open_archive(path) as opened:
+        with pytest.raises(EntryUnreadable, match=r"a\.json: damaged"):
+            opened.read("a.json")
+        assert opened.read("b.json") == DAY
+
+
+def test_a_directory_that_points_elsewhere_costs_only_the_entry(tmp_path: Path) -> None:
+    path = raw_zip(tmp_path / "e.zip", [("a.json", b" " * 1000), ("b.json", b"1" * 1000)])
+    data = path.read_bytes()
+    second = data.index(b"PK\x03\x04", 4)
+    patched(path, second.to_bytes(4, "little") + b"b.json", (second + 9).to_bytes(4, "little") + b"b.json")
+    with open_archive(path) as opened:
+        with pytest.raises(EntryUnreadable, match=r"b\.json: damaged"):
+            opened.read("b.json")
+        assert opened.read("a.json") == b" " * 1000
 
 
 @pytest.mark.parametrize("content", [None, b"PK\x05\x06" + b"\xff" * 18])
