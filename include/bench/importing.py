@@ -27,6 +27,7 @@ from include.errors import ChatImportError
 from include.layout import HOME_VARIABLE, RunFolder
 from include.memory_api import Settings, connect
 from include.parsers import ParseOptions
+from include.plan import MAX_CHUNKS, plan
 from include.records import Chunk
 from include.window import Window
 
@@ -44,6 +45,9 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     base_url: str
     batch_size: int | None = None
+    max_chunks: int = MAX_CHUNKS
+    """How many load tasks, which share nothing but the ledger."""
+
     read_timeout_s: float = 60.0
     settings: LoadSettings = LoadSettings()
 
@@ -86,7 +90,7 @@ def _planned(import_: Import, run: RunFolder) -> list[Chunk]:
     for export in steps.discover(Path(import_.source), run):
         steps.extract(export, ParseOptions(), run)
     steps.transform(run, Window(), steps.open_ledger(import_.connection().target))
-    chunks = steps.plan(run, batch_size=import_.batch_size)
+    chunks = plan(run, batch_size=import_.batch_size, max_chunks=import_.max_chunks)
     _write(kept, chunks)
     return chunks
 

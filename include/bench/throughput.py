@@ -86,6 +86,7 @@ def load_as_we_do(chats: Chats, base_url: str, batch_size: int, folder: Path) ->
         run_id=f"batches of {batch_size}",
         base_url=base_url,
         batch_size=batch_size,
+        max_chunks=1,
         settings=LoadSettings(concurrency=len(chats.expected)),
     )
     log = folder / "import.log"

@@ -1,6 +1,7 @@
 """Progress where people and the next try look for it: written behind the load's back, the latest value of each key."""
 
 import asyncio
+import contextlib
 import logging
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -26,12 +27,17 @@ class CheckpointWriter:
     """
     Writes in the background, one call at a time; a value that is overtaken is never written, the last one always is.
 
-    The ledger is what counts, and it is written first: a store that fails costs only the view of the progress.
+    The ledger is what counts, and it is written first: a store that fails costs only the view of the progress. A store
+    behind an API server that all tasks share is not bothered more often than a person looks.
+
+    :param every_s: Between two rounds of writing.
     """
 
-    def __init__(self, store: Checkpoint, *, retry_after_s: float = 1.0) -> None:
+    def __init__(self, store: Checkpoint, *, every_s: float = 1.0, retry_after_s: float = 1.0) -> None:
         self._store = store
+        self._every_s = every_s
         self._retry_after_s = retry_after_s
+        self._closing = asyncio.Event()
         self._waiting: dict[str, Any] = {}
         self._writer: asyncio.Task[None] | None = None
         self._tries = TRIES
@@ -42,6 +48,7 @@ class CheckpointWriter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closing.set()
         while self._writer is not None:
             await asyncio.wait([self._writer])
 
@@ -54,8 +61,11 @@ class CheckpointWriter:
     async def _write_all(self) -> None:
         try:
             while self._waiting:
-                key = next(iter(self._waiting))
-                await self._write(key, self._waiting.pop(key))
+                for key in list(self._waiting):
+                    await self._write(key, self._waiting.pop(key))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._every_s):
+                        await self._closing.wait()
         finally:
             self._writer = None
 

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
+from include.delivery.ahead import Ahead
 from include.delivery.known import Known
 from include.delivery.lease import Lease
 from include.delivery.machine import Answer
@@ -121,7 +122,7 @@ class _Voyage:
         self._courier = courier
         self._conversation = conversation
         self._delivery = delivery
-        self._batches = batches
+        self._batches = Ahead(batches)
         self._lease = lease
         self._senders = senders
         self._changed = changed
@@ -139,6 +140,7 @@ class _Voyage:
             return step
         finally:
             self._leave()
+            await self._batches.aclose()
 
     def _next(self) -> Step:
         if self._courier.trouble is not None:
@@ -148,8 +150,9 @@ class _Voyage:
     async def _do(self, step: Wait | NextBatch | Send | Ask | Look) -> None:
         match step:
             case NextBatch():
-                self._delivery.offer(await asyncio.to_thread(next, self._batches, None))
+                self._delivery.offer(await self._batches.next())
             case Wait(until_s=until_s):
+                self._batches.prepare()
                 await self._record()
                 await self._courier.sleep(until_s)
             case Send() if not self._registered:

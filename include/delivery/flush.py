@@ -19,6 +19,7 @@ from include.delivery.ledger import Ledger, Summary
 from include.delivery.machine import poll_after_s
 from include.delivery.outcomes import Outcome, outcomes_of
 from include.delivery.patience import patiently
+from include.delivery.rounds import Rounds
 from include.delivery.segment import Segment
 from include.delivery.settings import LoadSettings
 from include.delivery.steps import Standing, is_everybodys
@@ -95,7 +96,7 @@ class _Flush:
     def __post_init__(self) -> None:
         self.outcome = FlushOutcome()
         self.stops: list[Stop] = []
-        self._refreshing = asyncio.Lock()
+        self._refreshed = Rounds(lambda: asyncio.to_thread(self.history.refresh))
 
     async def one(self, conversation: Conversation) -> None:
         """Flush a conversation, unless something of it is not at the target yet."""
@@ -121,8 +122,7 @@ class _Flush:
         name = conversation.conversation_id
         wait_s = self.settings.lease_wait_s
         async with leased(self.ledger.folder, name, holder=self.run_id, wait_s=wait_s) as lease:
-            async with self._refreshing:
-                await asyncio.to_thread(self.history.refresh)
+            await self._refreshed()
             delivery = self.courier.delivery(name, self.history.open(name), Known())
             end = await self.courier.deliver(conversation, delivery, iter(()), lease=lease)
             if end.standing is not Standing.DONE:

@@ -54,7 +54,8 @@ class History:
 
     def open(self, conversation_id: str) -> list[Attempt]:
         """Return the calls whose outcome is not known, oldest first."""
-        return [attempt for attempt in self._fold.open.values() if attempt.conversation_id == conversation_id]
+        every = list(self._fold.open.values())  # at one stroke: a refresh may be going on in another thread
+        return [attempt for attempt in every if attempt.conversation_id == conversation_id]
 
     def has_seen(self, conversation_id: str, key: str) -> bool:
         """Tell whether the ledger holds any call of this key."""

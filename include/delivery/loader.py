@@ -13,6 +13,7 @@ from include.delivery.history import History
 from include.delivery.lease import Lease, leased
 from include.delivery.ledger import Ledger
 from include.delivery.progress import Progress, checked
+from include.delivery.rounds import Rounds
 from include.delivery.sequence import Delivery
 from include.delivery.settings import LoadSettings
 from include.delivery.steps import End, Standing
@@ -125,7 +126,7 @@ class _Load:
         self.outcome = LoadOutcome()
         self.stops: list[Stop] = []
         self._ended: set[str] = set()
-        self._refreshing = asyncio.Lock()
+        self._refreshed = Rounds(lambda: asyncio.to_thread(self.history.refresh))
 
     async def run(self, planned: list[PlannedConversation]) -> None:
         """See every conversation to its end, the longest first, so that none is left to the last alone."""
@@ -152,8 +153,7 @@ class _Load:
 
     async def _deliver(self, planned: PlannedConversation, lease: Lease) -> None:
         name = planned.conversation_id
-        async with self._refreshing:  # only now: whoever held the lease before may have added to the ledger
-            await asyncio.to_thread(self.history.refresh)
+        await self._refreshed()  # only now: whoever held the lease before may have added to the ledger
         known = self.history.known(name)
         delivery = self.courier.delivery(name, self.history.open(name), known)
         plan = self.chunk.fingerprint

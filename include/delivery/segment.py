@@ -16,6 +16,7 @@ from typing import Self
 import msgspec
 
 from include.delivery import events
+from include.delivery.rounds import Rounds
 from include.errors import LedgerError
 from include.storage import REMEDY, described
 
@@ -41,9 +42,7 @@ class Segment:
         self._conversations = frozenset(conversations)
         self._file: int | None = None
         self._waiting: list[bytes] = []
-        self._round: asyncio.Task[None] | None = None
-        """The commit that has not begun yet and takes every line until it does."""
-        self._committing = asyncio.Lock()
+        self._committed = Rounds(self._commit)
         self._broken: OSError | None = None
 
     async def __aenter__(self) -> Self:
@@ -72,26 +71,20 @@ class Segment:
             if line.conversation not in self._conversations:
                 raise ValueError(f"{line.conversation} is not of this segment")
             self._waiting.append(events.encode(msgspec.structs.replace(line, at_ms=at_ms)))
-        if not self._waiting:
-            return
-        if self._round is None:
-            self._round = asyncio.create_task(self._commit())
-        await asyncio.shield(self._round)
+        if self._waiting:
+            await self._committed()
 
     async def aclose(self) -> None:
         """Let the last commit end and close the file."""
-        if self._round is not None:
-            await asyncio.wait([self._round])
-        async with self._committing:
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
+        await self._committed.settled()
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     async def _commit(self) -> None:
         """Write what has gathered while the commit before was on its way."""
-        async with self._committing:
-            lines, self._waiting, self._round = self._waiting, [], None
-            await asyncio.to_thread(self._append, b"".join(lines))
+        lines, self._waiting = self._waiting, []
+        await asyncio.to_thread(self._append, b"".join(lines))
 
     def _append(self, data: bytes) -> None:
         """After any error the file may end in half a line: nothing must ever follow it."""

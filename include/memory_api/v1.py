@@ -1,7 +1,7 @@
 """EverOS v1 as a :class:`~include.memory_api.contract.MemoryAPI`: which calls, and what their answers mean."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -46,7 +46,9 @@ class V1Client:
     def __init__(self, settings: Settings) -> None:
         self._target = settings.target
         self._http = V1Http(settings)
-        self._registered: set[tuple[str, str]] = set()
+        self._names: dict[tuple[str, str], asyncio.Task[None]] = {}
+        """Upserts of senders, done or on their way: conversations side by side share people."""
+        self._registering = asyncio.Semaphore(_REGISTER_AT_ONCE)
 
     @property
     def target(self) -> Target:
@@ -61,26 +63,27 @@ class V1Client:
 
     async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
         """Create or rename the group and its senders. Upserts: repeating one changes nothing."""
-        bodies: list[tuple[str, dict[str, Any]]] = []
+        what = f"names for {conversation.conversation_id}"
+        calls: list[Awaitable[None]] = [asyncio.shield(self._sender(*sender, what)) for sender in senders.items()]
         if conversation.kind == "group":
             group = {"name": conversation.name, "description": conversation.description}
-            bodies.append(("/api/v1/groups", {**owner(conversation), **group}))
-        new = [sender for sender in senders.items() if sender not in self._registered]
-        bodies += [("/api/v1/senders", {"sender_id": sender_id, "name": name}) for sender_id, name in new]
-        what = f"names for {conversation.conversation_id}"
-        gate = asyncio.Semaphore(_REGISTER_AT_ONCE)
+            calls.append(self._upsert("/api/v1/groups", {**owner(conversation), **group}, what))
+        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(outcome, BaseException):  # one cause is enough: the others failed alike
+                raise outcome
 
-        async def upsert(path: str, body: dict[str, Any]) -> None:
-            async with gate:
-                await self._http.post(path, body, object, what, options=RETRIED)
+    def _sender(self, sender_id: str, name: str, what: str) -> asyncio.Task[None]:
+        """Make a sender's name known, once for all who ask; a failure counts only for those who waited for it."""
+        task = self._names.get((sender_id, name))
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            body = {"sender_id": sender_id, "name": name}
+            task = asyncio.create_task(self._upsert("/api/v1/senders", body, what))
+            self._names[sender_id, name] = task
+        return task
 
-        try:
-            async with asyncio.TaskGroup() as calls:
-                for path, body in bodies:
-                    calls.create_task(upsert(path, body))
-        except ExceptionGroup as failed:  # one cause is enough: the others were cancelled or failed alike
-            raise failed.exceptions[0] from None
-        self._registered.update(new)
+    async def _upsert(self, path: str, body: dict[str, Any], what: str) -> None:
+        async with self._registering:
+            await self._http.post(path, body, object, what, options=RETRIED)
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """Hand over one batch; errors as in the contract."""
