@@ -166,16 +166,25 @@ def _without_echo(reason: str, texts: Iterable[str]) -> str:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Read ``Retry-After``: seconds or an HTTP date (RFC 9110, 10.2.3); never negative, ``None`` when unreadable."""
+    """
+    Read ``Retry-After``: seconds or an HTTP date (RFC 9110, 10.2.3); never negative, ``None`` when unreadable.
+
+    A date is held against the ``Date`` of the same answer: this machine's clock may be hours off.
+    """
     value = headers.get("retry-after", "").strip()
     try:
         seconds = float(value)
     except ValueError:
-        parsed = email.utils.parsedate_tz(value)
-        if parsed is None:
+        at_s, now_s = _unix_s(value), _unix_s(headers.get("date", ""))
+        if at_s is None:
             return None
-        seconds = email.utils.mktime_tz(parsed) - time.time()
+        seconds = at_s - (time.time() if now_s is None else now_s)
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _unix_s(http_date: str) -> float | None:
+    parsed = email.utils.parsedate_tz(http_date)
+    return None if parsed is None else email.utils.mktime_tz(parsed)
 
 
 def _tls_reason(cause: BaseException | None) -> str | None:

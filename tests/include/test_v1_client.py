@@ -131,6 +131,13 @@ def test_429_is_throttled_and_waits_as_long_as_the_server_says(server_with, call
         assert caught.value.retry_after_s == wait_s
 
 
+def test_a_date_to_retry_after_is_measured_by_the_servers_clock() -> None:
+    """This machine's may be hours off, and nobody should wait that long."""
+    three_hours_on = time.time() + 3 * 3600
+    dates = {"date": formatdate(three_hours_on), "retry-after": formatdate(three_hours_on + 30)}
+    assert failures.retry_after_s(dates) == 30
+
+
 def test_retry_after_may_be_a_date(server_with) -> None:
     server = server_with(Fault(does="status", status=429, retry_after=formatdate(time.time() + 120, usegmt=True)))
     with pytest.raises(Throttled) as caught:
