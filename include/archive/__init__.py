@@ -16,24 +16,32 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from include.archive.containers import Container, Entry, FileContainer, FolderContainer, Refused, ZipContainer
-from include.archive.limits import DEFAULT_LIMITS, Limits
+from include.archive.limits import Limits, limits_of_environment
 from include.errors import ExportError
 
-__all__ = ["DEFAULT_LIMITS", "Archive", "Limits", "Refused", "open_archive"]
+__all__ = ["Archive", "Limits", "Refused", "limits_of_environment", "open_archive"]
 
 
-def open_archive(path: Path, limits: Limits = DEFAULT_LIMITS) -> "Archive":
+_ZIP_START = b"PK\x03\x04"
+
+
+def open_archive(path: Path, limits: Limits | None = None) -> "Archive":
     """
     Open a zip, a folder, or any other file (which then is its own only entry).
 
+    :param limits: Default: :func:`include.archive.limits.limits_of_environment`.
     :raises ExportError: if ``path`` is missing or a damaged zip.
     :raises LimitExceeded: if it holds more entries than allowed; none was read.
     """
+    limits = limits or limits_of_environment()
     try:
         if path.is_dir():
             return Archive(path, FolderContainer(path, limits))
         if zipfile.is_zipfile(path):
             return Archive(path, ZipContainer(path, limits))
+        with path.open("rb") as file:
+            if file.read(len(_ZIP_START)) == _ZIP_START:
+                raise zipfile.BadZipFile("a zip whose end is missing")
         return Archive(path, FileContainer(path, limits))
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise ExportError(f"{path}: cannot be opened: {error}. Check the path, or fetch the file again.") from error

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from include.archive.limits import Limits
+from include.archive.limits import VARIABLE, Limits
 from include.errors import EntryUnreadable, LimitExceeded
 
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")
@@ -84,23 +84,30 @@ class Container:
         if self._read_bytes > self.limits.total_bytes:
             raise LimitExceeded(
                 f"{name}: more than {self.limits.total_bytes} bytes decompressed from one archive (limit total_bytes). "
-                "Nothing was loaded; raise the limit if the archive is yours."
+                f"Nothing was loaded; raise it with {VARIABLE} if the archive is yours."
             )
 
     def _check_entry(self, name: str, entry: Entry, size_bytes: int) -> None:
         if size_bytes > self.limits.entry_bytes:
-            raise EntryUnreadable(f"{name}: {size_bytes} bytes or more, limit entry_bytes is {self.limits.entry_bytes}")
+            raise EntryUnreadable(
+                f"{name}: {size_bytes} bytes or more, limit entry_bytes is {self.limits.entry_bytes} ({VARIABLE})"
+            )
         if entry.packed_bytes is not None and size_bytes > _RATIO_FLOOR_BYTES:
             ratio = size_bytes // max(entry.packed_bytes, 1)
             if ratio > self.limits.ratio:
-                raise EntryUnreadable(f"{name}: packed {ratio} times or more, limit ratio is {self.limits.ratio}")
+                raise EntryUnreadable(
+                    f"{name}: packed {ratio} times or more, limit ratio is {self.limits.ratio} ({VARIABLE})"
+                )
 
     def _fill(self, found: Iterator[tuple[str, Entry]]) -> None:
         """Keep safe entries under their clean names, sorted, without the wrapper."""
         entries: dict[str, Entry] = {}
         for number, (name, entry) in enumerate(found):
             if number >= self.limits.entries:
-                raise LimitExceeded(f"more than {self.limits.entries} entries (limit entries), the next is {name}")
+                raise LimitExceeded(
+                    f"more than {self.limits.entries} entries, the next is {name}. Nothing was loaded; raise the limit "
+                    f"entries with {VARIABLE} if the archive is yours."
+                )
             if _JUNK.search(name):
                 continue
             if name in entries:  # the later one wins, as in every unzip tool

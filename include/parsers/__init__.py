@@ -5,12 +5,11 @@ Adding a format: a parser and, for its markup, a pure text module; one row in :d
 """
 
 import re
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from include.archive import DEFAULT_LIMITS, Archive, Limits, open_archive
+from include.archive import Archive, Limits, limits_of_environment, open_archive
 from include.errors import EntryUnreadable, ExportError
 from include.ids import DEFAULT_ID_TEMPLATE, check_id_template
 from include.parsers import discord, discord_api, discord_package, everos_json, slack, slack_dump
@@ -37,12 +36,13 @@ FORMATS: Mapping[str, Format] = {
 MAX_REPORTED = 100
 """Unknown or unsafe files named one by one; what is more is counted. They travel through XCom."""
 
-_CANDIDATE = re.compile(r"\.(json|jsonl|ndjson|zip)$", re.IGNORECASE)
+_CANDIDATE = re.compile(r"\.(json|jsonl|ndjson|zip|html?|csv|tar|t?gz|bz2|xz|zst|7z|rar)$", re.IGNORECASE)
+"""What people take for an export; some of it is none that can be read, and is reported."""
 _ASSET = re.compile(r"_Files/")
 """DiscordChatExporter keeps downloaded media, some of it JSON, in ``<export>.json_Files/``."""
 
 
-def discover(source: Path, limits: Limits = DEFAULT_LIMITS) -> tuple[list[Export], list[Rejected]]:
+def discover(source: Path, limits: Limits | None = None) -> tuple[list[Export], list[Rejected]]:
     """
     Find the exports in a file, a folder, or a folder with a mixture; reads no more than the beginnings of files.
 
@@ -53,7 +53,7 @@ def discover(source: Path, limits: Limits = DEFAULT_LIMITS) -> tuple[list[Export
     """
     found: list[Export] = []
     rejected: list[Rejected] = []
-    empty = _discover(source, source.name or str(source), limits, found, rejected)
+    empty = _discover(source, source.name or str(source), limits or limits_of_environment(), found, rejected)
     if not (found or rejected or empty):
         rejected.append(_rejected(str(source), _unknown()))
     if len(rejected) > MAX_REPORTED:
@@ -62,7 +62,7 @@ def discover(source: Path, limits: Limits = DEFAULT_LIMITS) -> tuple[list[Export
     return found, rejected
 
 
-def open_export(export: Export, limits: Limits = DEFAULT_LIMITS) -> Archive:
+def open_export(export: Export, limits: Limits | None = None) -> Archive:
     """
     Open the files of one export, and only them; names are relative to ``export.root``.
 
@@ -120,7 +120,7 @@ def _sort_out(archive: Archive) -> _SortedOut:
 
 def _sort_file(archive: Archive, name: str, result: _SortedOut) -> None:
     path = archive.path_of(name)
-    if path and name.lower().endswith(".zip") and zipfile.is_zipfile(path):
+    if path and path != archive.path and name.lower().endswith(".zip"):
         result.zips.append(name)
         return
     only_file = len(archive.names()) == 1

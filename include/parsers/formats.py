@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from include.archive import DEFAULT_LIMITS, Archive, Limits
+from include.archive import Archive, Limits
 from include.ids import DEFAULT_ID_TEMPLATE
 from include.parsers.head import Head
 from include.records import Parsed
@@ -47,7 +47,9 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether private channels and direct messages are imported."""
 
     bots: Literal["assistant", "skip"] = "assistant"
-    limits: Limits = DEFAULT_LIMITS
+
+    limits: Limits | None = None
+    """Default: those of the environment."""
 
     def selects(self, conversation_id: str, name: str) -> bool:
         """Tell whether a conversation is wanted, going by its id and its name."""

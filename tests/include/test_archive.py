@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from builders import write_folder, write_zip
 
-from include.archive import Archive, Limits, open_archive
-from include.errors import EntryUnreadable, ExportError, LimitExceeded
+from include.archive import Archive, Limits, limits_of_environment, open_archive
+from include.errors import ConfigurationError, EntryUnreadable, ExportError, LimitExceeded
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "slack"
 DAY = b"[]"
@@ -157,6 +157,23 @@ def test_everything_read_from_one_archive_is_counted_together(tmp_path: Path) ->
         archive.read("a.json")
         with pytest.raises(LimitExceeded, match=r"b\.json: more than 100 bytes.*limit total_bytes"):
             archive.below("").read("b.json")
+
+
+def test_limits_are_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = raw_zip(tmp_path / "e.zip", [(f"{number}.json", DAY) for number in range(3)])
+    monkeypatch.setenv("EVEROS_IMPORT_LIMITS", '{"entries": 2}')
+    with pytest.raises(LimitExceeded, match="EVEROS_IMPORT_LIMITS"):
+        open_archive(path)
+    monkeypatch.setenv("EVEROS_IMPORT_LIMITS", '{"entries": 3, "ratio": 1000}')
+    with open_archive(path) as archive:
+        assert len(archive.names()) == 3
+
+
+@pytest.mark.parametrize("given", ['{"entry": 2}', '{"entries": "many"}', "[]", "2 GB"])
+def test_a_setting_that_names_no_limit_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVEROS_IMPORT_LIMITS", given)
+    with pytest.raises(ConfigurationError, match="entry_bytes, total_bytes, entries, ratio"):
+        limits_of_environment()
 
 
 def test_an_archive_with_too_many_entries_is_not_opened(tmp_path: Path) -> None:

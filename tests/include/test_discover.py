@@ -164,6 +164,26 @@ def test_a_damaged_zip_does_not_cost_what_lies_beside_it(tmp_path: Path) -> None
     assert [record.origin for record in rejected] == ["bad.zip"]
 
 
+def test_a_zip_of_which_the_end_is_missing_is_called_that(tmp_path: Path) -> None:
+    """A download that broke off, say."""
+    whole = write_zip(tmp_path / "good.zip", SLACK).read_bytes()
+    (tmp_path / "part.zip").write_bytes(whole[:-30])
+    exports, rejected = discover(tmp_path)
+    assert [export.label for export in exports] == ["good.zip"]
+    assert [(record.origin, "end is missing" in record.reason) for record in rejected] == [("part.zip", True)]
+    with pytest.raises(ExportError, match=r"part\.zip: .*end is missing.*fetch the file again"):
+        discover(tmp_path / "part.zip")
+
+
+def test_what_people_take_for_an_export_is_reported_and_media_are_not(tmp_path: Path) -> None:
+    named = ("chat.html", "chat.csv", "slack.tar.gz", "slack.7z")
+    write_folder(tmp_path, dict.fromkeys((*named, "picture.png", "chat.html_Files/page.html", "README.md"), b"x"))
+    write_zip(tmp_path / "good.zip", SLACK)
+    exports, rejected = discover(tmp_path)
+    assert [export.format for export in exports] == ["slack"]
+    assert {Path(record.origin).name for record in rejected} == set(named)
+
+
 def test_entries_that_must_not_be_read_are_reported() -> None:
     exports, rejected = discover(Path(__file__).parents[1] / "fixtures" / "slack" / "evil_slip_symlink.zip")
     assert [export.format for export in exports] == ["slack"]
