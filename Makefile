@@ -6,18 +6,19 @@ PYTHON_HERE := .venv/bin/python
 # Handed on as typed: JSON may hold quotes, spaces and dollar signs.
 override SOURCE := $(value SOURCE)
 override CONF := $(value CONF)
-export SOURCE CONF PYTHON
+override TARGET := $(value TARGET)
+export SOURCE CONF TARGET PYTHON
 
-.PHONY: help demo up import test test-fast check lint format lock bench fuzz faults clean environment selfhosted
+.PHONY: help demo up import test test-fast test-distributed check lint format lock bench fuzz faults clean environment selfhosted
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: environment       ## load the sample exports into a local stand-in of EverOS, ask it a question, stop
-	@exec $(PYTHON_HERE) -m include.local demo
+demo: environment       ## load the sample exports into a self-hosted EverOS, ask it a question, stop [TARGET=standin-v1]
+	@exec $(PYTHON_HERE) -m include.local demo --target "$$TARGET"
 
-up: environment         ## the same, and leave Airflow and the stand-in running until Ctrl-C
-	@exec $(PYTHON_HERE) -m include.local up
+up: environment         ## the same, and leave Airflow and EverOS running until Ctrl-C
+	@exec $(PYTHON_HERE) -m include.local up --target "$$TARGET"
 
 import: environment     ## load an export into your EverOS: SOURCE=path [CONF='{"include": ["slack_general"]}']
 	@exec $(PYTHON_HERE) -m include.local import --conf "$$CONF" -- "$$SOURCE"
@@ -26,7 +27,11 @@ test: environment selfhosted  ## all tests, with a real Airflow for the end-to-e
 	@exec $(PYTHON_HERE) -m pytest
 
 test-fast: environment selfhosted  ## the tests that need no running Airflow
-	@exec $(PYTHON_HERE) -m pytest -m "not e2e"
+	@exec $(PYTHON_HERE) -m pytest -m "not e2e and not distributed"
+
+test-distributed: environment  ## the import on two Celery workers; needs PostgreSQL and Redis on this machine
+	@.venv/bin/uv pip install --quiet --no-deps --python $(PYTHON_HERE) --requirements requirements-celery.txt
+	@exec $(PYTHON_HERE) -m pytest -m distributed
 
 check: lint test-fast    ## lint, format, types, import rules and the fast tests: run before a commit
 

@@ -11,6 +11,7 @@ from dotenv import load_dotenv
 from include.errors import ChatImportError
 from include.layout import PROJECT
 from include.local.commands import demo, import_source
+from include.local.targets import TARGETS
 
 _INTERRUPTED = 130
 
@@ -19,8 +20,12 @@ def main() -> int:
     """Run one command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m include.local")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("demo", help="load the sample exports into a stand-in, ask it a question, stop")
-    commands.add_parser("up", help="the same, and leave it running until Ctrl-C")
+    demo_or_up = [
+        commands.add_parser("demo", help="load the sample exports into a self-hosted EverOS, ask it a question, stop"),
+        commands.add_parser("up", help="the same, and leave it running until Ctrl-C"),
+    ]
+    for each in demo_or_up:
+        each.add_argument("--target", default="", help=f"{' or '.join(TARGETS)}; the first is the default")
     importing = commands.add_parser("import", help="load an export into your EverOS")
     importing.add_argument("source", help="export: a file or a folder")
     importing.add_argument("--conf", default="", help="more parameters of the run, as a JSON object")
@@ -32,7 +37,7 @@ def main() -> int:
     try:
         if given.command == "import":
             return import_source(given.source, given.conf)
-        return demo(stay=given.command == "up")
+        return demo(given.target or next(iter(TARGETS)), stay=given.command == "up")
     except ChatImportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

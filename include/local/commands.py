@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from include.errors import ConfigurationError
-from include.layout import PROJECT, home
+from include.layout import PROJECT, RunFolder, home
 from include.local.airflow import has_connection, start_airflow
-from include.local.demo import QUESTION, ask
+from include.local.demo import show
 from include.local.importing import import_once
-from include.local.standin import connection_to, start_standin
+from include.local.targets import Embedded, start_target
 from include.processes.home import hold
 from include.processes.leashed import leashed
 
@@ -22,25 +22,27 @@ SCHEDULE, CONNECTION, API_KEY = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_D
 UI_PORT = 8080
 
 
-def demo(*, stay: bool) -> int:
+def demo(target: str, *, stay: bool) -> int:
     """
-    Load the sample exports into the stand-in, and ask it a question.
+    Load the sample exports into an EverOS of this machine's own, and ask it a question.
 
+    :param target: One of :data:`include.local.targets.TARGETS`.
     :param stay: Leave everything running until Ctrl-C (``make up``).
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
     """
     with hold(home(), "make up" if stay else "make demo") as place, leashed(place) as processes:
-        standin = start_standin(place, processes)
-        say(f"The target is a STAND-IN for EverOS v1 (not EverOS): {standin}")
-        environ = _with_standin(os.environ, standin, schedule=os.environ.get(SCHEDULE, "") if stay else "")
+        embedded = start_target(target, place, processes, os.environ)
+        say(embedded.said)
+        environ = _with(embedded, os.environ, schedule=os.environ.get(SCHEDULE, "") if stay else "")
         api = start_airflow(place, processes, environ, say=say, port=UI_PORT if stay else None)
         imported = import_once(place, processes, api, {"source": str(SAMPLES)}, say)
         if imported.good:
-            say(f"\nAsking the memory: {QUESTION}")
-            for line in asyncio.run(ask(standin, imported.run)):
-                say(line)
+            say("")
+            asyncio.run(_show(embedded, imported.run))
+            if embedded.markdown:
+                say(f"\nThe memories are Markdown files: {embedded.markdown}")
         if stay:
-            say(f"\nAirflow   {api.base_url}\nStand-in  {standin}\nCtrl-C ends both.")
+            say(f"\n{'Airflow':8}  {api.base_url}\n{embedded.name:8}  {embedded.settings.base_url}\nCtrl-C ends both.")
             while True:
                 processes.check()
                 time.sleep(0.5)
@@ -62,6 +64,11 @@ def import_source(source: str, conf_json: str) -> int:
         return 0 if import_once(place, processes, api, conf, say).good else 1
 
 
+async def _show(embedded: Embedded, run: RunFolder) -> None:
+    async for line in show(embedded.settings, run):
+        say(line)
+
+
 NO_TARGET = (
     f"nothing says which EverOS to load into: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) "
     f"or {CONNECTION}, in the environment or in .env. `make demo` needs none of them."
@@ -73,10 +80,10 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _with_standin(environ: Mapping[str, str], standin: str, *, schedule: str) -> dict[str, str]:
-    """Point everything at the stand-in; the person's own EverOS and key stay out of it."""
+def _with(embedded: Embedded, environ: Mapping[str, str], *, schedule: str) -> dict[str, str]:
+    """Point everything at the embedded target; the person's own EverOS and keys stay out of it."""
     ours = {name: value for name, value in environ.items() if not name.startswith("EVEROS_")}
-    return ours | {CONNECTION: connection_to(standin), SCHEDULE: schedule}
+    return ours | {CONNECTION: embedded.connection, SCHEDULE: schedule}
 
 
 def _parameters(conf_json: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The demo's target: the v1 stand-in as a process of its own, its data kept in the home."""
+"""The v1 stand-in as a process of its own, its data kept in the home."""
 
 import sys
 import time

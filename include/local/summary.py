@@ -18,7 +18,7 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
     columns = [*_ALWAYS, *(name for name in _WHEN_THERE if report[name])]
     conversations = report["conversations"]
     shown = conversations[:_MOST_LINES]
-    names = [_shortened(row["conversation_id"]) for row in shown]
+    names = [shortened(row["conversation_id"]) for row in shown]
     width = max(map(len, [*names, "conversation"]))
     yield "  ".join(["conversation".ljust(width), *(_title(column) for column in columns), "flushed"])
     for name, row in zip(names, shown, strict=True):
@@ -55,7 +55,7 @@ def _count(value: int | Mapping[str, int]) -> int:
     return value if isinstance(value, int) else sum(value.values())
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
     """Cut a long id in the middle: it ends in what tells it from its neighbours."""
     half = (_MOST_CHARACTERS - 1) // 2
     return name if len(name) <= _MOST_CHARACTERS else f"{name[:half]}…{name[-half:]}"

@@ -39,6 +39,7 @@ class SelfHosted:
     data: Path
     """Its memory root: Markdown, SQLite and the search index."""
 
+    version: str
     model: str
     """Who extracts: ``extractive-stand-in``, or the model that the environment names."""
 
@@ -94,8 +95,8 @@ def start_selfhosted(home: Home, processes: Leashed, environ: Mapping[str, str])
     }
     processes.start("everos", [str(venv / "bin" / "everos"), "server", "start"], env, data)
     base_url = f"http://127.0.0.1:{port}"
-    _wait_until_healthy(base_url, processes)
-    return SelfHosted(base_url=base_url, data=data, model=model.get(_MODEL, "the server's default"))
+    version = _wait_until_healthy(base_url, processes)
+    return SelfHosted(base_url=base_url, data=data, version=version, model=model.get(_MODEL, "the server's default"))
 
 
 def _model_of(environ: Mapping[str, str]) -> dict[str, str]:
@@ -117,13 +118,15 @@ def _start_model(processes: Leashed) -> dict[str, str]:
     }
 
 
-def _wait_until_healthy(base_url: str, processes: Leashed) -> None:
+def _wait_until_healthy(base_url: str, processes: Leashed) -> str:
+    """Return the server's version."""
     deadline = time.monotonic() + _READY_S
     while True:
         processes.check()
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{base_url}/health", trust_env=False).is_success:
-                return
+            answer = httpx.get(f"{base_url}/health", trust_env=False)
+            if answer.is_success:
+                return str(answer.json()["version"])
         if time.monotonic() > deadline:
             raise ChatImportError(f"the self-hosted EverOS was not healthy within {_READY_S} s; {processes.logs} tells")
         time.sleep(0.2)

@@ -57,21 +57,30 @@ def row(output: str, name: str) -> list[int]:
     return [int(number.replace(",", "")) for number in re.findall(r"(?<= )[\d,]+(?= |$)", line)]
 
 
-def test_the_demo_loads_both_samples_answers_and_sends_nothing_the_second_time(home: Path) -> None:
+def episodes(output: str) -> dict[str, int]:
+    """What the demo says that the memory made of each conversation."""
+    return {name: int(count) for name, count in re.findall(r"^  (\S+) +(\d+) episodes?$", output, re.MULTILINE)}
+
+
+def test_the_demo_fills_a_real_everos_that_answers_and_a_second_one_adds_nothing(home: Path) -> None:
     status, first = finished(home, "demo")
     assert status == 0, first
-    assert "STAND-IN" in first
+    assert "The target is a self-hosted EverOS 1." in first
     assert "I own the billing migration" in first
     extracted, loaded, already, *_ = row(first, "all ")
     assert extracted >= loaded > 50
     assert already == 0
     for conversation in ("slack_general", "discord_help"):
         assert row(first, conversation)[1] > 0
+        assert episodes(first)[conversation] > 1
+    [markdown] = re.findall(r"^The memories are Markdown files: (.+)$", first, re.MULTILINE)
+    assert any("I own the billing migration" in path.read_text() for path in Path(markdown).rglob("episodes/*.md"))
 
     status, second = finished(home, "demo")
     assert status == 0, second
     assert row(second, "all ")[1:3] == [0, loaded]
     assert "Nothing was sent" in second
+    assert episodes(second) == episodes(first)
 
 
 def test_a_killed_import_leaves_no_process_and_the_next_one_sends_the_rest_once(home: Path, tmp_path: Path) -> None:

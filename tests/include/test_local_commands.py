@@ -11,7 +11,7 @@ import pytest
 from include.errors import ConfigurationError
 from include.layout import PROJECT
 from include.local.airflow import has_connection
-from include.local.commands import import_source
+from include.local.commands import demo, import_source
 from include.local.settings import airflow_environment
 from include.processes.home import Home
 
@@ -42,6 +42,11 @@ def test_an_import_that_cannot_work_says_what_is_missing(
     with pytest.raises(ConfigurationError, match=sentence):
         import_source(source, conf)
     assert not (elsewhere / "home" / "airflow").exists()
+
+
+def test_a_target_that_nobody_knows_is_refused_with_those_that_there_are(elsewhere: Path) -> None:
+    with pytest.raises(ConfigurationError, match="TARGET=cloud is none of selfhosted, standin-v1"):
+        demo("cloud", stay=False)
 
 
 def test_a_connection_made_in_the_ui_counts_as_a_target(tmp_path: Path) -> None:
