@@ -1,9 +1,9 @@
-"""Registers what Airflow's UI shows of imports: a page of all of them, and the report as a tab on each run."""
+"""Registers what Airflow's UI shows of imports, a page of all of them and a tab on each run, and when a run is late."""
 
 import sys
-from urllib.parse import quote
 
 from airflow.plugins_manager import AirflowPlugin
+from everos_provider.alerts import ScheduledRunDue
 
 PREFIX = "/everos"
 
@@ -17,19 +17,11 @@ def _apps() -> list[dict[str, object]]:
     return [{"app": build_app(), "url_prefix": PREFIX, "name": "EverOS import reports"}]
 
 
-def _icon(colour: str) -> str:
-    """Return a tray with an arrow into it, drawn as Airflow's own icons are."""
-    drawing = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="{colour}" stroke-width="2"'
-        ' stroke-linecap="round" stroke-linejoin="round"><path d="M12 3v11m0 0-4-4m4 4 4-4M4 15v5h16v-5"/></svg>'
-    )
-    return f"data:image/svg+xml,{quote(drawing)}"
-
-
 class EverOSPlugin(AirflowPlugin):
     """The pages. Their addresses are relative: Airflow may be served below a path of its own."""
 
     name = "everos"
+    deadline_references = [ScheduledRunDue]  # noqa: RUF012 - Airflow's own declaration
     fastapi_apps = _apps()
     external_views = [  # noqa: RUF012 - Airflow's own declaration
         {
@@ -38,8 +30,6 @@ class EverOSPlugin(AirflowPlugin):
             "destination": "nav",
             "url_route": "imports",
             "nav_top_level": True,
-            "icon": _icon("#3e5873"),
-            "icon_dark_mode": _icon("#c6d2de"),
         },
         {
             "name": "Import report",

@@ -3,11 +3,16 @@
 
 Top level: ``report_version``, ``run_id``, ``target``, ``dry_run``, ``started_at``, ``finished_at`` (ISO 8601, UTC),
 ``conserved``, ``complete``, the totals ``extracted, loaded, already_loaded, out_of_range, skipped{reason: n},
-rejected{reason: n}, pending, unknown, shifted_ms``, ``problems[]`` (sentences for people), ``conversations[]`` with the
-same counts plus ``conversation_id, name, kind, source, batches, first_ms, last_ms, flushed`` (``extracted``,
-``no_extraction`` or null), ``open_batches[]``, the calls whose outcome is not known, with ``conversation_id, key,
+rejected{reason: n}, pending, unknown, shifted_ms, redacted{kind: n}`` (credentials taken out of what stands in the
+exports: :mod:`include.redact`), ``problems[]`` (sentences for people), ``conversations[]`` with the same counts plus
+``conversation_id, name, kind, source, batches, first_ms, last_ms, flushed`` (``extracted``, ``no_extraction`` or
+null), ``open_batches[]``, the calls whose outcome is not known, with ``conversation_id, key,
 messages, first_ms, last_ms, task_id, run_id``, and ``notes[]``, what is peculiar about the exports though every entry
 was dealt with, with ``export, code, meaning, detail, count`` (codes and meanings: :data:`include.records.NOTES`).
+
+``files[]`` names what lies beside the report: ``corrections.json``, rejected messages for a person to correct
+(:mod:`include.redo`; it holds message text), and ``loaded.csv``, what the run put into EverOS call by call
+(:mod:`include.report.loaded`).
 
 ``estimate`` says what the plan was thought to take (null without a plan): ``messages, batches, calls, tokens,
 llm_calls, seconds, concurrency``; each conversation has one of its own (:mod:`include.plan.estimate` explains them).

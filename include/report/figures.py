@@ -6,7 +6,7 @@ conversation and for the whole. ``extracted`` was counted where the files were d
 judged, planned and delivered: what a step drops without a word shows up here.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def conversation_figures(run: RunFolder, outcomes: Mapping[str, Outcome]) -> lis
     skipped = _by_reason(run, "skipped")
     rejected = _by_reason(run, "rejected")
     planned = _planned(run)
+    redacted = _redacted(run)
     rows = []
     for known in table.sort_values("conversation_id").to_dict("records"):
         conversation_id = known["conversation_id"]
@@ -60,6 +61,7 @@ def conversation_figures(run: RunFolder, outcomes: Mapping[str, Outcome]) -> lis
                 "pending": outcome.pending,
                 "unknown": outcome.unknown,
                 "shifted_ms": known["shifted_ms"],
+                "redacted": dict(sorted(redacted[conversation_id].items())),
                 **planned.get(conversation_id, {"batches": 0, "first_ms": None, "last_ms": None}),
                 "flushed": outcome.flushed,
             }
@@ -76,17 +78,18 @@ def known_conversations(run: RunFolder) -> pd.DataFrame:
 
 def totals_of(rows: Iterable[Mapping[str, Any]], run: RunFolder) -> dict[str, Any]:
     """Return the sums over all conversations and over the entries that belong to none."""
-    totals: dict[str, Any] = dict.fromkeys(COUNTS, 0) | {name: Counter() for name in REASONED}
+    by_reason = (*REASONED, "redacted")
+    totals: dict[str, Any] = dict.fromkeys(COUNTS, 0) | {name: Counter() for name in by_reason}
     for row in rows:
         for name in COUNTS:
             totals[name] += row[name]
-        for name in REASONED:
+        for name in by_reason:
             totals[name].update(row[name])
     for name in REASONED:
         homeless = _by_reason(run, name).get(NO_CONVERSATION, {})
         totals[name].update(homeless)
     totals["extracted"] += entries_without_conversation(run)
-    return totals | {name: dict(sorted(totals[name].items())) for name in REASONED}
+    return totals | {name: dict(sorted(totals[name].items())) for name in by_reason}
 
 
 def is_conserved(figures: Mapping[str, Any]) -> bool:
@@ -124,6 +127,15 @@ def _by_reason(run: RunFolder, name: str) -> dict[str, dict[str, int]]:
     return result
 
 
+def _redacted(run: RunFolder) -> dict[str, Counter[str]]:
+    """Return how many credentials of which kind were taken out, by conversation id."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for path in _files(run, "redacted"):
+        for row in pq.read_table(path).to_pylist():
+            counts[row["conversation_id"]][row["kind"]] += row["count"]
+    return counts
+
+
 def _planned(run: RunFolder) -> dict[str, dict[str, int]]:
     path = run.plan / "conversations.parquet"
     if not path.exists():
@@ -133,7 +145,7 @@ def _planned(run: RunFolder) -> dict[str, dict[str, int]]:
 
 
 def _files(run: RunFolder, name: str) -> list[Path]:
-    return sorted((run.root / "extracted").glob(f"*/{name}.parquet"))
+    return sorted((run.root / "extracted").glob(f"[!.]*/{name}.parquet"))  # what begins with a dot is being written
 
 
 def _merge(*counts: Mapping[str, int]) -> dict[str, int]:

@@ -81,7 +81,7 @@ def report_page(report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]],
         days_chart(report.get("messages_by_day") or [], dry_run=report["dry_run"]),
         speed_chart(loading["series"], loading["step_s"]) if loading else None,
     ]
-    rows = [_flat(row) for row in report["conversations"]]
+    rows = [{**(row.get("estimate") or {}), **_flat(row)} for row in report["conversations"]]
     counts = _flat(report)
     return _render(
         "report.html",
@@ -90,7 +90,7 @@ def report_page(report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]],
         took=_seconds_between(report["started_at"], report["finished_at"]),
         figures=_figures(counts),
         charts=[chart for chart in charts if chart],
-        columns=_columns(rows),
+        columns=_columns(rows, dry_run=report["dry_run"] and report.get("estimate") is not None),
         rows=rows,
         loading=_spent(loading, report["conversations"]) if loading else None,
         reasons=[
@@ -131,7 +131,10 @@ def imports_page(
     :param newer: Offset of the page before, ``None`` on the first; ``older`` likewise.
     """
     shown = [{**run, "counts": _flat(run["report"]) if run["report"] else None} for run in runs]
-    return _render("imports.html", place, runs=shown, parts_of_sum=_titles(SUM), newer=newer, older=older)
+    counts = [run["counts"] for run in shown if run["counts"]]
+    return _render(
+        "imports.html", place, runs=shown, parts_of_sum=_titles(_shown(SUM, counts)), newer=newer, older=older
+    )
 
 
 def message_page(sentence: str, place: Place) -> str:
@@ -169,24 +172,39 @@ def _figures(counts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the columns of the table: those that every report has, and those that these rows have something in."""
-    there = {name for name in _WHEN_THERE if any(row.get(name) for row in rows)}
-    numbers = [
-        name
-        for name in ("extracted", *SUM, "batches", "episodes", "unprocessed")
-        if name in there or name not in _WHEN_THERE
-    ]
+def _columns(rows: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> list[dict[str, str]]:
+    """
+    Return the columns of the table: those that every report has, and those that these rows have something in.
+
+    :param dry_run: Show what each conversation is thought to take.
+    """
+    counts = _shown(("extracted", *SUM, "batches", *(("tokens", "llm_calls") if dry_run else ())), rows)
+    counts = [name for name in counts if not (dry_run and name == "loaded")]
+    found = _shown(("episodes", "unprocessed"), rows)
     return [
-        {"key": "conversation_id", "title": "Conversation"},
-        *({"key": name, "title": title, "numeric": True} for name, title in _titles(numbers)),
-        *({"key": f"{name}_ms", "title": name.capitalize(), "time": True} for name in ("first", "last")),
-        {"key": "flushed", "title": "Flushed"},
+        _column("conversation_id", "text", "Conversation"),
+        *(_column(name, "count") for name in counts),
+        *([_column("seconds", "duration", "Time")] if dry_run else ()),
+        *(_column(f"{name}_ms", "day", name.capitalize()) for name in ("first", "last")),
+        *([] if dry_run else [_column("flushed", "text")]),
+        *(_column(name, "count") for name in found),
     ]
+
+
+def _column(key: str, kind: str, title: str = "") -> dict[str, str]:
+    return {"key": key, "kind": kind, "title": title or _title(key)}
+
+
+def _shown(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [name for name in names if name not in _WHEN_THERE or any(row.get(name) for row in rows)]
 
 
 def _titles(names: Sequence[str]) -> list[tuple[str, str]]:
-    return [(name, name.replace("_", " ").capitalize()) for name in names]
+    return [(name, _title(name)) for name in names]
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize().replace("Llm", "LLM")
 
 
 def _spent(loading: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -207,6 +225,10 @@ def _number(value: float) -> str:
 
 
 def _day(time_ms: int | None) -> str:
+    return "" if time_ms is None else f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d}"
+
+
+def _minute(time_ms: int | None) -> str:
     return "" if time_ms is None else f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
@@ -239,4 +261,4 @@ def _duration(seconds: float | None) -> str:
 
 
 _ENVIRONMENT = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=False)
-_ENVIRONMENT.filters |= {"number": _number, "day": _day, "moment": _moment, "duration": _duration}
+_ENVIRONMENT.filters |= {"number": _number, "day": _day, "minute": _minute, "moment": _moment, "duration": _duration}

@@ -75,7 +75,7 @@ def _rows(
         )
         for name, messages in planned.items()
     }
-    rows = conversation_figures(run, outcomes)
+    rows = conversation_figures(run, outcomes) if planned else []
     return sorted(rows, key=lambda row: (not row["pending"], not row["loaded"], row["conversation_id"]))
 
 
@@ -99,8 +99,7 @@ def _step(run: RunFolder, *, left: int, flushed: int) -> str:
         return "Flushing" if not flushed else "Flushing and reporting"
     if run.conversations.exists():
         return "Planning"
-    read = sum(1 for _ in run.root.glob("extracted/*/conversations.parquet"))
-    return f"Reading and ordering, {read} parts read" if read else "Starting"
+    return "Reading and ordering" if run.root.exists() else "Starting"
 
 
 def _target(loading: Loading) -> str | None:

@@ -53,7 +53,7 @@ def first_rejects(run: RunFolder, most: int) -> Iterator[dict[str, Any]]:
 def _records(connection: duckdb.DuckDBPyConnection, run: RunFolder, rows: SettledRows) -> Iterator[tuple[Any, ...]]:
     connection.register("broken", _broken(run))
     connection.execute("CREATE TABLE rejects AS SELECT source, conversation_id, message_id, reason, origin FROM broken")
-    exported = [str(path) for path in sorted(run.root.glob("extracted/*/messages-*.parquet"))]
+    exported = [str(path) for path in sorted(run.root.glob("extracted/[!.]*/messages-*.parquet"))]
     if rows.rejected.num_rows and exported:
         connection.read_parquet(exported).create_view("messages")
         connection.execute(
@@ -76,7 +76,7 @@ def _records(connection: duckdb.DuckDBPyConnection, run: RunFolder, rows: Settle
 
 
 def _broken(run: RunFolder) -> pa.Table:
-    files = sorted(run.root.glob("extracted/*/rejected.parquet"))
+    files = sorted(run.root.glob("extracted/[!.]*/rejected.parquet"))
     return pa.concat_tables([REJECTED_SCHEMA.empty_table(), *map(pq.read_table, files)])
 
 

@@ -13,7 +13,7 @@ def messages_by_day(run: RunFolder) -> list[list[str | int]]:
 
     A message that stands in two exports counts twice in the first figure.
     """
-    exported = [str(path) for path in sorted(run.root.glob("extracted/*/messages-*.parquet"))]
+    exported = [str(path) for path in sorted(run.root.glob("extracted/[!.]*/messages-*.parquet"))]
     planned = [str(path) for path in sorted(run.messages.glob("part-*.parquet"))]
     days: dict[str, list[int]] = {}
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:

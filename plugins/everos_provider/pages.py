@@ -176,10 +176,7 @@ def _place(request: Request, run_id: str, state: str) -> Place:
     files = f"{home}{PREFIX}/imports/files"
     return Place(
         state=state,
-        links=[
-            (f"{home}/dags/{DAG_ID}/runs/{name}", "Run"),
-            (f"{home}/plugin/imports", "All imports"),
-        ],
+        links=[(f"{home}/plugin/imports", "All imports"), (f"{home}/dags/{DAG_ID}/runs/{name}", "Run")],
         downloads=[(f"{files}/{file}/{name}", file) for file in ("report.html", "report.json")],
         reject_files=[(f"{files}/rejects.csv/{name}", "CSV"), (f"{files}/rejects.jsonl/{name}", "JSON lines")],
         policy=SERVED_POLICY,
