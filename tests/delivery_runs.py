@@ -56,7 +56,8 @@ def a_run(
             conversation_id=name, source="slack", kind="group", channel_id=f"C-{name}", name=name
         )
         counts = {field.name: 0 for field in TRANSFORMED_SCHEMA if field.type == pa.int64()}
-        known.append(msgspec.to_builtins(conversation) | counts | {"entries": count, "messages": count})
+        said = {"entries": count, "messages": count, "imported": max(count, 1)}
+        known.append(msgspec.to_builtins(conversation) | counts | said)
         messages += [_message(name, number) for number in range(start, start + count)]
     pq.write_table(pa.Table.from_pylist(messages, schema=MESSAGE_SCHEMA), run.messages / "part-00000.parquet")
     pq.write_table(pa.Table.from_pylist(known, schema=TRANSFORMED_SCHEMA), run.conversations)
@@ -146,7 +147,7 @@ class Blindfold:
 class World:
     """A home folder and a target: runs are loaded and flushed into it as the tasks of the DAG do."""
 
-    def __init__(self, home: Path, api: MemoryAPI | PromptMemory | str) -> None:
+    def __init__(self, home: Path, api: MemoryAPI | PromptMemory | Settings | str) -> None:
         self.home = home
         self.through: Callable[[Any], Any] = lambda api: api
         """Put between the load and the client."""
@@ -154,6 +155,8 @@ class World:
         self.notes: dict[tuple[str, int], Notes] = {}
 
     def connect(self) -> Any:
+        if isinstance(self._api, Settings):
+            return self.through(connect(self._api))
         if isinstance(self._api, str):
             return self.through(connect(Settings(base_url=self._api, api_key="test", read_timeout_s=2)))
         return self.through(self._api)

@@ -1,14 +1,17 @@
 """The targets that the contract of a memory API is checked against."""
 
+import asyncio
 import contextlib
 import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from memory_api_calls import landed, messages, run
 
 from include.memory_api import MemoryAPI, Settings, connect
 from include.records import Conversation
+from include.selfhosted import SelfHosted
 from include.standin import StandIn
 
 
@@ -19,9 +22,6 @@ class Target:
     settings: Settings
     checks_key: bool
     """Whether a wrong key is refused."""
-
-    has_personal: bool
-    """Whether personal conversations have endpoints of their own."""
 
     @contextlib.asynccontextmanager
     async def client(self, **changes: object) -> AsyncIterator[MemoryAPI]:
@@ -50,9 +50,50 @@ class Target:
         )
 
 
-@pytest.fixture(scope="session", params=["standin"])
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """Every target that can be reached from here."""
-    with StandIn.running(tmp_path_factory.mktemp("standin"), key="right") as server:
-        settings = Settings(base_url=server.base_url, api_key="right")
-        yield Target(settings=settings, checks_key=True, has_personal=True)
+@pytest.fixture(scope="session", params=["stand-in for v1", "self-hosted EverOS"])
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """Every target that runs on any machine; each is started once, when the first test wants it."""
+    if request.param == "stand-in for v1":
+        with StandIn.running(tmp_path_factory.mktemp("standin"), key="right") as server:
+            settings = Settings(base_url=server.base_url, api_key="right")
+            yield Target(settings=settings, checks_key=True)
+    else:
+        with SelfHosted.running(tmp_path_factory.mktemp("selfhosted")) as server:
+            settings = Settings(api_version="v2", base_url=server.base_url)
+            yield Target(settings=settings, checks_key=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Told:
+    """Conversations that a target was told of when it was started."""
+
+    keys: Conversation
+    odd: Conversation
+    personal: Conversation
+    other: Conversation
+    """Never loaded."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def told(target: Target) -> Told:
+    """Load and flush before all other tests: it can take the self-hosted server a minute until search finds it."""
+    told = Told(
+        keys=target.conversation(),
+        odd=target.conversation(),
+        personal=target.conversation("personal"),
+        other=target.conversation(),
+    )
+    texts = [
+        (told.keys, "U01", "We keep the spare keys of the lab with Ngozi"),
+        (told.odd, "U01", 'Ünïcode 🦊 "quotes" \\ back\u2028slash,\ttab\nand a second line'),
+        (told.personal, str(told.personal.user_id), "about the harbour"),
+    ]
+
+    async def tell() -> None:
+        async with target.client() as api:
+            for conversation, sender, text in texts:
+                await landed(api, conversation, messages(3, text=text, by=sender))
+            await asyncio.gather(*(api.flush(conversation) for conversation, _, _ in texts))
+
+    run(tell())
+    return told

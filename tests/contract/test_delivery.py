@@ -1,0 +1,46 @@
+"""What a whole import comes to, whichever target it goes to."""
+
+import asyncio
+import dataclasses
+from pathlib import Path
+
+from delivery_runs import QUICK, World
+from staged import a_conversation, a_message, extracted
+
+from include.layout import RunFolder
+from include.memory_api.contract import FlushStatus, Readback
+from include.plan import plan
+from include.records import Chunk, Conversation
+from include.transform import transform
+
+NOON_US = 1_767_225_600_000_000
+PATIENT = dataclasses.replace(QUICK, patience_s=60, task_deadline_s=60)
+
+
+def planned(home: Path, conversation_id: str, offsets_us: list[int]) -> tuple[RunFolder, list[Chunk]]:
+    """A run of one conversation with a message at each of these times, each in a batch of its own."""
+    messages = [
+        a_message(f"{n}", conversation_id=conversation_id, sent_at_us=NOON_US + offset, text=f"The harbour at {n}")
+        for n, offset in enumerate(offsets_us)
+    ]
+    run = RunFolder.of("run 1", home)
+    export = extracted(run.extracted("export"), messages, conversations=[a_conversation(conversation_id)])
+    transform([export], run)
+    return run, plan(run, batch_size=1)
+
+
+def test_messages_of_one_millisecond_arrive_all_of_them_in_whatever_batches(target, tmp_path) -> None:
+    """A server that names messages by their time and place in the batch would keep one of each millisecond."""
+    conversation: Conversation = target.conversation()
+    run, [chunk] = planned(tmp_path, conversation.conversation_id, [0, 0, 300, 1000, 1000, 999])
+    world = World(tmp_path, target.settings)
+
+    async def read_back() -> Readback:
+        async with target.client() as api:
+            return await api.readback(conversation, ["U1"], since_ms=0, until_ms=NOON_US)
+
+    assert world.load(run, chunk, settings=PATIENT).landed == 6
+    assert asyncio.run(read_back()).unprocessed == 6
+    assert world.flush(run, settings=PATIENT).flushed == 1
+    assert world.outcomes(run)[conversation.conversation_id].flushed == FlushStatus.EXTRACTED
+    assert asyncio.run(read_back()).unprocessed == 0
