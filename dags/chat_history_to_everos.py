@@ -28,8 +28,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
-from everos_provider import run
-from everos_provider.assets import EVEROS
+from everos_provider import alerts, run
+from everos_provider.assets import EVEROS, LOADED
 from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
 from everos_provider.params import import_params
 from everos_provider.retry_policy import LOAD_RETRIES
@@ -56,6 +56,8 @@ PATIENT: dict[str, Any] = {
     catchup=False,
     max_active_runs=1,
     params=import_params(),
+    on_failure_callback=alerts.on_failure(),
+    deadline=alerts.deadline(),
     default_args=PATIENT,
     tags=["everos", "chat", "memory"],
 )
@@ -78,7 +80,7 @@ def chat_history_to_everos() -> None:
     def plan(**context: Any) -> list[dict[str, Any]]:
         return run.plan(context)
 
-    @task(outlets=[EVEROS], trigger_rule=TriggerRule.ALL_DONE)
+    @task(inlets=[EVEROS], outlets=[LOADED], trigger_rule=TriggerRule.ALL_DONE)
     def report(**context: Any) -> dict[str, Any]:
         return run.report(context)
 

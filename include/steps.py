@@ -1,7 +1,6 @@
 """One function per box of the diagram: paths, ids and settings in; files and counts out."""
 
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ import msgspec
 
 from include import extract as extraction
 from include import plan as planning
+from include import redo
 from include import transform as transformation
 from include.delivery.compaction import compact
 from include.delivery.ledger import Ledger
@@ -41,7 +41,7 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
     """
     if not source.exists():
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
-    shutil.rmtree(run.root, ignore_errors=True)
+    redo.clear(run)
     if source.is_dir() and not any(source.iterdir()):
         log.warning("%s is empty: there is nothing to import", source)
         return []
@@ -57,10 +57,10 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
     return exports
 
 
-def extract(export: Export, options: ParseOptions, run: RunFolder) -> dict[str, Any]:
-    """Read one export into Parquet."""
+def extract(export: Export, options: ParseOptions, run: RunFolder, *, redact: bool = False) -> dict[str, Any]:
+    """Read one export into Parquet, without credentials in addresses or, with ``redact``, of any known kind."""
     with file_trouble(run.root, NOTHING_SENT):
-        return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key)))
+        return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key), redact=redact))
 
 
 def transform(run: RunFolder, window: Window, ledger: Ledger) -> dict[str, int]:
@@ -94,14 +94,15 @@ def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8) -> lis
     return chunks
 
 
-def open_ledger(target: Target, *, at_least: int = 0) -> Ledger:
+def open_ledger(target: Target, *, at_least: int = 0, rejections_of: str | None = None) -> Ledger:
     """
     Open the target's ledger.
 
     :param at_least: Landed messages that are known from elsewhere (Airflow's asset state).
+    :param rejections_of: A run that may send again what earlier runs had refused.
     :raises LedgerError: the ledger knows of fewer: it was deleted, moved, or is not on this machine. Nothing was sent.
     """
-    ledger = Ledger.open(ledger_root(), target)
+    ledger = Ledger.open(ledger_root(), target, rejections_of=rejections_of)
     if at_least and (landed := sum(summary.landed for summary in ledger.summaries().values())) < at_least:
         raise LedgerError(
             f"{ledger.folder} knows of {landed} landed messages, Airflow's asset state of {at_least}. Nothing "
@@ -126,6 +127,7 @@ def report(
     # Here, because pandas costs every other task half a second of start-up.
     from include.report.document import build_report, write_report  # noqa: PLC0415
     from include.report.figures import known_conversations  # noqa: PLC0415
+    from include.report.loaded import write_loaded  # noqa: PLC0415
     from include.report.loading import Loading  # noqa: PLC0415
     from include.report.page import write_page  # noqa: PLC0415
     from include.report.rejects import write_rejects  # noqa: PLC0415
@@ -147,6 +149,10 @@ def report(
     )
     with file_trouble(run.root, "Only the report is missing: what was loaded is in the ledger."):
         write_rejects(run, ledger)
+        redo.write_corrections(run, ledger)
+        if not dry_run:
+            write_loaded(run, ledger, run_id)
+        document["files"] = [path.name for path in (run.corrections, run.loaded) if path.exists()]
         write_report(document, run.report_json)
         write_page(document, run.report_html)
     return document

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.delivery import events
@@ -47,6 +48,9 @@ async def flush_conversations(
     """
     Flush every conversation of the run that messages were added to since its last flush, by whichever run.
 
+    Conversations that the run leaves out (private, excluded) are not touched: what a person decided about batches of
+    the chosen ones does not hold for them.
+
     A flush that got no answer is asked for again: one that finds nothing new changes nothing. Another try flushes
     only what is not flushed.
 
@@ -57,7 +61,8 @@ async def flush_conversations(
     await asyncio.to_thread(compact, ledger)
     outcomes = await asyncio.to_thread(outcomes_of, run, ledger, run_id)
     summaries = await asyncio.to_thread(ledger.summaries)
-    names = [str(name) for name in pq.read_table(run.conversations, columns=["conversation_id"])[0].to_pylist()]
+    table = pq.read_table(run.conversations, columns=["conversation_id"], filters=pc.field("imported") > 0)
+    names = [str(name) for name in table["conversation_id"].to_pylist()]
     wanted = [name for name in names if name in summaries and (summaries[name].needs_flush or summaries[name].open)]
     history = History(ledger, wanted, None)
     async with ledger.segment(run_id, wanted) as segment:

@@ -37,10 +37,13 @@ class History:
         """
         with self._ledger.locked():
             files = self._ledger.files()
-            fresh = [path for path in (*files.landed, *files.rejected) if path not in self._read]
-            if fresh and self._chunk_path:
-                self._read_tables(fresh, self._chunk_path)
-            self._read.update(fresh)
+            landed, rejected = (
+                [path for path in paths if path not in self._read] for paths in (files.landed, files.rejected)
+            )
+            if self._chunk_path:
+                self._read_tables(landed, self._chunk_path)
+                self._read_tables(rejected, self._chunk_path, of=self._ledger.rejections_of)
+            self._read.update(landed, rejected)
             for path in files.segments:
                 tail = self._tails.setdefault(
                     path, Tail(path, wants=lambda header: not self._conversations.isdisjoint(header.conversations))
@@ -69,20 +72,28 @@ class History:
     def _note(self, settled: Settled) -> None:
         attempt = settled.attempt
         known = self.known(attempt.conversation_id)
-        if len(settled.message_ids) == len(attempt.message_ids) and attempt.key in self._planned_keys:
+        if settled.reason is not None and self._ledger.rejections_of not in (None, attempt.run_id):
+            known.attempted.add(attempt.key)
+        elif len(settled.message_ids) == len(attempt.message_ids) and attempt.key in self._planned_keys:
             known.keys.add(attempt.key)
         else:
             known.message_ids.update(settled.message_ids)
             known.attempted.add(attempt.key)
 
-    def _read_tables(self, paths: Sequence[Path], chunk_path: Path) -> None:
-        """Only planned messages matter here; as a rule none of them is settled, since the transform left those out."""
+    def _read_tables(self, paths: Sequence[Path], chunk_path: Path, *, of: str | None = None) -> None:
+        """
+        Only planned messages matter here; as a rule none of them is settled, since the transform left those out.
+
+        :param of: Only what this run's calls came to.
+        """
+        if not paths:
+            return
         with duckdb.connect() as connection:
             connection.register("planned", planned_messages([chunk_path]))
             rows = connection.execute(
                 "SELECT conversation_id, message_id FROM read_parquet($paths) "
-                "SEMI JOIN planned USING (conversation_id, message_id)",
-                {"paths": [str(path) for path in paths]},
+                "SEMI JOIN planned USING (conversation_id, message_id) WHERE $run IS NULL OR run_id = $run",
+                {"paths": [str(path) for path in paths], "run": of},
             )
             while block := rows.fetchmany(10_000):
                 for conversation_id, message_id in block:

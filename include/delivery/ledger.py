@@ -21,6 +21,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.delivery.fold import Fold, Settled, Tail
@@ -81,22 +82,29 @@ class Summary:
 
 
 class Ledger:
-    """The ledger of one target. Any number of processes may read and append at once."""
+    """
+    The ledger of one target. Any number of processes may read and append at once.
 
-    def __init__(self, folder: Path) -> None:
+    :param rejections_of: Only what this run's calls had refused counts as rejected: what earlier runs had refused may
+        be sent again, since a person has corrected it.
+    """
+
+    def __init__(self, folder: Path, *, rejections_of: str | None = None) -> None:
         self.folder = folder
+        self.rejections_of = rejections_of
         self._replaces: dict[Path, frozenset[str]] = {}
 
     @classmethod
-    def open(cls, root: Path, target: Target) -> "Ledger":
+    def open(cls, root: Path, target: Target, *, rejections_of: str | None = None) -> "Ledger":
         """
         Open the target's ledger, or begin it.
 
         :param root: Folder of the ledgers of all targets.
+        :param rejections_of: A run that may send again what earlier runs had refused.
         :raises LedgerError: it cannot be written, is damaged, or belongs to another API key, hence perhaps to another
             account; nothing was sent.
         """
-        ledger = cls(root / target.name)
+        ledger = cls(root / target.name, rejections_of=rejections_of)
         with ledger.locked():
             check_owner(ledger.folder / "target.json", target)
         return ledger
@@ -173,11 +181,16 @@ class Ledger:
                 fold = self.fold(writer.add, files.segments)
             yield SettledRows(
                 landed=(*files.landed, fresh),
-                rejected=pa.concat_tables([*map(pq.read_table, files.rejected), writer.rejected()]),
+                rejected=self._counted(pa.concat_tables([*map(pq.read_table, files.rejected), writer.rejected()])),
                 flushed=pa.concat_tables([*map(pq.read_table, files.flushed), flushed_table(fold.flushes)]),
                 open=tuple(fold.open.values()),
                 scratch=Path(scratch) / "spill",
             )
+
+    def _counted(self, rejected: pa.Table) -> pa.Table:
+        if self.rejections_of is None:
+            return rejected
+        return rejected.filter(pc.field("run_id") == self.rejections_of)
 
     def summaries(self) -> dict[str, Summary]:
         """Return what is known of every conversation that anything was ever sent of."""

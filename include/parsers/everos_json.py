@@ -1,12 +1,14 @@
 """
 EverOS-shaped JSON: conversations already in the form of the memory API, one per object, in files of any size.
 
-Three shapes, alone or as the items of an array; entries may stand before or after what describes them:
+These shapes, alone or as the items of an array; entries may stand before or after what describes them:
 
 - group (import guide): ``{"group_id", "group_meta", "messages": [{"role", "sender_id", "timestamp", "content"}]}``;
 - personal (import guide): ``{"user_id", "session_id", "messages": [{"role", "timestamp", "content"}]}``;
 - ``GroupChatFormat`` of the earlier open-source server (``data_format/group_chat``):
   ``{"conversation_meta": {"group_id", "user_details"}, "conversation_list": [{"create_time", "sender", "content"}]}``.
+- corrections of this project (:mod:`include.redo`): ``{"conversation": {…}, "messages": […]}``, whatever conversation
+  the rejected messages belong to.
 
 Ids are taken as they are: no template. See :mod:`include.parsers.everos_message` for what is asked of an entry.
 """
@@ -23,7 +25,7 @@ import msgspec
 
 from include.archive import Archive
 from include.errors import EntryUnreadable
-from include.ids import RESERVED_PREFIX, sender_id_of
+from include.ids import RESERVED_PREFIX, platform_id_of, sender_id_of
 from include.parsers.everos_message import SOURCE, Description, Ordinals, to_message
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head
@@ -33,7 +35,7 @@ from include.parsers.values import identifier, mapping, string
 from include.records import Conversation, Parsed
 
 _LISTS = ("messages", "conversation_list")
-_MEMBERS = ("group_id", "group_meta", "user_id", "session_id", "conversation_meta")
+_MEMBERS = ("group_id", "group_meta", "user_id", "session_id", "conversation_meta", "conversation")
 
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
@@ -120,11 +122,21 @@ def describe(document: Document) -> Description:
     meta = mapping(members.get("conversation_meta"))
     group_id = identifier(members, "group_id") or identifier(meta, "group_id")
     user_id = identifier(members, "user_id")
+    if told := mapping(members.get("conversation")):
+        return _told(told)
     if group_id:
         return _group(group_id, mapping(members.get("group_meta")), meta)
     if user_id:
         return _personal(user_id, identifier(members, "session_id"))
     return _flawed("expected a group_id or a user_id, found neither")
+
+
+def _told(told: dict[str, Any]) -> Description:
+    try:
+        conversation = msgspec.convert(told, Conversation)
+        return Description(conversation=conversation, user_id=platform_id_of(conversation.user_id or ""))
+    except ValueError as error:  # msgspec's ValidationError is one
+        return _flawed(f"expected the conversation as corrections.json describes it: {error}")
 
 
 def _group(group_id: str, group_meta: dict[str, Any], meta: dict[str, Any]) -> Description:

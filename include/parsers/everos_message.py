@@ -80,7 +80,7 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
     text = _text(entry)
     sender_id = sender_id_of(sender)
     return Message(
-        source=SOURCE,
+        source=conversation.source,
         conversation_id=conversation.conversation_id,
         message_id=_message_id(entry, (conversation.conversation_id, str(at_us), sender, text), ordinals),
         sent_at_us=at_us,

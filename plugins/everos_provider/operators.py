@@ -10,12 +10,13 @@ from airflow.sdk.bases.operator import BaseAsyncOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from everos_provider.hooks import EverOSHook
+from everos_provider.run import ledger_of
 from include.delivery.flush import flush_conversations
-from include.delivery.ledger import Ledger
 from include.delivery.loader import LoadSettings, load_chunk
 from include.errors import ImportIncomplete
 from include.layout import RunFolder, ledger_root
 from include.records import Chunk
+from include.report.loaded import write_loaded
 from include.report.loading import Loading
 
 
@@ -78,7 +79,7 @@ class EverOSLoadOperator(EverOSOperator):
                 msgspec.convert(self.chunk, Chunk),
                 RunFolder.of(context["run_id"]),
                 api,
-                Ledger.open(ledger_root(), api.target),
+                ledger_of(context, api.target),
                 TaskStateCheckpoint(context),
                 self.load_settings(context),
                 context["run_id"],
@@ -103,9 +104,9 @@ class EverOSFlushOperator(EverOSOperator):
         api = await EverOSHook(self.everos_conn_id).client()
         await asyncio.to_thread(Loading(run, ledger_root(), context["run_id"]).keep)
         try:
-            outcome = await flush_conversations(
-                run, api, Ledger.open(ledger_root(), api.target), self.load_settings(context), context["run_id"]
-            )
+            ledger = ledger_of(context, api.target)
+            await asyncio.to_thread(write_loaded, run, ledger, context["run_id"])
+            outcome = await flush_conversations(run, api, ledger, self.load_settings(context), context["run_id"])
         finally:
             await api.aclose()
         if outcome.held_back:

@@ -23,7 +23,8 @@ def import_params() -> dict[str, Param]:
             section=WHAT,
             description_md=(
                 "A Slack export (zip or folder), DiscordChatExporter or Discord API JSON, EverOS-shaped JSON, or a "
-                "folder with any mixture of them, as the workers see it. Example: `/data/exports/acme-slack.zip`"
+                "folder with any mixture of them, as the workers see it. Example: `/data/exports/acme-slack.zip`. Or "
+                "`rejects:` and the id of a run, to load what it rejected after a person has corrected it."
             ),
         ),
         "include": Param(
@@ -66,6 +67,16 @@ def import_params() -> dict[str, Param]:
             description_md=(
                 "How EverOS will name a conversation, from `{source}`, `{workspace}`, `{channel}`, `{channel_id}`. "
                 "Keep it the same for good: another template is another conversation to EverOS."
+            ),
+        ),
+        "redact": Param(
+            False,
+            type="boolean",
+            title="Take out credentials",
+            section=WHAT,
+            description=(
+                "Keys, tokens and passwords of known forms are replaced in what people wrote, and counted. Tokens and "
+                "passwords in addresses are taken out in any case."
             ),
         ),
         "since": Param(

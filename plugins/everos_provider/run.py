@@ -1,22 +1,30 @@
 """From Airflow's context to the arguments of :mod:`include.steps`: what this run reads, writes and sends where."""
 
+import logging
 from collections.abc import Mapping
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowRescheduleException
 
-from everos_provider.assets import EVEROS
+from everos_provider.assets import EVEROS, LOADED
 from everos_provider.hooks import EverOSHook
-from include import steps
+from include import redo, steps
+from include.delivery.ledger import Ledger
 from include.errors import ImportIncomplete, NotConserved
 from include.layout import RunFolder
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
 from include.window import Window, window_of_interval, window_of_parameters
 
+log = logging.getLogger(__name__)
+
 INTERVAL_RUNS = {"scheduled", "backfill"}
+
+LOOK_AGAIN_S = 10
+"""How often a run that waits for an older one looks whether it is its turn."""
 
 
 def folder_of(context: Context) -> RunFolder:
@@ -34,6 +42,29 @@ def window_of(context: Context) -> Window:
     return window_of_parameters(params["since"], params["until"])
 
 
+def ledger_of(context: Context, target: Target, *, at_least: int = 0) -> Ledger:
+    """Return the target's ledger; a redo may send again what earlier runs had refused."""
+    redone = redo.is_redo(context["params"]["source"])
+    return steps.open_ledger(target, at_least=at_least, rejections_of=context["run_id"] if redone else None)
+
+
+def wait_for_turn(context: Context) -> None:
+    """
+    Let older intervals go first, one at a time: EverOS wants a conversation's history in order.
+
+    The DAG's ``max_active_runs`` does not hold for backfills: a backfill brings its own, 10 unless somebody says
+    otherwise, and goes beside nightly and manual runs.
+
+    :raises AirflowRescheduleException: a run for an older interval is not over; the task gives its slot back meanwhile.
+    """
+    if context["dag_run"].run_type not in INTERVAL_RUNS:
+        return
+    for state in ("running", "queued"):
+        if older := context["ti"].get_previous_dagrun(state=state):
+            log.info("Waiting for %s, which is %s and comes first", older.run_id, state)
+            raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=LOOK_AGAIN_S))
+
+
 def options_of(params: Mapping[str, Any]) -> ParseOptions:
     """Return what the parsers need of the parameters."""
     return ParseOptions(
@@ -48,20 +79,24 @@ def options_of(params: Mapping[str, Any]) -> ParseOptions:
 def discover(context: Context) -> list[dict[str, str]]:
     """Find the exports in ``source``; a bad range is refused here, before anything is read."""
     window_of(context)
-    exports = steps.discover(Path(context["params"]["source"]), folder_of(context))
+    wait_for_turn(context)
+    exports = steps.discover(redo.path_of(context["params"]["source"]), folder_of(context))
     return [msgspec.to_builtins(export) for export in exports]
 
 
 def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
     """Read one export."""
-    return steps.extract(msgspec.convert(export, Export), options_of(context["params"]), folder_of(context))
+    params = context["params"]
+    return steps.extract(
+        msgspec.convert(export, Export), options_of(params), folder_of(context), redact=params["redact"]
+    )
 
 
 def transform(context: Context) -> dict[str, int]:
     """Put everything in order, without what is out of range or loaded already."""
     target = EverOSHook().target
     known = context["asset_state_store"][EVEROS].get(_state_key(target)) or {}
-    ledger = steps.open_ledger(target, at_least=known.get("messages", 0))
+    ledger = ledger_of(context, target, at_least=known.get("messages", 0))
     return steps.transform(folder_of(context), window_of(context), ledger)
 
 
@@ -83,7 +118,7 @@ def report(context: Context) -> dict[str, Any]:
     exports = context["ti"].xcom_pull(task_ids="discover")
     if exports is None or (exports and not run.conversations.exists()):
         raise ImportIncomplete("the run stopped before its plan, nothing was sent: see the failed task")
-    ledger = steps.open_ledger(target)
+    ledger = ledger_of(context, target)
     document = steps.report(
         run,
         ledger,
@@ -118,8 +153,18 @@ def _tell_asset(context: Context, target: Target, ledger: Any, document: Mapping
     landed = sum(summary.landed for summary in summaries.values())
     if landed:
         state.set(_state_key(target), {"messages": landed, "conversations": len(summaries)})
-    context["outlet_events"][EVEROS].extra = {
-        name: document[name] for name in ("run_id", "loaded", "already_loaded", "pending", "unknown")
+    if document["loaded"]:
+        context["outlet_events"][LOADED].add(EVEROS, extra=_extra(document))
+
+
+def _extra(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what other DAGs learn of a run: ids and counts."""
+    counts = {name: document[name] for name in ("loaded", "already_loaded", "out_of_range", "pending", "unknown")}
+    return counts | {
+        "run_id": document["run_id"],
+        "conversations": sum(bool(row["loaded"]) for row in document["conversations"]),
+        "skipped": sum(document["skipped"].values()),
+        "rejected": sum(document["rejected"].values()),
     }
 
 
