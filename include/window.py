@@ -1,5 +1,6 @@
 """Which messages a run is for: the half-open time range, from parameters or from the data interval."""
 
+from calendar import timegm
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,4 +47,5 @@ def _microseconds(name: str, value: str | None) -> int | None:
 
 
 def _to_us(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    """Return Unix microseconds, exact; Airflow's times are pendulum's, whose differences cannot be divided."""
+    return timegm(moment.utctimetuple()) * 1_000_000 + moment.microsecond

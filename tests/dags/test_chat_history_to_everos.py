@@ -3,12 +3,12 @@
 import importlib
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import chat_history_to_everos as dag_file
+import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
@@ -108,8 +108,8 @@ def a_context(run_type: str, **params: Any) -> Any:
     return {
         "params": {"since": "2020-01-01", "until": None, "lookback_days": 1} | params,
         "dag_run": SimpleNamespace(run_type=run_type),
-        "data_interval_start": datetime(1970, 1, 3, tzinfo=UTC),
-        "data_interval_end": datetime(1970, 1, 4, tzinfo=UTC),
+        "data_interval_start": pendulum.datetime(1970, 1, 3),  # as Airflow has them
+        "data_interval_end": pendulum.datetime(1970, 1, 4),
     }
 
 
