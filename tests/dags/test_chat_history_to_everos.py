@@ -12,7 +12,7 @@ import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk.exceptions import AirflowRescheduleException, ParamValidationError
 from everos_provider import run
 from everos_provider.retry_policy import LOAD_RETRIES
 
@@ -41,6 +41,12 @@ def reloaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     yield reload
     monkeypatch.undo()
     importlib.reload(dag_file)
+
+
+def test_the_example_waits_for_the_asset_and_starts_switched_off() -> None:
+    [example] = [dag for dag in DagBag(PROJECT / "dags", bundle_name="test").dags.values() if "example" in dag.tags]
+    assert example.is_paused_upon_creation
+    assert [asset.name for asset in example.timetable.asset_condition.objects] == ["everos"]
 
 
 def test_the_tasks_follow_the_diagram(dag: DAG) -> None:
@@ -84,6 +90,7 @@ def test_the_page_of_the_dag_explains_the_steps(dag: DAG) -> None:
         ("lookback_days", -1),
         ("include", "general"),
         ("include_private", "yes"),
+        ("redact", "yes"),
         ("conversation_id", "{source}"),
     ],
 )
@@ -117,6 +124,28 @@ def a_context(run_type: str, **params: Any) -> Any:
 def test_scheduled_and_backfill_runs_load_their_interval_and_the_lookback(run_type: str) -> None:
     day_us = 86_400_000_000
     assert run.window_of(a_context(run_type)) == Window(since_us=day_us, until_us=3 * day_us)
+
+
+class Runs:
+    """The other runs of the DAG, as a task can ask for them."""
+
+    def __init__(self, **older: str) -> None:
+        self._older = older
+
+    def get_previous_dagrun(self, state: str) -> Any:
+        return SimpleNamespace(run_id=self._older[state]) if state in self._older else None
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
+@pytest.mark.parametrize("state", ["running", "queued"])
+def test_a_run_waits_for_one_of_an_older_interval(run_type: str, state: str) -> None:
+    with pytest.raises(AirflowRescheduleException):
+        run.wait_for_turn(a_context(run_type) | {"ti": Runs(**{state: "older"})})
+
+
+def test_a_run_goes_ahead_when_no_older_one_is_left_and_a_manual_one_at_once() -> None:
+    run.wait_for_turn(a_context("backfill") | {"ti": Runs()})
+    run.wait_for_turn(a_context("manual") | {"ti": Runs(running="older")})
 
 
 def test_manual_runs_load_what_the_form_says() -> None:
