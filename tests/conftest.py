@@ -1,6 +1,7 @@
 """Settings for all tests."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -25,3 +26,19 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the project's own options."""
     parser.addoption("--samples", type=Path, metavar="DIR", help="exports to count as well: see test_conservation.py")
+
+
+_TRIED = pytest.StashKey[list[int]]()
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Note how many inputs hypothesis tried a property with."""
+    told = re.findall(r"\d+(?= (?:passing|failing))", getattr(item, "hypothesis_statistics", ""))
+    item.config.stash.setdefault(_TRIED, []).append(sum(map(int, told)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many in all, in one line after the results."""
+    tried = [count for count in terminalreporter.config.stash.get(_TRIED, []) if count]
+    if tried:
+        terminalreporter.write_line(f"{sum(tried):,} inputs tried on {len(tried)} properties")
