@@ -3,11 +3,17 @@ How fast a load is on a target that nothing but its latency slows down: ``python
 
 Within a conversation one batch follows the other, so the latency alone says what is possible. For comparison a plain
 client loads the same target: a loop for each conversation, side by side, that asks for its task ten times a second.
+
+``of model`` is the share of what the latency model allows. The target shares the machine's cores with the client and
+takes a little longer than its model says: ``of target`` is the share of what it really took, ``late`` by how much.
 """
 
 import argparse
 import asyncio
 import json
+import os
+import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -28,48 +34,103 @@ from include.standin.settings import Latency
 
 LATENCY = Latency(base_s=0.3, per_message_s=0.002)
 ASK_S = 0.1
-BATCH_SIZES = (50, 500)
-ROW = "{:<14}{:>9}{:>9}{:>12}{:>10}{:>8}{:>8}{:>8}"
+ROW = "{:<14}{:>9}{:>12}{:>10}{:>11}{:>9}{:>8}{:>8}{:>7}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is to be loaded: so many conversations of as many messages each."""
+
+    conversations: int
+    messages: int
+    batch_size: int
+    concurrency: int = 20
+
+    @classmethod
+    def parse(cls, text: str) -> "Work":
+        """Read ``20x500/50``: 20 conversations of 500 messages in batches of 50."""
+        conversations, messages, batch_size = map(int, re.split("[x/]", text))
+        return cls(conversations=conversations, messages=messages, batch_size=batch_size)
+
+    def __str__(self) -> str:
+        at_once = min(self.concurrency, self.conversations)
+        shape = f"{self.conversations} conversations of {self.messages} messages"
+        return f"{shape}, {at_once} at once, batches of {self.batch_size}"
+
+    @property
+    def total(self) -> int:
+        """All messages."""
+        return self.conversations * self.messages
+
+    @property
+    def limit_s(self) -> float:
+        """What it takes when no time passes between a batch and the next."""
+        full, rest = divmod(self.messages, self.batch_size)
+        one_s = full * LATENCY.of(self.batch_size) + (LATENCY.of(rest) if rest else 0)
+        return self.at_best_s([one_s] * self.conversations)
+
+    def at_best_s(self, each_s: Sequence[float]) -> float:
+        """What conversations that take so long each, one batch after the other, take side by side."""
+        return max(*each_s, sum(each_s) / self.concurrency)
+
+
+SHORT = ("20x500/50", "20x500/500")
+"""Little work: a second or two, in which the start counts as well."""
+
+LONG = ("20x2000/50", "20x5000/500", "200x100/50")
 
 
 def main() -> int:
-    """Load the same chats with both clients, batch size by batch size, and print a line for each."""
+    """Load the same chats with both clients, work by work, and print a line for each."""
     parser = argparse.ArgumentParser(prog="python -m include.bench.throughput", description=__doc__)
-    parser.add_argument("--conversations", type=int, default=20)
-    parser.add_argument("--messages", type=int, default=500, help="of each conversation")
+    parser.add_argument(
+        "work", nargs="*", type=Work.parse, default=[Work.parse(text) for text in SHORT + LONG], metavar="20x500/50"
+    )
     given = parser.parse_args()
-    sizes = [given.messages] * given.conversations
-    print(f"\n{len(sizes)} conversations of {given.messages} messages, all at once; a batch takes the target", end=" ")
-    print(f"{LATENCY.base_s} s + {LATENCY.per_message_s * 1000:g} ms per message")
-    print(ROW.format("client", "batches", "seconds", "messages/s", "of limit", "gap ms", "calls", "wrong"), flush=True)
+    print(
+        f"\nA load. A batch takes the target {LATENCY.base_s} s + {LATENCY.per_message_s * 1000:g} ms per message.",
+        end=" ",
+    )
+    print(f"Besides, the machine's {os.cpu_count()} cores have {os.getloadavg()[0]:.1f} processes to run.")
     options = ("--latency-s", str(LATENCY.base_s), "--latency-per-message-s", str(LATENCY.per_message_s))
-    with tempfile.TemporaryDirectory(prefix="throughput-") as name:
-        folder = Path(name)
-        with TargetProcess(folder / "target", *options) as target:
-            for batch_size in BATCH_SIZES:
-                _print("limit", batch_size, sizes, _limit_s(sizes, batch_size))
-                for client, load in (("plain client", load_plainly), ("this project", load_as_we_do)):
-                    prefix = f"{client.split()[0]}-{batch_size}"
-                    chats = write_chats(folder / f"{prefix}.json", sizes, prefix=prefix)
-                    seen = len(target.journal())
-                    load(chats, target.base_url, batch_size, folder)
-                    figures = _judged(target.journal()[seen:], chats)
-                    _print(client, batch_size, sizes, figures.seconds, figures)
+    folder = Path(tempfile.mkdtemp(prefix="throughput-"))
+    with TargetProcess(folder / "target", *options) as target:
+        for number, work in enumerate(given.work):
+            _compare(work, target, folder / str(number))
+    shutil.rmtree(folder)
     return 0
 
 
-def load_plainly(chats: Chats, base_url: str, batch_size: int, _: Path) -> None:
+def _compare(work: Work, target: TargetProcess, folder: Path) -> None:
+    print(f"\n{work}")
+    heads = "client", "seconds", "messages/s", "of model", "of target", "late ms", "gap ms", "calls", "wrong"
+    print(ROW.format(*heads), flush=True)
+    limit = [f"{work.limit_s:.2f}", f"{work.total / work.limit_s:,.0f}", "1.00"]
+    print(ROW.format("limit", *limit, *[""] * 5))
+    folder.mkdir()
+    for client, load in (("plain client", load_plainly), ("this project", load_as_we_do)):
+        prefix = f"{client.split()[0]}-{folder.name}"
+        chats = write_chats(folder / f"{prefix}.json", [work.messages] * work.conversations, prefix=prefix)
+        seen = len(target.journal())
+        load(chats, target.base_url, work, folder)
+        print(ROW.format(client, *_judged(target.journal()[seen:], chats, work)), flush=True)
+
+
+def load_plainly(chats: Chats, base_url: str, work: Work, _: Path) -> None:
     """Do what a careful person writes in an hour: in order, and with no thought of failure."""
 
     async def conversation(client: everos.AsyncEverOS, document: dict[str, Any]) -> None:
         messages = document.pop("messages")
         memories: Any = client.v1.memories.group if "group_id" in document else client.v1.memories
-        for batch in batched(messages, batch_size):
-            answer = await memories.add(**document, messages=batch, async_mode=True)
-            status = answer.data.status
-            while status != "success":
-                await asyncio.sleep(ASK_S)
-                status = (await client.v1.tasks.retrieve(answer.data.task_id)).data.status
+        async with at_once:
+            for batch in batched(messages, work.batch_size):
+                answer = await memories.add(**document, messages=batch, async_mode=True)
+                status = answer.data.status
+                while status != "success":
+                    await asyncio.sleep(ASK_S)
+                    status = (await client.v1.tasks.retrieve(answer.data.task_id)).data.status
+
+    at_once = asyncio.Semaphore(work.concurrency)
 
     async def load() -> None:
         async with everos.AsyncEverOS(api_key=KEY, base_url=base_url) as client, asyncio.TaskGroup() as group:
@@ -79,15 +140,15 @@ def load_plainly(chats: Chats, base_url: str, batch_size: int, _: Path) -> None:
     asyncio.run(load())
 
 
-def load_as_we_do(chats: Chats, base_url: str, batch_size: int, folder: Path) -> None:
-    """Import it, in a process of its own."""
+def load_as_we_do(chats: Chats, base_url: str, work: Work, folder: Path) -> None:
+    """Import it, in a process of its own, with one load task."""
     import_ = Import(
         source=str(chats.path),
-        run_id=f"batches of {batch_size}",
+        run_id="load",
         base_url=base_url,
-        batch_size=batch_size,
+        batch_size=work.batch_size,
         max_chunks=1,
-        settings=LoadSettings(concurrency=len(chats.expected)),
+        settings=LoadSettings(concurrency=work.concurrency),
     )
     log = folder / "import.log"
     with log.open("ab") as file, start(import_, folder / "home", file) as process:
@@ -96,47 +157,33 @@ def load_as_we_do(chats: Chats, base_url: str, batch_size: int, folder: Path) ->
         raise RuntimeError(f"the import failed:\n{log.read_text()}")
 
 
-def _limit_s(sizes: Sequence[int], batch_size: int) -> float:
-    """Return what the longest conversation takes when no time passes between its batches."""
-    full, rest = divmod(max(sizes), batch_size)
-    return full * LATENCY.of(batch_size) + (LATENCY.of(rest) if rest else 0)
+def _judged(journal: Sequence[Entry], chats: Chats, work: Work) -> list[str]:
+    """
+    Return the columns of a load as the target saw it.
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Figures:
-    """What a load came to, as the target saw it."""
-
-    seconds: float
-    """From the first call until the last batch was known to have landed."""
-
-    gap_ms: float | None
-    """From the end of a batch until the next one of its conversation arrives (median): what the client answers for."""
-
-    calls: int
-    wrong: int
-    """Messages lost, doubled or out of order."""
-
-
-def _judged(journal: Sequence[Entry], chats: Chats) -> _Figures:
+    ``seconds`` from the first call until the last batch was known to have landed; ``gap`` from the end of a batch until
+    the next one of its conversation arrives (median); ``wrong`` messages lost, doubled or out of order.
+    """
     calls = [entry for entry in journal if entry.kind != "flush"]
-    gaps_s = []
+    seconds = max(call.arrived_s for call in calls) - min(call.arrived_s for call in calls)
+    gaps_s, late_s, each_s = [], [], []
     for name in chats.expected:
         adds = [call for call in calls if call.kind == "add" and call.conversation == name]
+        took_s = [(add.ended_s or add.arrived_s) - add.arrived_s for add in adds]
+        each_s.append(sum(took_s))
+        late_s += [took - LATENCY.of(len(add.message_ids)) for took, add in zip(took_s, adds, strict=True)]
         gaps_s += [after.arrived_s - (before.ended_s or 0) for before, after in pairwise(adds)]
     verdicts = judge(calls, chats.expected).values()
-    return _Figures(
-        seconds=max(call.arrived_s for call in calls) - min(call.arrived_s for call in calls),
-        gap_ms=1000 * median(gaps_s) if gaps_s else None,
-        calls=len(calls),
-        wrong=sum(len(verdict.lost) + len(verdict.doubled) + len(verdict.out_of_order) for verdict in verdicts),
-    )
-
-
-def _print(client: str, batch_size: int, sizes: Sequence[int], seconds: float, figures: _Figures | None = None) -> None:
-    rate, share = f"{sum(sizes) / seconds:,.0f}", f"{_limit_s(sizes, batch_size) / seconds:.2f}"
-    gap = f"{figures.gap_ms:.0f}" if figures and figures.gap_ms is not None else "-"
-    more = [gap, f"{figures.calls:,}", str(figures.wrong)] if figures else [""] * 3
-    print(ROW.format(client, f"of {batch_size}", f"{seconds:.2f}", rate, share, *more), flush=True)
+    return [
+        f"{seconds:.2f}",
+        f"{work.total / seconds:,.0f}",
+        f"{work.limit_s / seconds:.2f}",
+        f"{work.at_best_s(each_s) / seconds:.2f}",
+        f"{1000 * median(late_s):.0f}",
+        f"{1000 * median(gaps_s):.0f}" if gaps_s else "-",
+        f"{len(calls):,}",
+        str(sum(len(verdict.lost) + len(verdict.doubled) + len(verdict.out_of_order) for verdict in verdicts)),
+    ]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from include.delivery.ahead import Ahead
 from include.delivery.known import Known
@@ -67,17 +68,28 @@ class Courier:
         batches: Iterator[Batch],
         *,
         lease: Lease,
+        planned: int = 0,
         senders: Callable[[], Mapping[str, str]] = dict,
         changed: Callable[[], None] = lambda: None,
     ) -> End:
         """
         See a conversation through: settle what is open, then send batch after batch.
 
+        :param planned: How many batches there are: whoever has most left goes first.
         :param senders: Says which names to make known before the first batch; asked in a thread.
         :param changed: Called whenever the ledger holds something new of it.
         :raises LedgerError: the ledger cannot be written: nothing more may be sent.
         """
-        voyage = _Voyage(self, conversation, delivery, batches, lease=lease, senders=senders, changed=changed)
+        voyage = _Voyage(
+            courier=self,
+            conversation=conversation,
+            delivery=delivery,
+            batches=Ahead(batches),
+            lease=lease,
+            planned=planned,
+            senders=senders,
+            changed=changed,
+        )
         return await voyage.run()
 
     async def call(self, conversation: Conversation, step: Send | Ask | Look) -> Answer:
@@ -105,30 +117,21 @@ class Courier:
                 await self._halted.wait()
 
 
+@dataclass(kw_only=True)
 class _Voyage:
     """One conversation, step by step."""
 
-    def __init__(
-        self,
-        courier: Courier,
-        conversation: Conversation,
-        delivery: Delivery,
-        batches: Iterator[Batch],
-        *,
-        lease: Lease,
-        senders: Callable[[], Mapping[str, str]],
-        changed: Callable[[], None],
-    ) -> None:
-        self._courier = courier
-        self._conversation = conversation
-        self._delivery = delivery
-        self._batches = Ahead(batches)
-        self._lease = lease
-        self._senders = senders
-        self._changed = changed
-        self._registered = False
-        self._place_s: float | None = None
-        """When this conversation's batch got its place in flight, while it has one."""
+    courier: Courier
+    conversation: Conversation
+    delivery: Delivery
+    batches: Ahead[Batch]
+    lease: Lease
+    planned: int
+    senders: Callable[[], Mapping[str, str]]
+    changed: Callable[[], None]
+    registered: bool = False
+    place_s: float | None = None
+    """When this conversation's batch got its place in flight, while it has one."""
 
     async def run(self) -> End:
         try:
@@ -136,32 +139,32 @@ class _Voyage:
                 await self._do(step)
             await self._record()
             if step.trouble is not None:
-                self._courier.halt(step.trouble)
+                self.courier.halt(step.trouble)
             return step
         finally:
             self._leave()
-            await self._batches.aclose()
+            await self.batches.aclose()
 
     def _next(self) -> Step:
-        if self._courier.trouble is not None:
-            self._delivery.halt()
-        return self._delivery.next(time.monotonic())
+        if self.courier.trouble is not None:
+            self.delivery.halt()
+        return self.delivery.next(time.monotonic())
 
     async def _do(self, step: Wait | NextBatch | Send | Ask | Look) -> None:
         match step:
             case NextBatch():
-                self._delivery.offer(await self._batches.next())
+                self.delivery.offer(await self.batches.next())
             case Wait(until_s=until_s):
-                self._batches.prepare()
+                self.batches.prepare()
                 await self._record()
-                await self._courier.sleep(until_s)
-            case Send() if not self._registered:
+                await self.courier.sleep(until_s)
+            case Send() if not self.registered:
                 await self._register()
-            case Send() if self._place_s is None:
-                self._place_s = await self._courier.throttle.enter()
+            case Send() if self.place_s is None:
+                self.place_s = await self.courier.throttle.enter(self.planned - self.delivery.next_batch)
             case Send():
-                self._lease.check()
-                self._delivery.begin()
+                self.lease.check()
+                self.delivery.begin()
                 await self._call(step)
             case _:
                 await self._call(step)
@@ -169,43 +172,43 @@ class _Voyage:
     async def _call(self, step: Send | Ask | Look) -> None:
         await self._record()
         try:
-            answer = await self._courier.call(self._conversation, step)
+            answer = await self.courier.call(self.conversation, step)
         except ChatImportError as error:
             answer = error
         self._adapt(step, answer)
-        self._delivery.heard(answer, time.monotonic())
-        if not self._delivery.in_flight:
+        self.delivery.heard(answer, time.monotonic())
+        if not self.delivery.in_flight:
             self._leave()
 
     async def _record(self) -> None:
-        lines = self._delivery.take_lines()
+        lines = self.delivery.take_lines()
         if lines:
-            await self._courier.segment.write(*lines)
-            self._changed()
+            await self.courier.segment.write(*lines)
+            self.changed()
 
     def _leave(self) -> None:
-        if self._place_s is not None:
-            self._courier.throttle.leave()
-            self._place_s = None
+        if self.place_s is not None:
+            self.courier.throttle.leave()
+            self.place_s = None
 
     def _adapt(self, step: Send | Ask | Look, answer: Answer) -> None:
         """Let one answer teach all conversations how fast to go."""
         if isinstance(answer, Throttled):
-            entered_s = time.monotonic() if self._place_s is None else self._place_s
-            self._courier.throttle.slow_down(entered_s, answer.retry_after_s)
+            entered_s = time.monotonic() if self.place_s is None else self.place_s
+            self.courier.throttle.slow_down(entered_s, answer.retry_after_s)
         elif isinstance(step, Send) and not isinstance(answer, ChatImportError):
-            self._courier.throttle.speed_up()
+            self.courier.throttle.speed_up()
 
     async def _register(self) -> None:
         """Make names known. They help people read; a target that does not take them still gets the messages."""
-        self._registered = True
-        names = await asyncio.to_thread(self._senders)
+        self.registered = True
+        names = await asyncio.to_thread(self.senders)
         try:
-            await self._courier.register(self._conversation, names)
+            await self.courier.register(self.conversation, names)
         except PermanentError as error:  # where it is the caller who is refused, the first batch will be, too
-            log.warning("%s: the target does not take its names: %s", self._conversation.conversation_id, error)
+            log.warning("%s: the target does not take its names: %s", self.conversation.conversation_id, error)
         except ChatImportError as error:
-            self._delivery.stop(Standing.PENDING, "its names could not be registered", error)
+            self.delivery.stop(Standing.PENDING, "its names could not be registered", error)
 
 
 async def side_by_side[T](items: Iterable[T], work: Callable[[T], Awaitable[None]], concurrency: int) -> None:

@@ -129,9 +129,14 @@ class _Load:
         self._refreshed = Rounds(lambda: asyncio.to_thread(self.history.refresh))
 
     async def run(self, planned: list[PlannedConversation]) -> None:
-        """See every conversation to its end, the longest first, so that none is left to the last alone."""
+        """
+        See every conversation to its end, the longest first, so that none is left to the last alone.
+
+        A few more than may be in flight are on their way: while one gets its next batch ready, another one's goes out.
+        """
         longest_first = sorted(planned, key=lambda conversation: -conversation.batches)
-        await side_by_side(longest_first, self._one, self.settings.concurrency)
+        at_once = self.settings.concurrency + max(1, self.settings.concurrency // 4)
+        await side_by_side(longest_first, self._one, at_once)
         for name in self.conversations.keys() - self._ended:  # a worker that is cancelled alone takes no one with it
             self.stops.append(Stop(conversation_id=name, standing=Standing.PENDING, reason="its worker vanished"))
 
@@ -167,6 +172,7 @@ class _Load:
             delivery,
             checked(read_batches(path, planned), stored, self.history),
             lease=lease,
+            planned=planned.batches,
             senders=lambda: senders_of(path, planned),
             changed=progress.changed,
         )

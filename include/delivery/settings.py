@@ -9,7 +9,7 @@ class LoadSettings:
     """Defaults fit EverOS Cloud; tests and local servers shorten the times."""
 
     concurrency: int = 8
-    """Conversations in progress at once, hence batches in flight at most; 429 lowers it for a while."""
+    """Batches in flight at most, each of another conversation; 429 lowers it for a while."""
 
     patience_s: float = 300
     """How long one call may be answered with nothing but "not now" (429) or nothing at all before the load gives up."""

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +26,31 @@ class Throttle:
         self._not_before_s = float("-inf")
         self._lifted = False
         self._changed = asyncio.Event()
+        self._arrivals = count()
+        self._waiting: set[tuple[int, int]] = set()
 
-    async def enter(self) -> float:
-        """Wait for a place in flight; returns when it was given, which :meth:`slow_down` wants to know."""
-        while True:
-            wait_s = self._not_before_s - self._now_s()
-            if self._lifted or (wait_s <= 0 and self.in_flight < self.limit):
-                self.in_flight += 1
-                return self._now_s()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s if wait_s > 0 else None):
-                    await self._changed.wait()
+    async def enter(self, urgency: int = 0) -> float:
+        """
+        Wait for a place in flight.
+
+        :param urgency: The higher, the sooner; among equals whoever came first.
+        :returns: When it was given, which :meth:`slow_down` wants to know.
+        """
+        turn = (-urgency, next(self._arrivals))
+        self._waiting.add(turn)
+        try:
+            while True:
+                wait_s = self._not_before_s - self._now_s()
+                free = wait_s <= 0 and self.in_flight < self.limit and turn == min(self._waiting)
+                if self._lifted or free:
+                    self.in_flight += 1
+                    return self._now_s()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s if wait_s > 0 else None):
+                        await self._changed.wait()
+        finally:
+            self._waiting.remove(turn)
+            self._wake()
 
     def leave(self) -> None:
         """Give the place back."""

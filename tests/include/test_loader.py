@@ -254,8 +254,8 @@ class TestFaults:
         world.through = Blindfold
         with pytest.raises(OutcomesUnknown):
             world.load(run, chunk, settings=replace(QUICK, settle_s=0.05, concurrency=2, max_unknown=4))
-        assert adds(server) <= 4 + 1
-        assert sum(outcome.pending for outcome in world.outcomes(run).values()) >= 25 * 5
+        assert adds(server) <= 4 + 2, "more than were on their way already"
+        assert sum(outcome.pending for outcome in world.outcomes(run).values()) >= 24 * 5
 
 
 class TestStateFromBefore:
@@ -401,6 +401,19 @@ class TestCheckpoint:
         asyncio.run(task())
         assert notes.values == {"a": {"next_batch": 999}, "b": {"next_batch": -999}}
         assert notes.writes < 10
+
+    def test_the_store_is_written_at_intervals_and_at_the_end(self) -> None:
+        notes = Notes()
+
+        async def task() -> None:
+            async with CheckpointWriter(notes, every_s=3600) as writer:
+                for number in range(100):
+                    writer.put("a", number)
+                    await asyncio.sleep(0)
+                assert notes.writes == 1
+
+        asyncio.run(task())
+        assert (notes.values, notes.writes) == ({"a": 99}, 2)
 
     def test_a_store_that_is_away_for_a_moment_is_asked_again(self) -> None:
         class Flaky(Notes):

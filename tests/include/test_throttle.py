@@ -80,3 +80,36 @@ def test_retry_after_holds_everyone_back_and_a_stop_lets_everyone_learn_of_it() 
         assert not await is_held_back(throttle)
 
     asyncio.run(task())
+
+
+def test_the_most_urgent_goes_first_and_among_equals_whoever_came_first() -> None:
+    async def task() -> None:
+        throttle = Throttle(1, Clock())
+        await throttle.enter()
+        went: list[str] = []
+
+        async def go(name: str, urgency: int) -> None:
+            await throttle.enter(urgency)
+            went.append(name)
+            throttle.leave()
+
+        waiting = [asyncio.create_task(go(name, urgency)) for name, urgency in (("a", 1), ("b", 9), ("c", 1))]
+        await asyncio.sleep(0)
+        throttle.leave()
+        await asyncio.gather(*waiting)
+        assert went == ["b", "a", "c"]
+
+    asyncio.run(task())
+
+
+def test_whoever_gives_up_waiting_holds_nobody_up() -> None:
+    async def task() -> None:
+        throttle = Throttle(1, Clock())
+        await throttle.enter()
+        urgent = asyncio.create_task(throttle.enter(9))
+        await asyncio.sleep(0)
+        urgent.cancel()
+        throttle.leave()
+        assert not await is_held_back(throttle)
+
+    asyncio.run(task())

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from include.errors import (
@@ -281,6 +282,17 @@ def test_names_are_made_known_and_each_sender_only_once(server_with) -> None:
     assert sorted(status or 0 for status in answered) == [200, 200, 200, 200, 200, 503]
     group = httpx.get(f"{server.base_url}/api/v1/groups/slack_general", headers={"Authorization": "Bearer k"})
     assert group.json()["data"]["name"] == "general"
+
+
+def test_people_that_conversations_side_by_side_share_are_registered_once(server_with: Callable[..., StandIn]) -> None:
+    server = server_with()
+    rooms = [msgspec.structs.replace(CONVERSATION, conversation_id=f"slack_{n}") for n in range(5)]
+
+    async def register(api: MemoryAPI) -> None:
+        await asyncio.gather(*(api.register(room, {"U1": "Ada", "U2": "Bo"}) for room in rooms))
+
+    ask(server.base_url, register)
+    assert sum(entry.kind == "register" for entry in server.journal()) == len(rooms) + 2
 
 
 def test_names_that_are_refused_raise_one_error_of_ours(server_with) -> None:

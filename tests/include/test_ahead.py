@@ -1,0 +1,85 @@
+"""Rules of reading ahead, and of work done once for all who wait."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from include.delivery.ahead import AT_ONCE, Ahead
+from include.delivery.rounds import Rounds
+
+
+def test_items_come_in_order_whether_they_were_prepared_or_not() -> None:
+    async def task() -> list[int]:
+        ahead = Ahead(iter(range(3 * AT_ONCE)))
+        found = []
+        while (item := await ahead.next()) is not None:
+            found.append(item)
+            if item % 3 == 0:
+                ahead.prepare()
+        return found
+
+    assert asyncio.run(task()) == list(range(3 * AT_ONCE))
+
+
+def test_an_error_comes_to_whoever_wants_the_item_and_to_nobody_else() -> None:
+    def broken() -> Iterator[int]:
+        yield from range(AT_ONCE)
+        raise LookupError
+
+    async def task() -> None:
+        ahead = Ahead(broken())
+        for number in range(AT_ONCE):
+            assert await ahead.next() == number
+        ahead.prepare()
+        await asyncio.sleep(0.01)
+        with pytest.raises(LookupError):
+            await ahead.next()
+        abandoned = Ahead(broken())
+        for _ in range(AT_ONCE):
+            await abandoned.next()
+        abandoned.prepare()
+        await abandoned.aclose()
+
+    asyncio.run(task())
+
+
+def test_a_round_begins_after_the_question_and_serves_all_who_asked_until_then() -> None:
+    async def task() -> int:
+        begun = 0
+
+        async def work() -> None:
+            nonlocal begun
+            begun += 1
+            await asyncio.sleep(0)
+
+        rounds = Rounds(work)
+
+        async def ask() -> None:
+            before = begun
+            await rounds()
+            assert begun > before
+
+        first = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.gather(first, *(ask() for _ in range(50)))
+        return begun
+
+    assert asyncio.run(task()) == 2
+
+
+def test_an_error_of_a_round_goes_to_all_of_it_and_the_next_round_is_a_new_one() -> None:
+    async def task() -> None:
+        failures = [OSError("full")]
+
+        async def work() -> None:
+            if failures:
+                raise failures.pop()
+
+        rounds = Rounds(work)
+        outcomes = await asyncio.gather(rounds(), rounds(), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [OSError, OSError]
+        await rounds()
+
+    asyncio.run(task())
