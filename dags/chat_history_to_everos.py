@@ -18,7 +18,11 @@ goes on where it stood: clear it, or let it retry. The run fails when anything i
 and the report says what.
 
 **Nightly**: scheduled and backfill runs load what was written in their data interval, and `lookback_days` before it.
-**By hand**: *Trigger* loads everything, or the period you give. Start with *Dry run* to see what it would send.
+**By hand**: *Trigger* loads everything, or the period you give. Start with *Dry run* to see what it would send, and
+what that would take.
+
+**What happened**: [Imports](plugin/imports) lists all runs, and each run has a tab *Import report*: how far it has
+come, every entry accounted for, what was rejected and why.
 
 Chat text is in the run's Parquet files and nowhere else: not in logs, XCom or this page.
 """

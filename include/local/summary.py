@@ -34,6 +34,11 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
     if report["dry_run"]:
         calls = sum(row["batches"] for row in conversations)
         yield f"Dry run: nothing was sent. Without it {report['pending']:,} messages would go in {calls:,} calls."
+        if estimate := report.get("estimate"):
+            yield (
+                f"That is thought to take {estimate['tokens']:,} tokens of text, {estimate['llm_calls']:,} calls of "
+                f"EverOS's language model and {-(-estimate['seconds'] // 60):.0f} min; the report says how it is estimated."
+            )
     for kind in ("skipped", "rejected"):
         yield from (f"  {kind} {count:,}: {reason}" for reason, count in report[kind].items())
     for note in report["notes"]:

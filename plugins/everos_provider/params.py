@@ -27,6 +27,16 @@ def import_params() -> dict[str, Param]:
                 "`rejects:` and the id of a run, to load what it rejected after a person has corrected it."
             ),
         ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            section=WHAT,
+            description=(
+                "Go as far as the plan, send nothing, and report what a load would take: messages, calls, tokens, "
+                "calls of EverOS's language model and time, for each conversation."
+            ),
+        ),
         "include": Param(
             None,
             type=["null", "array"],
@@ -137,12 +147,5 @@ def import_params() -> dict[str, Param]:
             title="Batches that an earlier run left unknown",
             section=HOW,
             description="EverOS is asked first in any case. The last run's report names these batches.",
-        ),
-        "dry_run": Param(
-            False,
-            type="boolean",
-            title="Dry run",
-            section=HOW,
-            description="Go as far as the plan, report messages and calls, send nothing.",
         ),
     }
