@@ -1,6 +1,4 @@
 import json
-import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -49,24 +47,6 @@ def reading(tmp_path):
         return read(write_folder(tmp_path, {f"{n}.json": value for n, value in enumerate(exports)}), **options)
 
     return _reading
-
-
-def raw_entries(path):
-    """Count the entries of a file without the parser: in a cut file, those that begin."""
-    text = path.read_text("utf-8-sig")
-    try:
-        return len(json.loads(text)["messages"])
-    except ValueError:
-        return len(re.findall(r'^  \{\n   "id"', text, re.MULTILINE))
-
-
-def test_every_entry_of_the_fixtures_is_a_message_skipped_or_rejected():
-    result = read(FIXTURES)
-    assert result.formats == ["discord"]
-    assert result.outcomes() == result.entries == {"discord_general": sum(map(raw_entries, FIXTURES.iterdir()))}
-    assert {file.name: raw_entries(file) for file in FIXTURES.iterdir()} == Counter(
-        record.origin.rpartition("[")[0] for record in (*result.messages, *result.skipped, *result.rejected)
-    )
 
 
 def test_parts_of_a_channel_are_one_conversation():
