@@ -15,6 +15,7 @@ from include import transform as transformation
 from include.delivery.compaction import compact
 from include.delivery.ledger import Ledger
 from include.delivery.outcomes import outcomes_of
+from include.delivery.verification import Checked
 from include.errors import ExportError, LedgerError
 from include.layout import RunFolder, ledger_root
 from include.memory_api.contract import Target
@@ -113,7 +114,7 @@ def open_ledger(target: Target, *, at_least: int = 0, rejections_of: str | None 
     return ledger
 
 
-def report(
+def report(  # noqa: PLR0913 - a report has to know all of this
     run: RunFolder,
     ledger: Ledger,
     *,
@@ -122,8 +123,13 @@ def report(
     started_at: datetime,
     dry_run: bool,
     problems: Sequence[str],
+    checked: Mapping[str, Checked] | None = None,
 ) -> Mapping[str, Any]:
-    """Write ``report.json``, ``report.html`` and the rejected entries, and return the report."""
+    """
+    Write ``report.json``, ``report.html`` and the rejected entries, and return the report.
+
+    :param checked: What :func:`include.delivery.verification.verify` saw.
+    """
     # Here, because pandas costs every other task half a second of start-up.
     from include.report.document import build_report, write_report  # noqa: PLC0415
     from include.report.figures import known_conversations  # noqa: PLC0415
@@ -145,6 +151,7 @@ def report(
         dry_run=dry_run,
         open_attempts=[attempt for name in sorted(names & summaries.keys()) for attempt in summaries[name].open],
         segments=loading.read(),
+        checked=checked,
         problems=problems,
     )
     with file_trouble(run.root, "Only the report is missing: what was loaded is in the ledger."):

@@ -30,18 +30,23 @@ def batch_keys(chunk_path: Path) -> frozenset[str]:
     return frozenset(str(key) for key in pq.read_table(chunk_path, columns=["key"])["key"].to_pylist())
 
 
-def planned_messages(chunk_paths: Sequence[Path]) -> pa.RecordBatchReader:
-    """Stream ``conversation_id, message_id`` of all planned messages."""
-    schema = pa.schema([pa.field("conversation_id", pa.string()), pa.field("message_id", pa.string())])
+def planned_messages(chunk_paths: Sequence[Path], *more: str) -> pa.RecordBatchReader:
+    """
+    Stream ``conversation_id, message_id`` of all planned messages.
+
+    :param more: Further columns of text, such as ``sender_id``.
+    """
+    names = ("message_id", *more)
+    schema = pa.schema([pa.field(name, pa.string()) for name in ("conversation_id", *names)])
 
     def batches() -> Iterator[pa.RecordBatch]:
         for path in chunk_paths:
-            columns = ["conversation_id", f"{_LEAF}message_id"]
+            columns = ["conversation_id", *(f"{_LEAF}{name}" for name in names)]
             for rows in pq.ParquetFile(path, pre_buffer=False).iter_batches(ROWS_AT_ONCE, columns=columns):
                 messages = rows.column("messages")
                 owners = rows.column("conversation_id").take(pc.list_parent_indices(messages))
-                ids = pc.struct_field(pc.list_flatten(messages), "message_id")
-                yield pa.RecordBatch.from_arrays([owners, ids], schema=schema)
+                flat = pc.list_flatten(messages)
+                yield pa.RecordBatch.from_arrays([owners, *(pc.struct_field(flat, n) for n in names)], schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 

@@ -10,6 +10,10 @@ null), ``open_batches[]``, the calls whose outcome is not known, with ``conversa
 messages, first_ms, last_ms, task_id, run_id``, and ``notes[]``, what is peculiar about the exports though every entry
 was dealt with, with ``export, code, meaning, detail, count`` (codes and meanings: :data:`include.records.NOTES`).
 
+``verified`` says whether EverOS, read back after the flush, remembers all that this run loaded
+(:mod:`include.delivery.verification`); each conversation has its own, with ``episodes`` and ``unprocessed`` as they
+were seen then. All three are null where nothing was loaded or EverOS could not be asked.
+
 ``files[]`` names what lies beside the report: ``corrections.json``, rejected messages for a person to correct
 (:mod:`include.redo`; it holds message text), and ``loaded.csv``, what the run put into EverOS call by call
 (:mod:`include.report.loaded`).
@@ -33,6 +37,7 @@ import msgspec
 
 from include.delivery.outcomes import Outcome
 from include.delivery.states import Attempt
+from include.delivery.verification import Checked
 from include.layout import RunFolder
 from include.memory_api.contract import Target
 from include.plan.estimate import read_estimate
@@ -53,6 +58,7 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
     dry_run: bool,
     open_attempts: Sequence[Attempt] = (),
     segments: Mapping[str, Landings] | None = None,
+    checked: Mapping[str, Checked] | None = None,
     problems: Sequence[str] = (),
 ) -> dict[str, Any]:
     """
@@ -61,6 +67,7 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
     :param outcomes: What delivery made of each planned conversation, by conversation id.
     :param open_attempts: Calls of these conversations whose outcome the ledger does not know.
     :param segments: What the ledger's segments say of this run.
+    :param checked: What reading back showed, by conversation id.
     :param problems: What else went wrong, such as exports that could not be read.
     """
     rows = conversation_figures(run, outcomes)
@@ -72,7 +79,10 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
     totals = totals_of(rows, run)
     broken = [row["conversation_id"] for row in rows if not is_conserved(row)]
     conserved = not broken and is_conserved(totals)
-    problems = [*problems, *_problems(totals, rows, broken, dry_run=dry_run)]
+    checked = checked or {}
+    for row in rows:
+        row.update(_seen(checked.get(row["conversation_id"], Checked())))
+    problems = [*problems, *_problems(totals, rows, broken, dry_run=dry_run), *_mismatches(checked)]
     return {
         "report_version": REPORT_VERSION,
         "run_id": run_id,
@@ -82,6 +92,7 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
         "finished_at": datetime.now(UTC).isoformat(),
         "conserved": conserved,
         "complete": not problems,
+        "verified": _all_verified(rows),
         **totals,
         "problems": problems,
         "conversations": rows,
@@ -134,6 +145,32 @@ def _problems(
     if unflushed and not totals["pending"] and not totals["unknown"]:
         problems.append(f"loaded but not flushed: {_few(unflushed)}. Clear the flush task or run again.")
     return problems
+
+
+def _seen(checked: Checked) -> dict[str, Any]:
+    found = checked.readback
+    return {
+        "episodes": found.episodes if found else None,
+        "unprocessed": found.unprocessed if found else None,
+        "verified": checked.verified,
+    }
+
+
+def _all_verified(rows: Sequence[Mapping[str, Any]]) -> bool | None:
+    verdicts = [row["verified"] for row in rows if row["loaded"]]
+    if False in verdicts:
+        return False
+    return True if verdicts and None not in verdicts else None
+
+
+def _mismatches(checked: Mapping[str, Checked]) -> list[str]:
+    wrong = [f"{name} ({each.mismatch})" for name, each in checked.items() if each.mismatch]
+    if not wrong:
+        return []
+    return [
+        f"EverOS took all of it, but does not remember all of it in {_few(sorted(wrong))}. It is not sent again: look "
+        "at the server and its model, then clear the report task to have it read back once more."
+    ]
 
 
 def _named(rows: Sequence[Mapping[str, Any]], figure: str) -> str:

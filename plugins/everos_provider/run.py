@@ -1,5 +1,6 @@
 """From Airflow's context to the arguments of :mod:`include.steps`: what this run reads, writes and sends where."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,10 @@ from everos_provider.assets import EVEROS, LOADED
 from everos_provider.hooks import EverOSHook
 from include import redo, steps
 from include.delivery.ledger import Ledger
+from include.delivery.verification import Checked, verify
 from include.errors import ImportIncomplete, NotConserved
 from include.layout import RunFolder
+from include.memory_api import connect
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
 from include.window import Window, window_of_interval, window_of_parameters
@@ -112,7 +115,7 @@ def report(context: Context) -> dict[str, Any]:
     Account for every entry and tell the asset what EverOS holds.
 
     :raises NotConserved: the figures do not add up.
-    :raises ImportIncomplete: something is pending, unknown or unread; the report says what.
+    :raises ImportIncomplete: something is pending, unknown, unread or not remembered; the report says what.
     """
     run, run_id, target = folder_of(context), context["run_id"], EverOSHook().target
     exports = context["ti"].xcom_pull(task_ids="discover")
@@ -126,6 +129,7 @@ def report(context: Context) -> dict[str, Any]:
         target=target,
         started_at=context["dag_run"].start_date,
         dry_run=context["params"]["dry_run"],
+        checked=_read_back(context, ledger),
         problems=[
             f"{export['label']} could not be read: see its extract task. Everything else was loaded."
             for export in exports
@@ -138,6 +142,23 @@ def report(context: Context) -> dict[str, Any]:
     if document["problems"]:
         raise ImportIncomplete(f"{run.report_json}: " + " ".join(document["problems"]))
     return {"report": str(run.report_json), "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
+
+
+def _read_back(context: Context, ledger: Ledger) -> dict[str, Checked]:
+    """Look what EverOS has made of what this run loaded."""
+    run = folder_of(context)
+    if context["params"]["dry_run"] or not run.conversations.exists():
+        return {}
+    settings = EverOSHook().settings()
+
+    async def look() -> dict[str, Checked]:
+        api = connect(settings)
+        try:
+            return await verify(run, ledger, api, context["run_id"], concurrency=context["params"]["concurrency"])
+        finally:
+            await api.aclose()
+
+    return asyncio.run(look())
 
 
 def _tell_asset(context: Context, target: Target, ledger: Any, document: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from delivery_runs import QUICK, World
 from staged import a_conversation, a_message, extracted
 
+from include.delivery.verification import Checked, verify
 from include.layout import RunFolder
 from include.memory_api.contract import FlushStatus, Readback
 from include.plan import plan
@@ -43,4 +44,11 @@ def test_messages_of_one_millisecond_arrive_all_of_them_in_whatever_batches(targ
     assert asyncio.run(read_back()).unprocessed == 6
     assert world.flush(run, settings=PATIENT).flushed == 1
     assert world.outcomes(run)[conversation.conversation_id].flushed == FlushStatus.EXTRACTED
-    assert asyncio.run(read_back()).unprocessed == 0
+
+    async def verified() -> Checked:
+        async with target.client() as api:
+            return (await verify(run, world.ledger, api, "run 1"))[conversation.conversation_id]
+
+    checked = asyncio.run(verified())
+    assert checked.verified is True, checked
+    assert checked.readback.episodes == 1

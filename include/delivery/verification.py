@@ -1,0 +1,190 @@
+"""
+After the flush: does the target remember what this run loaded? An answer of 200 is no evidence of that.
+
+Servers swallow what goes wrong while messages are made into memories, so each conversation is read back. Nothing may
+wait for extraction any more, there must be an episode where people have written something, and the newest one must
+reach as far as they have: each bears the time of its last message. A gap in between cannot be seen from outside.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from include.delivery.chunkfile import conversations_of, planned_messages
+from include.delivery.courier import side_by_side
+from include.delivery.ledger import Ledger
+from include.delivery.outcomes import outcomes_of
+from include.errors import ChatImportError
+from include.layout import RunFolder
+from include.memory_api.contract import MemoryAPI, Readback
+from include.records import Conversation
+
+log = logging.getLogger(__name__)
+
+LAG_S = 90
+"""How long what was flushed may be invisible: some 15 s on an idle server, 30 where it has to look for files itself."""
+
+BUDGET_S = 600
+"""What has not been asked for by then goes unverified: the report is more urgent."""
+
+_AGAIN_S = 3
+_BLURRED_MS = 1_000
+"""A target may keep the times of episodes in seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What a run loaded of one conversation."""
+
+    conversation: Conversation
+    senders: tuple[str, ...]
+    """Who wrote, with the role ``user``: whoever wrote last first, then by how much each wrote."""
+
+    since_ms: int
+    until_ms: int
+    spoken_ms: int | None
+    """When somebody wrote last; ``None`` where bots were alone: of them no episodes are made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What reading back showed of one conversation."""
+
+    readback: Readback | None = None
+    """``None`` when there was no answer."""
+
+    mismatch: str | None = None
+    """What does not match what was loaded, in words."""
+
+    @property
+    def open(self) -> bool:
+        """Whether another look may show more."""
+        return self.readback is None or self.mismatch is not None
+
+    @property
+    def verified(self) -> bool | None:
+        """Whether the target remembers it; ``None`` without evidence."""
+        if self.readback is None or self.readback.unprocessed is None:
+            return None
+        return self.mismatch is None
+
+
+async def verify(
+    run: RunFolder,
+    ledger: Ledger,
+    api: MemoryAPI,
+    run_id: str,
+    *,
+    concurrency: int = 8,
+    lag_s: float = LAG_S,
+) -> dict[str, Checked]:
+    """
+    Read back every conversation that this run has loaded and flushed, by conversation id.
+
+    A target that cannot be asked is no error: what was loaded is loaded, and goes unverified.
+
+    :param lag_s: How long to look again for what does not match yet.
+    """
+    waiting = await asyncio.to_thread(_flushed_by, run, ledger, run_id)
+    checked = {name: Checked() for name in waiting}
+    began_s = time.monotonic()
+    lags_until_s: float | None = None
+
+    async def look(loaded: Loaded) -> None:
+        if time.monotonic() - began_s < BUDGET_S:
+            checked[loaded.conversation.conversation_id] = await _look(api, loaded)
+
+    while True:
+        await side_by_side(waiting.values(), look, concurrency)
+        waiting = {name: loaded for name, loaded in waiting.items() if checked[name].open}
+        lags_until_s = lags_until_s or time.monotonic() + lag_s
+        if not waiting or time.monotonic() + _AGAIN_S > min(lags_until_s, began_s + BUDGET_S):
+            break
+        await asyncio.sleep(_AGAIN_S)
+    for name in waiting:
+        log.warning("%s: %s", name, checked[name].mismatch or "could not be read back")
+    return checked
+
+
+async def _look(api: MemoryAPI, loaded: Loaded) -> Checked:
+    since_ms, until_ms = loaded.since_ms, loaded.until_ms
+    try:
+        found = await api.readback(loaded.conversation, loaded.senders, since_ms=since_ms, until_ms=until_ms)
+    except ChatImportError as error:
+        log.info("%s is not read back: %s", loaded.conversation.conversation_id, error)
+        return Checked()
+    return Checked(readback=found, mismatch=mismatch_of(loaded, found))
+
+
+def mismatch_of(loaded: Loaded, found: Readback) -> str | None:
+    """Say what reading back contradicts; ``None`` where all is well, or where there is no evidence."""
+    if found.unprocessed:
+        return f"{found.unprocessed} messages still wait to be made into memories"
+    if loaded.spoken_ms is None or found.episodes is None:
+        return None
+    if found.last_ms is None:
+        return "there is no episode of what was loaded"
+    if found.last_ms + _BLURRED_MS <= loaded.spoken_ms:
+        return f"people wrote until {_utc(loaded.spoken_ms)}, the newest episode ends at {_utc(found.last_ms)}"
+    return None
+
+
+def _flushed_by(run: RunFolder, ledger: Ledger, run_id: str) -> dict[str, Loaded]:
+    """Return what the run has loaded of each conversation that it has flushed, by conversation id."""
+    wanted = {
+        name
+        for name, outcome in outcomes_of(run, ledger, run_id).items()
+        if outcome.loaded and outcome.flushed is not None
+    }
+    conversations = conversations_of(run, wanted)
+    with ledger.settled() as rows, rows.connect() as connection:
+        found = _writers(connection, run, run_id)
+    return {
+        name: Loaded(
+            conversation=conversations[name],
+            senders=_by_weight(writers or []),
+            since_ms=since_ms,
+            until_ms=until_ms,
+            spoken_ms=max((writer["last_ms"] for writer in writers or []), default=None),
+        )
+        for name, since_ms, until_ms, writers in found
+        if name in wanted
+    }
+
+
+def _writers(connection: duckdb.DuckDBPyConnection, run: RunFolder, run_id: str) -> list[tuple[Any, ...]]:
+    """Return conversation id, first and last time, and of each who wrote: ``sender_id``, ``messages``, ``last_ms``."""
+    planned = planned_messages(sorted(run.plan.glob("chunk-*.parquet")), "sender_id", "role")
+    connection.register("planned_with_senders", planned)
+    return connection.execute(
+        """
+        WITH said AS (
+            SELECT conversation_id, sender_id, role, count(*) AS messages,
+                   min(timestamp_ms) AS first_ms, max(timestamp_ms) AS last_ms
+            FROM planned_with_senders JOIN (FROM landed WHERE run_id = $run) USING (conversation_id, message_id)
+            GROUP BY conversation_id, sender_id, role
+        )
+        SELECT conversation_id, min(first_ms), max(last_ms),
+               list({sender_id: sender_id, messages: messages, last_ms: last_ms}) FILTER (role = 'user')
+        FROM said GROUP BY conversation_id ORDER BY conversation_id
+        """,
+        {"run": run_id},
+    ).fetchall()
+
+
+def _by_weight(writers: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    if not writers:
+        return ()
+    last = max(writers, key=lambda writer: writer["last_ms"])
+    rest = sorted(writers, key=lambda writer: (writer is not last, -writer["messages"], writer["sender_id"]))
+    return tuple(writer["sender_id"] for writer in rest)
+
+
+def _utc(time_ms: int) -> str:
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
