@@ -51,7 +51,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             yield conversation
             reason = left_out(conversation, options)
             present.add(channel.id)
-            unlisted += channel.id not in listed and not reason
+            unlisted += channel.id not in listed and not (channel.private or reason)
             for day in days:
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, judge, reason)

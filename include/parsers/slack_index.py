@@ -92,7 +92,8 @@ def read_index(archive: Archive, prefix: str = "") -> Index:
         if (channel := _channel(item, file, names))
     }
     names = names._replace(channels={key: channel.name for key, channel in listed.items()})
-    by_folder = listed | {folder_key(channel.folder): channel for channel in listed.values()}
+    by_folder = {folder_key(channel.id): channel for channel in listed.values()}
+    by_folder |= {folder_key(channel.folder): channel for channel in listed.values()}
     team = "" if _ORGANISATION in archive else index.team
     return index._replace(names=names, channels=by_folder, broken=broken, team=team)
 
@@ -115,8 +116,8 @@ def index_of_users(items: Iterable[object]) -> Index:
 
 
 def folder_key(folder: str) -> str:
-    """Return what a folder and its channel have in common: accents composed, what Windows refuses replaced."""
-    return _FORBIDDEN_ON_WINDOWS.sub("_", unicodedata.normalize("NFC", folder))
+    """Return what a folder and its channel have in common, whatever a file system made of accents, case and signs."""
+    return _FORBIDDEN_ON_WINDOWS.sub("_", unicodedata.normalize("NFC", folder).casefold())
 
 
 def _items(archive: Archive, files: Sequence[str], broken: dict[str, str]) -> Iterator[Mapping[str, Any]]:

@@ -290,7 +290,7 @@ def test_what_is_peculiar_about_an_export_is_noted(tmp_path: Path) -> None:
         channels=[slack_channel("C1", "general"), slack_channel("C2", "quiet"), slack_channel("C3", "deserted")],
         groups=[slack_channel("G1", "plans")],
     )
-    for folder in ("unlisted", "D024BE7LH", "plans"):
+    for folder in ("unlisted", "D024BE7LH", "Plans"):
         files[f"{folder}/2026-01-01.json"] = [slack_message(subtype="ai_recap")]
     assert notes(parsed(write_folder(tmp_path, files))) == {
         ("unknown_kind", "ai_recap"): 2,
@@ -338,7 +338,7 @@ def test_a_file_over_its_limit_costs_only_itself(tmp_path: Path) -> None:
     records = parsed(write_folder(tmp_path, files), ParseOptions(limits=Limits(entry_bytes=5_000)))
     assert len(messages(records)) == 1
     assert [record.reason for record in rejected(records)] == [
-        f"general/2026-01-02.json: {len(large)} bytes or more, limit entry_bytes is 5000"
+        f"general/2026-01-02.json: {len(large)} bytes or more, limit entry_bytes is 5000 (EVEROS_IMPORT_LIMITS)"
     ]
 
 
