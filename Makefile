@@ -51,10 +51,10 @@ lock: environment       ## resolve pyproject.toml anew into requirements.txt and
 bench: environment      ## time and memory from an export to its plan; speed of a load beside a plain client
 	@exec $(PYTHON_HERE) -m include.bench
 
-fuzz: environment       ## FUZZ_EXAMPLES=5000 made-up inputs for every property of the parsers, and damaged exports
+fuzz: environment       ## FUZZ_EXAMPLES=5000 made-up inputs for every property of parsers and delivery, and damaged exports
 	@exec $(PYTHON_HERE) -m pytest -m hypothesis tests/include/test_slack*.py tests/include/test_discord*.py \
 	    tests/include/test_everos_json.py tests/include/test_json_stream.py tests/include/test_ids.py \
-	    tests/include/test_damaged_exports.py --hypothesis-profile=fuzz
+	    tests/include/test_damaged_exports.py tests/include/test_machine.py --hypothesis-profile=fuzz
 
 faults: environment     ## all that can go wrong with a load, against the stand-in: what is lost, doubled, out of order
 	@exec $(PYTHON_HERE) -m include.bench.faults

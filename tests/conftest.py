@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 _TRIED = pytest.StashKey[list[int]]()
+_STEPS = pytest.StashKey[Counter[str]]()
+
+
+@pytest.fixture(scope="session")
+def steps(pytestconfig: pytest.Config) -> Counter[str]:
+    """What a property that lives through long stories counts: told at the end, beside the number of inputs."""
+    return pytestconfig.stash.setdefault(_STEPS, Counter())
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
@@ -42,3 +50,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     tried = [count for count in terminalreporter.config.stash.get(_TRIED, []) if count]
     if tried:
         terminalreporter.write_line(f"{sum(tried):,} inputs tried on {len(tried)} properties")
+    if steps := terminalreporter.config.stash.get(_STEPS, None):
+        told = ", ".join(f"{count:,} {what}" for what, count in steps.items())
+        terminalreporter.write_line(f"in their stories: {told}")

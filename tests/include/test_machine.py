@@ -1,5 +1,6 @@
 """Rules of delivery's machine, alone: no server, no clock, no files."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
@@ -291,6 +292,7 @@ class Try:
         now_s: float = 0,
     ) -> None:
         self.ledger, self.memory, self.now_s = ledger, memory, now_s
+        self.steps = 0
         self.known = Known()
 
         def note(settled: Settled) -> None:
@@ -313,6 +315,7 @@ class Try:
         left = iter(batches)
         while True:
             self.now_s += 0.01
+            self.steps += 1
             step = self.delivery.next(self.now_s)
             if crashes():
                 raise Crash
@@ -342,9 +345,9 @@ class Try:
             self.delivery.heard(answer, self.now_s)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=max(300, settings().max_examples), deadline=None)
 @given(data=st.data())
-def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(data: st.DataObject) -> None:
+def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter[str], data: st.DataObject) -> None:
     """Any interleaving of answers, faults and crashes, then one healthy try: the promise of the whole project."""
     size = data.draw(st.integers(1, 4), "batch size")
     messages = [outgoing(number) for number in range(data.draw(st.integers(1, 10), "messages"))]
@@ -363,10 +366,15 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(data: st.DataO
             a_try.run(batches, lambda left=moments: next(left, None) is None)  # type: ignore[misc]
         except Crash:
             event("crashed")
+            steps["crashes"] += 1
+        steps["steps of delivery"] += a_try.steps
         now_s = a_try.now_s + data.draw(st.sampled_from((0.0, 2 * LAG_S)), "pause")
     memory.healthy = True
-    end = Try(ledger, memory, RULES, names, now_s).run(batches)
+    last = Try(ledger, memory, RULES, names, now_s)
+    end = last.run(batches)
     memory.settle(now_s + 1_000 * LAG_S)
+    steps["steps of delivery"] += last.steps
+    steps["calls"] += memory.calls
 
     held = [message_id for message_id in memory.stored if message_id not in poison]
     assert memory.stored == sorted(memory.stored), "out of order"
