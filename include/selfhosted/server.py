@@ -23,8 +23,8 @@ _CONFIGURATION = "everos.toml", "ome.toml"
 The server does not start without these. Empty: ``everos init`` would write copies of its defaults, which then outlive
 an upgrade. A person's own settings may stand there.
 """
-_READY_S = 180
-"""Healthy after 15 to 20 s on two idle cores."""
+_READY_S = 600
+"""Healthy after 15 s on two idle cores; a machine can be busy, and a server that ends is noticed at once."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,211 @@
+"""The sample exports in a real EverOS that is killed on the way: what people can read there is the measure."""
+
+import asyncio
+import contextlib
+import dataclasses
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import uvicorn
+from delivery_runs import QUICK, World
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from include import steps
+from include.delivery.ledger import Ledger
+from include.errors import ChatImportError
+from include.layout import PROJECT, RunFolder, ledger_root
+from include.memory_api import Settings
+from include.parsers import ParseOptions
+from include.processes.home import free_port
+from include.records import Chunk, Conversation
+from include.selfhosted import SelfHosted
+from include.selfhosted.environment import ENVIRONMENT
+from include.selfhosted.model.answers import boundaries
+from include.selfhosted.model.app import app
+from include.selfhosted.model.prompts import Question, Said
+from include.window import Window
+
+PATIENT = dataclasses.replace(QUICK, patience_s=60, task_deadline_s=120, settle_s=2)
+IMPATIENT = dataclasses.replace(PATIENT, patience_s=2, concurrency=1)
+
+
+class DeadlyModel:
+    """The stand-in for a model; asked for the boundaries of a certain batch it kills whom it is told to instead."""
+
+    def __init__(self) -> None:
+        self._answers: ASGIApp = app()
+        self._victim: psutil.Process | None = None
+        self._questions = 0
+        self.has_killed = threading.Event()
+
+    def kill(self, victim: psutil.Process, *, at: int) -> None:
+        self._victim, self._questions = victim, at
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._victim is None:
+            return await self._answers(scope, receive, send)
+        body = b""
+        while (part := await receive())["type"] == "http.request":
+            body += part["body"]
+            if not part.get("more_body"):
+                break
+        self._questions -= Question.BOUNDARIES.value.encode() in body
+        if self._questions == 0:
+            self._victim.kill()
+            self._victim = None
+            self.has_killed.set()
+
+        async def again() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        return await self._answers(scope, again, send)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[str]:
+        port = free_port()
+        server = uvicorn.Server(uvicorn.Config(self, port=port, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Imported:
+    """A finished import into a server that still runs."""
+
+    world: World
+    server: SelfHosted
+    run: RunFolder
+
+
+def staged(world: World, run_id: str) -> tuple[RunFolder, list[Chunk]]:
+    run, ledger = RunFolder.of(run_id, world.home), Ledger.open(ledger_root(world.home), world.connect().target)
+    for export in steps.discover(PROJECT / "include" / "samples", run):
+        steps.extract(export, ParseOptions(), run)
+    steps.transform(run, Window(since_us=None, until_us=None), ledger)
+    return run, steps.plan(run, batch_size=5)
+
+
+def server_process() -> psutil.Process:
+    [server] = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if process.cmdline()[1:] == [str(ENVIRONMENT / "bin" / "everos"), "server", "start"]
+    ]
+    return server
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Imported]:
+    """The samples, loaded in two tries: the server is killed while it works on the sixth batch of the first one."""
+    folder, model = tmp_path_factory.mktemp("selfhosted"), DeadlyModel()
+    with model.running() as model_url:
+        with SelfHosted.running(folder / "server", model_base_url=model_url) as server:
+            world = World(folder / "home", Settings(api_version="v2", base_url=server.base_url))
+            run, chunks = staged(world, "run 1")
+            model.kill(server_process(), at=6)
+            with pytest.raises(ChatImportError):
+                for chunk in chunks:
+                    world.load(run, chunk, settings=IMPATIENT, after_s=600)
+            assert model.has_killed.is_set()
+        with SelfHosted.running(folder / "server", model_base_url=model_url) as server:
+            for chunk in chunks:
+                world.load(run, chunk, settings=PATIENT, after_s=600)
+            world.flush(run, settings=PATIENT)
+            yield Imported(world=world, server=server, run=run)
+
+
+def episodes(server: SelfHosted) -> dict[str, dict[str, dict[str, list[str]]]]:
+    """What the Markdown files hold: the lines of each conversation, piece of it, and person whose memory it is."""
+    found: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for path in sorted(server.markdown.glob("*/episodes/*.md")):
+        for entry in re.findall(r"<!-- entry:.*?<!-- /entry:", path.read_text(encoding="utf-8"), re.DOTALL):
+            session, ends_at, piece = (field(entry, name) for name in ("session_id", "timestamp", "parent_id"))
+            _, _, text = entry.partition("### Content\n")
+            found[session][f"{ends_at} {piece}"][path.parts[-3]] += text.strip().splitlines()[2:-1]
+    return found
+
+
+def field(entry: str, name: str) -> str:
+    [value] = re.findall(rf"^\*\*{name}\*\*: (.+)$", entry, re.MULTILINE)
+    return value
+
+
+def messages(run: RunFolder) -> dict[str, list[dict[str, Any]]]:
+    """What was to be loaded, by conversation and in order."""
+    found = defaultdict(list)
+    for message in sorted(pq.read_table(run.messages).to_pylist(), key=lambda message: message["timestamp_ms"]):
+        found[message["conversation_id"]].append(message)
+    return found
+
+
+def line(message: dict[str, Any]) -> str:
+    return f"{message['sender_name']}: {' '.join(message['text'].split())}"
+
+
+def pieces_of(messages: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Cut as the model does."""
+    said = [
+        Said(number=n, at=datetime.fromtimestamp(message["timestamp_ms"] // 1000, UTC), speaker="", text="")
+        for n, message in enumerate(messages, start=1)
+    ]
+    cuts = boundaries(said)["boundaries"]
+    return (list(messages[start:end]) for start, end in pairwise([0, *cuts, len(messages)]))
+
+
+def test_a_server_killed_in_the_middle_ends_with_every_message_once_and_in_order(imported: Imported) -> None:
+    """EverOS makes no episode of a piece in which nobody but bots wrote: it would belong to nobody."""
+    found = episodes(imported.server)
+    for conversation, sent in messages(imported.run).items():
+        remembered = [next(iter(owners.values())) for _, owners in sorted(found[conversation].items())]
+        with_people = [piece for piece in pieces_of(sent) if any(message["role"] == "user" for message in piece)]
+        assert remembered == [[line(message) for message in piece] for piece in with_people]
+    assert {outcome.flushed for outcome in imported.world.outcomes(imported.run).values()} == {"extracted"}
+
+
+def test_everybody_who_wrote_in_a_piece_of_conversation_has_it_once(imported: Imported) -> None:
+    sent = messages(imported.run)
+    for conversation, pieces in episodes(imported.server).items():
+        writers = {line(message): message["sender_id"] for message in sent[conversation] if message["role"] == "user"}
+        for owners in pieces.values():
+            [text] = {tuple(lines) for lines in owners.values()}
+            assert owners.keys() == {writers[said] for said in text if said in writers}
+
+
+def test_everybody_finds_what_they_wrote_by_its_words(imported: Imported) -> None:
+    async def found(owner: str, conversation: str, words: str) -> list[str]:
+        api = imported.world.connect()
+        try:
+            return [each.text for each in await api.search([known[conversation]], words, senders=[owner], limit=10)]
+        finally:
+            await api.aclose()
+
+    columns = list(Conversation.__struct_fields__)
+    rows = pq.read_table(imported.run.conversations, columns=columns).to_pylist()
+    known = {row["conversation_id"]: msgspec.convert(row, Conversation) for row in rows}
+    everything = [message for sent in messages(imported.run).values() for message in sent if message["role"] == "user"]
+    longest = {each["sender_id"]: each for each in sorted(everything, key=lambda message: len(message["text"]))}
+    for owner, message in longest.items():
+        texts = asyncio.run(found(owner, message["conversation_id"], message["text"][:200]))
+        assert any(line(message) in text for text in texts), owner
+
+
+def test_a_second_run_adds_nothing(imported: Imported) -> None:
+    before = episodes(imported.server)
+    run, chunks = staged(imported.world, "run 2")
+    assert chunks == []
+    imported.world.flush(run, run_id="run 2", settings=PATIENT)
+    assert episodes(imported.server) == before
