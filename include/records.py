@@ -155,6 +155,7 @@ NOTES = {
     "unknown_kind": "messages of a kind new to this project, imported because they say something",
     "unknown_author": "messages that name no author, imported under the sender id unknown",
     "no_entries": "conversations that the export lists and of which it holds nothing",
+    "no_messages": "canvases, lists and huddle transcripts that an export names beside its messages, not imported",
     "maybe_private": "conversations of which the export does not say whether they are private, taken for public",
     "only_own": "conversations of which the export holds only what one person wrote, and no answers",
     "mostly_empty": "empty messages, more than half of the export: as when a bot without the message content intent "

@@ -20,7 +20,7 @@ from include.parsers import slack_layout
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack_entries import Defect, Slice, read_entries
-from include.parsers.slack_index import Channel, Index, read_index
+from include.parsers.slack_index import Channel, Index, count_records, read_index
 from include.parsers.slack_messages import SOURCE, Judge
 from include.records import Conversation, Entries, Note, Parsed, Rejected, Skipped
 
@@ -57,6 +57,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, judge, reason)
         yield from judge.notes()
     yield Note(code="no_entries", count=len(listed - present))
+    yield Note(code="no_messages", count=count_records(archive))
     yield Note(code="maybe_private", count=unlisted)
 
 

@@ -21,6 +21,8 @@ from include.parsers.values import mapping, objects, string, strings
 CHANNEL_FILES = ("channels.json", "groups.json", "mpims.json", "dms.json", "file_conversations.json")
 """Files that list conversations; all but the first list private ones."""
 
+RECORD_FILES = ("canvases.json", "lists.json", "huddle_transcripts.json")
+
 SLACKBOT_ID = "USLACKBOT"
 """In no roster, or in it as a person."""
 
@@ -96,6 +98,12 @@ def read_index(archive: Archive, prefix: str = "") -> Index:
     by_folder |= {folder_key(channel.folder): channel for channel in listed.values()}
     team = "" if _ORGANISATION in archive else index.team
     return index._replace(names=names, channels=by_folder, broken=broken, team=team)
+
+
+def count_records(archive: Archive) -> int:
+    """Return how many canvases, lists and huddle transcripts the export names; their text is not in it."""
+    files = [name for name in archive.names() if name.rpartition("/")[2] in RECORD_FILES]
+    return sum(1 for _ in _items(archive, files, {}))
 
 
 def index_of_users(items: Iterable[object]) -> Index:

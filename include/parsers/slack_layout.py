@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.parsers.head import look
-from include.parsers.slack_index import CHANNEL_FILES, USER_FILES
+from include.parsers.slack_index import CHANNEL_FILES, RECORD_FILES, USER_FILES
 
 _DAY_FILE = re.compile(r"(?:(.*)/)?\d{4}-\d{2}-\d{2}\.json")
 _CANVAS = "canvas_in_the_conversation.json"
@@ -27,13 +27,10 @@ _TXT = re.compile(r"((?:.*/)?)(?:channels|dms)/.+\.txt")
 _WITHOUT_MESSAGES = (
     "usergroups.json",
     "integration_logs.json",
-    "canvases.json",
-    "lists.json",
-    "huddle_transcripts.json",
     "content_flags.json",
     ".slack-manifest.json",
 )
-_SIBLINGS = frozenset({*CHANNEL_FILES, *USER_FILES, *_WITHOUT_MESSAGES})
+_SIBLINGS = frozenset({*CHANNEL_FILES, *USER_FILES, *RECORD_FILES, *_WITHOUT_MESSAGES})
 _SAMPLES = 5
 
 

@@ -289,6 +289,9 @@ def test_what_is_peculiar_about_an_export_is_noted(tmp_path: Path) -> None:
         slack_message("1767312002.000100"),
         channels=[slack_channel("C1", "general"), slack_channel("C2", "quiet"), slack_channel("C3", "deserted")],
         groups=[slack_channel("G1", "plans")],
+        canvases=[{"id": "F1"}],
+        huddle_transcripts=[{"id": "F2"}],
+        lists=b"[",
     )
     for folder in ("unlisted", "D024BE7LH", "Plans"):
         files[f"{folder}/2026-01-01.json"] = [slack_message(subtype="ai_recap")]
@@ -296,6 +299,7 @@ def test_what_is_peculiar_about_an_export_is_noted(tmp_path: Path) -> None:
         ("unknown_kind", "ai_recap"): 2,
         ("unknown_author", ""): 1,
         ("no_entries", ""): 2,
+        ("no_messages", ""): 2,
         ("maybe_private", ""): 1,
     }
 
