@@ -11,20 +11,24 @@ discover ─▶ extract ─▶ transform ─▶ plan ─▶ load ─▶ flush �
 | **plan** | cuts batches (one API call each) and chunks (one load task each) | `plan/*.parquet` |
 | **load** | sends a chunk: conversations side by side, each strictly in order | the ledger, this run's cursors |
 | **flush** | tells EverOS that a conversation is complete, once per load | the ledger |
-| **report** | checks that every entry is accounted for | `report.json`, `report.html` |
+| **report** | checks that every entry is accounted for | `report.json`, `report.html`, `loaded.csv`, `corrections.json` |
 
 **Running it again sends nothing twice**: the ledger knows every message that has landed. A failed or killed load
 goes on where it stood: clear it, or let it retry. The run fails when anything is pending, unknown or unaccounted for,
 and the report says what.
 
-**Nightly**: scheduled and backfill runs load what was written in their data interval, and `lookback_days` before it.
+**Nightly**: scheduled and backfill runs load what was written in their data interval, and `lookback_days` before it;
+a run waits until those of older intervals are over. Other DAGs can wait for the asset `everos`: it is updated by every
+run that loaded something.
+**Rejected messages**: correct them in `corrections.json` of the run's folder, then *Trigger* with the source
+`rejects:<run id>`.
 **By hand**: *Trigger* loads everything, or the period you give. Start with *Dry run* to see what it would send, and
 what that would take.
 
 **What happened**: [Imports](plugin/imports) lists all runs, and each run has a tab *Import report*: how far it has
 come, every entry accounted for, what was rejected and why.
 
-Chat text is in the run's Parquet files and nowhere else: not in logs, XCom or this page.
+Chat text is in the run's folder (Parquet, `corrections.json`) and nowhere else: not in logs, XCom or this page.
 """
 
 import os
