@@ -13,7 +13,8 @@ import psutil
 
 from include.errors import ConfigurationError
 
-_WAIT_S = 30.0
+_WAIT_S = 60.0
+"""Longer than any program of a killed command may take to end."""
 
 
 class HomeInUse(ConfigurationError):

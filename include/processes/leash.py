@@ -1,8 +1,8 @@
 """
 Runs one program and takes it down, with everything it started, as soon as the process that asked for it is gone.
 
-``python include/processes/leash.py airflow scheduler``: standard input is the leash. It is a pipe whose other end only
-the parent holds, so it closes when the parent ends, whatever ended it: an error, Ctrl-C, or SIGKILL, after which
+``python include/processes/leash.py 6 airflow scheduler``: standard input is the leash. It is a pipe whose other end
+only the parent holds, so it closes when the parent ends, whatever ended it: an error, Ctrl-C, or SIGKILL, after which
 nothing else could clean up. The program joins the parent's process group; the leash stands outside, so that it outlives
 a SIGKILL of that group by the moment it needs: Airflow gives each task a group of its own, which the signal would not
 reach. On Linux the leash also adopts orphans, so tasks whose own parent died are found too.
@@ -18,15 +18,17 @@ import time
 
 import psutil
 
-GRACE_S = 6.0
-"""Between SIGTERM and SIGKILL. What is cut off while sending is settled by the ledger of the next run."""
-
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _HEARTBEAT_S = 1.0
 
 
 def main(argv: list[str]) -> int:
-    """Run ``argv`` until it ends or the leash is let go; return its exit code (negative: the signal)."""
+    """
+    Run a program until it ends or the leash is let go; return its exit code (negative: the signal).
+
+    :param argv: Seconds between SIGTERM and SIGKILL, then the program and its arguments.
+    """
+    grace_s, *program = argv
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # the parent decides; a handler, unlike SIG_IGN, is not inherited
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -34,13 +36,13 @@ def main(argv: list[str]) -> int:
     group = os.getpgid(0)
     os.setpgid(0, 0)
     child = subprocess.Popen(
-        argv,
+        program,
         stdin=subprocess.DEVNULL,
         process_group=group,
         preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - no threads here
     )
     status = _wait(child.pid, woken)
-    _take_down(child.pid if status is None else None)
+    _take_down(child.pid if status is None else None, float(grace_s))
     return 0 if status is None else os.waitstatus_to_exitcode(status)
 
 
@@ -57,9 +59,9 @@ def _wait(pid: int, woken: int) -> int | None:
             return None
 
 
-def _take_down(pid: int | None) -> None:
+def _take_down(pid: int | None, grace_s: float) -> None:
     """Ask the child to end, then end whatever is left below this process."""
-    deadline = time.monotonic() + GRACE_S
+    deadline = time.monotonic() + grace_s
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
         while _reap(pid) is None and time.monotonic() < deadline:

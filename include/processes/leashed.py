@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,10 @@ class ComponentEnded(ChatImportError):
     """A program that the command needs has ended on its own; the command stops everything else."""
 
 
+GRACE_S = 6.0
+"""Between SIGTERM and SIGKILL. What is cut off while sending is settled by the ledger of the next run."""
+
+
 @dataclass
 class Leashed:
     """Programs that end with this process, whatever ends it (:mod:`.leash`). Made by :func:`leashed`."""
@@ -32,15 +36,30 @@ class Leashed:
     """Descriptor that the leashes inherit: it stays open until the last of them has ended."""
 
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _outliving: set[str] = field(default_factory=set)
     _parent: int = field(default_factory=os.getppid)
 
-    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
-        """Start ``argv``; what it prints goes to ``<logs>/<name>.log``."""
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        *,
+        grace_s: float = GRACE_S,
+        outlives_others: bool = False,
+    ) -> None:
+        """
+        Start ``argv``; what it prints goes to ``<logs>/<name>.log``.
+
+        :param grace_s: How long it may take to end by itself.
+        :param outlives_others: Stop it only when everything else has ended, because that needs it to end well.
+        """
         self.logs.mkdir(parents=True, exist_ok=True)
         with (self.logs / f"{name}.log").open("wb") as output:
             self._running[name] = subprocess.Popen(
                 # by its path: the program's environment need not know where this project lies
-                [sys.executable, "-P", leash.__file__, *argv],
+                [sys.executable, "-P", leash.__file__, str(grace_s), *argv],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -48,6 +67,8 @@ class Leashed:
                 cwd=cwd,
                 pass_fds=(self.keep,),
             )
+        if outlives_others:
+            self._outliving.add(name)
 
     def run(self, name: str, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
         """
@@ -76,12 +97,16 @@ class Leashed:
 
     def stop(self) -> None:
         """Let go of all leashes and wait until everything has ended."""
-        for process in self._running.values():
+        self._let_go(self._running.keys() - self._outliving)
+        self._let_go(set(self._running))
+
+    def _let_go(self, names: Set[str]) -> None:
+        processes = [self._running.pop(name) for name in names]
+        for process in processes:
             if process.stdin:
                 process.stdin.close()
-        for process in self._running.values():
+        for process in processes:
             process.wait()
-        self._running.clear()
 
 
 @contextlib.contextmanager

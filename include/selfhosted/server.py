@@ -23,6 +23,12 @@ _CONFIGURATION = "everos.toml", "ome.toml"
 The server does not start without these. Empty: ``everos init`` would write copies of its defaults, which then outlive
 an upgrade. A person's own settings may stand there.
 """
+_GRACE_S = 40
+"""
+The server finishes the batches it works on, for at most 30 s (``_STOP_GRACE_SECONDS``). One that is cut off it takes up
+again after the next start, and what it had made of it by then is there twice.
+"""
+
 _READY_S = 600
 """Healthy after 15 s on two idle cores; a machine can be busy, and a server that ends is noticed at once."""
 
@@ -93,7 +99,7 @@ def start_selfhosted(home: Home, processes: Leashed, environ: Mapping[str, str])
         "EVEROS_API__PORT": str(port),
         "TIKTOKEN_CACHE_DIR": str(venv / "tiktoken"),
     }
-    processes.start("everos", [str(venv / "bin" / "everos"), "server", "start"], env, data)
+    processes.start("everos", [str(venv / "bin" / "everos"), "server", "start"], env, data, grace_s=_GRACE_S)
     base_url = f"http://127.0.0.1:{port}"
     version = _wait_until_healthy(base_url, processes)
     return SelfHosted(base_url=base_url, data=data, version=version, model=model.get(_MODEL, "the server's default"))
@@ -108,7 +114,7 @@ def _model_of(environ: Mapping[str, str]) -> dict[str, str]:
 def _start_model(processes: Leashed) -> dict[str, str]:
     port = free_port()
     argv = [sys.executable, "-m", "include.selfhosted.model", "--port", str(port)]
-    processes.start("model", argv, own_environment(), PROJECT)
+    processes.start("model", argv, own_environment(), PROJECT, outlives_others=True)
     reached_directly = ",".join(["127.0.0.1", *filter(None, [os.environ.get("NO_PROXY")])])
     return {
         _MODEL_BASE_URL: f"http://127.0.0.1:{port}/v1",

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,3 +119,27 @@ def test_a_kept_port_that_somebody_took_is_given_up_for_another(tmp_path: Path) 
 def test_a_preferred_port_is_taken_when_it_is_free() -> None:
     port = free_port()
     assert free_port(port) == port
+
+
+POLITE = """
+import signal, sys, time
+def end(*_):
+    if sys.argv[1:]: time.sleep(1)
+    print("ended at", time.monotonic(), flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_others_need_to_end_well_ends_after_them(tmp_path: Path) -> None:
+    with hold(tmp_path, "make demo") as home, leashed(home) as processes:
+        argv = [sys.executable, "-c", POLITE]
+        processes.start("needed", argv, own_environment(), PROJECT, outlives_others=True)
+        processes.start("slow", [*argv, "slowly"], own_environment(), PROJECT)
+        logs = [home.root / "logs" / f"{name}.log" for name in ("slow", "needed")]
+        while not all("ready" in log.read_text() for log in logs):
+            time.sleep(0.02)
+    first, last = (float(log.read_text().split("ended at")[1]) for log in logs)
+    assert first < last
