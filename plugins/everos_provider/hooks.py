@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from typing import Any
 
 from airflow.sdk import BaseHook, Connection
@@ -20,6 +21,9 @@ _VARIABLES = {
     "app_id": "EVEROS_APP_ID",
     "project_id": "EVEROS_PROJECT_ID",
 }
+
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class EverOSHook(BaseHook):
@@ -121,12 +125,17 @@ def _settings_of(connection: Connection) -> Settings:
 
 
 def _base_url(connection: Connection) -> str | None:
-    """Put together what the form, JSON and URI forms of a connection keep apart."""
+    """
+    Put together what the form, JSON and URI forms of a connection keep apart.
+
+    A port that says nothing new is left out: the address names the ledger, and it must not depend on how it is written.
+    """
     host = connection.host
     if not host:
         return None
     url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-    return f"{url.rstrip('/')}:{connection.port}" if connection.port else url
+    said = connection.port in (None, 0, _DEFAULT_PORTS.get(url.split("://")[0])) or re.search(r":\d+/?$", url)
+    return url if said else f"{url.rstrip('/')}:{connection.port}"
 
 
 def _seconds(value: Any) -> float | None:

@@ -1,4 +1,8 @@
-"""The import's parameters as Airflow's trigger form shows and checks them."""
+"""
+The import's parameters as Airflow's trigger form shows and checks them.
+
+Descriptions are plain text: in the form's small print Markdown's code marks cover the lines above and below.
+"""
 
 import os
 
@@ -21,10 +25,10 @@ def import_params() -> dict[str, Param]:
             minLength=1,
             title="Source",
             section=WHAT,
-            description_md=(
+            description=(
                 "A Slack export (zip or folder), DiscordChatExporter or Discord API JSON, EverOS-shaped JSON, or a "
-                "folder with any mixture of them, as the workers see it. Example: `/data/exports/acme-slack.zip`. Or "
-                "`rejects:` and the id of a run, to load what it rejected after a person has corrected it."
+                "folder with any mixture of them, as the workers see it. Example: /data/exports/acme-slack.zip. Or "
+                "rejects: and the id of a run, to load what it rejected after a person has corrected it."
             ),
         ),
         "dry_run": Param(
@@ -43,7 +47,7 @@ def import_params() -> dict[str, Param]:
             items={"type": "string"},
             title="Only these conversations",
             section=WHAT,
-            description_md="Names or ids, `*` allowed, one a line. Empty: all. Example: `general`, `slack_team-*`",
+            description="Names or ids, * allowed, one a line. Empty: all. Example: general, slack_team-*",
         ),
         "exclude": Param(
             None,
@@ -51,7 +55,7 @@ def import_params() -> dict[str, Param]:
             items={"type": "string"},
             title="Not these conversations",
             section=WHAT,
-            description_md="Names or ids, `*` allowed, one a line. Wins over the field above.",
+            description="Names or ids, * allowed, one a line. Wins over the field above.",
         ),
         "include_private": Param(
             False,
@@ -74,8 +78,8 @@ def import_params() -> dict[str, Param]:
             pattern=r"\{channel(_id)?\}",
             title="Conversation id",
             section=WHAT,
-            description_md=(
-                "How EverOS will name a conversation, from `{source}`, `{workspace}`, `{channel}`, `{channel_id}`. "
+            description=(
+                "How EverOS will name a conversation, from {source}, {workspace}, {channel}, {channel_id}. "
                 "Keep it the same for good: another template is another conversation to EverOS."
             ),
         ),

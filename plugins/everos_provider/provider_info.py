@@ -21,9 +21,14 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "EverOS",
                 "hook-class-name": "everos_provider.hooks.EverOSHook",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "login", "port", "extra"],
+                    # The port is there for the Test button: Airflow 3.3.2 refuses to test what has none
+                    # (apache/airflow#73298).
+                    "hidden-fields": ["schema", "login", "extra"],
                     "relabeling": {"host": "Base URL", "password": "API key"},
-                    "placeholders": {"host": "https://api.evermind.ai"},
+                    "placeholders": {
+                        "host": "https://api.evermind.ai",
+                        "port": "443; the Test button of Airflow 3.3.2 needs one",
+                    },
                 },
                 "conn-fields": {
                     "api_version": {

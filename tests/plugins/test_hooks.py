@@ -49,6 +49,8 @@ def connect_with(monkeypatch: pytest.MonkeyPatch, **fields: object) -> None:
         ({"host": "memory.example"}, "https://memory.example"),
         ({"host": "memory.example", "schema": "http", "port": 8010}, "http://memory.example:8010"),
         ({"host": "http://memory.example/", "port": 8010}, "http://memory.example:8010"),
+        ({"host": "https://memory.example", "port": 443}, "https://memory.example"),
+        ({"host": "http://memory.example:8010", "port": 8010}, "http://memory.example:8010"),
     ],
 )
 def test_a_connection_says_where_in_any_of_its_forms(
@@ -56,6 +58,16 @@ def test_a_connection_says_where_in_any_of_its_forms(
 ) -> None:
     connect_with(monkeypatch, **fields)
     assert EverOSHook().target.base_url == base_url
+
+
+def test_a_connection_may_be_written_as_json_or_as_a_uri(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"host": "memory.example", "schema": "http", "port": 8010}
+    connect_with(monkeypatch, **fields, extra={"api_version": "v2", "app_id": "crm", "timeout_s": 5})
+    as_json = EverOSHook().settings()
+    uri = f"everos://:{SECRET}@memory.example:8010/http?api_version=v2&app_id=crm&timeout_s=5"
+    monkeypatch.setenv("AIRFLOW_CONN_EVEROS_DEFAULT", uri)
+    assert EverOSHook().settings() == as_json
+    assert (as_json.base_url, as_json.api_key, as_json.app_id) == ("http://memory.example:8010", SECRET, "crm")
 
 
 def test_a_connection_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
