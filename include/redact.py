@@ -87,6 +87,7 @@ _ANYWHERE = (
     _kind("api key", "sk-", r"(?<![\w-])sk-(?=[A-Za-z_-]{0,200}\d)[A-Za-z0-9_-]{20,}"),  # OpenAI's, Anthropic's, …
     _kind("api key", "npm_ hf_ dop_v1_", r"(?:npm_|hf_|dop_v1_)[A-Za-z0-9]{30,}"),
     _kind("api key", "pypi-age sg.", r"pypi-AgE[\w-]{50,}|(?<![\w.-])SG\.[\w-]{16,32}\.[\w-]{16,64}"),
+    _kind("telegram token", ":aa", r"(?<!\d)\d{8,10}:AA[\w-]{33}"),
     _kind("azure key", "accountkey=", r"(?i)accountkey=(?P<secret>[A-Za-z0-9+/]{40,}={0,2})"),
     _kind(
         "password",

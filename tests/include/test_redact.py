@@ -5,10 +5,10 @@ import string
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from staged import a_conversation, a_message
 
 from include.records import Conversation, Message
 from include.redact import Redactor, redact
-from staged import a_conversation, a_message
 
 ALNUM = string.ascii_letters + string.digits
 WORD = f"{ALNUM}_-"
@@ -72,6 +72,7 @@ ANYWHERE = {
     "api key": st.one_of(
         whole("sk-proj-", some(ALNUM, 30), "7"), whole("npm_", some(ALNUM, 36)), whole("hf_", some(ALNUM, 34))
     ),
+    "telegram token": whole(some("123456789", 9), ":AA", some(WORD, 33)),
     "azure key": after("AccountKey=", some(ALNUM + "+/", 86)),
     "password": after("password: ", some(ALNUM + "!%&", 6, 40).map(lambda value: f"{value}a1")),
 }
