@@ -120,7 +120,7 @@ def series_of(segments: Iterable[Landings], most: int) -> list[tuple[int, int]]:
     """
     Return messages that landed, by time, in equal steps of at least a second; only steps in which any did.
 
-    :param most: At most so many steps between the first and the last.
+    :param most: At most so many steps from the first to the last; 3 or more.
     :returns: Pairs of Unix time (seconds, start of the step) and messages, ascending.
     """
     total = Counter[int]()
@@ -137,7 +137,7 @@ def series_of(segments: Iterable[Landings], most: int) -> list[tuple[int, int]]:
 
 def width_s(span_s: int, most: int) -> int:
     """Return the step that cuts a span into at most so many, a round one where there is one."""
-    return next((width for width in _WIDTHS_S if span_s // width + 2 <= most), -(-span_s // most) + 1)
+    return next((width for width in _WIDTHS_S if span_s // width + 2 <= most), span_s // (most - 1) + 1)
 
 
 def account_of(segments: Mapping[str, Landings], most: int = 60) -> dict[str, Any] | None:
