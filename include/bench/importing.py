@@ -144,8 +144,8 @@ class FileCheckpoint:
         return msgspec.json.decode(path.read_bytes()) if path.exists() else None
 
     async def set(self, key: str, value: Any) -> None:
-        """Store a value."""
-        _write(self._path(key), value)
+        """Store a value, in a thread, as Airflow's store is called."""
+        await asyncio.to_thread(_write, self._path(key), value)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{quote(key, safe='')}.json"

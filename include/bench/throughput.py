@@ -13,11 +13,10 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched, pairwise
 from pathlib import Path
 from statistics import median
@@ -45,6 +44,7 @@ class Work:
     messages: int
     batch_size: int
     concurrency: int = 20
+    latency: Latency = LATENCY
 
     @classmethod
     def parse(cls, text: str) -> "Work":
@@ -66,7 +66,7 @@ class Work:
     def limit_s(self) -> float:
         """What it takes when no time passes between a batch and the next."""
         full, rest = divmod(self.messages, self.batch_size)
-        one_s = full * LATENCY.of(self.batch_size) + (LATENCY.of(rest) if rest else 0)
+        one_s = full * self.latency.of(self.batch_size) + (self.latency.of(rest) if rest else 0)
         return self.at_best_s([one_s] * self.conversations)
 
     def at_best_s(self, each_s: Sequence[float]) -> float:
@@ -86,18 +86,20 @@ def main() -> int:
     parser.add_argument(
         "work", nargs="*", type=Work.parse, default=[Work.parse(text) for text in SHORT + LONG], metavar="20x500/50"
     )
+    parser.add_argument("--slower", type=float, default=1, help="make the target so many times slower (default 1)")
     given = parser.parse_args()
+    latency = Latency(base_s=LATENCY.base_s * given.slower, per_message_s=LATENCY.per_message_s * given.slower)
     print(
-        f"\nA load. A batch takes the target {LATENCY.base_s} s + {LATENCY.per_message_s * 1000:g} ms per message.",
-        end=" ",
+        f"\nA batch takes the target {latency.base_s:g} s + {latency.per_message_s * 1000:g} ms per message.", end=" "
     )
     print(f"Besides, the machine's {os.cpu_count()} cores have {os.getloadavg()[0]:.1f} processes to run.")
-    options = ("--latency-s", str(LATENCY.base_s), "--latency-per-message-s", str(LATENCY.per_message_s))
-    folder = Path(tempfile.mkdtemp(prefix="throughput-"))
-    with TargetProcess(folder / "target", *options) as target:
+    options = ("--latency-s", str(latency.base_s), "--latency-per-message-s", str(latency.per_message_s))
+    with (
+        tempfile.TemporaryDirectory(prefix="throughput-") as folder,
+        TargetProcess(Path(folder) / "target", *options) as target,
+    ):
         for number, work in enumerate(given.work):
-            _compare(work, target, folder / str(number))
-    shutil.rmtree(folder)
+            _compare(replace(work, latency=latency), target, Path(folder) / str(number))
     return 0
 
 
@@ -171,7 +173,7 @@ def _judged(journal: Sequence[Entry], chats: Chats, work: Work) -> list[str]:
         adds = [call for call in calls if call.kind == "add" and call.conversation == name]
         took_s = [(add.ended_s or add.arrived_s) - add.arrived_s for add in adds]
         each_s.append(sum(took_s))
-        late_s += [took - LATENCY.of(len(add.message_ids)) for took, add in zip(took_s, adds, strict=True)]
+        late_s += [took - work.latency.of(len(add.message_ids)) for took, add in zip(took_s, adds, strict=True)]
         gaps_s += [after.arrived_s - (before.ended_s or 0) for before, after in pairwise(adds)]
     verdicts = judge(calls, chats.expected).values()
     return [

@@ -206,7 +206,7 @@ def poll_after_s(elapsed_s: float, settings: LoadSettings, typical_s: float | No
     elif elapsed_s < typical_s:
         wait_s = typical_s - elapsed_s
     else:
-        wait_s = 0.03 * typical_s + 0.15 * (elapsed_s - typical_s)
+        wait_s = 0.015 * typical_s + 0.25 * (elapsed_s - typical_s)
     return min(settings.poll_max_s, max(settings.poll_min_s, wait_s))
 
 

@@ -22,7 +22,14 @@ from include.bench.faults.trial import Run, Trial, run_trial
 
 SIZES = (300, 200, 160, 140, 120, 100, 100, 80, 60, 40, 20, 80)
 
-WRONG = {"lost": "lost", "doubled": "twice", "out_of_order": "order", "overlapping": "overl.", "unflushed": "unfl."}
+WRONG = {
+    "lost": "lost",
+    "doubled": "twice",
+    "out_of_order": "order",
+    "overlapping": "overl.",
+    "flushed_early": "early",
+    "unflushed": "unfl.",
+}
 SAID = {"pending": "pend.", "unknown": "unkn."}
 """Columns: what the target's journal shows, and what was said."""
 
@@ -69,7 +76,8 @@ def _chats(folder: Path, scenario: Scenario, number: int) -> Chats:
 
 def _print_head(chosen: Sequence[Scenario]) -> None:
     print(f"{len(chosen)} scenarios: what is wrong, and what was said of it\n")
-    print(f"{'':<32}{'  with the faults':<48}  and without")
+    width = 7 * (len(WRONG) + len(SAID))
+    print(f"{'':<32}{' with the faults':<{width + 2}} and without")
     heads = "".join(f"{head:>7}" for head in (*WRONG.values(), *SAID.values()))
     print(f"{'scenario':<31}|{heads} |{heads} |{'seconds':>8}{'calls':>7}", flush=True)
 
