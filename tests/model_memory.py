@@ -15,7 +15,16 @@ LAG_S = 50.0
 TAKES = ("task", "at once")
 DENIES = ("throttled", "not sent", "quota")
 LOSES = ("lost before", "lost after", "lost, stored late", "no task id", "partial")
-FATES = ("success", "failed", "forgotten", "forgotten though failed", "stuck", "stuck though failed")
+FATES = (
+    "success",
+    "failed",
+    "forgotten",
+    "forgotten though failed",
+    "stuck",
+    "stuck though failed",
+    "broken",
+    "broken though failed",
+)
 
 
 @dataclass
@@ -95,6 +104,8 @@ class ModelMemory:
             return TaskState.PROCESSING
         if task.fate.startswith("forgotten"):
             return TaskState.MISSING
+        if task.fate.startswith("broken"):
+            return TaskState.BROKEN
         return TaskState.FAILED if "failed" in task.fate else TaskState.SUCCESS
 
     def find(self, message_ids: Sequence[str], now_s: float) -> Evidence | ChatImportError:

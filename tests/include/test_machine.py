@@ -136,8 +136,9 @@ class TestTheTask:
     def test_a_failed_task_proves_the_batch_not_stored(self) -> None:
         assert after_ask(accepted(), TaskState.FAILED, 1, RULES, 0).state == NotStored(why=Why.TASK_FAILED)
 
-    def test_a_task_that_is_not_found_proves_nothing(self) -> None:
-        assert isinstance(after_ask(accepted(), TaskState.MISSING, 1, RULES, 0).state, Doubtful)
+    @pytest.mark.parametrize("state", [TaskState.MISSING, TaskState.BROKEN])
+    def test_a_task_that_is_not_found_or_broke_on_the_way_proves_nothing(self, state: TaskState) -> None:
+        assert isinstance(after_ask(accepted(), state, 1, RULES, 0).state, Doubtful)
 
     def test_a_task_of_unknown_length_is_asked_for_ever_more_rarely(self) -> None:
         assert [poll_after_s(elapsed_s, RULES) for elapsed_s in (0, 1, 10, 100)] == [0.01, 0.25, 2.5, 15]
