@@ -65,7 +65,14 @@ class AirflowAPI:
 
     def warm_up(self) -> None:
         """Make the server build its task-facing API now: it takes seconds, and the first task would wait for it."""
-        self._http.get(f"{self.base_url}/execution/health", timeout=120).raise_for_status()
+
+        def warm() -> bool:
+            try:
+                return self._http.get(f"{self.base_url}/execution/health").is_success
+            except httpx.TransportError:
+                return False
+
+        self.wait(warm, 300, "Airflow's API server did not get ready for tasks")
 
     def wait_for_dag(self, dag_id: str, *, parsed_after: datetime, timeout_s: float = 180) -> None:
         """
