@@ -18,9 +18,16 @@ class Times:
     scale: float = 0.1
     settle_s: float = 1.5
     read_timeout_s: float = 1.0
-    task_deadline_s: float = 6.0
-    task_kept_s: float = 10.0
-    """As everywhere it is longer than anything a load waits for; EverOS keeps tasks for an hour."""
+
+    @property
+    def task_deadline_s(self) -> float:
+        """Longer than a storm or an outage lasts, as everywhere."""
+        return max(6.0, 60 * self.scale)
+
+    @property
+    def task_kept_s(self) -> float:
+        """Longer than anything a load waits for, as everywhere: EverOS keeps tasks for an hour."""
+        return self.task_deadline_s + 4
 
     @property
     def load(self) -> LoadSettings:
