@@ -45,6 +45,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     item.config.stash.setdefault(_TRIED, []).append(sum(map(int, told)))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many in all, in one line after the results."""
     tried = [count for count in terminalreporter.config.stash.get(_TRIED, []) if count]
