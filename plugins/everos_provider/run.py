@@ -26,8 +26,11 @@ log = logging.getLogger(__name__)
 
 INTERVAL_RUNS = {"scheduled", "backfill"}
 
-LOOK_AGAIN_S = 10
-"""How often a run that waits for an older one looks whether it is its turn."""
+LOOK_AGAIN_S = 5, 60
+"""
+How often a run that waits for an older one looks whether it is its turn: at first, and at last. Each look costs about a
+second of a core, and many runs of a backfill may be waiting.
+"""
 
 
 def folder_of(context: Context) -> RunFolder:
@@ -65,7 +68,10 @@ def wait_for_turn(context: Context) -> None:
     for state in ("running", "queued"):
         if older := context["ti"].get_previous_dagrun(state=state):
             log.info("Waiting for %s, which is %s and comes first", older.run_id, state)
-            raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=LOOK_AGAIN_S))
+            now = datetime.now(UTC)
+            since = context["ti"].get_first_reschedule_date(context) or now
+            again_s = min(max((now - since).total_seconds() / 4, LOOK_AGAIN_S[0]), LOOK_AGAIN_S[1])
+            raise AirflowRescheduleException(now + timedelta(seconds=again_s))
 
 
 def options_of(params: Mapping[str, Any]) -> ParseOptions:

@@ -135,6 +135,9 @@ class Runs:
     def get_previous_dagrun(self, state: str) -> Any:
         return SimpleNamespace(run_id=self._older[state]) if state in self._older else None
 
+    def get_first_reschedule_date(self, _: Any) -> None:
+        return None
+
 
 @pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
 @pytest.mark.parametrize("state", ["running", "queued"])
