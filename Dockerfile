@@ -16,6 +16,7 @@ ENV PATH=/opt/everos/.venv-selfhosted/bin:$PATH \
     TIKTOKEN_CACHE_DIR=/opt/everos/.venv-selfhosted/tiktoken \
     EVEROS_ROOT=/data \
     EVEROS_MEMORIZE__MODE=chat \
+    EVEROS_SQLITE__BUSY_TIMEOUT_MS=60000 \
     EVEROS_API__HOST=0.0.0.0
 # It does not start without the two files; empty ones leave every setting at its default.
 CMD ["sh", "-c", "touch everos.toml ome.toml && exec everos server start"]

@@ -18,6 +18,14 @@ from include.selfhosted.environment import prepared
 from include.selfhosted.model.app import MODEL_ID
 
 _MODEL_BASE_URL, _MODEL_KEY, _MODEL = "EVEROS_LLM__BASE_URL", "EVEROS_LLM__API_KEY", "EVEROS_LLM__MODEL"
+DEFAULTS = {
+    # conversations between people; the server's own default is the trajectories of agents
+    "EVEROS_MEMORIZE__MODE": "chat",
+    # milliseconds that a writer waits for another one; with the server's own 5,000 batches fail on a busy machine
+    "EVEROS_SQLITE__BUSY_TIMEOUT_MS": "60000",
+}
+"""What differs from the server's own defaults; the image in ``Dockerfile`` has the same."""
+
 _CONFIGURATION = "everos.toml", "ome.toml"
 """
 The server does not start without these. Empty: ``everos init`` would write copies of its defaults, which then outlive
@@ -90,8 +98,7 @@ def start_selfhosted(home: Home, processes: Leashed, environ: Mapping[str, str])
         (data / name).touch()
     model = _model_of(environ) or _start_model(processes)
     env = {name: value for name, value in os.environ.items() if not name.startswith("EVEROS_")}
-    # conversations between people; the server's own default is the trajectories of agents
-    env |= {"EVEROS_MEMORIZE__MODE": "chat"}
+    env |= DEFAULTS
     env |= {name: value for name, value in environ.items() if name.startswith("EVEROS_") and "__" in name}
     env |= model | {
         "EVEROS_ROOT": str(data),

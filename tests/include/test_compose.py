@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from include.layout import PROJECT
+from include.selfhosted.server import DEFAULTS
 
 FILE = PROJECT / "docker-compose.yaml"
 COMPOSE = yaml.safe_load(FILE.read_text())
@@ -91,6 +92,11 @@ def test_the_images_get_every_file_that_they_copy() -> None:
         if not source.startswith("--")
     }
     assert copied - given == set()
+
+
+def test_the_server_in_the_image_is_set_up_as_the_one_on_a_laptop() -> None:
+    for name, value in DEFAULTS.items():
+        assert re.search(rf"\b{name}={value}\b", DOCKERFILE), name
 
 
 def test_no_secret_stands_in_the_compose_file() -> None:
