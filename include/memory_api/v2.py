@@ -177,7 +177,7 @@ class V2Client:
         found: dict[tuple[str | None, str | None], EpisodeItem] = {}
         for owner in owners[:MOST_OWNERS]:
             for at in range(0, len(sessions), _SESSIONS_AT_ONCE):
-                filters = {"session_id": {"in": sessions[at : at + _SESSIONS_AT_ONCE]}}
+                filters = {"OR": [{"session_id": session} for session in sessions[at : at + _SESSIONS_AT_ONCE]]}
                 asked = {"query": query, "method": "keyword", "top_k": min(limit, 100), "filters": filters}
                 for item in (await self._search(owner, asked, "search")).episodes or ():
                     best = found.setdefault((item.session_id, item.timestamp), item)

@@ -86,7 +86,9 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
     return {
         "report_version": REPORT_VERSION,
         "run_id": run_id,
-        "target": {"base_url": target.base_url, "api_version": target.api_version, "account": target.account},
+        "target": {
+            name: getattr(target, name) for name in ("base_url", "api_version", "account", "app_id", "project_id")
+        },
         "dry_run": dry_run,
         "started_at": started_at.astimezone(UTC).isoformat(),
         "finished_at": datetime.now(UTC).isoformat(),

@@ -28,7 +28,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def intent(attempt: str, *ids: str, conversation: str = "slack_a", run: str = "run 1", key: str = "") -> events.Intent:
     times = tuple(int(message_id[1:]) for message_id in ids)
     return events.Intent(
-        conversation=conversation, attempt=attempt, key=key or f"k{attempt}", run=run, ids=ids, ms=times
+        conversation=conversation, attempt=attempt, key=key or f"k{attempt}", run=run, ids=ids, ms=times, by=("U1",)
     )
 
 
@@ -68,7 +68,7 @@ class TestWriting:
                 await a_segment.write(intent("a", "m1"))
                 return a_segment.path.read_bytes()
 
-        assert asyncio.run(task()).endswith(b'"ids":["m1"],"ms":[1]}\n')
+        assert asyncio.run(task()).endswith(b'"ids":["m1"],"ms":[1],"by":["U1"]}\n')
 
     def test_conversations_that_wait_at_the_same_time_share_an_fsync(
         self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
