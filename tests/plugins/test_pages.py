@@ -1,0 +1,188 @@
+"""Rules of the pages in Airflow: who may see them, and what they find for which run."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from airflow.api_fastapi.common.db.common import _get_session
+from airflow.api_fastapi.core_api import security
+from airflow.models.base import Base
+from airflow.models.dagrun import DagRun
+from airflow.models.tasklog import LogTemplate
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunType
+from everos_provider.pages import DAG_ID, HEADERS, RUNS_A_PAGE, build_app
+from fastapi.testclient import TestClient
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+
+from include import steps
+from include.layout import HOME_VARIABLE, RunFolder
+from include.memory_api.contract import Target
+from include.parsers import ParseOptions
+from include.report.page import SERVED_POLICY
+from include.window import Window
+
+SAMPLES = Path(__file__).parents[2] / "include" / "samples"
+TARGET = Target(base_url="http://127.0.0.1:9", api_version="v1", key_fingerprint="0")
+RUN = "manual__2026-03-01T00:00:00+00:00"
+ADDRESSES = [
+    "/imports",
+    f"/imports/runs/{quote(RUN, safe='')}",
+    f"/imports/progress/{quote(RUN, safe='')}",
+    f"/dags/{DAG_ID}/runs/{quote(RUN, safe='')}",
+    *(f"/imports/files/{name}/{quote(RUN, safe='')}" for name in ("report.json", "report.html", "rejects.csv")),
+]
+
+
+class Doorman:
+    """Stands for Airflow's auth manager; remembers what it was asked."""
+
+    def __init__(self, *, lets_in: bool) -> None:
+        self.lets_in = lets_in
+        self.asked: list[tuple[str, str | None, str | None]] = []
+
+    def is_authorized_dag(self, *, method: str, access_entity: Any, details: Any, user: object) -> bool:
+        self.asked.append((method, access_entity and access_entity.value, details.id))
+        return self.lets_in
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    Base.metadata.create_all(engine, tables=[DagRun.__table__, LogTemplate.__table__])
+    with Session(engine) as session:
+        yield session
+
+
+@pytest.fixture
+def client(session: Session, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    """Somebody who is logged in and may see the DAG's runs."""
+    app = build_app()
+    app.dependency_overrides[security.get_user] = object
+    app.dependency_overrides[_get_session] = lambda: session
+    monkeypatch.setattr(security, "get_auth_manager", lambda: Doorman(lets_in=True))
+    monkeypatch.setattr(security.DagModel, "get_team_name", lambda _dag_id: None)
+    return TestClient(app)
+
+
+def add_run(session: Session, run_id: str = RUN, state: DagRunState = DagRunState.SUCCESS, day: int = 1) -> None:
+    run = DagRun(dag_id=DAG_ID, run_id=run_id, run_type=DagRunType.MANUAL, state=state)
+    run.run_after = run.start_date = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=day)
+    session.add(run)
+    session.commit()
+
+
+def import_samples(run_id: str = RUN) -> RunFolder:
+    """Go through the steps of a dry run."""
+    run, ledger = RunFolder.of(run_id), steps.open_ledger(TARGET)
+    for export in steps.discover(SAMPLES, run):
+        steps.extract(export, ParseOptions(), run)
+    steps.transform(run, Window(), ledger)
+    steps.plan(run, batch_size=None)
+    now = datetime.now(UTC)
+    steps.report(run, ledger, run_id=run_id, target=TARGET, started_at=now, dry_run=True, problems=[])
+    return run
+
+
+def test_nobody_sees_anything_without_a_login(session: Session) -> None:
+    add_run(session)
+    import_samples()
+    app = build_app()
+    app.dependency_overrides[_get_session] = lambda: session
+    stranger = TestClient(app)
+    assert {address: stranger.get(address).status_code for address in ADDRESSES} == dict.fromkeys(ADDRESSES, 401)
+
+
+def test_who_may_not_see_the_runs_of_the_dag_sees_none_of_it(
+    client: TestClient, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_run(session)
+    import_samples()
+    doorman = Doorman(lets_in=False)
+    monkeypatch.setattr(security, "get_auth_manager", lambda: doorman)
+    assert {address: client.get(address).status_code for address in ADDRESSES} == dict.fromkeys(ADDRESSES, 403)
+    assert set(doorman.asked) == {("GET", "RUN", DAG_ID)}
+
+
+def test_a_run_shows_its_report_under_a_strict_policy(client: TestClient, session: Session) -> None:
+    add_run(session)
+    import_samples()
+    for address in (f"/imports/runs/{quote(RUN, safe='')}", f"/dags/{DAG_ID}/runs/{quote(RUN, safe='')}"):
+        answer = client.get(address)
+        assert "Every entry is accounted for" in answer.text
+        assert answer.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
+    assert "unsafe" not in SERVED_POLICY
+
+
+def test_a_run_that_goes_on_shows_how_far_it_has_come(client: TestClient, session: Session) -> None:
+    add_run(session, state=DagRunState.RUNNING)
+    import_samples()
+    page = client.get(f"/imports/runs/{quote(RUN, safe='')}").text
+    assert "Import in progress" in page
+    assert "0 of 93 messages" in page
+    part = client.get(f"/imports/progress/{quote(RUN, safe='')}")
+    assert "<html" not in part.text
+    assert "X-Import-Ended" not in part.headers
+
+
+def test_the_page_of_a_run_learns_that_it_has_ended(client: TestClient, session: Session) -> None:
+    add_run(session, state=DagRunState.FAILED)
+    answer = client.get(f"/imports/progress/{quote(RUN, safe='')}")
+    assert (answer.text, answer.headers["X-Import-Ended"]) == ("", "failed")
+
+
+def test_a_run_without_a_report_says_why(client: TestClient, session: Session) -> None:
+    add_run(session, state=DagRunState.FAILED)
+    assert "This run has no report" in client.get(f"/imports/runs/{quote(RUN, safe='')}").text
+
+
+def test_the_runs_of_other_dags_have_no_import_report(client: TestClient) -> None:
+    assert "imports nothing into EverOS" in client.get("/dags/etl/runs/manual__1").text
+
+
+def test_a_run_that_does_not_exist_reads_no_files(client: TestClient, tmp_path: Path) -> None:
+    import_samples("elsewhere")
+    for name in ("elsewhere", "../runs/elsewhere"):
+        assert client.get(f"/imports/files/report.json/{quote(name, safe='')}").status_code == 404
+
+
+def test_only_files_without_message_text_are_handed_out(client: TestClient, session: Session) -> None:
+    add_run(session)
+    run = import_samples()
+    (run.root / "corrections.json").write_text("[]", encoding="utf-8")
+    address = f"/imports/files/{{}}/{quote(RUN, safe='')}"
+    report = client.get(address.format("report.json"))
+    assert report.json() == json.loads(run.report_json.read_text(encoding="utf-8"))
+    assert client.get(address.format("rejects.csv")).headers["Content-Disposition"].startswith("attachment")
+    for name in ("corrections.json", "conversations.parquet", "estimate.json"):
+        assert client.get(address.format(name)).status_code == 422
+
+
+def test_the_list_shows_the_newest_first_with_their_totals(client: TestClient, session: Session) -> None:
+    for day in range(RUNS_A_PAGE + 1):
+        add_run(session, f"run-{day:03}", day=day)
+    import_samples(f"run-{RUNS_A_PAGE:03}")
+    page = client.get("/imports").text
+    assert page.index(f"run-{RUNS_A_PAGE:03}") < page.index("run-049") < page.index("run-001")
+    assert "run-000" not in page
+    assert ">104<" in page
+    assert "run-000" in client.get("/imports", params={"offset": RUNS_A_PAGE}).text
+
+
+def test_addresses_follow_airflow_below_a_path_of_its_own(client: TestClient, session: Session) -> None:
+    add_run(session)
+    below = TestClient(client.app, root_path="/airflow/everos")
+    page = below.get("/imports").text
+    assert f'href="/airflow/everos/imports/runs/{quote(RUN, safe="")}"' in page
+    assert f'href="/airflow/dags/{DAG_ID}"' in page
