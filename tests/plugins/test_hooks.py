@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from everos_provider.hooks import EverOSHook
 from everos_provider.provider_info import get_provider_info
 
 from include.errors import ConfigurationError
+from include.layout import PROJECT
 from include.standin import StandIn
 
 VARIABLES = (
@@ -39,6 +41,17 @@ def standin(tmp_path: Path) -> Iterator[StandIn]:
 def connect_with(monkeypatch: pytest.MonkeyPatch, **fields: object) -> None:
     connection = {"conn_type": "everos", "password": SECRET} | fields
     monkeypatch.setenv("AIRFLOW_CONN_EVEROS_DEFAULT", json.dumps(connection))
+
+
+def test_docker_compose_loads_into_the_everos_that_it_brings_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
+    default = services["scheduler"]["environment"]["AIRFLOW_CONN_EVEROS_DEFAULT"]
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_EVEROS_DEFAULT", default.removeprefix("${AIRFLOW_CONN_EVEROS_DEFAULT:-").rstrip("}")
+    )
+    target = EverOSHook().target
+    assert (target.base_url, target.api_version) == ("http://everos:8000", "v2")
+    assert "everos" in services
 
 
 @pytest.mark.parametrize(
