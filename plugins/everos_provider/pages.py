@@ -52,7 +52,7 @@ NO_REPORT = (
 )
 
 RunId = Annotated[str, PathParameter(min_length=1)]
-FileName = Literal["report.json", "report.html", "rejects.csv", "rejects.jsonl"]
+FileName = Literal["report.json", "report.html", "rejects.csv", "rejects.jsonl", "loaded.csv"]
 
 
 class Totals(msgspec.Struct, kw_only=True):
@@ -173,11 +173,12 @@ def _totals(run: RunFolder) -> Mapping[str, Any] | None:
 
 def _place(request: Request, run_id: str, state: str) -> Place:
     home, name = _home(request), quote(run_id, safe="")
+    offered = ["loaded.csv"] if RunFolder.of(run_id).loaded.is_file() else []
     files = f"{home}{PREFIX}/imports/files"
     return Place(
         state=state,
         links=[(f"{home}/plugin/imports", "All imports"), (f"{home}/dags/{DAG_ID}/runs/{name}", "Run")],
-        downloads=[(f"{files}/{file}/{name}", file) for file in ("report.html", "report.json")],
+        downloads=[(f"{files}/{file}/{name}", file) for file in ("report.html", "report.json", *offered)],
         reject_files=[(f"{files}/rejects.csv/{name}", "CSV"), (f"{files}/rejects.jsonl/{name}", "JSON lines")],
         policy=SERVED_POLICY,
     )
