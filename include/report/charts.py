@@ -39,11 +39,11 @@ def strip(parts: Mapping[str, int]) -> Markup:
 
 def days_chart(days: Sequence[Sequence[str | int]], *, dry_run: bool) -> Chart | None:
     """
-    Draw messages over time.
+    Draw messages over time; ``None`` for a single day.
 
     :param days: ``messages_by_day`` of a report.
     """
-    if not days:
+    if len(days) < 2:
         return None
     dates = [date.fromisoformat(str(day)) for day, *_ in days]
     width = -(-((dates[-1] - dates[0]).days + 1) // MOST_BARS)
