@@ -1,0 +1,82 @@
+"""Airflow itself dies in the middle of a load, for real, and comes back; the stand-in's journal is the measure."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+from e2e.conftest import LocalAirflow
+from e2e.test_import import adds, group, verdict, write
+
+from include.layout import PROJECT
+from include.processes import leash
+from include.standin import Fault, StandIn
+
+DOWN_S = 10
+
+
+class Component:
+    """One of Airflow's processes, as :mod:`include.processes` has started it."""
+
+    def __init__(self, airflow: LocalAirflow, name: str) -> None:
+        self._airflow, self._name = airflow, name
+        mine = [process for process in psutil.Process().children() if leash.__file__ in process.cmdline()]
+        [self._leash] = [process for process in mine if name in process.cmdline()]
+        command = self._leash.cmdline()
+        self._program: Sequence[str] = command[command.index(sys.executable, 1) :]
+        self._environ = self._leash.environ()
+
+    def kill(self) -> None:
+        """End it alone, without warning; its leash sleeps, so that what it has started lives on."""
+        self._leash.suspend()
+        self._leash.children()[0].kill()
+
+    def start_another(self, **environ: str) -> None:
+        """Start it again, as whoever looks after it does."""
+        self._airflow.processes.start(self._name, self._program, self._environ | environ, PROJECT)
+
+    def bury(self) -> None:
+        """Let the old leash end what is left of the one that was killed."""
+        self._leash.resume()
+        self._leash.wait(timeout=60)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait without asking Airflow."""
+    deadline_s = time.monotonic() + 600
+    while not condition():
+        assert time.monotonic() < deadline_s, "it never happened"
+        time.sleep(0.2)
+
+
+def test_a_load_outlives_scheduler_and_api_server_and_their_successors_send_nothing_twice(
+    airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
+) -> None:
+    """For Airflow nobody runs the task any more, though somebody does: another try comes upon its work."""
+    faultless.set_faults(Fault(kind="add", does="slow_task", delay_s=0.7))
+    document = group("outlived", 700)
+    run_id = airflow.start_import(write(tmp_path / "in", document), {"batch_size": 10})
+    until(lambda: len(adds(faultless, ["outlived"])) >= 3)
+    scheduler, api_server = Component(airflow, "scheduler"), Component(airflow, "api-server")
+    try:
+        scheduler.kill()
+        api_server.kill()
+        sent = len(adds(faultless, ["outlived"]))
+        time.sleep(DOWN_S)
+        assert len(adds(faultless, ["outlived"])) > sent
+        api_server.bury()
+        api_server.start_another()
+        airflow.api.wait_until_up()
+        # as in docker-compose.yaml, where it is more
+        scheduler.start_another(AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL="5")
+        run = airflow.wait(run_id)
+    finally:
+        scheduler.bury()
+
+    assert run.state == "success", run.report.get("problems")
+    [load] = airflow.tasks(run_id, "load")
+    assert load.try_number > 1
+    judged = verdict(faultless, document)
+    assert judged.clean, judged
+    assert judged.flushes == 1
