@@ -69,7 +69,7 @@ def test_an_import_is_triggered_from_the_form_watched_and_its_rejects_are_downlo
     report.get_by_role("button", name="Rejected", exact=True).click()
     expect(report.locator("#conversations tbody tr").first).to_contain_text("screen-broken")
     with page.expect_download() as download:
-        report.get_by_role("link", name="CSV").click()
+        report.get_by_role("link", name="CSV", exact=True).click()
     download.value.save_as(tmp_path / "rejects.csv")
     content = (tmp_path / "rejects.csv").read_text(encoding="utf-8")
     assert {row["conversation_id"] for row in csv.DictReader(content.splitlines())} == {"screen-broken"}
