@@ -6,9 +6,10 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from include.layout import PROJECT
 from include.local.api import AirflowAPI
@@ -22,7 +23,7 @@ ABANDONED = "Left unfinished by a command that was killed. The next run's ledger
 Say = Callable[[str], None]
 
 
-def start_airflow(
+def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     home: Home,
     processes: Leashed,
     environ: Mapping[str, str],
@@ -31,6 +32,8 @@ def start_airflow(
     dags: Path = PROJECT / "dags",
     dag_id: str = DAG_ID,
     port: int | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    workers: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> AirflowAPI:
     """
     Start Airflow and return once it has read the DAG.
@@ -39,11 +42,13 @@ def start_airflow(
 
     :param environ: Environment of the components besides Airflow's own settings.
     :param port: Preferred port of the UI; another free one is taken when somebody has it.
+    :param settings: ``AIRFLOW__*`` settings in place of the local ones.
+    :param workers: More components by name, with their arguments: ``{"worker-1": ["celery", "worker"]}``.
     :raises ComponentEnded: A component ended on its own.
     :raises DagBroken: The DAG file cannot be imported.
     """
     port = free_port(port)
-    env = airflow_environment(environ, home, port=port, dags=dags)
+    env = airflow_environment(environ, home, port=port, dags=dags) | dict(settings)
     began = time.monotonic()
     _migrate(home, processes, env, say)
     parsed_after = datetime.now(UTC)
@@ -56,6 +61,8 @@ def start_airflow(
         api.fail_run(dag_id, run_id, ABANDONED)
         say(f"Marked as failed: {run_id}, which a command that was killed left unfinished")
     _start(processes, "scheduler", env, "--skip-serve-logs")
+    for name, arguments in workers.items():
+        processes.start(name, [*_airflow(), *arguments], env, PROJECT)
     api.warm_up()
     api.wait_for_dag(dag_id, parsed_after=parsed_after)
     api.unpause(dag_id)
@@ -91,13 +98,15 @@ def _migrate(home: Home, processes: Leashed, env: Mapping[str, str], say: Say) -
     """Create or upgrade the metadata database, once for each version of Airflow."""
     home.airflow.mkdir(mode=0o700, parents=True, exist_ok=True)
     note, version = home.airflow / "migrated", importlib.metadata.version("apache-airflow-core")
-    if note.exists() and note.read_text() == version:
+    migrated = f"{version} {env['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN']}"
+    if note.exists() and note.read_text() == migrated:
         return
     say(f"Preparing Airflow {version} in {_short(home.airflow)} …")
     processes.run("db-migrate", [*_airflow(), "db", "migrate"], env, PROJECT)
-    with contextlib.closing(sqlite3.connect(home.airflow / DATABASE)) as database:
-        database.execute("PRAGMA journal_mode=WAL")  # readers and one writer side by side; kept in the file
-    note.write_text(version)
+    if (home.airflow / DATABASE).exists():
+        with contextlib.closing(sqlite3.connect(home.airflow / DATABASE)) as database:
+            database.execute("PRAGMA journal_mode=WAL")  # readers and one writer side by side; kept in the file
+    note.write_text(migrated)
 
 
 def _short(path: Path) -> str:

@@ -37,7 +37,8 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
         if estimate := report.get("estimate"):
             yield (
                 f"That is thought to take {estimate['tokens']:,} tokens of text, {estimate['llm_calls']:,} calls of "
-                f"EverOS's language model and {-(-estimate['seconds'] // 60):.0f} min; the report says how it is estimated."
+                f"EverOS's language model and {-(-estimate['seconds'] // 60):.0f} min; the report says how that is "
+                "estimated."
             )
     for kind in ("skipped", "rejected"):
         yield from (f"  {kind} {count:,}: {reason}" for reason, count in report[kind].items())
