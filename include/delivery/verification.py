@@ -3,7 +3,8 @@ After the flush: does the target remember what this run loaded? An answer of 200
 
 Servers swallow what goes wrong while messages are made into memories, so each conversation is read back. Nothing may
 wait for extraction any more, there must be an episode where people have written something, and the newest one must
-reach as far as they have: each bears the time of its last message. A gap in between cannot be seen from outside.
+reach as far as they have: each bears the time of its last message. A gap in between cannot be seen from outside. A
+server that was killed may have done the same piece twice: that shows where two episodes end at the same message.
 """
 
 import asyncio
@@ -126,6 +127,8 @@ def mismatch_of(loaded: Loaded, found: Readback) -> str | None:
     """Say what reading back contradicts; ``None`` where all is well, or where there is no evidence."""
     if found.unprocessed:
         return f"{found.unprocessed} messages still wait to be made into memories"
+    if found.doubled:
+        return f"{found.doubled} episodes stand there twice: the server did over what it was killed in the middle of"
     if loaded.spoken_ms is None or found.episodes is None:
         return None
     if found.last_ms is None:

@@ -84,6 +84,9 @@ class Readback:
     last_ms: int | None = None
     """When the oldest and the newest of them end: each bears the time of its last message."""
 
+    doubled: int = 0
+    """Episodes of which somebody has another that ends at the same message: the target made them twice."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:

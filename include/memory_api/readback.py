@@ -17,6 +17,7 @@ Some ids there and some not is a batch stored in part, unless what is missing is
 seen to have taken it. Where the two kinds contradict each other or say nothing, the answer is ``UNPROVABLE``.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,6 +58,9 @@ class Episodes:
     times_ms: Sequence[int]
     complete: bool
     """No episode as young as was asked for can be missing."""
+
+    doubled_ms: Sequence[int] = ()
+    """Times that more than one episode of one person bears."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,18 +126,29 @@ async def episodes_since(since_ms: int, page: Callable[[int], Awaitable[Page]]) 
     return Episodes(times_ms=[time_ms for time_ms in times_ms if time_ms is not None], complete=complete)
 
 
-def read_back(unprocessed: int, times_ms: Iterable[int], *, since_ms: int, until_ms: int) -> Readback:
+def doubled(times_ms: Iterable[int]) -> list[int]:
+    """
+    Return the times that more than one of a person's episodes of one conversation bears.
+
+    The milliseconds of a conversation are unique, so those episodes end at the same message. Whole seconds prove
+    nothing: a target may keep no more than that.
+    """
+    return [time_ms for time_ms, count in Counter(times_ms).items() if count > 1 and time_ms % 1000]
+
+
+def read_back(unprocessed: int, episodes: Episodes, *, since_ms: int, until_ms: int) -> Readback:
     """
     Put together what a look showed of the stretch ``since_ms`` to ``until_ms``, both inclusive.
 
-    :param times_ms: of episodes; the same time stands for the same episode, however many people it belongs to.
+    :param episodes: the same time stands for the same episode, however many people it belongs to.
     """
-    within = {time_ms for time_ms in times_ms if since_ms <= time_ms <= until_ms}
+    within = {time_ms for time_ms in episodes.times_ms if since_ms <= time_ms <= until_ms}
     return Readback(
         unprocessed=unprocessed,
         episodes=len(within),
         first_ms=min(within, default=None),
         last_ms=max(within, default=None),
+        doubled=len(within & set(episodes.doubled_ms)),
     )
 
 

@@ -151,7 +151,7 @@ class V1Client:
         pending, _ = await self._pending(conversation, what)
         episodes = await self._episodes(conversation, since_ms, what)
         waiting = len({message.message_id for message in pending})
-        return read_back(waiting, episodes.times_ms, since_ms=since_ms, until_ms=until_ms)
+        return read_back(waiting, episodes, since_ms=since_ms, until_ms=until_ms)
 
     async def search(
         self,

@@ -7,6 +7,7 @@ sender with the role ``user``, and are read by owner only. Deletion and deferred
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from include.memory_api.readback import (
     Pending,
     Seen,
     conclude,
+    doubled,
     episodes_since,
     milliseconds,
     read_back,
@@ -166,7 +168,7 @@ class V2Client:
         if not senders:
             return Readback(unprocessed=len(waiting), episodes=None)
         episodes = await self._episodes(conversation, senders[:MOST_OWNERS], since_ms, what)
-        return read_back(len(waiting), episodes.times_ms, since_ms=since_ms, until_ms=until_ms)
+        return read_back(len(waiting), episodes, since_ms=since_ms, until_ms=until_ms)
 
     async def search(
         self, conversations: Sequence[Conversation], query: str, *, senders: Sequence[str] = (), limit: int = 3
@@ -221,17 +223,26 @@ class V2Client:
         }
 
         async def of_owner(owner: str) -> Episodes:
+            by_id: dict[str, int | None] = {}  # one that moves to the next page while pages are read comes twice
+
             async def page(number: int) -> Page:
                 body = {**self._store, "user_id": owner, "page": number, **asked}
                 found = (await self._http.post("/api/v2/memory/get", body, GetResult, what)).data
                 times_ms = [milliseconds(item.timestamp) for item in found.episodes or ()]
+                by_id.update(zip((item.id for item in found.episodes or ()), times_ms, strict=True))
                 return Page(times_ms=times_ms, total=found.total_count)
 
-            return await episodes_since(since_ms, page)
+            episodes = await episodes_since(since_ms, page)
+            twice = doubled(time_ms for time_ms in by_id.values() if time_ms is not None)
+            return replace(episodes, doubled_ms=twice)
 
         each = [await of_owner(owner) for owner in owners]
         times_ms = sorted({time_ms for episodes in each for time_ms in episodes.times_ms})
-        return Episodes(times_ms=times_ms, complete=bool(each) and all(episodes.complete for episodes in each))
+        return Episodes(
+            times_ms=times_ms,
+            complete=bool(each) and all(episodes.complete for episodes in each),
+            doubled_ms=[time_ms for episodes in each for time_ms in episodes.doubled_ms],
+        )
 
 
 def _episode(item: EpisodeItem) -> Episode:

@@ -60,6 +60,7 @@ class Unprocessed(msgspec.Struct):
 class EpisodeItem(msgspec.Struct):
     """An episode, of one person."""
 
+    id: str = ""
     session_id: str | None = None
     subject: str | None = None
     summary: str | None = None

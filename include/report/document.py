@@ -170,8 +170,8 @@ def _mismatches(checked: Mapping[str, Checked]) -> list[str]:
     if not wrong:
         return []
     return [
-        f"EverOS took all of it, but does not remember all of it in {_few(sorted(wrong))}. It is not sent again: look "
-        "at the server and its model, then clear the report task to have it read back once more."
+        f"EverOS took all of it, but what it remembers does not match in {_few(sorted(wrong))}. Nothing is sent again: "
+        "look at the server and its model, then clear the report task to have it read back once more."
     ]
 
 

@@ -358,7 +358,7 @@ def store(*, tasks: list[dict[str, Any]], waiting: list[int], episodes: dict[str
         if asked.path == "/api/v2/memory/search":
             return 200, {"data": {"unprocessed_messages": [{"timestamp": iso(at)} for at in waiting]}}
         ends = sorted(episodes.get(asked.body["user_id"], []), reverse=True)
-        items = [{"session_id": "slack_general", "timestamp": iso(end)} for end in ends]
+        items = [{"id": str(n), "session_id": "slack_general", "timestamp": iso(end)} for n, end in enumerate(ends)]
         return 200, {"data": {"episodes": items, "total_count": len(items)}}
 
     return answer
@@ -408,6 +408,29 @@ def test_episodes_are_counted_once_however_many_people_share_them() -> None:
     found = answered(shown, read)
     assert (found.unprocessed, found.episodes) == (1, 3)
     assert (found.first_ms, found.last_ms) == (START_MS + 2000, START_MS + 8000)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "doubled"),
+    [
+        ({"U1": ["02.001", "05.001"], "U2": ["05.001"]}, 0),  # one episode, of two people
+        ({"U1": ["02.001", "05.001", "05.001"], "U2": ["05.001", "05.001"]}, 1),
+        ({"U1": ["02.001", "05.000", "05.000"]}, 0),  # a target may keep whole seconds only
+        ({"U1": ["31.001", "31.001"]}, 0),  # not of this stretch
+    ],
+)
+def test_two_episodes_of_one_person_that_end_at_one_message_are_a_double(theirs, doubled) -> None:
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if asked.path == "/api/v2/memory/search":
+            return 200, {"data": {"unprocessed_messages": []}}
+        ends = sorted(theirs.get(asked.body["user_id"], []), reverse=True)
+        items = [{"id": str(n), "timestamp": f"2026-01-01T00:00:{end}Z"} for n, end in enumerate(ends)]
+        return 200, {"data": {"episodes": items, "total_count": len(items)}}
+
+    def read(api: MemoryAPI) -> Awaitable[Any]:
+        return api.readback(CONVERSATION, ["U1", "U2"], since_ms=START_MS, until_ms=START_MS + 10_000)
+
+    assert answered(answer, read).doubled == doubled
 
 
 def test_without_anybody_to_ask_for_there_is_no_evidence_of_episodes() -> None:
