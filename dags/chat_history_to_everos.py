@@ -11,7 +11,7 @@ discover ─▶ extract ─▶ transform ─▶ plan ─▶ load ─▶ flush �
 | **plan** | cuts batches (one API call each) and chunks (one load task each) | `plan/*.parquet` |
 | **load** | sends a chunk: conversations side by side, each strictly in order | the ledger, this run's cursors |
 | **flush** | tells EverOS that a conversation is complete, once per load | the ledger |
-| **report** | checks that every entry is accounted for | `report.json`, `report.html`, `loaded.csv`, `corrections.json` |
+| **report** | accounts for every entry, reads EverOS back | `report.json`, `report.html`, `corrections.json` … |
 
 **Running it again sends nothing twice**: the ledger knows every message that has landed. A failed or killed load
 goes on where it stood: clear it, or let it retry. The run fails when anything is pending, unknown or unaccounted for,

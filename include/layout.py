@@ -35,6 +35,10 @@ class RunFolder:
         """One export's ``messages-*``, ``conversations``, ``skipped``, ``rejected`` and ``notes.parquet``."""
         return self.root / "extracted" / export
 
+    def all_extracted(self) -> list[Path]:
+        """Return the folder of each export that was read to its end; what begins with a dot is being written."""
+        return sorted((self.root / "extracted").glob("[!.]*"))
+
     @property
     def messages(self) -> Path:
         """Transform's output: ``messages/part-*.parquet``, sorted by conversation and time."""

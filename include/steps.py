@@ -69,7 +69,7 @@ def transform(run: RunFolder, window: Window, ledger: Ledger) -> dict[str, int]:
     compact(ledger)  # so that what runs without a flush have left behind is read once and not every night
     with ledger.settled() as known, file_trouble(run.root, NOTHING_SENT):
         result = transformation.transform(
-            sorted((run.root / "extracted").iterdir()),
+            run.all_extracted(),
             run,
             landed=known.landed,
             refused=known.rejected,

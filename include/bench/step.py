@@ -91,7 +91,7 @@ def _extract(export: Path, run: RunFolder) -> int:
 
 
 def _transform(_: Path, run: RunFolder) -> int:
-    return transform(sorted((run.root / "extracted").iterdir()), run).entries
+    return transform(run.all_extracted(), run).entries
 
 
 def _plan(_: Path, run: RunFolder) -> int:

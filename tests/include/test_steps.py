@@ -114,6 +114,19 @@ def test_what_is_peculiar_about_an_export_stands_in_the_report_and_on_its_page(t
     assert "(ai_recap)" in page
 
 
+def test_what_a_killed_extract_has_left_behind_is_not_read(tmp_path: Path) -> None:
+    write_folder(tmp_path / "acme", slack_export(slack_message(text="hello")))
+    run, ledger = RunFolder.of("run"), steps.open_ledger(TARGET)
+    [export] = steps.discover(tmp_path / "acme", run)
+    steps.extract(export, ParseOptions(), run)
+    half_written = run.extracted(".other.partial")
+    half_written.mkdir()
+    (half_written / "messages-000.parquet").write_bytes(b"PAR1")
+    assert steps.transform(run, Window(), ledger)["messages"] == 1
+    steps.plan(run, batch_size=None)
+    assert report(run, ledger)["conserved"]
+
+
 def test_an_empty_folder_is_nothing_to_import_and_no_error(tmp_path: Path) -> None:
     drop = tmp_path / "drop"
     drop.mkdir()
