@@ -5,23 +5,27 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from e2e.told import TOLD
 
 from include.layout import RunFolder
 from include.local.airflow import DAG_ID, start_airflow
 from include.local.api import AirflowAPI, TaskInstance
 from include.local.follow import Progress, follow
-from include.local.standin import connection_to
 from include.processes.home import Home, hold
 from include.processes.leashed import Leashed, leashed
 from include.standin import Latency, StandIn
 
 HERE = Path(__file__).parent
+
+KEY = "sk-e2e-4711-tell-nobody"
+"""The API key of these tests; the stand-in takes any."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,11 +56,11 @@ class LocalAirflow:
     home: Home
     processes: Leashed
 
-    def run_import(self, source: Path, conf: Mapping[str, Any] | None = None) -> Run:
+    def run_import(self, source: Path | str, conf: Mapping[str, Any] | None = None) -> Run:
         """Import and wait for the end."""
         return self.wait(self.start_import(source, conf))
 
-    def start_import(self, source: Path, conf: Mapping[str, Any] | None = None) -> str:
+    def start_import(self, source: Path | str, conf: Mapping[str, Any] | None = None) -> str:
         """Trigger a run and return its id at once."""
         return self.api.trigger(DAG_ID, {"source": str(source), **(conf or {})})
 
@@ -76,6 +80,20 @@ class LocalAirflow:
         """The run's task instances, all or those of one task."""
         tasks = self.api.task_instances(DAG_ID, run_id)
         return [task for task in tasks if task_id in {None, task.task_id}]
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """Read from Airflow's public REST API."""
+        answer = httpx.get(f"{self.api.base_url}/api/v2/{path}", params=params, timeout=60)
+        return dict(answer.raise_for_status().json())
+
+    def runs(self, run_type: str) -> list[dict[str, Any]]:
+        """The DAG's runs of a type, in the order of their intervals."""
+        return list(self.get(f"dags/{DAG_ID}/dagRuns", run_type=run_type, order_by="logical_date")["dag_runs"])
+
+    def told(self) -> list[dict[str, str]]:
+        """Whatever somebody was told of failed and late runs."""
+        path = self.home.root / TOLD
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def log(self, run_id: str, task: TaskInstance) -> list[dict[str, Any]]:
         """The structured log of a task instance's last try."""
@@ -103,6 +121,30 @@ class LocalAirflow:
         return found
 
 
+def last_night(now: datetime | None = None) -> datetime:
+    """The end of the last interval: two at night, UTC."""
+    now = now or datetime.now(UTC)
+    today = now.replace(hour=2, minute=0, second=0, microsecond=0)
+    return today if today <= now else today - timedelta(days=1)
+
+
+def fill_drop_folder(folder: Path, night: datetime) -> None:
+    """One message an hour, from five days before a night until an hour after it; each id says how many hours before."""
+    hours = range(5 * 24, -2, -1)
+    messages = [
+        {
+            "role": "user",
+            "sender_id": "ann",
+            "timestamp": int((night - timedelta(hours=hour)).timestamp() * 1000),
+            "content": f"{hour} hours before",
+            "message_id": f"before-{hour}",
+        }
+        for hour in hours
+    ]
+    folder.mkdir(parents=True)
+    (folder / "nightly.json").write_text(json.dumps({"group_id": "nightly", "messages": messages}), encoding="utf-8")
+
+
 @pytest.fixture(scope="session")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     """The EverOS that the running Airflow loads into; journal and faults are at hand."""
@@ -120,10 +162,20 @@ def faultless(standin: StandIn) -> Iterator[StandIn]:
 
 @pytest.fixture(scope="session")
 def airflow(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
-    """A real Airflow in a home of its own, started once for all tests."""
+    """
+    A real Airflow in a home of its own, started once for all tests.
+
+    Like any that is switched on after two at night, it first makes up for last night's run.
+    """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("EVEROS_")}
-    environ |= {"AIRFLOW_CONN_EVEROS_DEFAULT": connection_to(standin.base_url), "EVEROS_IMPORT_SCHEDULE": ""}
+    environ |= {
+        "AIRFLOW_CONN_EVEROS_DEFAULT": json.dumps({"conn_type": "everos", "host": standin.base_url, "password": KEY}),
+        "EVEROS_IMPORT_SCHEDULE": "0 2 * * *",
+        "EVEROS_IMPORT_NOTIFY": "tests.e2e.told.write_down",
+        "EVEROS_IMPORT_DEADLINE_MINUTES": "1",
+    }
     root = tmp_path_factory.mktemp("home")
+    fill_drop_folder(root / "drop", last_night())
     with hold(root, "the tests") as home, leashed(home) as processes:
         api = start_airflow(home, processes, environ, say=print)
         yield LocalAirflow(api=api, home=home, processes=processes)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from e2e.conftest import LocalAirflow
+from e2e.conftest import KEY, LocalAirflow
 
 from include.layout import ledger_root
 from include.standin import Fault, StandIn
@@ -170,6 +170,13 @@ def test_a_message_the_server_refuses_is_set_aside_and_the_rest_is_loaded(
     [row] = again.report["conversations"]
     assert (again.state, row["loaded"], row["already_loaded"], sum(row["rejected"].values())) == ("success", 0, 39, 1)
 
+    text = run.folder.corrections.read_text(encoding="utf-8")
+    run.folder.corrections.write_text(text.replace(f"{MARKER} 17", f"{MARKER} AKIAIOSFODNN7EXAMPLE"), encoding="utf-8")
+    redo = airflow.run_import(f"rejects:{run.run_id}", {"redact": True})
+    [row] = redo.report["conversations"]
+    assert (redo.state, row["loaded"], row["redacted"]) == ("success", 1, {"aws key": 1})
+    assert judge(faultless.journal(), {"poison": [*rest, "poison-00017"]})["poison"].clean
+
 
 def test_a_dry_run_plans_and_sends_nothing(airflow: LocalAirflow, faultless: StandIn, tmp_path: Path) -> None:
     source = write(tmp_path / "in", group("dry", 120))
@@ -192,6 +199,7 @@ def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirf
     [discover] = airflow.tasks(run.run_id, "discover")
     assert (discover.state, discover.try_number) == ("failed", 1)
     assert f"{tmp_path}/nowhere does not exist" in json.dumps(airflow.log(run.run_id, discover))
+    airflow.wait_until(lambda: run.run_id in {told["run_id"] for told in airflow.told()}, "somebody is told")
 
 
 def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
@@ -220,8 +228,15 @@ def test_chat_text_is_in_the_staged_files_and_nowhere_else(airflow: LocalAirflow
     marker = MARKER.encode()
     staged = [path for path, content in all_text_under(airflow.home.root) if marker in content]
     assert staged
-    assert {path.suffix for path in staged} == {".parquet"}
+    assert {path.name for path in staged if path.suffix != ".parquet"} == {"corrections.json"}
     assert {path.relative_to(airflow.home.root).parts[0] for path in staged} == {"runs"}
+
+
+def test_the_api_key_is_in_no_log_no_rendered_template_and_no_xcom(airflow: LocalAirflow) -> None:
+    """All of them lie under the home: task logs, and Airflow's database with templates, XCom and state."""
+    contents = list(all_text_under(airflow.home.root))
+    assert {".db", ".log"} <= {path.suffix for path, _ in contents}
+    assert [path for path, content in contents if KEY.encode() in content] == []
 
 
 def test_no_process_is_left_of_a_task_that_has_ended(airflow: LocalAirflow) -> None:
