@@ -23,8 +23,8 @@ up: environment         ## the same, and leave Airflow and EverOS running until 
 import: environment     ## load an export into your EverOS: SOURCE=path [CONF='{"include": ["slack_general"]}']
 	@exec $(PYTHON_HERE) -m include.local import --conf "$$CONF" -- "$$SOURCE"
 
-test: environment selfhosted  ## all tests, with a real Airflow for the end-to-end ones
-	@exec $(PYTHON_HERE) -m pytest
+test: environment selfhosted  ## all tests, with a real Airflow for the end-to-end ones; on two cores at once
+	@exec $(PYTHON_HERE) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-fast: environment selfhosted  ## the tests that need no running Airflow
 	@exec $(PYTHON_HERE) -m pytest -m "not e2e and not distributed and not browser"

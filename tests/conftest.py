@@ -29,6 +29,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--samples", type=Path, metavar="DIR", help="exports to count as well: see test_conservation.py")
 
 
+TOGETHER = {
+    "everos": ("contract/", "include/test_selfhosted_model.py"),
+    "airflow": ("e2e/test_import.py", "e2e/test_nightly.py", "e2e/test_browser.py"),
+}
+"""Tests that share something that takes long to start."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, where tests are spread over processes (``-n``), those that share something; or else a file."""
+    here = Path(__file__).parent
+    for item in items:
+        file = item.path.relative_to(here).as_posix()
+        group = next((name for name, files in TOGETHER.items() if file.startswith(files)), file)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 _TRIED = pytest.StashKey[list[int]]()
 _STEPS = pytest.StashKey[Counter[str]]()
 

@@ -92,7 +92,16 @@ class AirflowAPI:
 
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler run the DAG."""
-        self._http.patch(f"/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+        self.pause(dag_id, is_paused=False)
+
+    def pause(self, dag_id: str, *, is_paused: bool = True) -> None:
+        """Switch the DAG off or on; a metadata database that is busy is asked again."""
+
+        def switched() -> bool:
+            answer = self._http.patch(f"/dags/{dag_id}", json={"is_paused": is_paused})
+            return not answer.is_server_error and answer.raise_for_status().is_success
+
+        self.wait(switched, _PATIENCE_S, f"Airflow did not switch the DAG {dag_id}")
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
         """

@@ -62,25 +62,26 @@ def episodes(output: str) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"^  (\S+) +(\d+) episodes?$", output, re.MULTILINE)}
 
 
-def test_the_demo_fills_a_real_everos_that_answers_and_a_second_one_adds_nothing(home: Path) -> None:
-    status, first = finished(home, "demo")
-    assert status == 0, first
-    assert "The target is a self-hosted EverOS 1." in first
-    assert "I own the billing migration" in first
-    extracted, loaded, already, *_ = row(first, "all ")
+def test_the_demo_fills_a_real_everos_that_answers(home: Path) -> None:
+    status, output = finished(home, "demo")
+    assert status == 0, output
+    assert "The target is a self-hosted EverOS 1." in output
+    assert "I own the billing migration" in output
+    extracted, loaded, already, *_ = row(output, "all ")
     assert extracted >= loaded > 50
     assert already == 0
     for conversation in ("slack_general", "discord_help"):
-        assert row(first, conversation)[1] > 0
-        assert episodes(first)[conversation] > 1
-    [markdown] = re.findall(r"^The memories are Markdown files: (.+)$", first, re.MULTILINE)
+        assert row(output, conversation)[1] > 0
+        assert episodes(output)[conversation] > 1
+    [markdown] = re.findall(r"^The memories are Markdown files: (.+)$", output, re.MULTILINE)
     assert any("I own the billing migration" in path.read_text() for path in Path(markdown).rglob("episodes/*.md"))
 
-    status, second = finished(home, "demo")
-    assert status == 0, second
-    assert row(second, "all ")[1:3] == [0, loaded]
-    assert "Nothing was sent" in second
-    assert episodes(second) == episodes(first)
+
+def test_the_light_demo_answers_too_and_says_that_it_is_a_stand_in(home: Path) -> None:
+    status, output = finished(home, "demo", "--target", "standin-v1")
+    assert status == 0, output
+    assert "STAND-IN for EverOS v1 (not EverOS)" in output
+    assert "I own the billing migration" in output
 
 
 def test_a_killed_import_leaves_no_process_and_the_next_one_sends_the_rest_once(home: Path, tmp_path: Path) -> None:

@@ -99,13 +99,14 @@ def staged(world: World, run_id: str) -> tuple[RunFolder, list[Chunk]]:
     return run, steps.plan(run, batch_size=5)
 
 
-def server_process() -> psutil.Process:
-    [server] = [
+def process_of(server: SelfHosted) -> psutil.Process:
+    command = [str(ENVIRONMENT / "bin" / "everos"), "server", "start"]
+    [found] = [
         process
         for process in psutil.Process().children(recursive=True)
-        if process.cmdline()[1:] == [str(ENVIRONMENT / "bin" / "everos"), "server", "start"]
+        if process.cmdline()[1:] == command and process.environ().get("EVEROS_ROOT") == str(server.data)
     ]
-    return server
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Imported]:
         with SelfHosted.running(folder / "server", model_base_url=model_url) as server:
             world = World(folder / "home", Settings(api_version="v2", base_url=server.base_url))
             run, chunks = staged(world, "run 1")
-            model.kill(server_process(), at=6)
+            model.kill(process_of(server), at=6)
             with pytest.raises(ChatImportError):
                 for chunk in chunks:
                     world.load(run, chunk, settings=IMPATIENT, after_s=600)
