@@ -136,7 +136,7 @@ class _Flush:
                 return
             summary = self.summaries[name]
             landed = summary.landed + delivery.recovered
-            if landed > summary.flushed:
+            if landed > max(summary.flushed, self.history.flushed(name)):  # whoever had the lease may have done it
                 await self._flush(conversation, landed)
 
     async def _flush(self, conversation: Conversation, landed: int) -> None:

@@ -60,6 +60,11 @@ class History:
         every = list(self._fold.open.values())  # at one stroke: a refresh may be going on in another thread
         return [attempt for attempt in every if attempt.conversation_id == conversation_id]
 
+    def flushed(self, conversation_id: str) -> int:
+        """Return how many messages had landed when somebody last flushed, as far as segments still tell; else 0."""
+        every = list(self._fold.flushes)
+        return max((line.landed for line in every if line.conversation == conversation_id), default=0)
+
     def has_seen(self, conversation_id: str, key: str) -> bool:
         """Tell whether the ledger holds any call of this key."""
         known = self.known(conversation_id)

@@ -1,6 +1,8 @@
 """Rules of the flush, against the stand-in: once, at the end, and only what is complete."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +50,19 @@ def test_flushing_again_asks_for_nothing(world: World, server: StandIn) -> None:
     world.load(run, chunk)
     world.flush(run)
     assert world.flush(run) == FlushOutcome(flushed=0)
+    assert flushes(server) == ["slack_a"]
+
+
+def test_two_flushes_at_the_same_time_ask_once(world: World, server: StandIn) -> None:
+    run, (chunk,) = a_run(world.home, {"slack_a": 25})
+    world.load(run, chunk)
+    server.set_faults(Fault(does="slow", kind="flush", delay_s=1))
+    with ThreadPoolExecutor() as threads:
+        one = threads.submit(world.flush, run)
+        while not flushes(server):  # it has the lease
+            time.sleep(0.01)
+        other = threads.submit(world.flush, run, run_id="run 2")
+        assert (one.result().flushed, other.result().flushed) == (1, 0)
     assert flushes(server) == ["slack_a"]
 
 
