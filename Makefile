@@ -53,7 +53,7 @@ format: environment     ## mend lint and format where a machine can
 	@$(PYTHON_HERE) -m ruff check --fix --quiet
 	@$(PYTHON_HERE) -m ruff format
 
-lock: environment       ## resolve pyproject.toml anew into requirements.txt and requirements-dev.txt
+lock: environment       ## resolve pyproject.toml anew into the four requirements*.txt
 	@scripts/lock
 
 bench: environment      ## time and memory from an export to its plan; speed of a load beside a plain client
