@@ -10,10 +10,10 @@ from include.layout import RunFolder, ledger_root
 from include.local.airflow import DAG_ID, Say
 from include.local.api import AirflowAPI
 from include.local.follow import Progress, failures, follow
-from include.local.landed import LandedCounter
 from include.local.summary import summary
 from include.processes.home import Home
 from include.processes.leashed import Leashed
+from include.report.loading import Loading, by_conversation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +31,17 @@ def import_once(home: Home, processes: Leashed, api: AirflowAPI, conf: Mapping[s
 
     :param conf: The run's parameters.
     """
-    landed = LandedCounter(ledger_root(home.root))
     run_id = api.trigger(DAG_ID, conf)
     say(f"Run {run_id}")
+    run = RunFolder.of(run_id, home.root)
+    loading = Loading(run, ledger_root(home.root), run_id)
 
     def messages() -> str:
         chunks = api.xcom(DAG_ID, run_id, "plan") or []
-        return f"{landed.count():,} of {sum(chunk['messages'] for chunk in chunks):,} messages" if chunks else ""
+        landed, _ = by_conversation(loading.read())
+        return f"{landed.total():,} of {sum(chunk['messages'] for chunk in chunks):,} messages" if chunks else ""
 
     state = follow(api, DAG_ID, run_id, Progress(say, messages), processes.check)
-    run = RunFolder.of(run_id, home.root)
     report = _report(run.report_json)
     say("")
     if report:

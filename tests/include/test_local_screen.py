@@ -1,14 +1,9 @@
 """What a person sees of a run: progress, failures, the summary."""
 
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from include.delivery import events
 from include.local.api import TaskInstance, last_error
 from include.local.follow import Progress
-from include.local.landed import LandedCounter
 from include.local.summary import summary
 
 
@@ -125,41 +120,3 @@ def test_a_thousand_conversations_do_not_fill_the_screen() -> None:
     lines = list(summary(report(*(conversation(f"slack_{number}") for number in range(1000)))))
     assert len(lines) < 60
     assert any("960 more conversations" in line for line in lines)
-
-
-@pytest.fixture
-def segment(tmp_path: Path) -> Path:
-    path = tmp_path / "target" / "one.jsonl"
-    path.parent.mkdir()
-    path.write_bytes(events.encode(events.Header(run="r", conversations=("c",))))
-    return path
-
-
-def append(path: Path, *lines: events.Line, rest: bytes = b"") -> None:
-    with path.open("ab") as file:
-        file.writelines(map(events.encode, lines))
-        file.write(rest)
-
-
-def intent(attempt: str, *ids: str) -> events.Intent:
-    return events.Intent(conversation="c", attempt=attempt, key="k", run="r", ids=ids, ms=tuple(range(len(ids))))
-
-
-def test_messages_count_as_landed_when_the_ledger_says_so(segment: Path, tmp_path: Path) -> None:
-    append(segment, intent("before", "1"), events.Landed(conversation="c", attempt="before"))
-    counter = LandedCounter(tmp_path)
-    append(segment, intent("a", "2", "3"), intent("b", "4", "5"))
-    assert counter.count() == 0
-    append(
-        segment, events.Landed(conversation="c", attempt="a"), events.Landed(conversation="c", attempt="b", ids=("4",))
-    )
-    assert counter.count() == 3
-
-
-def test_half_a_line_is_read_when_it_is_whole(segment: Path, tmp_path: Path) -> None:
-    counter = LandedCounter(tmp_path)
-    line = events.encode(events.Landed(conversation="c", attempt="a"))
-    append(segment, intent("a", "1"), rest=line[:10])
-    assert counter.count() == 0
-    append(segment, rest=line[10:])
-    assert counter.count() == 1
