@@ -107,7 +107,10 @@ class PromptMemory:
         self.stored: dict[str, list[str]] = {}
         self.flushes: list[str] = []
 
-    async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
+    async def name_conversation(self, conversation: Conversation) -> None:
+        pass
+
+    async def name_sender(self, sender_id: str, name: str) -> None:
         pass
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import logging
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from include.delivery.ahead import Ahead
 from include.delivery.known import Known
@@ -19,15 +21,18 @@ from include.delivery.settings import LoadSettings
 from include.delivery.states import Attempt
 from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait
 from include.delivery.throttle import Pace, Throttle
-from include.errors import ChatImportError, PermanentError, Throttled
-from include.memory_api.contract import MemoryAPI
+from include.errors import ChatImportError, PermanentError, Refused
+from include.memory_api.contract import FlushStatus, MemoryAPI
 from include.records import Batch, Conversation
 
 log = logging.getLogger(__name__)
 
+NAMES_FIRST = sys.maxsize
+"""A name is known in no time; a place that its conversation had to queue for anew each time would be dear."""
+
 
 class Courier:
-    """What the conversations of one load task share: the API, the segment, the speed, and the decision to stop."""
+    """What the conversations of one task share: the API, the segment, the speed, and the decision to stop."""
 
     def __init__(self, api: MemoryAPI, segment: Segment, settings: LoadSettings, *, run_id: str) -> None:
         self.trouble: ChatImportError | None = None
@@ -37,6 +42,8 @@ class Courier:
         self._settings = settings
         self._run_id = run_id
         self._names = segment.names()
+        self._named: set[tuple[str, str]] = set()
+        """People whose names are known, or on their way: conversations side by side share people."""
         self.throttle = Throttle(settings.concurrency, time.monotonic)
         self._pace = Pace()
         self._halted = asyncio.Event()
@@ -92,19 +99,55 @@ class Courier:
         )
         return await voyage.run()
 
-    async def call(self, conversation: Conversation, step: Send | Ask | Look) -> Answer:
-        """Make the call that a step asks for; raises as the API does."""
+    async def call(self, conversation: Conversation, step: Send | Ask | Look, place_s: float | None) -> Answer:
+        """
+        Make the call that a step asks for; raises as the API does.
+
+        :param place_s: When the batch that it is about got its place in flight; ``None`` where it has none.
+        """
+        if isinstance(step, Send):
+            with self.throttle.heeding(place_s):
+                receipt = await self._api.add(conversation, step.part.messages)
+            self.throttle.speed_up()
+            return receipt
+        return await self.throttle.question(lambda: self._ask(conversation, step), place_s)
+
+    async def _ask(self, conversation: Conversation, step: Ask | Look) -> Answer:
         match step:
-            case Send(part=part):
-                return await self._api.add(conversation, part.messages)
             case Ask(task_id=task_id):
                 return await self._api.task_state(task_id)
             case Look(key=key, message_ids=ids, timestamps_ms=times, senders=senders):
                 return await self._api.find(conversation, ids, batch_key=key, timestamps_ms=times, senders=senders)
 
     async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
-        """Make names known, patiently: the calls are upserts."""
-        await patiently(lambda: self._api.register(conversation, senders), self._settings)
+        """
+        Make names known, patiently and one after another; a person's once, by whichever conversation comes first.
+
+        :raises Refused: the target does not take one of them; the others were made known.
+        :raises ChatImportError: it was asked for as long as patience lasts; the rest was not tried.
+        """
+        refusals: list[Refused] = []
+        await self._name(lambda: self._api.name_conversation(conversation), refusals)
+        for sender in senders.items():
+            if sender not in self._named and self.trouble is None:
+                self._named.add(sender)
+                try:
+                    await self._name(partial(self._api.name_sender, *sender), refusals)
+                except ChatImportError:
+                    self._named.remove(sender)
+                    raise
+        if refusals:
+            raise refusals[0]
+
+    async def _name(self, call: Callable[[], Awaitable[None]], refusals: list[Refused]) -> None:
+        try:
+            await patiently(lambda: self.throttle.work(call, NAMES_FIRST), self._settings)
+        except Refused as error:
+            refusals.append(error)
+
+    async def flush(self, conversation: Conversation) -> FlushStatus:
+        """Cut a conversation where it stands, patiently: with nothing new since, that changes nothing."""
+        return await patiently(lambda: self.throttle.work(lambda: self._api.flush(conversation)), self._settings)
 
     async def sleep(self, until_s: float) -> None:
         """Sleep, but wake up when everything stops: what is about to be sent then ends at once."""
@@ -172,10 +215,9 @@ class _Voyage:
     async def _call(self, step: Send | Ask | Look) -> None:
         await self._record()
         try:
-            answer = await self.courier.call(self.conversation, step)
+            answer = await self.courier.call(self.conversation, step, self.place_s)
         except ChatImportError as error:
             answer = error
-        self._adapt(step, answer)
         self.delivery.heard(answer, time.monotonic())
         if not self.delivery.in_flight:
             self._leave()
@@ -190,14 +232,6 @@ class _Voyage:
         if self.place_s is not None:
             self.courier.throttle.leave()
             self.place_s = None
-
-    def _adapt(self, step: Send | Ask | Look, answer: Answer) -> None:
-        """Let one answer teach all conversations how fast to go."""
-        if isinstance(answer, Throttled):
-            entered_s = time.monotonic() if self.place_s is None else self.place_s
-            self.courier.throttle.slow_down(entered_s, answer.retry_after_s)
-        elif isinstance(step, Send) and not isinstance(answer, ChatImportError):
-            self.courier.throttle.speed_up()
 
     async def _register(self) -> None:
         """Make names known. They help people read; a target that does not take them still gets the messages."""

@@ -19,7 +19,6 @@ from include.delivery.lease import leased
 from include.delivery.ledger import Ledger, Summary
 from include.delivery.machine import poll_after_s
 from include.delivery.outcomes import Outcome, outcomes_of
-from include.delivery.patience import patiently
 from include.delivery.rounds import Rounds
 from include.delivery.segment import Segment
 from include.delivery.settings import LoadSettings
@@ -71,7 +70,6 @@ async def flush_conversations(
             history=history,
             segment=segment,
             courier=Courier(api, segment, settings, run_id=run_id),
-            api=api,
             settings=settings,
             run_id=run_id,
             outcomes=outcomes,
@@ -92,7 +90,6 @@ class _Flush:
     history: History
     segment: Segment
     courier: Courier
-    api: MemoryAPI
     settings: LoadSettings
     run_id: str
     outcomes: Mapping[str, Outcome]
@@ -152,7 +149,7 @@ class _Flush:
         """Ask until the server has done it; one that only queues it, and goes on doing so, is taken at its word."""
         began_s = time.monotonic()
         while True:
-            status = await patiently(lambda: self.api.flush(conversation), self.settings)
+            status = await self.courier.flush(conversation)
             elapsed_s = time.monotonic() - began_s
             if status is not FlushStatus.QUEUED or elapsed_s >= self.settings.patience_s:
                 return status

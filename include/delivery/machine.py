@@ -101,10 +101,10 @@ def after_ask(  # noqa: PLR0911 - a table
             raise TypeError(f"not an answer about a task: {answer!r}")
     if elapsed_s >= settings.task_deadline_s:
         return Next(state=Stuck(reason=f"its task is still processing after {elapsed_s:.0f} s"))
-    if silent_since_s is not None and now_s - silent_since_s >= settings.patience_s:
-        return Next(
-            state=Stuck(reason=f"no answer about its task for {now_s - silent_since_s:.0f} s", error=_error(answer))
-        )
+    if silent_since_s is not None and now_s + _asked_wait_s(answer) - silent_since_s >= settings.patience_s:
+        asked = f", and {wait_s:.0f} s to wait" if _asked_wait_s(answer) else ""
+        reason = f"no answer about its task for {now_s - silent_since_s:.0f} s{asked}"
+        return Next(state=Stuck(reason=reason, error=_error(answer)))
     waiting = replace(state, ask_at_s=now_s + wait_s, silent_since_s=silent_since_s)
     return Next(state=waiting)
 
@@ -130,7 +130,7 @@ def after_look(  # noqa: PLR0911 - a table
             return Next(state=Stuck(reason="looking for it is refused", error=answer))
         case ChatImportError():
             silent_since_s = state.look_at_s if state.silent_since_s is None else state.silent_since_s
-            if now_s - silent_since_s >= settings.patience_s:
+            if now_s + _asked_wait_s(answer) - silent_since_s >= settings.patience_s:
                 return Next(state=Stuck(reason="the server cannot be asked whether it is stored", error=answer))
             wait_s = max(_asked_wait_s(answer), poll_after_s(elapsed_s, settings) * (1 + jitter))
             return Next(state=replace(state, look_at_s=now_s + wait_s, silent_since_s=silent_since_s))

@@ -14,10 +14,10 @@ async def patiently[T](call: Callable[[], Awaitable[T]], settings: LoadSettings)
     """
     Make a call whose repetition changes nothing (an upsert, a flush) until it is answered.
 
-    :raises ChatImportError: the last error, once ``patience_s`` would pass; anything but ``NotSent``, ``Throttled`` and
-        ``OutcomeUnknown`` at once.
+    :raises ChatImportError: the last error, once ``patience_s`` since the first one would pass; anything but
+        ``NotSent``, ``Throttled`` and ``OutcomeUnknown`` at once.
     """
-    began_s, tries = time.monotonic(), 0
+    since_s, tries = None, 0
     while True:
         try:
             return await call()
@@ -25,6 +25,8 @@ async def patiently[T](call: Callable[[], Awaitable[T]], settings: LoadSettings)
             jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
             wait_s = wait_after_s(error, tries, jitter, settings)
             tries += 1
-            if time.monotonic() - began_s + wait_s > settings.patience_s:
+            now_s = time.monotonic()
+            since_s = now_s if since_s is None else since_s
+            if now_s + wait_s - since_s > settings.patience_s:
                 raise
             await asyncio.sleep(wait_s)

@@ -1,18 +1,23 @@
-"""How fast to go: batches in flight and waits, learned from the server and shared by a load's conversations."""
+"""How fast to go: calls in flight and waits, learned from the server and shared by a task's conversations."""
 
 import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
+
+from include.errors import Throttled
 
 log = logging.getLogger(__name__)
 
 
 class Throttle:
     """
-    Bounds the batches in flight: halved when the server says 429, one more after each full round without (AIMD).
+    Bounds the work in flight: halved when the server says 429, one more after each full round without (AIMD).
+
+    Work (a batch until it is settled, a name, a flush, reading back) has a place in flight; a question about a batch
+    has none of its own. Whichever of them meets a 429, it holds for all.
 
     :param now_s: The loop's clock.
     """
@@ -45,9 +50,7 @@ class Throttle:
                 if self._lifted or free:
                     self.in_flight += 1
                     return self._now_s()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s if wait_s > 0 else None):
-                        await self._changed.wait()
+                await self._change(wait_s if wait_s > 0 else None)
         finally:
             self._waiting.remove(turn)
             self._wake()
@@ -57,17 +60,58 @@ class Throttle:
         self.in_flight -= 1
         self._wake()
 
+    async def work[T](self, call: Callable[[], Awaitable[T]], urgency: int = 0) -> T:
+        """Make a call that has a place in flight for as long as it takes; ``urgency`` as for :meth:`enter`."""
+        entered_s = await self.enter(urgency)
+        try:
+            with self.heeding(entered_s):
+                answer = await call()
+            self.speed_up()
+            return answer
+        finally:
+            self.leave()
+
+    async def question[T](self, call: Callable[[], Awaitable[T]], place_s: float | None = None) -> T:
+        """
+        Make a call that needs no place of its own, once the time has come that the server named to any call.
+
+        :param place_s: As for :meth:`heeding`.
+        """
+        while not self._lifted and (wait_s := self._not_before_s - self._now_s()) > 0:
+            await self._change(wait_s)
+        with self.heeding(place_s):
+            return await call()
+
+    @contextlib.contextmanager
+    def heeding(self, place_s: float | None = None) -> Iterator[None]:
+        """
+        Learn from the call made inside: its 429 slows everybody down.
+
+        :param place_s: When the work that it belongs to got its place; ``None`` where it has none.
+        """
+        entered_s = self._now_s() if place_s is None else place_s
+        try:
+            yield
+        except Throttled as error:
+            self.slow_down(entered_s, error.retry_after_s)
+            raise
+
     def lift(self) -> None:
         """Let everybody through: nothing will be sent any more, and nobody should wait to learn that."""
         self._lifted = True
         self._wake()
 
     def speed_up(self) -> None:
-        """Note a call that was taken: so many as the limit in a row raise it by one."""
+        """Note work that was taken: so many as the limit in a row raise it by one."""
         self._good += 1
         if self._good >= self.limit and self.limit < self._ceiling:
             self.limit, self._good = self.limit + 1, 0
             self._wake()
+
+    async def _change(self, timeout_s: float | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
 
     def _wake(self) -> None:
         self._changed.set()
@@ -77,7 +121,7 @@ class Throttle:
         """
         Note a 429: halve the limit, once for all calls that were on their way together, and hold everyone back.
 
-        :param entered_s: When the throttled call had got its place.
+        :param entered_s: When the throttled work had got its place.
         """
         now_s = self._now_s()
         self._good = 0
@@ -87,7 +131,7 @@ class Throttle:
             self._slowed_at_s = now_s
             if self.limit > 1:
                 self.limit //= 2
-                log.info("The server asks to slow down: %d batches in flight at most", self.limit)
+                log.info("The server asks to slow down: %d calls in flight at most", self.limit)
 
 
 class Pace:

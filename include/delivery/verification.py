@@ -8,6 +8,7 @@ server that was killed may have done the same piece twice: that shows where two 
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from include.delivery.chunkfile import conversations_of, planned_messages
 from include.delivery.courier import side_by_side
 from include.delivery.ledger import Ledger
 from include.delivery.outcomes import outcomes_of
+from include.delivery.throttle import Throttle
 from include.errors import ChatImportError
 from include.layout import RunFolder
 from include.memory_api.contract import MemoryAPI, Readback
@@ -94,29 +96,31 @@ async def verify(
     """
     waiting = await asyncio.to_thread(_flushed_by, run, ledger, run_id)
     checked = {name: Checked() for name in waiting}
-    began_s = time.monotonic()
+    throttle = Throttle(concurrency, time.monotonic)
     lags_until_s: float | None = None
 
     async def look(loaded: Loaded) -> None:
-        if time.monotonic() - began_s < BUDGET_S:
-            checked[loaded.conversation.conversation_id] = await _look(api, loaded)
+        checked[loaded.conversation.conversation_id] = await _look(api, throttle, loaded)
 
-    while True:
-        await side_by_side(waiting.values(), look, concurrency)
-        waiting = {name: loaded for name, loaded in waiting.items() if checked[name].open}
-        lags_until_s = lags_until_s or time.monotonic() + lag_s
-        if not waiting or time.monotonic() + _AGAIN_S > min(lags_until_s, began_s + BUDGET_S):
-            break
-        await asyncio.sleep(_AGAIN_S)
-    for name in waiting:
-        log.warning("%s: %s", name, checked[name].mismatch or "could not be read back")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(BUDGET_S):
+            while True:
+                await side_by_side(waiting.values(), look, concurrency)
+                waiting = {name: loaded for name, loaded in waiting.items() if checked[name].open}
+                lags_until_s = lags_until_s or time.monotonic() + lag_s
+                if not waiting or time.monotonic() + _AGAIN_S > lags_until_s:
+                    break
+                await asyncio.sleep(_AGAIN_S)
+    for name, result in checked.items():
+        if result.open:
+            log.warning("%s: %s", name, result.mismatch or "could not be read back")
     return checked
 
 
-async def _look(api: MemoryAPI, loaded: Loaded) -> Checked:
-    since_ms, until_ms = loaded.since_ms, loaded.until_ms
+async def _look(api: MemoryAPI, throttle: Throttle, loaded: Loaded) -> Checked:
+    conversation, senders, since_ms, until_ms = loaded.conversation, loaded.senders, loaded.since_ms, loaded.until_ms
     try:
-        found = await api.readback(loaded.conversation, loaded.senders, since_ms=since_ms, until_ms=until_ms)
+        found = await throttle.work(lambda: api.readback(conversation, senders, since_ms=since_ms, until_ms=until_ms))
     except ChatImportError as error:
         log.info("%s is not read back: %s", loaded.conversation.conversation_id, error)
         return Checked()

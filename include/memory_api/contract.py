@@ -7,7 +7,7 @@ Errors are those of :mod:`include.errors`: ``NotSent``, ``Throttled``, ``QuotaEx
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -127,14 +127,12 @@ class MemoryAPI(Protocol):
         """Which server and account this client talks to."""
         ...
 
-    async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
-        """
-        Make names known before the first batch.
+    async def name_conversation(self, conversation: Conversation) -> None:
+        """Make a conversation's name known: an upsert in v1; v2 has no names for conversations."""
+        ...
 
-        v1 has upserts for groups and senders; v2 takes senders' names with messages and has none for conversations.
-
-        :param senders: sender id to display name, for this conversation.
-        """
+    async def name_sender(self, sender_id: str, name: str) -> None:
+        """Make a person's name known: an upsert in v1; v2 takes names with messages."""
         ...
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:

@@ -1,7 +1,6 @@
 """EverOS v1 as a :class:`~include.memory_api.contract.MemoryAPI`: which calls, and what their answers mean."""
 
-import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -35,7 +34,6 @@ from include.memory_api.v1_wire import (
 )
 from include.records import Conversation, Outgoing
 
-_REGISTER_AT_ONCE = 8
 _GROUPS_AT_ONCE = 50
 """Group ids in one search (reference server, ``MAX_GROUP_IDS_COUNT``)."""
 
@@ -46,9 +44,6 @@ class V1Client:
     def __init__(self, settings: Settings) -> None:
         self._target = settings.target
         self._http = V1Http(settings)
-        self._names: dict[tuple[str, str], asyncio.Task[None]] = {}
-        """Upserts of senders, done or on their way: conversations side by side share people."""
-        self._registering = asyncio.Semaphore(_REGISTER_AT_ONCE)
 
     @property
     def target(self) -> Target:
@@ -61,29 +56,16 @@ class V1Client:
 
     # -- writing
 
-    async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
-        """Create or rename the group and its senders. Upserts: repeating one changes nothing."""
-        what = f"names for {conversation.conversation_id}"
-        calls: list[Awaitable[None]] = [asyncio.shield(self._sender(*sender, what)) for sender in senders.items()]
+    async def name_conversation(self, conversation: Conversation) -> None:
+        """Create or rename the group; a personal conversation has no name."""
         if conversation.kind == "group":
-            group = {"name": conversation.name, "description": conversation.description}
-            calls.append(self._upsert("/api/v1/groups", {**owner(conversation), **group}, what))
-        for outcome in await asyncio.gather(*calls, return_exceptions=True):
-            if isinstance(outcome, BaseException):  # one cause is enough: the others failed alike
-                raise outcome
+            body = {**owner(conversation), "name": conversation.name, "description": conversation.description}
+            await self._http.post("/api/v1/groups", body, object, f"name of {conversation.conversation_id}")
 
-    def _sender(self, sender_id: str, name: str, what: str) -> asyncio.Task[None]:
-        """Make a sender's name known, once for all who ask; a failure counts only for those who waited for it."""
-        task = self._names.get((sender_id, name))
-        if task is None or (task.done() and (task.cancelled() or task.exception())):
-            body = {"sender_id": sender_id, "name": name}
-            task = asyncio.create_task(self._upsert("/api/v1/senders", body, what))
-            self._names[sender_id, name] = task
-        return task
-
-    async def _upsert(self, path: str, body: dict[str, Any], what: str) -> None:
-        async with self._registering:
-            await self._http.post(path, body, object, what, options=RETRIED)
+    async def name_sender(self, sender_id: str, name: str) -> None:
+        """Create or rename the sender."""
+        body = {"sender_id": sender_id, "name": name}
+        await self._http.post("/api/v1/senders", body, object, f"name of sender {sender_id}")
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """Hand over one batch; errors as in the contract."""

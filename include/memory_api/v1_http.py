@@ -25,7 +25,7 @@ ONCE: RequestOptions = {"max_retries": 0}
 """For writes, since EverOS stores a repeated batch twice, and for what delivery asks and repeats by itself."""
 
 RETRIED: RequestOptions = {"max_retries": 2}
-"""For upserts and for questions that people ask."""
+"""For questions that people ask."""
 
 _KEEP_IDLE_S = 4.0
 """Less than the usual 5 s of a server: a call on a connection that is just being closed has an unknown outcome."""

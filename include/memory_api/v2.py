@@ -6,7 +6,7 @@ messages have no ids (their times name them: the milliseconds of a conversation 
 sender with the role ``user``, and are read by owner only. Deletion and deferred extraction are not used.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -72,8 +72,11 @@ class V2Client:
 
     # -- writing
 
-    async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
-        """Do nothing: senders' names go with their messages, and conversations have none in v2."""
+    async def name_conversation(self, conversation: Conversation) -> None:
+        """Do nothing: conversations have no names in v2."""
+
+    async def name_sender(self, sender_id: str, name: str) -> None:
+        """Do nothing: names go with messages."""
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """Hand over one batch; errors as in the contract."""

@@ -72,7 +72,8 @@ def test_a_batch_lands_and_is_found_by_its_ids(target) -> None:
     async def story() -> None:
         conversation = target.conversation()
         async with target.client() as api:
-            await api.register(conversation, {"U01": "Ada Okafor"})
+            await api.name_conversation(conversation)
+            await api.name_sender("U01", "Ada Okafor")
             await landed(api, conversation, messages(20))
             assert await look(api, conversation, messages(20)) == Evidence.PRESENT
 
@@ -162,7 +163,8 @@ def test_a_personal_history_goes_its_own_way(target, session_id: str | None) -> 
             for n in range(6)
         ]
         async with target.client() as api:
-            await api.register(conversation, {owner: "Ada"})
+            await api.name_conversation(conversation)
+            await api.name_sender(owner, "Ada")
             assert await look(api, conversation, batch) == Evidence.ABSENT
             await landed(api, conversation, batch)
             assert await look(api, conversation, batch) == Evidence.PRESENT

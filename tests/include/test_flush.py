@@ -146,6 +146,24 @@ def test_a_flush_without_an_answer_is_asked_for_again_by_itself(world: World, se
     assert not verdict.unflushed
 
 
+def test_a_429_to_a_flush_slows_down_all_flushes(
+    world: World, server: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    run, (chunk,) = a_run(world.home, {f"slack_{n}": 5 for n in range(12)})
+    world.load(run, chunk)
+    server.set_faults(
+        Fault(does="status", kind="flush", status=429, retry_after="1", count=1),
+        Fault(does="slow", kind="flush", delay_s=0.2),
+    )
+    assert world.flush(run) == FlushOutcome(flushed=12)
+    assert "4 calls in flight at most" in caplog.text
+    [met] = [entry for entry in server.journal() if entry.status == 429]
+    gaps = [entry.arrived_s - met.arrived_s for entry in server.journal() if entry.kind == "flush"]
+    assert [gap for gap in gaps if 0.3 < gap < 0.95] == []
+    assert sum(gap > 1 for gap in gaps) >= 12 - 8 + 1
+
+
 def test_flushes_that_fail_leave_the_others_alone_and_are_made_up_for(world: World, server: StandIn) -> None:
     run, (chunk,) = a_run(world.home, {"slack_a": 5, "slack_b": 5})
     world.load(run, chunk)

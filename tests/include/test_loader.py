@@ -27,7 +27,7 @@ from include.errors import (
     QuotaExhausted,
     Throttled,
 )
-from include.standin.faults import Fault
+from include.standin.faults import CallKind, Fault
 from include.standin.journal import Verdict, judge, most_at_once
 from include.standin.server import StandIn
 from include.standin.settings import Latency
@@ -158,6 +158,47 @@ class TestFaults:
         with StandIn.running(tmp_path / "server", port=port) as server:
             world.load(run, chunk)
             assert_once_and_in_order(server, {"slack_a": 20})
+
+    @pytest.mark.parametrize("kind", ["register", "add", "task", "search"])
+    def test_a_429_slows_down_all_calls_whichever_meets_it(
+        self, world: World, server: StandIn, kind: CallKind, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        sizes = {f"slack_{n}": 40 for n in range(6)}
+        run, (chunk,) = a_run(world.home, sizes)
+        slow_down = Fault(does="status", kind=kind, status=429, retry_after="1", count=1)
+        server.set_faults(slow_down, Fault(does="reset_after", kind="add", count=1))  # something to search for
+        world.load(run, chunk)
+        assert "4 calls in flight at most" in caplog.text
+        [met] = [entry for entry in server.journal() if entry.status == 429]
+        between = [entry.arrived_s - met.arrived_s for entry in server.journal()]
+        assert [gap for gap in between if 0.3 < gap < 0.95] == []  # what was on its way already may arrive
+        assert max(between) > 1
+        assert_once_and_in_order(server, sizes)
+
+    @pytest.mark.parametrize("kind", ["register", "task"])
+    def test_a_wait_longer_than_patience_leaves_everything_to_the_next_try_whichever_call_is_told(
+        self, world: World, server: StandIn, kind: CallKind
+    ) -> None:
+        sizes = {"slack_a": 20, "slack_b": 20}
+        run, (chunk,) = a_run(world.home, sizes)
+        server.set_faults(Fault(does="status", kind=kind, status=429, retry_after="3600"))
+        with pytest.raises(Throttled):
+            world.load(run, chunk)
+        assert {name: outcome.pending for name, outcome in world.outcomes(run).items()} == sizes
+        server.set_faults()
+        world.load(run, chunk)
+        assert_once_and_in_order(server, sizes)
+
+    def test_people_that_conversations_share_are_named_once_and_a_name_without_an_answer_again(
+        self, world: World, server: StandIn
+    ) -> None:
+        sizes = {f"slack_{n}": 10 for n in range(5)}
+        run, (chunk,) = a_run(world.home, sizes)
+        server.set_faults(Fault(does="status", kind="register", status=503, count=2))
+        world.load(run, chunk)
+        answered = [entry.status for entry in server.journal() if entry.kind == "register"]
+        assert sorted(status or 0 for status in answered) == [200] * (5 + 3) + [503] * 2
 
     def test_a_wait_longer_than_patience_is_left_to_the_next_try(self, world: World, server: StandIn) -> None:
         run, (chunk,) = a_run(world.home, {"slack_a": 20, "slack_b": 20})

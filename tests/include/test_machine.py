@@ -178,9 +178,21 @@ class TestTheTask:
         assert isinstance(state, Accepted)
         assert state.ask_at_s == 41
 
+    def test_a_poll_that_is_to_wait_longer_than_patience_lasts_leaves_the_task_to_the_next_try(self) -> None:
+        hour = Throttled("429", retry_after_s=3600)
+        assert after_ask(accepted(), hour, 1, RULES, 0).state == Stuck(
+            reason="no answer about its task for 0 s, and 3600 s to wait", error=hour
+        )
+
 
 class TestTheDoubt:
     """What reading back means."""
+
+    def test_a_look_that_is_to_wait_longer_than_patience_lasts_leaves_the_doubt_to_the_next_try(self) -> None:
+        hour = Throttled("429", retry_after_s=3600)
+        assert after_look(doubtful(), hour, 1, RULES, 0).state == Stuck(
+            reason="the server cannot be asked whether it is stored", error=hour
+        )
 
     def test_presence_is_final_at_once(self) -> None:
         assert after_look(doubtful(), Evidence.PRESENT, 0, RULES, 0).state == Landed()

@@ -2,7 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from include.delivery.throttle import Throttle
+from include.errors import NotSent, Throttled
 
 
 class Clock:
@@ -78,6 +81,65 @@ def test_retry_after_holds_everyone_back_and_a_stop_lets_everyone_learn_of_it() 
         assert await is_held_back(throttle)
         throttle.lift()
         assert not await is_held_back(throttle)
+
+    asyncio.run(task())
+
+
+async def fails(error: Exception) -> None:
+    raise error
+
+
+def test_a_question_that_meets_a_429_slows_all_down_and_waits_as_all_do() -> None:
+    async def task() -> None:
+        clock = Clock()
+        throttle = Throttle(8, clock)
+        with pytest.raises(Throttled):
+            await throttle.question(lambda: fails(Throttled("429", retry_after_s=10)))
+        assert throttle.limit == 4
+        assert await is_held_back(throttle)
+        asked: list[str] = []
+
+        async def ask() -> None:
+            asked.append("again")
+
+        waiting = asyncio.create_task(throttle.question(ask))
+        await asyncio.sleep(0)
+        assert asked == []
+        clock.now_s = 10
+        throttle.leave()  # wakes everybody up
+        await waiting
+        assert asked == ["again"]
+
+    asyncio.run(task())
+
+
+def test_questions_about_work_from_before_the_last_429_halve_nothing_again() -> None:
+    async def task() -> None:
+        clock = Clock()
+        throttle = Throttle(8, clock)
+        entered_s = await enter(throttle, 2)
+        for now_s in (1, 2, 3):
+            clock.now_s = now_s
+            with pytest.raises(Throttled):
+                await throttle.question(lambda: fails(Throttled("429")), entered_s)
+        assert throttle.limit == 4
+
+    asyncio.run(task())
+
+
+def test_work_has_its_place_until_it_is_answered_whatever_the_answer() -> None:
+    async def task() -> None:
+        throttle = Throttle(1, Clock())
+
+        async def succeeds() -> int:
+            assert await is_held_back(throttle)
+            return 7
+
+        assert await throttle.work(succeeds) == 7
+        for error in (NotSent("refused"), Throttled("429")):
+            with pytest.raises(type(error)):
+                await throttle.work(lambda error=error: fails(error))
+        assert throttle.in_flight == 0
 
     asyncio.run(task())
 

@@ -10,7 +10,6 @@ from email.utils import formatdate
 from pathlib import Path
 
 import httpx
-import msgspec
 import pytest
 
 from include.errors import (
@@ -270,35 +269,30 @@ def test_what_a_user_wrote_elsewhere_says_nothing_about_a_personal_history(serve
     assert ask(server.base_url, story) == [Evidence.ABSENT, Evidence.PRESENT]
 
 
-def test_names_are_made_known_and_each_sender_only_once(server_with) -> None:
-    server = server_with(Fault(does="status", status=503, kind="register", count=1))
+def test_names_are_made_known(server_with) -> None:
+    server = server_with()
 
     async def story(api: MemoryAPI) -> None:
-        await api.register(CONVERSATION, {"U1": "Ada", "U2": "Bo"})
-        await api.register(CONVERSATION, {"U1": "Ada", "U2": "Bob"})
+        await api.name_conversation(CONVERSATION)
+        await api.name_sender("U1", "Ada")
 
     ask(server.base_url, story)
-    answered = [entry.status for entry in server.journal() if entry.kind == "register"]
-    assert sorted(status or 0 for status in answered) == [200, 200, 200, 200, 200, 503]
+    assert [entry.status for entry in server.journal() if entry.kind == "register"] == [200, 200]
     group = httpx.get(f"{server.base_url}/api/v1/groups/slack_general", headers={"Authorization": "Bearer k"})
     assert group.json()["data"]["name"] == "general"
 
 
-def test_people_that_conversations_side_by_side_share_are_registered_once(server_with: Callable[..., StandIn]) -> None:
-    server = server_with()
-    rooms = [msgspec.structs.replace(CONVERSATION, conversation_id=f"slack_{n}") for n in range(5)]
-
-    async def register(api: MemoryAPI) -> None:
-        await asyncio.gather(*(api.register(room, {"U1": "Ada", "U2": "Bo"}) for room in rooms))
-
-    ask(server.base_url, register)
-    assert sum(entry.kind == "register" for entry in server.journal()) == len(rooms) + 2
+def test_a_name_that_meets_a_429_is_not_repeated_behind_deliverys_back(server_with) -> None:
+    server = server_with(Fault(does="status", status=429, retry_after="0", kind="register", count=1))
+    with pytest.raises(Throttled):
+        ask(server.base_url, lambda api: api.name_sender("U1", "Ada"))
+    assert len(server.journal()) == 1
 
 
-def test_names_that_are_refused_raise_one_error_of_ours(server_with) -> None:
+def test_a_name_that_is_refused_raises_an_error_of_ours(server_with) -> None:
     server = server_with(Fault(does="status", status=403, kind="register"))
     with pytest.raises(ConfigurationError):
-        ask(server.base_url, lambda api: api.register(CONVERSATION, {"U1": "Ada", "U2": "Bo"}))
+        ask(server.base_url, lambda api: api.name_conversation(CONVERSATION))
 
 
 def answering[T](status: int, body: str, call: Callable[[MemoryAPI], Awaitable[T]]) -> T:

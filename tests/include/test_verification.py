@@ -1,6 +1,7 @@
 """Rules of reading back what a run has loaded: against the stand-in, and against clients that see something else."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from delivery_runs import FIRST_MS, World, a_run
 
 from include.delivery import verification
 from include.delivery.verification import Checked, Loaded, mismatch_of, verify
-from include.errors import ConfigurationError, OutcomeUnknown
+from include.errors import ConfigurationError, OutcomeUnknown, Throttled
 from include.layout import RunFolder
 from include.memory_api.contract import Readback
 from include.records import Conversation
@@ -119,6 +120,17 @@ def test_a_target_that_lags_behind_is_asked_again(world: World, first: Readback 
     world.flush(run)
     checked, watching = verified(world, run, first, first)
     assert checked["slack_a"].verified is True
+    assert len(watching.asked) == 3
+
+
+def test_a_target_that_asks_to_slow_down_is_left_alone_for_as_long(world: World) -> None:
+    run, (chunk,) = a_run(world.home, {"slack_a": 5, "slack_b": 5})
+    world.load(run, chunk)
+    world.flush(run)
+    began_s = time.monotonic()
+    checked, watching = verified(world, run, Throttled("429", retry_after_s=1))
+    assert time.monotonic() - began_s >= 1
+    assert [checked[name].verified for name in sorted(checked)] == [True, True]
     assert len(watching.asked) == 3
 
 
