@@ -77,7 +77,7 @@ class ModelMemory:
                 self.stored.extend(message_ids)
                 return Receipt(task_id=None, landed=True)
             case "throttled":
-                return Throttled("slow down", retry_after_s=None if self.choose(("wait", "-")) == "-" else 3)
+                return self._throttled()
             case "not sent":
                 return NotSent("refused connection")
             case "quota":
@@ -97,8 +97,11 @@ class ModelMemory:
         """Say what became of a task, or fail to."""
         self.settle(now_s)
         self.calls += 1
-        if not self.healthy and self.choose(("answer", "answer", "500")) == "500":
-            return OutcomeUnknown("HTTP 500")
+        match "answer" if self.healthy else self.choose(("answer", "answer", "500", "throttled")):
+            case "500":
+                return OutcomeUnknown("HTTP 500")
+            case "throttled":
+                return self._throttled()
         task = self.tasks[task_id]
         if now_s < task.lands_at_s or (task.fate.startswith("stuck") and not self.healthy):
             return TaskState.PROCESSING
@@ -112,14 +115,21 @@ class ModelMemory:
         """Show what is stored at this moment, and nothing of what is still to come."""
         self.settle(now_s)
         self.calls += 1
-        if not self.healthy and self.choose(("answer", "answer", "not sent")) == "not sent":
-            return NotSent("refused connection")
+        match "answer" if self.healthy else self.choose(("answer", "answer", "not sent", "throttled")):
+            case "not sent":
+                return NotSent("refused connection")
+            case "throttled":
+                return self._throttled()
         held = set(self.stored)
         if self.blind:
             return Evidence.UNPROVABLE
         if all(message_id in held for message_id in message_ids):
             return Evidence.PRESENT
         return Evidence.UNPROVABLE if any(message_id in held for message_id in message_ids) else Evidence.ABSENT
+
+    def _throttled(self) -> Throttled:
+        retry_after_s = {"-": None, "soon": 3, "in an hour": 3600}[self.choose(("-", "soon", "in an hour"))]
+        return Throttled("slow down", retry_after_s=retry_after_s)
 
     def _accept(self, message_ids: Sequence[str], now_s: float) -> str:
         fate = "success" if self.healthy else self.choose(FATES)

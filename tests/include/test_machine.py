@@ -324,9 +324,13 @@ class Try:
             jitter=lambda: 0.5,
         )
 
-    def run(self, batches: Sequence[Batch], crashes: Callable[[], bool] = lambda: False) -> End:
+    def run(
+        self, batches: Sequence[Batch], crashes: Callable[[], bool] = lambda: False, halts_at: int | None = None
+    ) -> End:
         left = iter(batches)
         while True:
+            if self.steps == halts_at:
+                self.delivery.halt()
             self.now_s += 0.01
             self.steps += 1
             step = self.delivery.next(self.now_s)
@@ -361,7 +365,7 @@ class Try:
 @settings(max_examples=max(300, settings().max_examples), deadline=None)
 @given(data=st.data())
 def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter[str], data: st.DataObject) -> None:
-    """Any interleaving of answers, faults and crashes, then one healthy try: the promise of the whole project."""
+    """Any interleaving of answers, faults, stops and crashes, then one healthy try: the project's whole promise."""
     size = data.draw(st.integers(1, 4), "batch size")
     messages = [outgoing(number) for number in range(data.draw(st.integers(1, 10), "messages"))]
     batches = [batch_of(n, messages[at : at + size]) for n, at in enumerate(range(0, len(messages), size))]
@@ -373,10 +377,11 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter
     names, now_s = count(), 0.0
     for _ in range(data.draw(st.integers(0, 4), "tries that go wrong")):
         crash_at = data.draw(st.integers(0, 60), "crash after")
+        halts_at = data.draw(st.none() | st.integers(0, 60), "everything is stopped after")
         moments = iter(range(crash_at))
         a_try = Try(ledger, memory, RULES, names, now_s)
         try:
-            a_try.run(batches, lambda left=moments: next(left, None) is None)  # type: ignore[misc]
+            a_try.run(batches, lambda left=moments: next(left, None) is None, halts_at)  # type: ignore[misc]
         except Crash:
             event("crashed")
             steps["crashes"] += 1

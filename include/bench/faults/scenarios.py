@@ -130,7 +130,9 @@ def _slowness(times: Times) -> Sequence[Scenario]:
         Scenario(name="429 on 10 % of all calls", faults=(Fault(does="status", status=429, probability=0.1, seed=7),)),
         Scenario(name=f"429 storm of {storm_s:g} s", events=(Storm(at=0.3, for_s=storm_s, faults=(too_many,)),)),
         Scenario(name="429 storm, Retry-After", events=(Storm(at=0.3, for_s=storm_s, faults=(wait,)),)),
+        Scenario(name="429 on half of all names", faults=(_fault("status", kind="register", share=0.5, status=429),)),
         Scenario(name="limit of 5 batches/s", faults=(Fault(does="rate_limit", kind="add", rate_per_s=5),)),
+        Scenario(name="limit of 20 calls/s", faults=(Fault(does="rate_limit", rate_per_s=20),)),
         Scenario(name="quota exhausted", faults=(quota,)),
     ]
 
