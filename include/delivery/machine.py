@@ -82,8 +82,7 @@ def after_ask(  # noqa: PLR0911 - a table
     attempt, elapsed_s = state.attempt, now_s - state.since_s
     match answer:
         case TaskState.SUCCESS:
-            landed = _landed(attempt)
-            return replace(landed, state=Landed(took_s=elapsed_s))
+            return _landed(attempt)
         case TaskState.FAILED:
             return _not_stored(attempt, Why.TASK_FAILED)
         case TaskState.MISSING:

@@ -71,6 +71,8 @@ class Delivery:
         """The part being delivered; ``None`` while settling what an earlier try left."""
         self._sending: Attempt | None = None
         self._open: Accepted | Doubtful | None = None
+        self._asked_s = 0.0
+        """When the last question about a task was due; its answer comes later, the more so on a busy machine."""
         self._end: End | None = None
         self._halted = False
         self._rejected_in_row = 0
@@ -119,6 +121,7 @@ class Delivery:
             case Accepted(ask_at_s=at_s) | Doubtful(look_at_s=at_s) if at_s > now_s:
                 return Wait(until_s=at_s)
             case Accepted(attempt=attempt) if attempt.task_id is not None:
+                self._asked_s = now_s
                 return Ask(task_id=attempt.task_id)
             case Doubtful(attempt=attempt, groups=groups):
                 return _look(attempt, groups[0])
@@ -189,6 +192,8 @@ class Delivery:
             case Doubtful() as doubtful:
                 self._open = doubtful
             case Landed() as landed:
+                if self._ready is not None and isinstance(before, Accepted):
+                    self._pace.saw(self._asked_s - before.since_s)
                 self._on_landed(landed, before.attempt if before else None)
             case Turned() as turned:
                 self._on_turned(turned)
@@ -208,8 +213,6 @@ class Delivery:
             if recovered is not None:
                 self._on_recovered(recovered, landed)
             return
-        if landed.took_s is not None:
-            self._pace.saw(landed.took_s)
         self._rejected_in_row = 0
         part = self._ready.part
         self.landed += len(part.messages) - len(landed.absent)

@@ -98,8 +98,6 @@ class Landed:
     """Stored. ``absent`` are those messages of it that are proved not to be."""
 
     absent: tuple[str, ...] = ()
-    took_s: float | None = None
-    """From acceptance to the task's success, where a task told."""
 
 
 @dataclass(frozen=True, kw_only=True)

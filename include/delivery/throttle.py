@@ -151,5 +151,5 @@ class Pace:
         return 0.98 * sorted(self._took_s)[len(self._took_s) // 4] if self._took_s else None
 
     def saw(self, took_s: float) -> None:
-        """Learn from a task that has succeeded: when it was seen to have, after its acceptance."""
+        """Learn from a task that has succeeded: when the question that found it done was asked, after acceptance."""
         self._took_s.append(took_s)

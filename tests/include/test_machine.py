@@ -474,6 +474,35 @@ def test_a_plan_cut_otherwise_sends_only_what_is_missing() -> None:
     assert memory.stored == [message.message_id for message in messages]
 
 
+def test_answers_that_come_late_do_not_make_the_questions_late() -> None:
+    took_s, late_s, now_s = 10.0, 1.0, 0.0
+    pace = Pace()
+    delivery = Delivery(
+        "slack_general",
+        run_id="run",
+        open_attempts=[],
+        known=Known(),
+        settings=RULES,
+        names=map(str, count()),
+        jitter=lambda: 0.5,
+        pace=pace,
+    )
+    for number in range(50):
+        assert isinstance(delivery.next(now_s), NextBatch)
+        delivery.offer(batch_of(number, [outgoing(number)]))
+        assert isinstance(delivery.next(now_s), Send)
+        delivery.begin()
+        delivery.heard(Receipt(task_id=f"t{number}", landed=False), now_s)
+        done_s, asked_s = now_s + took_s, 0.0
+        while asked_s < done_s:
+            if isinstance(step := delivery.next(now_s), Wait):
+                now_s = step.until_s
+            else:
+                asked_s, now_s = now_s, now_s + late_s
+                delivery.heard(TaskState.SUCCESS if asked_s >= done_s else TaskState.PROCESSING, now_s)
+    assert pace.typical_s == pytest.approx(took_s, rel=0.05)
+
+
 def test_a_halted_delivery_sends_nothing_more_but_sees_through_what_is_in_flight() -> None:
     memory = ModelMemory(choose=lambda options: options[0], healthy=True)
     a_try = Try([], memory)
