@@ -328,7 +328,8 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """The work of one mapped load task; small enough for XCom, holds no text."""
 
     number: int
-    path: str
+    """Of its file in the plan, too."""
+
     fingerprint: str
     """Digest of the chunk's batch keys in order: stored progress of another plan is refused by it."""
 

@@ -21,7 +21,7 @@ from include.delivery.verdict import Stop, error_of, unknown_error
 from include.errors import ConversationBusy, LedgerError, StorageError
 from include.layout import RunFolder
 from include.memory_api.contract import MemoryAPI
-from include.plan import read_batches, read_plan
+from include.plan import chunk_name, read_batches, read_plan
 from include.records import Chunk, Conversation, PlannedConversation
 from include.storage import file_trouble
 
@@ -68,14 +68,16 @@ async def load_chunk(
     :raises PermanentError: the target refuses the caller, or message after message of a conversation.
     """
     resumed = await _is_resumed(chunk, checkpoint)
+    path = run.plan / chunk_name(chunk.number)
     with file_trouble(run.plan, LEDGER_HAS_IT):
         planned = [conversation for conversation in read_plan(run) if conversation.chunk == chunk.number]
         names = {conversation.conversation_id for conversation in planned}
-        history = await asyncio.to_thread(History, ledger, names, Path(chunk.path))
+        history = await asyncio.to_thread(History, ledger, names, path)
         conversations = conversations_of(run, names)
     async with ledger.segment(run_id, names) as segment, CheckpointWriter(checkpoint) as progress:
         load = _Load(
             chunk=chunk,
+            path=path,
             conversations=conversations,
             ledger=ledger,
             history=history,
@@ -112,6 +114,7 @@ class _Load:
     """One try of one chunk."""
 
     chunk: Chunk
+    path: Path
     conversations: Mapping[str, Conversation]
     ledger: Ledger
     history: History
@@ -148,7 +151,7 @@ class _Load:
         wait_s = self.settings.lease_wait_s
         try:
             async with leased(self.ledger.folder, name, holder=self.run_id, wait_s=wait_s) as lease:
-                with file_trouble(Path(self.chunk.path).parent, LEDGER_HAS_IT):
+                with file_trouble(self.path.parent, LEDGER_HAS_IT):
                     await self._deliver(planned, lease)
         except ConversationBusy as error:
             self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason="busy", error=error))
@@ -166,14 +169,13 @@ class _Load:
         stored = await self.stored.get(progress.key) if self.stored else None
         if stored is None or stored.get("plan") != plan:
             stored = {}
-        path = Path(self.chunk.path)
         end = await self.courier.deliver(
             self.conversations[name],
             delivery,
-            checked(read_batches(path, planned), stored, self.history),
+            checked(read_batches(self.path, planned), stored, self.history),
             lease=lease,
             planned=planned.batches,
-            senders=lambda: senders_of(path, planned),
+            senders=lambda: senders_of(self.path, planned),
             changed=progress.changed,
         )
         progress.ended(end)

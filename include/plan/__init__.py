@@ -29,7 +29,7 @@ from include.plan.chunks import assign, label_of
 from include.plan.store import ChunkWriter, chunk_name, read_batches, read_plan, write_plan
 from include.records import Chunk, PlannedConversation
 
-__all__ = ["plan", "read_batches", "read_plan"]
+__all__ = ["chunk_name", "plan", "read_batches", "read_plan"]
 
 BATCH_BYTES = 48_000
 """
@@ -76,7 +76,6 @@ def plan(
     return [
         Chunk(
             number=writer.number,
-            path=str(run.plan / chunk_name(writer.number)),
             fingerprint=writer.fingerprint,
             label=label_of(conversations),
             conversations=len(conversations),

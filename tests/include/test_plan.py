@@ -18,7 +18,7 @@ from staged import a_message, transformed
 import include.plan
 from include.errors import ConfigurationError, NotConserved
 from include.layout import RunFolder
-from include.plan import batches, chunks, plan, read_batches, read_plan
+from include.plan import batches, chunk_name, chunks, plan, read_batches, read_plan
 from include.plan.chunks import WORTHWHILE, assign, label_of
 from include.records import BATCH_SCHEMA, Batch, Chunk, Message, Outgoing, PlannedConversation
 
@@ -112,7 +112,7 @@ def run_plan(
 def plan_again(run: RunFolder, **arguments: int) -> Planned:
     made = plan(run, **arguments)
     conversations = read_plan(run)
-    read = {each.conversation_id: list(read_batches(made[each.chunk].path, each)) for each in conversations}
+    read = {each.conversation_id: list(read_batches(run.plan / chunk_name(each.chunk), each)) for each in conversations}
     return Planned(made, conversations, read, {file.name: file.read_bytes() for file in run.plan.iterdir()})
 
 
@@ -185,7 +185,7 @@ def test_the_table_of_contents_says_what_is_in_the_files(
         )
         for chunk in planned.chunks:
             within = [each for each in planned.conversations if each.chunk == chunk.number]
-            file = pq.ParquetFile(chunk.path)
+            file = pq.ParquetFile(RunFolder(Path(folder)).plan / chunk_name(chunk.number))
             assert file.schema_arrow.equals(BATCH_SCHEMA)
             assert [each.first_row_group for each in within] == [
                 sum(before.row_groups for before in within[:position]) for position in range(len(within))
