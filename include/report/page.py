@@ -34,7 +34,7 @@ MOST_ROWS_RUNNING = 200
 SUM = ("loaded", "already_loaded", "out_of_range", "skipped", "rejected", "pending", "unknown")
 """What extracted is the sum of, in the order of the page."""
 
-_WHEN_THERE = ("out_of_range", "unknown", "episodes", "unprocessed")
+_WHEN_THERE = ("already_loaded", "out_of_range", "pending", "unknown", "episodes", "unprocessed")
 """Columns of the table that are shown only when they hold something."""
 
 
