@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.layout import PROJECT, RunFolder
+from include.local.standin import KEY
+from include.processes.home import Home, kept_port
 from include.standin import Fault, StandIn, judge
 
 SAMPLES = PROJECT / "include" / "samples"
@@ -77,32 +80,41 @@ def test_the_demo_fills_a_real_everos_that_answers(home: Path) -> None:
     assert any("I own the billing migration" in path.read_text() for path in Path(markdown).rglob("episodes/*.md"))
 
 
-def test_the_light_demo_answers_too_and_says_that_it_is_a_stand_in(home: Path) -> None:
-    status, output = finished(home, "demo", "--target", "standin-v1")
-    assert status == 0, output
-    assert "STAND-IN for EverOS v1 (not EverOS)" in output
-    assert "I own the billing migration" in output
-
-
-def test_a_killed_import_leaves_no_process_and_the_next_one_sends_the_rest_once(home: Path, tmp_path: Path) -> None:
-    with StandIn.running(tmp_path) as standin:
-        target = {"EVEROS_API_KEY": "any", "EVEROS_BASE_URL": standin.base_url}
+def test_a_killed_import_leaves_no_process_and_the_light_demo_then_sends_the_rest_once(home: Path) -> None:
+    """Of the same exports into the same stand-in: the demo's own, lent to the import."""
+    with demos_standin(home) as standin:
+        target = {"EVEROS_API_KEY": KEY, "EVEROS_BASE_URL": standin.base_url}
         standin.set_faults(Fault(does="slow_task", kind="add", after=3, delay_s=10))
         with command(home, "import", str(SAMPLES), "--conf", '{"batch_size": 5}', **target) as process:
             killed = RunFolder.of(_run_id(process), home)
-            _wait_for_adds(standin, process, 5)
+            while _adds(standin) < 5:
+                assert process.poll() is None, "the command ended before it sent so much"
+                time.sleep(0.1)
             started = _descendants(process.pid)
             os.killpg(process.pid, signal.SIGKILL)
         _, left = psutil.wait_procs(started, timeout=30)
         assert left == []
+        sent = _adds(standin)
 
-        standin.set_faults()
-        status, output = finished(home, "import", str(SAMPLES), "--conf", '{"batch_size": 5}', **target)
-        assert status == 0, output
-        assert "Marked as failed" in output
-        assert row(output, "all ")[1] > 0
-        verdicts = judge(standin.journal(), _planned(killed))
+    status, output = finished(home, "demo", "--target", "standin-v1")
+    assert status == 0, output
+    assert f"STAND-IN for EverOS v1 (not EverOS): {standin.base_url}" in output
+    assert "Marked as failed" in output
+    assert row(output, "all ")[1] > 0
+    assert "I own the billing migration" in output
+    assert _adds(standin) > sent
+    verdicts = judge(standin.journal(), _planned(killed))
     assert [verdict for verdict in verdicts.values() if verdict.lost or verdict.doubled or verdict.out_of_order] == []
+
+
+@contextmanager
+def demos_standin(home: Path) -> Iterator[StandIn]:
+    """The stand-in that the light demo will go on with: on its port, with its data."""
+    port = kept_port(home / "standin" / "port")
+    data = Home(home, lock=0).standin(port)
+    data.mkdir(parents=True)
+    with StandIn.running(data, port=port) as standin:
+        yield standin
 
 
 def _run_id(process: subprocess.Popen[str]) -> str:
@@ -112,11 +124,8 @@ def _run_id(process: subprocess.Popen[str]) -> str:
     raise AssertionError("the command ended before it had a run")
 
 
-def _wait_for_adds(standin: StandIn, process: subprocess.Popen[str], count: int) -> None:
-    for _ in process.stdout or ():
-        if sum(entry.kind == "add" for entry in standin.journal()) >= count:
-            return
-    raise AssertionError("the command ended before it sent so much")
+def _adds(standin: StandIn) -> int:
+    return sum(entry.kind == "add" for entry in standin.journal())
 
 
 def _descendants(pid: int) -> Sequence[psutil.Process]:
