@@ -9,7 +9,8 @@ Every exception this project raises, grouped by what the caller should do next.
     │   ├── Throttled                     HTTP 429; carries the server's wait
     │   ├── QuotaExhausted                HTTP 429 with a quota code: stop calling, keep the rest as pending
     │   ├── ConversationBusy              another writer holds this conversation's lease
-    │   └── LoadIncomplete                some conversations are pending; the next try resumes them
+    │   ├── LoadIncomplete                some conversations are pending; the next try resumes them
+    │   └── StoreUnavailable              the object store of a run's data or its source does not answer as it should
     ├── OutcomeUnknown                    timeout, reset or 5xx after sending: ask before sending again
     └── PermanentError                    the same step will fail the same way; a person is needed
         ├── Refused                       HTTP 4xx: carries status and the server's reason
@@ -63,6 +64,10 @@ class ConversationBusy(RetryableError):
 
 class LoadIncomplete(RetryableError):
     """Some conversations of a chunk are still pending; the next try goes on where they stand."""
+
+
+class StoreUnavailable(RetryableError):
+    """The object store of a run's data or its source did not answer; what counted as written there still does."""
 
 
 class OutcomeUnknown(ChatImportError):

@@ -10,6 +10,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 HOME_VARIABLE = "EVEROS_IMPORT_HOME"
 
+STAGING_VARIABLE = "EVEROS_IMPORT_STAGING"
+"""Names an object store for what otherwise lies in ``<home>/runs/``; Airflow's part of the project reads it."""
+
 
 def home() -> Path:
     """Folder of everything kept between runs: ``EVEROS_IMPORT_HOME``, default ``.local`` below the working folder."""

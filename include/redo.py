@@ -48,14 +48,23 @@ def path_of(source: str) -> Path:
     """
     if not is_redo(source):
         return Path(source)
-    run_id = source.removeprefix(PREFIX).strip()
-    path = RunFolder.of(run_id).corrections
+    path = RunFolder.of(run_of(source)).corrections
     if not path.is_file():
-        raise ConfigurationError(
-            f"{source}: {path} does not exist, nothing was read. Either no message of that run can be corrected (none "
-            "was rejected, or nothing of it could be read), or the run's folder is gone."
-        )
+        raise nothing_to_correct(source, path)
     return path
+
+
+def run_of(source: str) -> str:
+    """Return the id of the run whose corrections a source names."""
+    return source.removeprefix(PREFIX).strip()
+
+
+def nothing_to_correct(source: str, place: object) -> ConfigurationError:
+    """Say that a run has left no corrections at the place where they would be."""
+    return ConfigurationError(
+        f"{source}: {place} does not exist, nothing was read. Either no message of that run can be corrected (none "
+        "was rejected, or nothing of it could be read), or the run's folder is gone."
+    )
 
 
 def write_corrections(run: RunFolder, ledger: Ledger) -> int:

@@ -10,11 +10,13 @@ from airflow.sdk.bases.operator import BaseAsyncOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from everos_provider.hooks import EverOSHook
-from everos_provider.run import ledger_of
+from everos_provider.run import FLUSH, LOAD, NOTES, ledger_of
+from everos_provider.staging import staged
 from include.delivery.flush import flush_conversations
 from include.delivery.loader import LoadSettings, load_chunk
 from include.errors import ImportIncomplete
 from include.layout import RunFolder, ledger_root
+from include.plan import chunk_name
 from include.records import Chunk
 from include.report.loaded import write_loaded
 from include.report.loading import Loading
@@ -67,17 +69,25 @@ class EverOSLoadOperator(EverOSOperator):
     :param chunk: A :class:`include.records.Chunk` as a mapping, one for each mapped task.
     """
 
+    _run: RunFolder
+
     def __init__(self, *, chunk: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.chunk = chunk
 
-    async def aexecute(self, context: Context) -> dict[str, int]:
+    def execute(self, context: Context) -> dict[str, int]:
         """Load the chunk and return counts."""
+        chunk = chunk_name(self.chunk["number"])
+        with staged(context["run_id"], LOAD, chunk=chunk) as self._run:
+            return super().execute(context)
+
+    async def aexecute(self, context: Context) -> dict[str, int]:
+        """Load it, where its data lies at hand."""
         api = await EverOSHook(self.everos_conn_id).client()
         try:
             outcome = await load_chunk(
                 msgspec.convert(self.chunk, Chunk),
-                RunFolder.of(context["run_id"]),
+                self._run,
                 api,
                 ledger_of(context, api.target),
                 TaskStateCheckpoint(context),
@@ -96,17 +106,29 @@ class EverOSFlushOperator(EverOSOperator):
     It fails when it had to hold one back, so that clearing a run's failed tasks clears this one too.
     """
 
-    async def aexecute(self, context: Context) -> dict[str, int]:
+    _run: RunFolder
+
+    def execute(self, context: Context) -> dict[str, int]:
         """Flush and return counts."""
-        run = RunFolder.of(context["run_id"])
-        if context["params"]["dry_run"] or not run.conversations.exists():
-            raise AirflowSkipException("nothing was loaded: there is nothing to flush")
+        self._note(context)
+        with staged(context["run_id"], FLUSH) as self._run:
+            return super().execute(context)
+
+    def _note(self, context: Context) -> None:
+        """Leave behind when what landed in which call, before the ledger is compacted and no longer tells."""
+        with staged(context["run_id"], NOTES) as run:
+            if context["params"]["dry_run"] or not run.conversations.exists():
+                raise AirflowSkipException("nothing was loaded: there is nothing to flush")
+            ledger = ledger_of(context, EverOSHook(self.everos_conn_id).target)
+            Loading(run, ledger_root(), context["run_id"]).keep()
+            write_loaded(run, ledger, context["run_id"])
+
+    async def aexecute(self, context: Context) -> dict[str, int]:
+        """Flush, where the run's data lies at hand."""
         api = await EverOSHook(self.everos_conn_id).client()
-        await asyncio.to_thread(Loading(run, ledger_root(), context["run_id"]).keep)
         try:
             ledger = ledger_of(context, api.target)
-            await asyncio.to_thread(write_loaded, run, ledger, context["run_id"])
-            outcome = await flush_conversations(run, api, ledger, self.load_settings(context), context["run_id"])
+            outcome = await flush_conversations(self._run, api, ledger, self.load_settings(context), context["run_id"])
         finally:
             await api.aclose()
         if outcome.held_back:

@@ -20,6 +20,8 @@ from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, HTMLResponse
 from sqlalchemy import select
 
+from everos_provider.staging import View, reports_of
+from include.errors import StorageError, StoreUnavailable
 from include.layout import RunFolder, ledger_root
 from include.report.loading import Loading
 from include.report.page import (
@@ -45,6 +47,18 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
+
+PROGRESS = (
+    "conversations.parquet",
+    "plan/conversations.parquet",
+    "extracted/*/skipped.parquet",
+    "extracted/*/rejected.parquet",
+    "extracted/*/redacted.parquet",
+    "estimate.json",
+    "load*",
+)
+REPORT = ("report.json", "rejects.jsonl", "loaded.csv")
+"""What a page reads of a run under way, and of one that is over: no message text."""
 
 NO_REPORT = (
     "This run has no report: it ended before its plan, or its folder was removed. "
@@ -77,6 +91,8 @@ def build_app() -> FastAPI:
     app = FastAPI(
         title="EverOS import reports", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[allowed]
     )
+    app.exception_handler(StorageError)(show_trouble)
+    app.exception_handler(StoreUnavailable)(show_trouble)
     app.get("/imports", response_class=HTMLResponse)(show_imports)
     app.get("/dags/{dag_id}/runs/{run_id:path}", response_class=HTMLResponse)(show_tab)
     app.get("/imports/progress/{run_id:path}", response_class=HTMLResponse)(show_progress)
@@ -89,6 +105,7 @@ def show_imports(request: Request, session: SessionDep, offset: Annotated[int, Q
     """List the imports, the newest first."""
     newest_first = select(DagRun).where(DagRun.dag_id == DAG_ID).order_by(DagRun.run_after.desc(), DagRun.id.desc())
     found = list(session.scalars(newest_first.offset(offset).limit(RUNS_A_PAGE + 1)))
+    reports = reports_of([run.run_id for run in found[:RUNS_A_PAGE]])
     runs = [
         {
             "run_id": run.run_id,
@@ -97,7 +114,7 @@ def show_imports(request: Request, session: SessionDep, offset: Annotated[int, Q
             "unfinished": run.state in State.unfinished_dr_states,
             "started_at": run.start_date or run.run_after,
             "took_s": (run.end_date - run.start_date).total_seconds() if run.end_date and run.start_date else None,
-            "report": _totals(RunFolder.of(run.run_id)),
+            "report": _totals(reports.get(run.run_id)),
         }
         for run in found[:RUNS_A_PAGE]
     ]
@@ -123,10 +140,13 @@ def show_tab(request: Request, session: SessionDep, dag_id: str, run_id: RunId) 
 def show_run(request: Request, session: SessionDep, run_id: RunId) -> HTMLResponse:
     """Show a run's report, or how far it has come."""
     state = _state(session, run_id)
-    run, place = RunFolder.of(run_id), _place(request, run_id, state)
+    view, loading = _watched(run_id)
     if state in State.unfinished_dr_states:
         look_at = f"{_home(request)}{PREFIX}/imports/progress/{quote(run_id, safe='')}"
-        return _html(running_page(progress_of(run, _loading(run_id), run_id), place, look_at=look_at))
+        progress = progress_of(view.refresh(*PROGRESS), loading, run_id)
+        return _html(running_page(progress, _place(request, view.run, run_id, state), look_at=look_at))
+    run = view.refresh(*REPORT)
+    place = _place(request, run, run_id, state)
     if not run.report_json.is_file():
         return _html(message_page(NO_REPORT, place))
     report = msgspec.json.decode(run.report_json.read_bytes())
@@ -138,24 +158,32 @@ def show_progress(request: Request, session: SessionDep, run_id: RunId) -> Respo
     state = _state(session, run_id)
     if state not in State.unfinished_dr_states:
         return Response(status_code=200, headers=HEADERS | {"X-Import-Ended": state})
-    progress = progress_of(RunFolder.of(run_id), _loading(run_id), run_id)
-    return _html(running_part(progress, _place(request, run_id, state)))
+    view, loading = _watched(run_id)
+    progress = progress_of(view.refresh(*PROGRESS), loading, run_id)
+    return _html(running_part(progress, _place(request, view.run, run_id, state)))
 
 
 def download(name: FileName, run_id: RunId, session: SessionDep) -> FileResponse:
     """Hand out a file of a run's report; none of them holds message text."""
     _state(session, run_id)
-    path = RunFolder.of(run_id).root / name
+    view, _ = _watched(run_id)
+    path = view.refresh(name).root / name
     if not path.is_file():
         raise HTTPException(404, f"{name} is not there: {NO_REPORT}")
     headers = HEADERS | {"Content-Security-Policy": "sandbox; default-src 'none'"}
     return FileResponse(path, filename=f"{quote(run_id, safe='-_.')}-{name}", headers=headers)
 
 
+def show_trouble(_: Request, error: Exception) -> HTMLResponse:
+    """Say that what the page shows cannot be read just now."""
+    return HTMLResponse(message_page(str(error), Place(policy=SERVED_POLICY)), status_code=503, headers=HEADERS)
+
+
 @lru_cache(maxsize=8)
-def _loading(run_id: str) -> Loading:
-    """Remember how far a run's ledger has been read, so that each look reads only what is new."""
-    return Loading(RunFolder.of(run_id), ledger_root(), run_id)
+def _watched(run_id: str) -> tuple[View, Loading]:
+    """Remember what of a run's files and of its ledger has been read, so that each look reads only what is new."""
+    view = View(run_id)
+    return view, Loading(view.run, ledger_root(), run_id)
 
 
 def _state(session: Any, run_id: str) -> str:
@@ -165,15 +193,13 @@ def _state(session: Any, run_id: str) -> str:
     return str(state)
 
 
-def _totals(run: RunFolder) -> Mapping[str, Any] | None:
-    if not run.report_json.is_file():
-        return None
-    return msgspec.to_builtins(msgspec.json.decode(run.report_json.read_bytes(), type=Totals))
+def _totals(report: bytes | None) -> Mapping[str, Any] | None:
+    return msgspec.to_builtins(msgspec.json.decode(report, type=Totals)) if report is not None else None
 
 
-def _place(request: Request, run_id: str, state: str) -> Place:
+def _place(request: Request, run: RunFolder, run_id: str, state: str) -> Place:
     home, name = _home(request), quote(run_id, safe="")
-    offered = ["loaded.csv"] if RunFolder.of(run_id).loaded.is_file() else []
+    offered = ["loaded.csv"] if run.loaded.is_file() else []
     files = f"{home}{PREFIX}/imports/files"
     return Place(
         state=state,

@@ -12,6 +12,8 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 
 from everos_provider.assets import EVEROS, LOADED
 from everos_provider.hooks import EverOSHook
+from everos_provider.sources import opened, opened_export
+from everos_provider.staging import Data, place_of, staged
 from include import redo, steps
 from include.delivery.ledger import Ledger
 from include.delivery.verification import Checked, verify
@@ -32,10 +34,18 @@ How often a run that waits for an older one looks whether it is its turn: at fir
 second of a core, and many runs of a backfill may be waiting.
 """
 
-
-def folder_of(context: Context) -> RunFolder:
-    """Return the folder of this run's staged data."""
-    return RunFolder.of(context["run_id"])
+# What each task reads of the run's folder and what it leaves there.
+DISCOVER = Data(reads=["corrections*"], writes=["*"])
+EXTRACT = Data(writes=["extracted/{export}/*"])
+TRANSFORM = Data(
+    reads=["extracted/*/messages-*", "extracted/*/conversations.parquet"],
+    writes=["messages/*", "conversations.parquet"],
+)
+PLAN = Data(reads=["messages/*", "conversations.parquet"], writes=["plan/*", "estimate.json"])
+LOAD = Data(reads=["plan/{chunk}", "plan/conversations.parquet", "conversations.parquet"])
+NOTES = Data(reads=["conversations.parquet", "load*"], writes=["loaded.csv", "loading.json"])
+FLUSH = Data(reads=["plan/*", "conversations.parquet"])
+REPORT = Data(reads=["*"], writes=["report.*", "rejects.*", "corrections*", "loaded.csv", "loading.json"])
 
 
 def window_of(context: Context) -> Window:
@@ -89,16 +99,17 @@ def discover(context: Context) -> list[dict[str, str]]:
     """Find the exports in ``source``; a bad range is refused here, before anything is read."""
     window_of(context)
     wait_for_turn(context)
-    exports = steps.discover(redo.path_of(context["params"]["source"]), folder_of(context))
-    return [msgspec.to_builtins(export) for export in exports]
+    with staged(context["run_id"], DISCOVER) as run, opened(context["params"]["source"]) as source:
+        exports = steps.discover(source.path, run)
+        return [msgspec.to_builtins(source.located(export)) for export in exports]
 
 
 def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
     """Read one export."""
     params = context["params"]
-    return steps.extract(
-        msgspec.convert(export, Export), options_of(params), folder_of(context), redact=params["redact"]
-    )
+    found = msgspec.convert(export, Export)
+    with staged(context["run_id"], EXTRACT, export=found.key) as run, opened_export(found) as here:
+        return steps.extract(here, options_of(params), run, redact=params["redact"])
 
 
 def transform(context: Context) -> dict[str, int]:
@@ -106,13 +117,15 @@ def transform(context: Context) -> dict[str, int]:
     target = EverOSHook().target
     known = context["asset_state_store"][EVEROS].get(_state_key(target)) or {}
     ledger = ledger_of(context, target, at_least=known.get("messages", 0))
-    return steps.transform(folder_of(context), window_of(context), ledger)
+    with staged(context["run_id"], TRANSFORM) as run:
+        return steps.transform(run, window_of(context), ledger)
 
 
 def plan(context: Context) -> list[dict[str, Any]]:
     """Cut batches and chunks; a dry run hands none of them on."""
     params = context["params"]
-    chunks = steps.plan(folder_of(context), batch_size=params["batch_size"], concurrency=params["concurrency"])
+    with staged(context["run_id"], PLAN) as run:
+        chunks = steps.plan(run, batch_size=params["batch_size"], concurrency=params["concurrency"])
     return [] if params["dry_run"] else [msgspec.to_builtins(chunk) for chunk in chunks]
 
 
@@ -123,36 +136,37 @@ def report(context: Context) -> dict[str, Any]:
     :raises NotConserved: the figures do not add up.
     :raises ImportIncomplete: something is pending, unknown, unread or not remembered; the report says what.
     """
-    run, run_id, target = folder_of(context), context["run_id"], EverOSHook().target
-    exports = context["ti"].xcom_pull(task_ids="discover")
-    if exports is None or (exports and not run.conversations.exists()):
-        raise ImportIncomplete("the run stopped before its plan, nothing was sent: see the failed task")
-    ledger = ledger_of(context, target)
-    document = steps.report(
-        run,
-        ledger,
-        run_id=run_id,
-        target=target,
-        started_at=context["dag_run"].start_date,
-        dry_run=context["params"]["dry_run"],
-        checked=_read_back(context, ledger),
-        problems=[
-            f"{export['label']} could not be read: see its extract task. Everything else was loaded."
-            for export in exports
-            if not run.extracted(export["key"]).exists()
-        ],
-    )
+    run_id, target = context["run_id"], EverOSHook().target
+    with staged(run_id, REPORT) as run:
+        exports = context["ti"].xcom_pull(task_ids="discover")
+        if exports is None or (exports and not run.conversations.exists()):
+            raise ImportIncomplete("the run stopped before its plan, nothing was sent: see the failed task")
+        ledger = ledger_of(context, target)
+        document = steps.report(
+            run,
+            ledger,
+            run_id=run_id,
+            target=target,
+            started_at=context["dag_run"].start_date,
+            dry_run=context["params"]["dry_run"],
+            checked=_read_back(context, run, ledger),
+            problems=[
+                f"{export['label']} could not be read: see its extract task. Everything else was loaded."
+                for export in exports
+                if not run.extracted(export["key"]).exists()
+            ],
+        )
     _tell_asset(context, target, ledger, document)
+    place = place_of(run_id, "report.json")
     if not document["conserved"]:
-        raise NotConserved(f"{run.report_json}: " + " ".join(document["problems"]))
+        raise NotConserved(f"{place}: " + " ".join(document["problems"]))
     if document["problems"]:
-        raise ImportIncomplete(f"{run.report_json}: " + " ".join(document["problems"]))
-    return {"report": str(run.report_json), "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
+        raise ImportIncomplete(f"{place}: " + " ".join(document["problems"]))
+    return {"report": place, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
 
 
-def _read_back(context: Context, ledger: Ledger) -> dict[str, Checked]:
+def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Checked]:
     """Look what EverOS has made of what this run loaded."""
-    run = folder_of(context)
     if context["params"]["dry_run"] or not run.conversations.exists():
         return {}
     settings = EverOSHook().settings()

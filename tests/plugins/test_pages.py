@@ -1,6 +1,7 @@
 """Rules of the pages in Airflow: who may see them, and what they find for which run."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.tasklog import LogTemplate
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
+from everos_provider import pages, staging
 from everos_provider.pages import DAG_ID, HEADERS, RUNS_A_PAGE, build_app
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
@@ -22,7 +24,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from include import steps
-from include.layout import HOME_VARIABLE, RunFolder
+from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.report.page import SERVED_POLICY
@@ -55,6 +57,7 @@ class Doorman:
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    pages._watched.cache_clear()
 
 
 @pytest.fixture
@@ -167,6 +170,34 @@ def test_only_files_without_message_text_are_handed_out(client: TestClient, sess
     assert client.get(address.format("rejects.csv")).headers["Content-Disposition"].startswith("attachment")
     for name in ("corrections.json", "conversations.parquet", "estimate.json"):
         assert client.get(address.format(name)).status_code == 422
+
+
+@pytest.mark.parametrize("state", [DagRunState.RUNNING, DagRunState.SUCCESS])
+def test_pages_of_a_run_whose_data_lies_in_a_store_are_those_of_one_in_a_folder(
+    state: DagRunState, client: TestClient, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_run(session, state=state)
+    run = import_samples()
+    in_a_folder = [client.get(address).text for address in ADDRESSES]
+    monkeypatch.setenv(STAGING_VARIABLE, f"file://{tmp_path}/bucket")
+    with staging.staged(RUN, staging.Data(writes=["*"])) as scratch:
+        shutil.copytree(run.root, scratch.root)
+    shutil.rmtree(run.root)
+    pages._watched.cache_clear()
+    assert [client.get(address).text for address in ADDRESSES] == in_a_folder
+    view, _ = pages._watched(RUN)
+    assert list(view.run.root.rglob("*messages*")) == list(view.run.root.rglob("chunk*")) == []
+
+
+def test_a_store_that_cannot_be_read_is_said_on_the_page(
+    client: TestClient, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_run(session)
+    monkeypatch.setenv(STAGING_VARIABLE, "gopher://nobody@nowhere")
+    for address in ADDRESSES[:2]:
+        answer = client.get(address)
+        assert answer.status_code == 503
+        assert "gopher://nobody@nowhere: Unsupported filesystem" in answer.text
 
 
 def test_the_list_shows_the_newest_first_with_their_totals(client: TestClient, session: Session) -> None:

@@ -1,0 +1,104 @@
+"""
+What a run imports: a path as the workers see it, an address in an object store, or what another run has rejected.
+
+What lies in a store is brought to a scratch folder: all of it to find the exports, only its own for each of them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from everos_provider import staging
+from everos_provider.scratch import scratch_folder
+from everos_provider.store import Objects, is_url
+from include import redo
+from include.errors import ChatImportError, ExportError
+from include.parsers import Export
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a source lies for everybody, and where this task finds it."""
+
+    place: str
+    """A path, or an address."""
+
+    path: Path
+
+    def located(self, export: Export) -> Export:
+        """Return an export of this source as every worker can find it."""
+        if not is_url(self.place):
+            return export
+        inside = Path(export.path).relative_to(self.path).as_posix()
+        address = self.place if inside == "." else f"{self.place.rstrip('/')}/{inside}"
+        return msgspec.structs.replace(export, path=address)
+
+
+@contextmanager
+def opened(source: str) -> Iterator[Source]:
+    """
+    Give all of a source.
+
+    :param source: The run's parameter.
+    :raises ConfigurationError: it names a run that has left nothing to correct.
+    :raises ExportError: there is nothing at that address. A folder may be empty when its address ends in ``/``.
+    """
+    if redo.is_redo(source) and staging.is_on():
+        place = staging.place_of(redo.run_of(source), "corrections.json")
+        missing: ChatImportError = redo.nothing_to_correct(source, place)
+    elif is_url(source):
+        place = source
+        missing = ExportError(
+            f"{source}: there is nothing at this address, nothing was read. Check it; that of a folder which may be "
+            "empty ends in /"
+        )
+    else:
+        path = redo.path_of(source)
+        yield Source(str(path), path)
+        return
+    with _brought(place, missing, lambda _: True) as path:
+        yield Source(place, path)
+
+
+@contextmanager
+def opened_export(export: Export) -> Iterator[Export]:
+    """Give one export, where this task finds it; other exports beside it stay where they are."""
+    if not is_url(export.path):
+        yield export
+        return
+    gone = ExportError(f"{export.path}: the {export.format} export found before is gone; run the import again")
+    with _brought(export.path, gone, lambda name: _may_belong(name, export.root)) as path:
+        yield msgspec.structs.replace(export, path=str(path))
+
+
+@contextmanager
+def _brought(address: str, missing: ChatImportError, wanted: Callable[[str], bool]) -> Iterator[Path]:
+    """
+    Bring what lies at an address; empty files stand for what is not wanted.
+
+    Names alone tell which folder an export begins in: so they must be the same for every task.
+    """
+    objects = Objects.below(address)
+    names = objects.versions()
+    if not names and not address.endswith("/"):
+        raise missing
+    with scratch_folder() as scratch:
+        top = scratch / PurePosixPath(address).name
+        paths = {name: top / name for name in names}
+        objects.bring({name: path for name, path in paths.items() if not name or wanted(name)})
+        for path in paths.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        if not names:
+            top.mkdir()
+        yield top
+
+
+def _may_belong(name: str, root: str) -> bool:
+    """Tell whether a file may be part of an export; a folder that holds everything is not part of ``root``."""
+    if not root:
+        return not name.lower().endswith(".zip")  # each of them is an export of its own
+    return name.startswith(root) or name.partition("/")[2].startswith(root)

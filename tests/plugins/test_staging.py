@@ -1,0 +1,348 @@
+"""Rules of a run whose data lies in an object store: complete or not there, nothing left behind, one result."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from builders import slack_export, slack_message, write_folder, write_zip
+from everos_provider import pages, run, scratch, sources, staging, store
+from everos_provider.assets import EVEROS, LOADED
+from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
+from everos_provider.params import import_params
+from everos_provider.retry_policy import LOAD_RETRIES
+from everos_provider.staging import DONE, Data, staged
+
+from include.errors import ConfigurationError, ExportError, ImportIncomplete, StorageError, StoreUnavailable
+from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
+from include.parsers import Export
+from include.standin import StandIn
+from include.standin.journal import judge
+
+RUN = "manual__2026-03-01T00:00:00+00:00"
+
+
+@pytest.fixture(autouse=True)
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store with the semantics of a folder; that of a real one: tests/distributed."""
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    monkeypatch.setenv(STAGING_VARIABLE, f"file://{tmp_path}/bucket")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    pages._watched.cache_clear()
+    return tmp_path / "bucket"
+
+
+@pytest.fixture
+def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    with StandIn.running(tmp_path / "standin") as server:
+        monkeypatch.setenv("EVEROS_API_KEY", "test")
+        monkeypatch.setenv("EVEROS_BASE_URL", server.base_url)
+        yield server
+
+
+class Store(dict[str, Any]):
+    """A state store of Airflow's."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+def in_store(bucket: Path, run_id: str = RUN) -> set[str]:
+    top = bucket / "runs" / RunFolder.of(run_id).root.name
+    return {path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file()}
+
+
+def left_on_disk(tmp_path: Path) -> list[str]:
+    """Whatever lies where a worker works, but for the ledger."""
+    places = (tmp_path / "scratch", tmp_path / "home")
+    found = (path.relative_to(place) for place in places for path in place.rglob("*"))
+    return [path.as_posix() for path in found if path.parts[0] != "ledger"]
+
+
+def a_context(source: str, run_id: str = RUN, **params: Any) -> Any:
+    given = {name: param.value for name, param in import_params().items()} | {"source": source} | params
+    return {
+        "run_id": run_id,
+        "params": given,
+        "dag_run": SimpleNamespace(run_type="manual", start_date=datetime.now(UTC)),
+        "asset_state_store": {EVEROS: Store()},
+        "outlet_events": {LOADED: SimpleNamespace(add=lambda *_, **__: None)},
+    }
+
+
+def run_import(source: str, run_id: str = RUN) -> dict[str, Any]:
+    """Run the tasks of the DAG, one after the other, each with nothing but what went through XCom."""
+    return go_on(source, json.loads(json.dumps(run.discover(a_context(source, run_id)))), run_id)
+
+
+def go_on(source: str, exports: list[dict[str, str]], run_id: str = RUN, *, but: str = "") -> dict[str, Any]:
+    """
+    Run what follows discover.
+
+    :param but: The label of an export that is not extracted.
+    """
+    context = a_context(source, run_id, batch_size=4)
+    for export in exports:
+        if export["label"] != but:
+            run.extract(export, context)
+    run.transform(context)
+    for chunk in run.plan(context):
+        EverOSLoadOperator(task_id="load", chunk=chunk).execute(context | {"task_state_store": Store()})
+    EverOSFlushOperator(task_id="flush").execute(context)
+    return run.report(context | {"ti": SimpleNamespace(xcom_pull=lambda task_ids: exports)})
+
+
+def group(name: str, count: int, **last: Any) -> dict[str, Any]:
+    messages = [
+        {
+            "message_id": f"{name}-{n}",
+            "sender_id": "ann",
+            "role": "user",
+            "timestamp": 1_767_312_000_000 + n * 60_000,
+            "content": f"{SAID} {n}",
+        }
+        for n in range(count)
+    ]
+    return {"group_id": name, "messages": [*messages[:-1], messages[-1] | last]}
+
+
+def a_source(folder: Path) -> str:
+    """A Slack export in a folder, two group files, in one of them a message without a time, a zip, and a stray file."""
+    slack = [slack_message(text=f"{SAID} {n}", ts=f"1767312{n:03d}.000100") for n in range(9)]
+    write_folder(folder / "acme", slack_export(*slack))
+    whole, broken, zipped = group("whole", 6), group("broken", 5, timestamp="soon"), group("zipped", 7)
+    write_folder(folder, {"whole.json": whole, "broken.json": broken, "stray.json": {"no": "export"}})
+    write_zip(folder / "more.zip", {"zipped.json": zipped})
+    return str(folder)
+
+
+SAID = "the launch code is"
+
+
+def figures(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report says, but for when and where."""
+    changing = ("started_at", "finished_at", "target", "loading")
+    return {name: value for name, value in document.items() if name not in changing}
+
+
+def report_in(bucket: Path, run_id: str = RUN) -> dict[str, Any]:
+    path = bucket / "runs" / RunFolder.of(run_id).root.name / "report.json"
+    return dict(json.loads(path.read_bytes()))
+
+
+def test_a_run_through_a_store_reports_what_one_in_a_folder_does_and_leaves_nothing_on_the_workers(
+    standin: StandIn, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = a_source(tmp_path / "in")
+    told = run_import(source)
+    assert told["report"] == f"file://{bucket}/runs/{RunFolder.of(RUN).root.name}/report.json"
+    assert left_on_disk(tmp_path) == []
+    staged_report = report_in(bucket)
+    assert staged_report["loaded"] == 9 + 6 + 4 + 7
+    sent = {name: [message["message_id"] for message in group(name, n)["messages"]] for name, n in GROUPS}
+    judged = judge(standin.journal(), sent)
+    assert all(judged[name].clean and judged[name].flushes == 1 for name in sent), judged
+
+    monkeypatch.delenv(STAGING_VARIABLE)
+    with StandIn.running(tmp_path / "another") as another:
+        monkeypatch.setenv("EVEROS_BASE_URL", another.base_url)
+        told = run_import(source)
+    run = RunFolder.of(RUN)
+    assert told["report"] == str(run.report_json)
+    assert figures(staged_report) == figures(json.loads(run.report_json.read_bytes()))
+    here = {path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if path.is_file()}
+    assert {name for name in in_store(bucket) if not name.endswith(DONE)} == here
+    assert {name for name in in_store(bucket) if name.endswith(DONE)} == {
+        f"{name.rpartition('/')[0]}/{DONE}" for name in here if "/" in name
+    }
+
+
+GROUPS = (("whole", 6), ("broken", 4), ("zipped", 7))
+
+
+def test_a_run_through_a_store_sends_nothing_twice(standin: StandIn, bucket: Path, tmp_path: Path) -> None:
+    source = a_source(tmp_path / "in")
+    first, second = run_import(source, "first"), run_import(source, "second")
+    assert (first["loaded"], second["loaded"], second["already_loaded"]) == (26, 0, 26)
+
+
+def stage(files: Mapping[str, str], data: Data, **names: str) -> None:
+    with staged(RUN, data, **names) as folder:
+        for name, text in files.items():
+            path = folder.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+
+def seen(*reads: str) -> dict[str, str]:
+    with staged(RUN, Data(reads=reads)) as folder:
+        files = [path for path in folder.root.rglob("*") if path.is_file()]
+        return {path.relative_to(folder.root).as_posix(): path.read_text() for path in files}
+
+
+class Broken(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_a_folder_whose_writing_was_interrupted_does_not_count(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three files written over three: whatever happens between them, all that is seen is of one try or the other."""
+    old = {f"extracted/a/{n}": "old" for n in "123"}
+    new = {f"extracted/a/{n}": "new" for n in "234"}
+    stage(old, run.EXTRACT, export="a")
+    left = iter(range(after))
+
+    def interrupted(work: Any) -> Any:
+        def wrapped(*arguments: Any) -> None:
+            if next(left, None) is None:
+                raise Broken
+            work(*arguments)
+
+        return wrapped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_AT_ONCE", 1)
+        for name in ("_put", "_remove", "_mark"):
+            patch.setattr(store.Objects, name, interrupted(getattr(store.Objects, name)))
+        with pytest.raises(Broken):
+            stage(new, run.EXTRACT, export="a")
+    assert seen("extracted/*") in (old, {})
+    stage(new, run.EXTRACT, export="a")
+    assert seen("extracted/*") == new
+
+
+def test_an_extract_that_was_interrupted_is_left_out_and_named(
+    standin: StandIn, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = a_source(tmp_path / "in")
+    exports = run.discover(a_context(source))
+    [lost] = [export for export in exports if "acme" in export["label"]]
+    with monkeypatch.context() as patch:
+        patch.setattr(store.Objects, "mark", lambda *_: None)
+        run.extract(lost, a_context(source))
+    assert any(name.startswith(f"extracted/{lost['key']}/messages") for name in in_store(bucket))
+    with pytest.raises(
+        ImportIncomplete, match=rf"{RunFolder.of(RUN).root.name}/report.json: in/acme could not be read"
+    ):
+        go_on(source, exports, but=lost["label"])
+    assert report_in(bucket)["loaded"] == 6 + 4 + 7
+
+
+def test_what_a_task_had_written_goes_nowhere_when_it_fails(tmp_path: Path, bucket: Path) -> None:
+    with pytest.raises(RuntimeError), staged(RUN, run.PLAN) as folder:
+        folder.plan.mkdir(parents=True)
+        (folder.plan / "chunk-000.parquet").write_bytes(b"half")
+        raise RuntimeError
+    assert (in_store(bucket), left_on_disk(tmp_path)) == (set(), [])
+
+
+def test_what_a_killed_task_has_left_goes_with_the_next_one_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    killed = tmp_path / "scratch" / f"{scratch.PREFIX}killed"
+    killed.mkdir()
+    (killed / "messages-000.parquet").write_bytes(b"text")
+    with scratch.scratch_folder() as one, scratch.scratch_folder() as other:
+        assert not killed.exists()
+        assert one.is_dir()
+        assert other.is_dir()
+    assert left_on_disk(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "action"),
+    [
+        ("file:///proc/no/such/place", StorageError, "fail"),
+        ("gopher://nobody@nowhere/x", StorageError, "fail"),
+        ("staging", ConfigurationError, "fail"),
+    ],
+)
+def test_a_store_that_says_no_is_an_error_that_says_which_and_what_to_do(
+    address: str, kind: type[Exception], action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STAGING_VARIABLE, address)
+    with pytest.raises(kind) as caught:
+        stage({"plan/a": ""}, run.PLAN)
+    assert address in str(caught.value)
+    assert LOAD_RETRIES.evaluate(caught.value, try_number=1, max_tries=3).action.value == action
+
+
+def test_a_store_that_does_not_answer_is_asked_again_later(monkeypatch: pytest.MonkeyPatch, bucket: Path) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.find", away)
+    with pytest.raises(StoreUnavailable, match=r"^file://.*: nobody there\. .* Look after the store") as caught:
+        stage({}, run.PLAN)
+    assert LOAD_RETRIES.evaluate(caught.value, try_number=1, max_tries=3).action.value == "retry"
+
+
+def test_a_correction_in_the_store_is_loaded_by_another_run(standin: StandIn, bucket: Path, tmp_path: Path) -> None:
+    run_import(a_source(tmp_path / "in"), "first")
+    path = bucket / "runs" / "first" / "corrections.json"
+    documents = json.loads(path.read_bytes())
+    for message in (message for document in documents for message in document["messages"]):
+        message["timestamp"] = 1_767_313_000_000
+    path.write_text(json.dumps(documents))
+    assert run_import("rejects:first", "second")["loaded"] == 1
+    assert left_on_disk(tmp_path) == []
+    with pytest.raises(ConfigurationError, match=r"^rejects:nobody: file://.*/runs/nobody/corrections.json does not"):
+        run.discover(a_context("rejects:nobody", "third"))
+
+
+@pytest.mark.parametrize("staging", [True, False])
+def test_a_source_in_a_store_is_read_as_one_in_a_folder_is(
+    staging: bool, standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not staging:
+        monkeypatch.delenv(STAGING_VARIABLE)
+    source = a_source(tmp_path / "in")
+    found = run.discover(a_context(source, "found"))
+    exports = run.discover(a_context(f"file://{source}", RUN))
+    assert [each | {"path": f"file://{each['path']}"} for each in found] == exports
+    assert run_import(f"file://{source}")["loaded"] == 26
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_only_its_own_files_are_brought_for_an_export(tmp_path: Path) -> None:
+    source = a_source(tmp_path / "in")
+    for found in run.discover(a_context(f"file://{source}")):
+        with sources.opened_export(msgspec.convert(found, Export)) as export:
+            path = Path(export.path)
+            files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+            brought = {file.relative_to(path).parts[:1] for file in files if file.stat().st_size}
+        wanted = {"in/acme": {("acme",)}, "more.zip": {()}}.get(found["label"])
+        assert brought == (wanted or {("whole.json",), ("broken.json",), ("stray.json",), ("acme",)}), found["label"]
+
+
+def test_a_source_that_is_not_there_is_an_error_and_an_empty_drop_folder_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"^file://.*acme\.zip: there is nothing at this address"):
+        run.discover(a_context(f"file://{tmp_path}/acme.zip"))
+    assert run.discover(a_context(f"file://{tmp_path}/drop/")) == []
+
+
+def test_an_object_whose_name_leads_out_of_its_folder_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"{tmp_path}/in/{name}": {"size": 1} for name in ("../x", "a/../../x", "a//b", "/etc/x", "a/b.json")}
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.find", lambda *_, **__: names)
+    assert store.Objects.below(f"file://{tmp_path}/in").versions().keys() == {"a/b.json"}
+
+
+def test_a_page_follows_what_changes_in_the_store_and_copies_nothing_else(bucket: Path) -> None:
+    stage({"plan/a": "1", "plan/b": "1", "loading.json": "1"}, Data(writes=["*"]))
+    view = staging.View(RUN)
+    assert not view.run.root.exists()
+    folder = view.refresh("plan/a", "loading.json")
+    assert {path.name for path in folder.root.rglob("*") if path.is_file()} == {"a", "loading.json"}
+    before = (folder.root / "plan" / "a").stat().st_ino
+    stage({"loading.json": "22"}, Data(writes=["loading.json"]))
+    view.refresh("plan/a", "loading.json")
+    assert (folder.loading.read_text(), (folder.root / "plan" / "a").stat().st_ino) == ("22", before)
+    stage({}, Data(writes=["plan/*"]))
+    view.refresh("plan/a", "loading.json")
+    assert not folder.plan.exists()
