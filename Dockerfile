@@ -26,8 +26,8 @@ CMD ["sh", "-c", "touch everos.toml ome.toml && exec everos server start"]
 FROM apache/airflow:slim-3.3.2-python3.12 AS airflow
 
 WORKDIR /opt/airflow
-COPY --chown=airflow:0 requirements-celery.txt ./
-RUN pip install --no-cache-dir --no-deps --requirement requirements-celery.txt
+COPY --chown=airflow:0 requirements-distributed.txt ./
+RUN pip install --no-cache-dir --no-deps --requirement requirements-distributed.txt
 
 COPY --chown=airflow:0 pyproject.toml README.md ./
 COPY --chown=airflow:0 include include

@@ -9,7 +9,7 @@ override CONF := $(value CONF)
 override TARGET := $(value TARGET)
 export SOURCE CONF TARGET PYTHON
 
-.PHONY: help demo up import test test-fast test-distributed test-browser screenshots check lint format lock bench fuzz faults clean environment selfhosted
+.PHONY: help demo up import test test-fast test-distributed test-outage test-browser screenshots check lint format lock bench fuzz faults clean environment selfhosted
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -27,11 +27,15 @@ test: environment selfhosted  ## all tests, with a real Airflow for the end-to-e
 	@exec $(PYTHON_HERE) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-fast: environment selfhosted  ## the tests that need no running Airflow
-	@exec $(PYTHON_HERE) -m pytest -m "not e2e and not distributed and not browser"
+	@exec $(PYTHON_HERE) -m pytest -m "not e2e and not distributed and not outage and not browser"
 
-test-distributed: environment  ## the import on two Celery workers; needs PostgreSQL and Redis on this machine
-	@.venv/bin/uv pip install --quiet --no-deps --python $(PYTHON_HERE) --requirements requirements-celery.txt
+test-distributed: environment  ## two Celery workers that share a ledger and a bucket; needs PostgreSQL and Redis on this machine
+	@.venv/bin/uv pip install --quiet --no-deps --python $(PYTHON_HERE) --requirements requirements-distributed.txt
 	@exec $(PYTHON_HERE) -m pytest -m distributed
+
+test-outage: environment  ## Airflow's own database is locked or killed, its disk is full; PostgreSQL, Redis, for the disk root
+	@.venv/bin/uv pip install --quiet --no-deps --python $(PYTHON_HERE) --requirements requirements-distributed.txt
+	@exec $(PYTHON_HERE) -m pytest -m outage
 
 test-browser: environment  ## an import as a person does it, in a Chromium; fetches one where the system has none
 	@$(PYTHON_HERE) tests/e2e/browser.py

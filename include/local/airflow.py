@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,17 @@ ABANDONED = "Left unfinished by a command that was killed. The next run's ledger
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A component that runs tasks."""
+
+    arguments: Sequence[str]
+    """Of ``airflow``."""
+
+    environ: Mapping[str, str]
+    """What differs from the environment of all."""
+
+
 def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     home: Home,
     processes: Leashed,
@@ -33,7 +45,7 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     dag_id: str = DAG_ID,
     port: int | None = None,
     settings: Mapping[str, str] = MappingProxyType({}),
-    workers: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    workers: Mapping[str, Worker] = MappingProxyType({}),
 ) -> AirflowAPI:
     """
     Start Airflow and return once it has read the DAG.
@@ -43,7 +55,7 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     :param environ: Environment of the components besides Airflow's own settings.
     :param port: Preferred port of the UI; another free one is taken when somebody has it.
     :param settings: ``AIRFLOW__*`` settings in place of the local ones.
-    :param workers: More components by name, with their arguments: ``{"worker-1": ["celery", "worker"]}``.
+    :param workers: More components by name.
     :raises ComponentEnded: A component ended on its own.
     :raises DagBroken: The DAG file cannot be imported.
     """
@@ -61,8 +73,8 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
         api.fail_run(dag_id, run_id, ABANDONED)
         say(f"Marked as failed: {run_id}, which a command that was killed left unfinished")
     _start(processes, "scheduler", env, "--skip-serve-logs")
-    for name, arguments in workers.items():
-        processes.start(name, [*_airflow(), *arguments], env, PROJECT)
+    for name, worker in workers.items():
+        processes.start(name, [*_airflow(), *worker.arguments], env | dict(worker.environ), PROJECT)
     api.warm_up()
     api.wait_for_dag(dag_id, parsed_after=parsed_after)
     api.unpause(dag_id)

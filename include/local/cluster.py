@@ -13,12 +13,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from include.errors import ChatImportError, ConfigurationError
-from include.local.airflow import Say, start_airflow
+from include.local.airflow import Say, Worker, start_airflow
 from include.local.api import AirflowAPI
 from include.processes.home import Home, free_port
 from include.processes.leashed import Leashed, own_environment
@@ -38,12 +38,23 @@ class Cluster:
     broker_url: str
     """Of Celery: its control commands tell what each worker has done."""
 
+    database: str
+    """Of Airflow: ``user@host:port/database``."""
+
 
 @contextlib.contextmanager
-def cluster(home: Home, processes: Leashed, environ: Mapping[str, str], *, say: Say) -> Iterator[Cluster]:
+def cluster(
+    home: Home,
+    processes: Leashed,
+    environ: Mapping[str, str],
+    *,
+    say: Say,
+    environ_of: Callable[[str], Mapping[str, str]] = lambda _: {},
+) -> Iterator[Cluster]:
     """
     Start PostgreSQL, Redis, Airflow and two workers; everything ends with ``processes``.
 
+    :param environ_of: What a worker has of its own: folders that it shares with nobody.
     :raises ConfigurationError: PostgreSQL or Redis is not installed; nothing was started.
     """
     postgres = _program("postgres", "PostgreSQL (Debian and Ubuntu: postgresql; macOS: brew install postgresql@17)")
@@ -63,10 +74,14 @@ def cluster(home: Home, processes: Leashed, environ: Mapping[str, str], *, say: 
                 "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
             }
             workers = {
-                name: ["celery", "worker", "--celery-hostname", f"{name}@%h", "--skip-serve-logs"] for name in WORKERS
+                name: Worker(
+                    arguments=["celery", "worker", "--celery-hostname", f"{name}@%h", "--skip-serve-logs"],
+                    environ=environ_of(name),
+                )
+                for name in WORKERS
             }
             api = start_airflow(home, processes, environ, say=say, settings=settings, workers=workers)
-            yield Cluster(api=api, broker_url=broker_url)
+            yield Cluster(api=api, broker_url=broker_url, database=database)
         finally:
             processes.stop()  # before their folder goes
 

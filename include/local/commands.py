@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from include.errors import ConfigurationError
-from include.layout import PROJECT, RunFolder, home
+from include.layout import PROJECT, STAGING_VARIABLE, RunFolder, home
 from include.local.airflow import has_connection, start_airflow
 from include.local.demo import show
 from include.local.importing import import_once
@@ -60,7 +60,7 @@ def import_source(source: str, conf_json: str) -> int:
     with hold(home(), "make import") as place, leashed(place) as processes:
         if not (os.environ.get(CONNECTION) or os.environ.get(API_KEY) or has_connection(place, "everos_default")):
             raise ConfigurationError(NO_TARGET)
-        api = start_airflow(place, processes, os.environ | {SCHEDULE: ""}, say=say)
+        api = start_airflow(place, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
         return 0 if import_once(place, processes, api, conf, say).good else 1
 
 
@@ -101,6 +101,8 @@ def _parameters(conf_json: str) -> dict[str, Any]:
 def _resolved(source: str) -> str:
     if not source:
         raise ConfigurationError("which export? make import SOURCE=path/to/export.zip (or a folder)")
+    if "://" in source:
+        return source
     path = Path(source).expanduser().resolve()
     if not path.exists():
         raise ConfigurationError(f"there is nothing at {path}")

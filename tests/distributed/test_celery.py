@@ -1,26 +1,74 @@
 """The import on two Celery workers, on a machine with PostgreSQL and Redis: ``make test-distributed``."""
 
-from collections.abc import Iterator
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
+import httpx
 import pytest
 from e2e.conftest import LocalAirflow
-from e2e.test_import import group, ids, write
+from e2e.test_import import MARKER, group, ids
 
+from include.layout import HOME_VARIABLE, STAGING_VARIABLE, ledger_root
 from include.local.cluster import WORKERS, cluster
 from include.local.standin import connection_to
-from include.processes.home import hold
-from include.processes.leashed import leashed
+from include.processes.home import free_port, hold
+from include.processes.leashed import Leashed, leashed, own_environment
 from include.standin import Fault, StandIn
 from include.standin.journal import judge
 
 pytestmark = pytest.mark.distributed
+
+MOTO = "moto[server]==5.2.5"
+"""A server that stands for S3, by those who test against AWS. It runs apart: what it needs is not what Airflow has."""
 
 
 @pytest.fixture
 def standin(tmp_path: Path) -> Iterator[StandIn]:
     with StandIn.running(tmp_path / "standin") as server:
         yield server
+
+
+def start_s3(processes: Leashed, folder: Path) -> str:
+    """Start a server with an empty bucket ``chats`` and return its address."""
+    port = free_port()
+    argv = [
+        str(Path(sys.executable).with_name("uv")),
+        "tool",
+        "run",
+        "--from",
+        MOTO,
+        "moto_server",
+        "--port",
+        str(port),
+    ]
+    processes.start("s3", argv, own_environment(), folder)
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(600):  # the first time it is installed
+        processes.check()
+        with suppress(httpx.TransportError):
+            httpx.put(f"{url}/chats").raise_for_status()
+            return url
+        time.sleep(0.2)
+    raise TimeoutError(f"{MOTO} did not answer")
+
+
+def alone(folder: Path, ledger: Path) -> Mapping[str, str]:
+    """The environment of a worker on a machine of its own, which has mounted the ledger's folder and nothing else."""
+    for name in ("home", "tmp"):
+        (folder / name).mkdir(parents=True)
+    (folder / "home" / "ledger").symlink_to(ledger)
+    return {
+        HOME_VARIABLE: str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
+        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder / "logs"),
+    }
 
 
 def tasks_done(broker_url: str) -> dict[str, int]:
@@ -31,24 +79,55 @@ def tasks_done(broker_url: str) -> dict[str, int]:
     return {node.split("@")[0]: sum(worker["total"].values()) for node, worker in stats.items()}
 
 
-def test_two_workers_load_everything_once_and_in_order(standin: StandIn, tmp_path: Path) -> None:
+def report_of(airflow: LocalAirflow, run_id: str) -> dict[str, Any]:
+    """The report as a person downloads it: the API server, too, shares no folder with the workers."""
+    answer = httpx.get(f"{airflow.api.base_url}/everos/imports/files/report.json/{quote(run_id, safe='')}", timeout=60)
+    return dict(answer.raise_for_status().json())
+
+
+def test_two_workers_that_share_a_ledger_and_a_bucket_load_everything_once_and_in_order(
+    standin: StandIn, tmp_path: Path
+) -> None:
     groups = [group(f"far-{n}", 40) for n in range(8)]
-    source = write(tmp_path / "in", *groups)
     standin.set_faults(Fault(kind="add", does="slow_task", delay_s=0.2))
-    environ = {"AIRFLOW_CONN_EVEROS_DEFAULT": connection_to(standin.base_url), "EVEROS_IMPORT_SCHEDULE": ""}
-    with (
-        hold(tmp_path / "home", "the test") as home,
-        leashed(home) as processes,
-        cluster(home, processes, environ, say=print) as running,
-    ):
-        airflow = LocalAirflow(api=running.api, home=home, processes=processes)
-        first = airflow.run_import(source, {"batch_size": 10})
-        done = tasks_done(running.broker_url)
-        again = airflow.run_import(source, {"batch_size": 10})
-    assert first.state == again.state == "success", first.report.get("problems")
-    assert first.report["loaded"] == 320
-    assert (again.report["loaded"], again.report["already_loaded"]) == (0, 320)
+    with hold(tmp_path / "home", "the test") as home, leashed(home) as processes:
+        s3 = start_s3(processes, tmp_path)
+        for document in groups:
+            httpx.put(f"{s3}/chats/in/{document['group_id']}.json", content=json.dumps(document)).raise_for_status()
+        at_s3 = {"endpoint_url": s3, "region_name": "us-east-1"}
+        environ = {
+            "AIRFLOW_CONN_EVEROS_DEFAULT": connection_to(standin.base_url),
+            "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(
+                {"conn_type": "aws", "login": "nobody", "password": "no-secret", "extra": at_s3}
+            ),
+            "EVEROS_IMPORT_SCHEDULE": "",
+            STAGING_VARIABLE: "s3://aws_default@chats/staged",
+        }
+        ledger_root(home.root).mkdir()
+        machines = tmp_path / "machines"
+        with cluster(
+            home,
+            processes,
+            environ,
+            say=print,
+            environ_of=lambda worker: alone(machines / worker, ledger_root(home.root)),
+        ) as running:
+            airflow = LocalAirflow(api=running.api, home=home, processes=processes)
+            runs = [airflow.run_import("s3://aws_default@chats/in/", {"batch_size": 10}) for _ in range(2)]
+            assert [run.state for run in runs] == ["success", "success"]
+            first, again = (report_of(airflow, run.run_id) for run in runs)
+            done = tasks_done(running.broker_url)
+            objects = httpx.get(f"{s3}/chats", params={"list-type": "2", "prefix": "staged/"}).text
+    assert first["loaded"] == 320
+    assert (again["loaded"], again["already_loaded"]) == (0, 320)
     assert done.keys() == set(WORKERS)
     assert all(done.values()), done
     judged = judge(standin.journal(), {document["group_id"]: ids(document) for document in groups})
     assert all(verdict.clean and verdict.flushes == 1 for verdict in judged.values()), judged
+    assert objects.count("/messages/_SUCCESS<") == 1  # of the run that had something to load
+    for worker in WORKERS:
+        assert [path.name for path in (machines / worker / "home").iterdir()] == ["ledger"]
+        assert list((machines / worker / "tmp").glob("everos-import-*")) == []
+        files = [path for path in (machines / worker).rglob("*") if path.is_file()]
+        assert [path for path in files if MARKER.encode() in path.read_bytes()] == []
+    assert not (home.root / "runs").exists()

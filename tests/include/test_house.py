@@ -20,7 +20,7 @@ def test_locks_name_exact_versions_and_no_machine(lock: str) -> None:
 
 
 def test_the_image_has_what_the_tests_ran_with() -> None:
-    here, image = pins("requirements.txt"), pins("requirements-celery.txt")
+    here, image = pins("requirements.txt"), pins("requirements-distributed.txt")
     assert {name: version for name, version in here.items() if image.get(name) != version} == {}
 
 
