@@ -1,6 +1,5 @@
 """Airflow itself dies in the middle of a load, for real, and comes back; the stand-in's journal is the measure."""
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,15 +16,21 @@ DOWN_S = 10
 
 
 class Component:
-    """One of Airflow's processes, as :mod:`include.processes` has started it."""
+    """One of the processes behind Airflow, as :mod:`include.processes` has started it."""
 
     def __init__(self, airflow: LocalAirflow, name: str) -> None:
         self._airflow, self._name = airflow, name
-        mine = [process for process in psutil.Process().children() if leash.__file__ in process.cmdline()]
-        [self._leash] = [process for process in mine if name in process.cmdline()]
+        alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+        mine = [process for process in alive if leash.__file__ in process.cmdline()]
+        [self._leash] = [process for process in mine if name in {Path(word).name for word in process.cmdline()}]
         command = self._leash.cmdline()
-        self._program: Sequence[str] = command[command.index(sys.executable, 1) :]
+        self._program: Sequence[str] = command[command.index(leash.__file__) + 2 :]
         self._environ = self._leash.environ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has given up by itself."""
+        return not self._leash.is_running() or self._leash.status() == psutil.STATUS_ZOMBIE
 
     def kill(self) -> None:
         """End it alone, without warning; its leash sleeps, so that what it has started lives on."""
