@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 TOGETHER = {
     "everos": ("contract/", "include/test_selfhosted_model.py"),
-    "airflow": ("e2e/test_import.py", "e2e/test_nightly.py", "e2e/test_browser.py"),
+    "airflow": ("e2e/test_import.py", "e2e/test_nightly.py", "e2e/test_browser.py", "e2e/test_faults_of_airflow.py"),
 }
 """Tests that share something that takes long to start."""
 

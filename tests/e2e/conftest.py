@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,10 +16,11 @@ import psutil
 import pytest
 from e2e.told import TOLD
 
-from include.layout import RunFolder
+from include.layout import PROJECT, RunFolder
 from include.local.airflow import DAG_ID, start_airflow
 from include.local.api import AirflowAPI, TaskInstance
 from include.local.follow import Progress, follow
+from include.local.settings import airflow_environment
 from include.processes.home import Home, hold
 from include.processes.leashed import Leashed, leashed
 from include.standin import Latency, StandIn
@@ -55,6 +58,13 @@ class LocalAirflow:
     api: AirflowAPI
     home: Home
     processes: Leashed
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``airflow …`` where its components run."""
+        port = int(self.api.base_url.rpartition(":")[2])
+        environ = airflow_environment(os.environ, self.home, port=port, dags=PROJECT / "dags")
+        argv = [sys.executable, "-m", "airflow", *arguments]
+        return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
 
     def run_import(self, source: Path | str, conf: Mapping[str, Any] | None = None) -> Run:
         """Import and wait for the end."""

@@ -11,6 +11,7 @@ import psutil
 from e2e.conftest import KEY, LocalAirflow
 
 from include.layout import ledger_root
+from include.local.airflow import DAG_ID
 from include.standin import Fault, StandIn
 from include.standin.journal import Entry, Verdict, judge
 
@@ -205,13 +206,14 @@ def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirf
 def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
     airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
 ) -> None:
-    source = write(tmp_path / "in", group("guarded", 10))
-    assert airflow.run_import(source).state == "success"
-    calls = len(faultless.journal())
+    """It held what last night's run has loaded from the drop folder."""
+    airflow.wait_until(lambda: not airflow.api.unfinished_runs(DAG_ID), "last night's run is over")
     ledger = ledger_root(airflow.home.root)
+    assert list(ledger.glob("*/landed-*.parquet"))
+    calls = len(faultless.journal())
     shutil.move(ledger, tmp_path / "elsewhere")
     try:
-        run = airflow.run_import(source)
+        run = airflow.run_import(airflow.home.root / "drop")
         assert run.state == "failed"
         [transform] = airflow.tasks(run.run_id, "transform")
         assert "with an incomplete ledger messages would be sent twice" in json.dumps(

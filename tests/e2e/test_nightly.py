@@ -1,8 +1,11 @@
 """Nights, backfills and what follows an import, under a real scheduler: the stand-in's journal is the judge."""
 
 import json
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,10 +15,13 @@ import httpx
 import pytest
 from e2e.conftest import LocalAirflow, last_night
 
-from include.layout import RunFolder
+from include.layout import PROJECT, RunFolder
 from include.local.airflow import DAG_ID
 from include.standin import StandIn
-from include.standin.journal import judge
+from include.standin.journal import Verdict, judge
+
+EXAMPLE = "example_after_import"
+"""A DAG that waits for imports."""
 
 FIRST = datetime(2026, 1, 5, 2, tzinfo=UTC)
 """Start of the first of three intervals."""
@@ -56,38 +62,41 @@ def paused(airflow: LocalAirflow) -> Iterator[None]:
         airflow.api.unpause(DAG_ID)
 
 
-def backfill(airflow: LocalAirflow, first: int, last: int, source: Path) -> list[dict[str, Any]]:
-    """Backfill days, all again, as the UI does: up to ten runs at once. Return the runs when they have ended."""
-    body = {
-        "dag_id": DAG_ID,
-        "from_date": (FIRST + timedelta(days=first)).isoformat(),
-        "to_date": (FIRST + timedelta(days=last)).isoformat(),
-        "reprocess_behavior": "completed",
-        "dag_run_conf": {"source": str(source), "lookback_days": 1},
-    }
-    answers: list[httpx.Response] = []
+def backfill(airflow: LocalAirflow, first: int, last: int, source: Path, *options: str) -> list[dict[str, Any]]:
+    """Backfill days with the README's command, several at once as it does; return the runs when they have ended."""
+    conf = json.dumps({"source": str(source), "lookback_days": 1})
+    from_date, to_date = (str((FIRST + timedelta(days=day)).date()) for day in (first, last + 1))
 
-    url = f"{airflow.api.base_url}/api/v2/backfills"
-
-    def asked() -> bool:
-        """A busy SQLite (503) takes the runs back and leaves the backfill (409), which is called off."""
-        answers.append(httpx.post(url, json=body, timeout=60))
-        if answers[-1].status_code == httpx.codes.CONFLICT:
-            for left in airflow.get("backfills", dag_id=DAG_ID)["backfills"]:
-                if not left["completed_at"]:
-                    httpx.put(f"{url}/{left['id']}/cancel", timeout=60)
-        return answers[-1].is_success
+    def created() -> bool:
+        """Not when SQLite is busy: then Airflow takes the runs back, and may leave the backfill."""
+        ours = ["--from-date", from_date, "--to-date", to_date, "--dag-run-conf", conf, *options]
+        done = airflow.command(*documented("backfill create"), *ours)  # of options given twice the last one holds
+        for left in backfills(airflow) if done.returncode else ():
+            httpx.put(f"{airflow.api.base_url}/api/v2/backfills/{left['id']}/cancel", timeout=60)
+        assert done.returncode == 0 or "database is locked" in done.stderr, done.stderr
+        return done.returncode == 0
 
     with paused(airflow):  # else the scheduler can stumble over a run that is taken back; not with PostgreSQL
-        airflow.wait_until(asked, "Airflow takes the backfill")
-    created = answers[-1].raise_for_status().json()
-    assert created["max_active_runs"] > 1
-    airflow.wait_until(
-        lambda: airflow.get(f"backfills/{created['id']}")["completed_at"], "the backfill is complete", timeout_s=600
-    )
+        airflow.wait_until(created, "Airflow takes the backfill")
+        [ours] = backfills(airflow)
+    assert ours["max_active_runs"] > 1
+    airflow.wait_until(lambda: not backfills(airflow), "the backfill is complete", timeout_s=600)
     runs = airflow.runs("backfill")[first : last + 1]
     assert [run["state"] for run in runs] == ["success"] * len(runs)
     return runs
+
+
+def backfills(airflow: LocalAirflow) -> list[dict[str, Any]]:
+    """Those that are not complete."""
+    found = airflow.get("backfills", dag_id=DAG_ID)["backfills"]
+    return [backfill for backfill in found if not backfill["completed_at"]]
+
+
+def documented(command: str) -> list[str]:
+    """The arguments of a command of Airflow's as the README prints it."""
+    readme = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
+    [line] = re.findall(rf"`airflow ({command} [^`]+)`", readme)
+    return shlex.split(line)
 
 
 def loaded(airflow: LocalAirflow, runs: Sequence[dict[str, Any]]) -> list[int]:
@@ -128,62 +137,77 @@ def test_somebody_is_told_that_a_scheduled_run_is_late(airflow: LocalAirflow) ->
     assert set(late()) == {night["dag_run_id"]}
 
 
-def test_a_backfill_goes_day_by_day_and_a_second_one_loads_only_what_came_late(
-    airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Backfilled:
+    """Three days, and the last two of them again after a message of the first one was found."""
+
+    first: list[dict[str, Any]]
+    """The runs."""
+    began_and_ended: list[tuple[str, str]]
+    loaded: tuple[list[int], list[int]]
+    """By run, of each backfill."""
+    judged: tuple[Verdict, Verdict]
+    """After each backfill."""
+
+
+@pytest.fixture(scope="module")
+def backfilled(airflow: LocalAirflow, standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Backfilled:
+    """Made while the example DAG is switched on."""
+    airflow.api.unpause(EXAMPLE)
     messages = [*day(0), *day(1), *day(2)]
-    source = drop(tmp_path / "drop", messages)
-    runs = backfill(airflow, 0, 2, source)
-    assert loaded(airflow, runs) == [3, 3, 3]
-    begun_and_ended = spans(airflow, runs)
-    for (_, ended), (began, _) in pairwise(begun_and_ended):
+    source = drop(tmp_path_factory.mktemp("days") / "drop", messages)
+    first = backfill(airflow, 0, 2, source)
+    loaded_first, began_and_ended = loaded(airflow, first), spans(airflow, first)
+    judged = judge(standin.journal(), {"days": ids(messages)})["days"]
+
+    messages += day(0, late=True)
+    drop(source, messages)
+    again = backfill(airflow, 1, 2, source, "--reprocess-behavior", "completed")
+    return Backfilled(
+        first=first,
+        began_and_ended=began_and_ended,
+        loaded=(loaded_first, loaded(airflow, again)),
+        judged=(judged, judge(standin.journal(), {"days": ids(messages)})["days"]),
+    )
+
+
+def test_a_backfill_goes_day_by_day(backfilled: Backfilled) -> None:
+    assert backfilled.loaded[0] == [3, 3, 3]
+    for (_, ended), (began, _) in pairwise(backfilled.began_and_ended):
         assert ended <= began
-    assert judge(faultless.journal(), {"days": ids(messages)})["days"].clean
-
-    late = day(0, late=True)
-    drop(source, [*messages, *late])
-    again = backfill(airflow, 1, 2, source)
-    assert loaded(airflow, again) == [1, 0]
-    judged = judge(faultless.journal(), {"days": ids([*messages, *late])})["days"]
-    assert judged.clean, judged
+    assert backfilled.judged[0].clean, backfilled.judged[0]
 
 
-@pytest.fixture
-def waiting(airflow: LocalAirflow) -> Iterator[None]:
-    """The example DAG, switched on for a test."""
-    airflow.api.unpause("example_after_import")
-    yield
-    airflow.api.pause("example_after_import")
+def test_a_second_backfill_loads_only_what_came_late(backfilled: Backfilled) -> None:
+    assert backfilled.loaded[1] == [1, 0]
+    assert backfilled.judged[1].clean, backfilled.judged[1]
 
 
-@pytest.mark.usefixtures("faultless", "waiting")
 def test_other_dags_run_after_an_import_that_loaded_something_and_only_then(
-    airflow: LocalAirflow, tmp_path: Path
+    airflow: LocalAirflow, backfilled: Backfilled
 ) -> None:
-    source = drop(tmp_path / "drop", day(0))
-    conf = {"source": str(source), "include": ["nobody"]}
-    nothing = airflow.run_import(source, conf)
-    assert nothing.report["skipped"] == {"excluded": 3}
-    document = {"group_id": "announced", "messages": day(1)}
-    (source / "days.json").write_text(json.dumps(document), encoding="utf-8")
-    something = airflow.run_import(source)
+    """The last run of the second backfill loaded nothing."""
+    first, second, third = ours = [run["dag_run_id"] for run in backfilled.first]
 
-    def announced() -> dict[str, Any]:
-        """What the waiting DAG was told, by run of the import."""
-        runs = airflow.get("dags/example_after_import/dagRuns", state="success")["dag_runs"]
-        told = [airflow.api.xcom("example_after_import", run["dag_run_id"], "figures") for run in runs]
-        return {event["run_id"]: event for events in told for event in events}
+    def announced() -> list[dict[str, Any]]:
+        """What the waiting DAG was told, in order."""
+        runs = airflow.get(f"dags/{EXAMPLE}/dagRuns", state="success", order_by="run_after")["dag_runs"]
+        told = [event for run in runs for event in airflow.api.xcom(EXAMPLE, run["dag_run_id"], "figures")]
+        return [event for event in told if event["run_id"] in ours]
 
-    airflow.wait_until(lambda: something.run_id in announced(), "the waiting DAG has run")
-    assert nothing.run_id not in announced()
-    assert announced()[something.run_id] == {
-        "run_id": something.run_id,
+    airflow.wait_until(lambda: len(announced()) >= 4, "the waiting DAG has run")
+    airflow.api.pause(EXAMPLE)
+    told = announced()
+    assert [(event["run_id"], event["loaded"]) for event in told] == [(first, 3), (second, 3), (third, 3), (second, 1)]
+    assert told[0] == {
+        "run_id": first,
         "conversations": 1,
         "loaded": 3,
-        **dict.fromkeys(["already_loaded", "out_of_range", "skipped", "rejected", "pending", "unknown"], 0),
+        "out_of_range": 6,
+        **dict.fromkeys(["already_loaded", "skipped", "rejected", "pending", "unknown"], 0),
     }
     [asset] = airflow.get("assets", name_pattern="everos")["assets"]
     rows = airflow.get(f"assets/{asset['id']}/state-store", limit=100)["asset_state_store"]
     state = {row["key"].partition(" @ ")[0]: row["value"] for row in rows}
-    last = day(1)[-1]["timestamp"]
-    assert state["announced"] == {"messages": 3, "last_ms": last, "run_id": something.run_id}
+    last = day(2)[-1]["timestamp"]
+    assert state["days"] == {"messages": 10, "last_ms": last, "run_id": second}
