@@ -8,6 +8,9 @@ from markupsafe import Markup, escape
 
 MOST_BARS = 120
 
+FEWEST_STEPS = 12
+"""Of an axis: a few bars leave the rest of it empty, where they would else be as wide as the page."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
@@ -21,6 +24,7 @@ class Chart:
     """The value at the upper edge."""
     first: str
     last: str
+    """Of the axis."""
 
 
 def strip(parts: Mapping[str, int]) -> Markup:
@@ -63,7 +67,7 @@ def days_chart(days: Sequence[Sequence[str | int]], *, dry_run: bool) -> Chart |
         svg=_bars(bars, [name for name, _ in names], words),
         top=f"{max(map(sum, bars)):,}",
         first=dates[0].isoformat(),
-        last=dates[-1].isoformat(),
+        last=max(dates[-1], dates[0] + timedelta(FEWEST_STEPS - 1)).isoformat(),
     )
 
 
@@ -87,7 +91,7 @@ def speed_chart(series: Sequence[Sequence[int]], step_s: int | None) -> Chart | 
         svg=_bars(bars, ["speed"], words),
         top=f"{max(bar[0] for bar in bars):,}",
         first=_clock(start),
-        last=_clock(end),
+        last=_clock(max(end, start + (FEWEST_STEPS - 1) * step_s)),
     )
 
 
@@ -103,7 +107,8 @@ def _bars(bars: Sequence[Sequence[int]], names: Sequence[str], words: Sequence[s
                 rects.append(_rect(at + 0.08, 100 - below - height, 0.84, height, name, f"{word} {value:,}"))
             below += height
     drawing = Markup().join(rects)
-    return Markup('<svg viewBox="0 0 %s 100" preserveAspectRatio="none">%s</svg>') % (max(len(bars), 12), drawing)
+    steps = max(len(bars), FEWEST_STEPS)
+    return Markup('<svg viewBox="0 0 %s 100" preserveAspectRatio="none">%s</svg>') % (steps, drawing)
 
 
 def _rect(x: float, y: float, width: float, height: float, name: str, words: str) -> Markup:

@@ -156,6 +156,17 @@ def test_days_are_put_together_so_that_any_history_fits() -> None:
     assert len(shown) <= 2 * MOST_BARS
 
 
+def test_a_few_bars_stand_where_the_words_below_them_say() -> None:
+    chart = speed_chart([[0, 5], [10, 1], [30, 2]], 10)
+    assert chart is not None
+    assert (chart.first, chart.last) == ("00:00:00", "00:01:50")
+    assert 'viewBox="0 0 12 100"' in chart.svg
+    assert [int(float(x)) for x in re.findall(r' x="([\d.]+)"', chart.svg)] == [0, 1, 3]
+    days = days_chart([["2026-01-01", 3, 3], ["2026-01-02", 3, 3]], dry_run=False)
+    assert days is not None
+    assert (days.first, days.last) == ("2026-01-01", "2026-01-12")
+
+
 def test_a_load_that_was_over_at_once_has_no_curve() -> None:
     assert speed_chart([[1_700_000_000, 5]], 1) is None
     assert days_chart([], dry_run=False) is None
