@@ -13,6 +13,7 @@ from include.errors import ChatImportError
 _PAGE = 100
 _PATIENCE_S = 180.0
 UNFINISHED = ("queued", "running")
+_ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
 class DagBroken(ChatImportError):
@@ -126,7 +127,18 @@ class AirflowAPI:
         return [str(run["dag_run_id"]) for run in answer.raise_for_status().json()["dag_runs"]]
 
     def fail_run(self, dag_id: str, run_id: str, note: str) -> None:
-        """Mark a run and its unfinished tasks as failed."""
+        """
+        Mark a run and its unfinished tasks as failed; call it before a scheduler is there to run them.
+
+        Task by task: of a run that is marked as a whole, Airflow skips what has not begun, and who then clears its
+        failed tasks gets a run that ends well without flush and report. Marking a task clears what has failed behind
+        it, so it is done until nothing is left.
+        """
+        run = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        while unfinished := [task for task in self.task_instances(dag_id, run_id) if task.state not in _ENDED]:
+            for task in unfinished:
+                which = task.task_id if task.map_index < 0 else f"{task.task_id}/{task.map_index}"
+                self._http.patch(f"{run}/{which}", json={"new_state": "failed"}).raise_for_status()
         self._http.patch(f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed", "note": note}).raise_for_status()
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
