@@ -27,8 +27,10 @@ def import_params() -> dict[str, Param]:
             section=WHAT,
             description=(
                 "A Slack export (zip or folder), DiscordChatExporter or Discord API JSON, EverOS-shaped JSON, or a "
-                "folder with any mixture of them, as the workers see it. Example: /data/exports/acme-slack.zip. Or "
-                "rejects: and the id of a run, to load what it rejected after a person has corrected it."
+                "folder with any mixture of them, as the workers see it. Example: /data/exports/acme-slack.zip. Or an "
+                "address in an object store, with its Airflow connection: s3://aws_default@exports/acme-slack.zip; "
+                "that of a folder ends in /. Or rejects: and the id of a run, to load what it rejected after a person "
+                "has corrected it."
             ),
         ),
         "dry_run": Param(

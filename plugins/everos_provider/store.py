@@ -57,7 +57,11 @@ class Objects:
             fs, top = self.root.fs, self._path("")
             fs.invalidate_cache()
             found: Mapping[str, Mapping[str, Any]] = fs.find(top, detail=True)
-        names = {path[len(top) :].removeprefix("/"): _version(info) for path, info in found.items()}
+        names = {
+            path[len(top) :].removeprefix("/"): _version(info)
+            for path, info in found.items()
+            if not path.endswith("/")  # what consoles put where a person makes a folder
+        }
         for name in [name for name in names if not _is_safe(name)]:
             log.warning("Left out, its name cannot be that of a file: %s", self._address(name))
             del names[name]

@@ -1,5 +1,6 @@
 """Rules of a run whose data lies in an object store: complete or not there, nothing left behind, one result."""
 
+import csv
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -131,6 +132,12 @@ def figures(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in changing}
 
 
+def calls_in(folder: Path) -> set[tuple[str, str]]:
+    """Conversation and key of each call, as ``loaded.csv`` has them; a key is known until the ledger is compacted."""
+    with (folder / "loaded.csv").open(newline="", encoding="utf-8") as file:
+        return {(row["conversation_id"], row["key"]) for row in csv.DictReader(file)}
+
+
 def report_in(bucket: Path, run_id: str = RUN) -> dict[str, Any]:
     path = bucket / "runs" / RunFolder.of(run_id).root.name / "report.json"
     return dict(json.loads(path.read_bytes()))
@@ -143,7 +150,7 @@ def test_a_run_through_a_store_reports_what_one_in_a_folder_does_and_leaves_noth
     told = run_import(source)
     assert told["report"] == f"file://{bucket}/runs/{RunFolder.of(RUN).root.name}/report.json"
     assert left_on_disk(tmp_path) == []
-    staged_report = report_in(bucket)
+    staged_report, staged_calls = report_in(bucket), calls_in(bucket / "runs" / RunFolder.of(RUN).root.name)
     assert staged_report["loaded"] == 9 + 6 + 4 + 7
     sent = {name: [message["message_id"] for message in group(name, n)["messages"]] for name, n in GROUPS}
     judged = judge(standin.journal(), sent)
@@ -155,7 +162,11 @@ def test_a_run_through_a_store_reports_what_one_in_a_folder_does_and_leaves_noth
         told = run_import(source)
     run = RunFolder.of(RUN)
     assert told["report"] == str(run.report_json)
-    assert figures(staged_report) == figures(json.loads(run.report_json.read_bytes()))
+    report = json.loads(run.report_json.read_bytes())
+    assert figures(staged_report) == figures(report)
+    assert staged_report["loading"]["calls"] == report["loading"]["calls"] == len(staged_calls)
+    assert staged_calls == calls_in(run.root)
+    assert all(key for _, key in staged_calls)
     here = {path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if path.is_file()}
     assert {name for name in in_store(bucket) if not name.endswith(DONE)} == here
     assert {name for name in in_store(bucket) if name.endswith(DONE)} == {
@@ -325,10 +336,11 @@ def test_a_source_that_is_not_there_is_an_error_and_an_empty_drop_folder_is_none
     assert run.discover(a_context(f"file://{tmp_path}/drop/")) == []
 
 
-def test_an_object_whose_name_leads_out_of_its_folder_is_left_out(
+def test_an_object_that_is_no_file_of_its_own_below_the_address_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = {f"{tmp_path}/in/{name}": {"size": 1} for name in ("../x", "a/../../x", "a//b", "/etc/x", "a/b.json")}
+    keys = ("../x", "a/../../x", "a//b", "/etc/x", "", "folder/", "a/b.json")
+    names = {f"{tmp_path}/in/{key}": {"size": 1} for key in keys}
     monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.find", lambda *_, **__: names)
     assert store.Objects.below(f"file://{tmp_path}/in").versions().keys() == {"a/b.json"}
 
