@@ -37,12 +37,19 @@ TOGETHER = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, where tests are spread over processes (``-n``), those that share something; or else a file."""
-    here = Path(__file__).parent
+    """
+    Keep together, where tests are spread over processes (``-n``), those that share something; or else a file.
+
+    The longest group goes first, so that at the end no process is left alone with it.
+    """
+
+    def group(item: pytest.Item) -> str:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((name for name, files in TOGETHER.items() if file.startswith(files)), file)
+
+    items.sort(key=lambda item: group(item) != "airflow")
     for item in items:
-        file = item.path.relative_to(here).as_posix()
-        group = next((name for name, files in TOGETHER.items() if file.startswith(files)), file)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
 
 
 _TRIED = pytest.StashKey[list[int]]()

@@ -87,19 +87,23 @@ def test_a_load_killed_in_the_middle_goes_on_where_it_stood(
     document = group("killed", 200)
     run_id = airflow.start_import(write(tmp_path / "in", document), {"batch_size": 10})
     airflow.wait_until(lambda: len(adds(faultless, ["killed"])) >= 6, "six batches were sent")
+    [load] = airflow.tasks(run_id, "load")
+
+    def cursor() -> dict[str, Any]:
+        return airflow.task_state(run_id, load).get("conversation:killed") or {"next_batch": 0}
+
+    airflow.wait_until(lambda: cursor()["next_batch"] >= 4, "it is kept that four have landed")
     [process] = airflow.task_processes(run_id, "load")
     process.kill()
     airflow.wait_until(lambda: airflow.tasks(run_id, "load")[0].state == "up_for_retry", "the try is known to be dead")
-    [load] = airflow.tasks(run_id, "load")
-    cursor = airflow.task_state(run_id, load)["conversation:killed"]
-    assert 4 <= cursor["next_batch"] < cursor["batches"] == 20
+    assert 4 <= cursor()["next_batch"] < cursor()["batches"] == 20
     run = airflow.wait(run_id)
 
     assert run.state == "success", run.report.get("problems")
     [load] = airflow.tasks(run_id, "load")
     assert load.try_number == 2
-    cursor = airflow.task_state(run_id, load)["conversation:killed"]
-    assert (cursor["next_batch"], cursor["in_flight"], cursor["state"]) == (20, None, "done")
+    end = cursor()
+    assert (end["next_batch"], end["in_flight"], end["state"]) == (20, None, "done")
     judged = verdict(faultless, document)
     assert judged.clean, judged
     assert judged.flushes == 1
