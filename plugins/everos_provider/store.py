@@ -1,5 +1,6 @@
 """Lists, brings, puts and removes objects below an address, through Airflow's ``ObjectStoragePath``."""
 
+import errno
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,7 +27,10 @@ _VERSIONS = ("ETag", "etag", "updated", "last_modified", "mtime")
 
 NOT_READ = "This task has read no more of it, and sent nothing because of it."
 NOT_WRITTEN = "This task's files count as not written; what was loaded before is in the ledger."
-REMEDY = "Look after the store, its Airflow connection and permissions; then clear the failed task, or run again."
+REMEDY = (
+    "Look after the store, its Airflow connection and permissions, and the room that TMPDIR has; then clear the failed "
+    "task, or run again."
+)
 
 
 def is_url(place: str) -> bool:
@@ -152,5 +156,6 @@ def _trouble(address: str, truth: str) -> Iterator[None]:
         yield
     except Exception as error:
         said = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        kind = StorageError if isinstance(error, _LASTING) else StoreUnavailable
+        lasting = isinstance(error, _LASTING) or getattr(error, "errno", None) == errno.ENOSPC
+        kind = StorageError if lasting else StoreUnavailable
         raise kind(f"{address}: {said}. {truth} {REMEDY}") from error

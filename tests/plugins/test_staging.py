@@ -1,7 +1,9 @@
 """Rules of a run whose data lies in an object store: complete or not there, nothing left behind, one result."""
 
 import csv
+import errno
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -280,6 +282,17 @@ def test_a_store_that_says_no_is_an_error_that_says_which_and_what_to_do(
         stage({"plan/a": ""}, run.PLAN)
     assert address in str(caught.value)
     assert LOAD_RETRIES.evaluate(caught.value, try_number=1, max_tries=3).action.value == action
+
+
+def test_a_full_scratch_disk_is_an_error_that_names_the_object(monkeypatch: pytest.MonkeyPatch, bucket: Path) -> None:
+    stage({"plan/a": "1"}, run.PLAN)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.get_file", full)
+    with pytest.raises(StorageError, match=r"^file://.*/plan/a: .*No space left on device.* TMPDIR"):
+        seen("plan/*")
 
 
 def test_a_store_that_does_not_answer_is_asked_again_later(monkeypatch: pytest.MonkeyPatch, bucket: Path) -> None:
