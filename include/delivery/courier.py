@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 NAMES_FIRST = sys.maxsize
 """A name is known in no time; a place that its conversation had to queue for anew each time would be dear."""
 
+NAMES_AT_ONCE = 8
+"""Of one conversation: a company's largest channel has hundreds of people, and its first batch waits for them."""
+
 
 class Courier:
     """What the conversations of one task share: the API, the segment, the speed, and the decision to stop."""
@@ -121,29 +124,33 @@ class Courier:
 
     async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
         """
-        Make names known, patiently and one after another; a person's once, by whichever conversation comes first.
+        Make names known, patiently; a person's once, by whichever conversation comes first.
 
         :raises Refused: the target does not take one of them; the others were made known.
         :raises ChatImportError: it was asked for as long as patience lasts; the rest was not tried.
         """
-        refusals: list[Refused] = []
-        await self._name(lambda: self._api.name_conversation(conversation), refusals)
-        for sender in senders.items():
-            if sender not in self._named and self.trouble is None:
-                self._named.add(sender)
-                try:
-                    await self._name(partial(self._api.name_sender, *sender), refusals)
-                except ChatImportError:
-                    self._named.remove(sender)
-                    raise
-        if refusals:
-            raise refusals[0]
+        refusals: list[ChatImportError] = []
+        failures: list[ChatImportError] = []
 
-    async def _name(self, call: Callable[[], Awaitable[None]], refusals: list[Refused]) -> None:
-        try:
-            await patiently(lambda: self.throttle.work(call, NAMES_FIRST), self._settings)
-        except Refused as error:
-            refusals.append(error)
+        async def name(call: Callable[[], Awaitable[None]]) -> None:
+            try:
+                await patiently(lambda: self.throttle.work(call, NAMES_FIRST), self._settings)
+            except Refused as error:
+                refusals.append(error)
+            except ChatImportError as error:
+                failures.append(error)
+
+        async def name_sender(sender: tuple[str, str]) -> None:
+            if sender not in self._named and self.trouble is None and not failures:
+                self._named.add(sender)
+                await name(partial(self._api.name_sender, *sender))
+
+        await name(lambda: self._api.name_conversation(conversation))
+        await side_by_side(senders.items(), name_sender, NAMES_AT_ONCE)
+        if failures:
+            self._named.difference_update(senders.items())
+        if failures or refusals:
+            raise (failures or refusals)[0]
 
     async def flush(self, conversation: Conversation) -> FlushStatus:
         """Cut a conversation where it stands, patiently: with nothing new since, that changes nothing."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 import pytest
-from delivery_runs import QUICK, Blindfold, Notes, World, a_run, message_ids
+from delivery_runs import QUICK, Blindfold, Notes, PromptMemory, World, a_run, message_ids
 
 from include.delivery.checkpoint import CheckpointWriter
 from include.delivery.lease import leased
@@ -93,6 +93,19 @@ class TestLanding:
         world.load(run, chunk)
         kinds = [entry.kind for entry in server.journal() if entry.kind in ("register", "add")]
         assert kinds == ["register"] * 4 + ["add"]
+
+    def test_people_of_one_conversation_are_named_side_by_side(self, tmp_path: Path) -> None:
+        class Gathering(PromptMemory):
+            def __init__(self) -> None:
+                super().__init__()
+                self.all_there = asyncio.Barrier(3)
+
+            async def name_sender(self, sender_id: str, name: str) -> None:
+                await self.all_there.wait()
+
+        world = World(tmp_path, Gathering())
+        run, (chunk,) = a_run(world.home, {"slack_a": 5})
+        assert world.load(run, chunk, after_s=20).landed == 5
 
     @pytest.mark.parametrize("status", [404, 422])
     def test_a_target_that_takes_no_names_gets_the_messages_all_the_same(
