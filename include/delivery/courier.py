@@ -154,7 +154,9 @@ class Courier:
 
     async def flush(self, conversation: Conversation) -> FlushStatus:
         """Cut a conversation where it stands, patiently: with nothing new since, that changes nothing."""
-        return await patiently(lambda: self.throttle.work(lambda: self._api.flush(conversation)), self._settings)
+        status = await patiently(lambda: self.throttle.work(lambda: self._api.flush(conversation)), self._settings)
+        self.throttle.speed_up()
+        return status
 
     async def sleep(self, until_s: float) -> None:
         """Sleep, but wake up when everything stops: what is about to be sent then ends at once."""

@@ -124,6 +124,7 @@ async def _look(api: MemoryAPI, throttle: Throttle, loaded: Loaded) -> Checked:
     except ChatImportError as error:
         log.info("%s is not read back: %s", loaded.conversation.conversation_id, error)
         return Checked()
+    throttle.speed_up()
     return Checked(readback=found, mismatch=mismatch_of(loaded, found))
 
 

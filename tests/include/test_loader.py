@@ -15,8 +15,11 @@ import pytest
 from delivery_runs import QUICK, Blindfold, Notes, PromptMemory, World, a_run, message_ids
 
 from include.delivery.checkpoint import CheckpointWriter
+from include.delivery.courier import Courier
 from include.delivery.lease import leased
 from include.delivery.loader import LoadOutcome
+from include.delivery.segment import Segment
+from include.delivery.settings import LoadSettings
 from include.errors import (
     ConfigurationError,
     ConversationBusy,
@@ -27,6 +30,7 @@ from include.errors import (
     QuotaExhausted,
     Throttled,
 )
+from include.records import Conversation
 from include.standin.faults import CallKind, Fault
 from include.standin.journal import Verdict, judge, most_at_once
 from include.standin.server import StandIn
@@ -171,6 +175,14 @@ class TestFaults:
         with StandIn.running(tmp_path / "server", port=port) as server:
             world.load(run, chunk)
             assert_once_and_in_order(server, {"slack_a": 20})
+
+    def test_names_do_not_make_up_for_a_429(self, tmp_path: Path) -> None:
+        segment = Segment(tmp_path, run_id="run 1", conversations=["slack_a"])
+        courier = Courier(PromptMemory(), segment, LoadSettings(concurrency=8), run_id="run 1")
+        courier.throttle.slow_down(0, None)
+        conversation = Conversation(conversation_id="slack_a", source="slack", kind="group", channel_id="C1", name="a")
+        asyncio.run(courier.register(conversation, {f"U{number}": "Ann" for number in range(100)}))
+        assert courier.throttle.limit == 4
 
     @pytest.mark.parametrize("kind", ["register", "add", "task", "search"])
     def test_a_429_slows_down_all_calls_whichever_meets_it(
