@@ -36,6 +36,7 @@ TOGETHER = {
 """Tests that share something that takes long to start."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Keep together, where tests are spread over processes (``-n``), those that share something; or else a file.
