@@ -24,7 +24,7 @@ import: environment     ## load an export into your EverOS: SOURCE=path [CONF='{
 	@exec $(PYTHON_HERE) -m include.local import --conf "$$CONF" -- "$$SOURCE"
 
 test: environment selfhosted  ## all tests, with a real Airflow for the end-to-end ones; on two cores at once
-	@exec $(PYTHON_HERE) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@exec $(PYTHON_HERE) -m pytest -n 2 --no-loadscope-reorder
 
 test-fast: environment selfhosted  ## the tests that need no running Airflow
 	@exec $(PYTHON_HERE) -m pytest -m "not e2e and not distributed and not outage and not browser"
