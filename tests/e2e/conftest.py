@@ -131,10 +131,14 @@ class LocalAirflow:
         return found
 
 
-def last_night(now: datetime | None = None) -> datetime:
-    """The end of the last interval: two at night, UTC."""
-    now = now or datetime.now(UTC)
-    today = now.replace(hour=2, minute=0, second=0, microsecond=0)
+NIGHT = 2 if 2 <= datetime.now(UTC).hour < 14 else 14
+"""The hour, UTC, at which intervals end here: none ends while the tests run."""
+
+
+def last_night() -> datetime:
+    """The end of the last interval."""
+    now = datetime.now(UTC)
+    today = now.replace(hour=NIGHT, minute=0, second=0, microsecond=0)
     return today if today <= now else today - timedelta(days=1)
 
 
@@ -175,12 +179,12 @@ def airflow(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """
     A real Airflow in a home of its own, started once for all tests.
 
-    Like any that is switched on after two at night, it first makes up for last night's run.
+    Like any that is switched on after the night's hour, it first makes up for last night's run.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("EVEROS_")}
     environ |= {
         "AIRFLOW_CONN_EVEROS_DEFAULT": json.dumps({"conn_type": "everos", "host": standin.base_url, "password": KEY}),
-        "EVEROS_IMPORT_SCHEDULE": "0 2 * * *",
+        "EVEROS_IMPORT_SCHEDULE": f"0 {NIGHT} * * *",
         "EVEROS_IMPORT_NOTIFY": "tests.e2e.told.write_down",
         "EVEROS_IMPORT_DEADLINE_MINUTES": "1",
     }

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from e2e.conftest import LocalAirflow, last_night
+from e2e.conftest import NIGHT, LocalAirflow, last_night
 
 from include.layout import PROJECT, RunFolder
 from include.local.airflow import DAG_ID
@@ -23,7 +23,7 @@ from include.standin.journal import Verdict, judge
 EXAMPLE = "example_after_import"
 """A DAG that waits for imports."""
 
-FIRST = datetime(2026, 1, 5, 2, tzinfo=UTC)
+FIRST = datetime(2026, 1, 5, NIGHT, tzinfo=UTC)
 """Start of the first of three intervals."""
 
 
