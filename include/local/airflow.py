@@ -72,7 +72,8 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     for run_id in api.unfinished_runs(dag_id):
         api.fail_run(dag_id, run_id, ABANDONED)
         say(f"Marked as failed: {run_id}, which a command that was killed left unfinished")
-    _start(processes, "scheduler", env, "--skip-serve-logs")
+    preloaded = [sys.executable, "-m", "include.local.preloaded", "airflow"]
+    processes.start("scheduler", [*preloaded, "scheduler", "--skip-serve-logs"], env, PROJECT)
     for name, worker in workers.items():
         processes.start(name, [*_airflow(), *worker.arguments], env | dict(worker.environ), PROJECT)
     api.warm_up()
