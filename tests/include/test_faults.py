@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from include.bench.chats import write_chats
+from include.bench.faults.__main__ import main
 from include.bench.faults.judging import Account, Said, account
 from include.bench.faults.scenarios import Scenario, Times, scenarios
 from include.bench.faults.trial import Run, Trial, run_trial
@@ -48,6 +49,16 @@ def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens_to_the_first_r
     trials: Mapping[str, Trial], name: str
 ) -> None:
     assert trials[name].broken == []
+
+
+def test_scenarios_that_do_not_exist_are_no_promise_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["faults", "earthquake", "flood"])
+    assert main() == 2
+    out, err = capsys.readouterr()
+    assert "promise" not in out
+    assert "holds any of these words: earthquake, flood" in err
 
 
 def test_a_batch_that_nothing_proves_is_named_and_stops_only_its_conversation(trials: Mapping[str, Trial]) -> None:

@@ -38,7 +38,11 @@ def main() -> int:
     """Run the scenarios asked for, print a row for each, and say which promises were broken."""
     given = _arguments()
     times = Times(scale=given.scale, settle_s=given.settle_s)
-    chosen = [row for row in scenarios(times) if all(word in row.name for word in given.only)]
+    every = scenarios(times)
+    chosen = [row for row in every if any(word in row.name for word in given.only or [""])]
+    if not chosen:
+        print(f"None of the {len(every)} scenarios holds any of these words: {', '.join(given.only)}", file=sys.stderr)
+        return 2
     folder = Path(tempfile.mkdtemp(prefix="faults-", dir=given.folder))
     began_s = time.monotonic()
     _print_head(chosen)
@@ -54,7 +58,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include.bench.faults", description=__doc__)
-    parser.add_argument("only", nargs="*", help="words that the names of the scenarios to run hold (default: all)")
+    parser.add_argument("only", nargs="*", help="run those whose names hold one of these words (default: all)")
     parser.add_argument("--scale", type=float, default=0.1, help="of storms (20 s) and outages (30 s); default 0.1")
     parser.add_argument("--settle-s", type=float, default=1.5, help="LoadSettings.settle_s; default 1.5")
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="scenarios side by side")
