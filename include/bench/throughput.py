@@ -48,9 +48,10 @@ class Work:
 
     @classmethod
     def parse(cls, text: str) -> "Work":
-        """Read ``20x500/50``: 20 conversations of 500 messages in batches of 50."""
-        conversations, messages, batch_size = map(int, re.split("[x/]", text))
-        return cls(conversations=conversations, messages=messages, batch_size=batch_size)
+        """Read ``20x500/50`` or ``20x500/50@8``: 20 conversations of 500 messages in batches of 50, 8 at once."""
+        conversations, messages, batch_size, *at_once = map(int, re.split("[x/@]", text))
+        work = cls(conversations=conversations, messages=messages, batch_size=batch_size)
+        return replace(work, concurrency=at_once[0]) if at_once else work
 
     def __str__(self) -> str:
         at_once = min(self.concurrency, self.conversations)
@@ -77,14 +78,15 @@ class Work:
 SHORT = ("20x500/50", "20x500/500")
 """Little work: a second or two, in which the start counts as well."""
 
-LONG = ("20x2000/50", "20x5000/500", "200x100/50")
+LONG = ("16x1000/50@8", "20x2000/50", "20x5000/500", "200x100/50")
+"""The first with the concurrency of an import that says nothing else."""
 
 
 def main() -> int:
     """Load the same chats with both clients, work by work, and print a line for each."""
     parser = argparse.ArgumentParser(prog="python -m include.bench.throughput", description=__doc__)
     parser.add_argument(
-        "work", nargs="*", type=Work.parse, default=[Work.parse(text) for text in SHORT + LONG], metavar="20x500/50"
+        "work", nargs="*", type=Work.parse, default=[Work.parse(text) for text in SHORT + LONG], metavar="20x500/50@8"
     )
     parser.add_argument("--slower", type=float, default=1, help="make the target so many times slower (default 1)")
     given = parser.parse_args()
