@@ -78,14 +78,14 @@ class Courier:
         batches: Iterator[Batch],
         *,
         lease: Lease,
-        planned: int = 0,
+        rank: int = 0,
         senders: Callable[[], Mapping[str, str]] = dict,
         changed: Callable[[], None] = lambda: None,
     ) -> End:
         """
         See a conversation through: settle what is open, then send batch after batch.
 
-        :param planned: How many batches there are: whoever has most left goes first.
+        :param rank: Among conversations that wait for a place in flight the lowest goes first.
         :param senders: Says which names to make known before the first batch; asked in a thread.
         :param changed: Called whenever the ledger holds something new of it.
         :raises LedgerError: the ledger cannot be written: nothing more may be sent.
@@ -96,7 +96,7 @@ class Courier:
             delivery=delivery,
             batches=Ahead(batches),
             lease=lease,
-            planned=planned,
+            rank=rank,
             senders=senders,
             changed=changed,
         )
@@ -178,7 +178,7 @@ class _Voyage:
     delivery: Delivery
     batches: Ahead[Batch]
     lease: Lease
-    planned: int
+    rank: int
     senders: Callable[[], Mapping[str, str]]
     changed: Callable[[], None]
     registered: bool = False
@@ -189,9 +189,9 @@ class _Voyage:
         try:
             while not isinstance(step := self._next(), End):
                 await self._do(step)
-            await self._record()
             if step.trouble is not None:
-                self.courier.halt(step.trouble)
+                self.courier.halt(step.trouble)  # before anybody else can get the place
+            await self._record()
             return step
         finally:
             self._leave()
@@ -213,7 +213,7 @@ class _Voyage:
             case Send() if not self.registered:
                 await self._register()
             case Send() if self.place_s is None:
-                self.place_s = await self.courier.throttle.enter(self.planned - self.delivery.next_batch)
+                self.place_s = await self.courier.throttle.enter(-self.rank)
             case Send():
                 self.lease.check()
                 self.delivery.begin()

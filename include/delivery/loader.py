@@ -136,14 +136,16 @@ class _Load:
         See every conversation to its end, the longest first, so that none is left to the last alone.
 
         A few more than may be in flight are on their way: while one gets its next batch ready, another one's goes out.
+        They only fill such gaps: if all went on alike, all would end together, and fewer than may be would be left.
         """
         longest_first = sorted(planned, key=lambda conversation: -conversation.batches)
         at_once = self.settings.concurrency + max(1, self.settings.concurrency // 4)
-        await side_by_side(longest_first, self._one, at_once)
+        await side_by_side(enumerate(longest_first), self._one, at_once)
         for name in self.conversations.keys() - self._ended:  # a worker that is cancelled alone takes no one with it
             self.stops.append(Stop(conversation_id=name, standing=Standing.PENDING, reason="its worker vanished"))
 
-    async def _one(self, planned: PlannedConversation) -> None:
+    async def _one(self, ranked: tuple[int, PlannedConversation]) -> None:
+        rank, planned = ranked
         name = planned.conversation_id
         if self.courier.trouble is not None:
             self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason="the load was stopped"))
@@ -152,14 +154,14 @@ class _Load:
         try:
             async with leased(self.ledger.folder, name, holder=self.run_id, wait_s=wait_s) as lease:
                 with file_trouble(self.path.parent, LEDGER_HAS_IT):
-                    await self._deliver(planned, lease)
+                    await self._deliver(planned, rank, lease)
         except ConversationBusy as error:
             self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason="busy", error=error))
         except (LedgerError, StorageError) as error:
             self.courier.halt(error)
             self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason=str(error), error=error))
 
-    async def _deliver(self, planned: PlannedConversation, lease: Lease) -> None:
+    async def _deliver(self, planned: PlannedConversation, rank: int, lease: Lease) -> None:
         name = planned.conversation_id
         await self._refreshed()  # only now: whoever held the lease before may have added to the ledger
         known = self.history.known(name)
@@ -174,7 +176,7 @@ class _Load:
             delivery,
             checked(read_batches(self.path, planned), stored, self.history),
             lease=lease,
-            planned=planned.batches,
+            rank=rank,
             senders=lambda: senders_of(self.path, planned),
             changed=progress.changed,
         )
