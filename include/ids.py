@@ -41,7 +41,7 @@ def conversation_id_of(template: str, *, source: str, workspace: str, channel: s
     Return the id of a conversation: the template filled in, at most 128 characters, valid for every target.
 
     Letters of any script stay; white space, control characters and slashes become ``-``. Two channels
-    that end up with one id are found by transform (:class:`include.errors.IdCollision`).
+    that end up with one id are told apart by transform (:mod:`include.transform.naming`).
 
     :param template: As accepted by :func:`check_id_template`.
     :param channel: Name of the channel, or its id where it has no name (direct messages).

@@ -13,6 +13,13 @@ from include.parsers.head import Head
 from include.records import Parsed
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where in which archive an export starts."""
+
+    path: str
+    root: str = ""
+
+
 class Export(msgspec.Struct, frozen=True, kw_only=True):
     """One export found: small, holds no content, goes through XCom."""
 
@@ -30,6 +37,9 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
 
     label: str
     """For people: which file or folder."""
+
+    lists: tuple["Place", ...] = ()
+    """Other parts of the same export, where this one has no lists of people and conversations of its own."""
 
 
 class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +102,9 @@ class Format:
 
     owns: Callable[[Head], bool] = _no_file
     """Whether a single JSON file is of this format. All such files of a source are one export."""
+
+    beside: Callable[[Archive, Sequence[str]], Sequence[str]] = lambda *_: ()
+    """Files that describe those of an export and may belong to another one as well."""
 
     refusal: str = ""
     """For a format that is known and cannot be imported: why, and what to ask for instead."""
