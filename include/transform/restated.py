@@ -9,7 +9,7 @@ Most folders need neither. Readers of a run find the folder that counts by
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,9 @@ def _renamed(table: pa.Table, ids: Mapping[str, str]) -> pa.Table:
     return table.set_column(table.schema.names.index("conversation_id"), table.schema.field("conversation_id"), final)
 
 
-def restate_all(folders: list[Path], out: Path, ids: Mapping[str, Mapping[str, str]], private: Set[str]) -> list[Path]:
+def restate_all(
+    folders: Sequence[Path], out: Path, ids: Mapping[str, Mapping[str, str]], private: Set[str]
+) -> list[Path]:
     """
     Write those folders again that need it, below ``out``; return for each folder the one that counts.
 

@@ -396,9 +396,7 @@ def test_characters_that_stand_for_nothing_cost_themselves_only(tmp_path: Path, 
     assert [message.text for message in messages(parsed(write_folder(tmp_path, files)))] == [text]
 
 
-@pytest.mark.parametrize(
-    "day", [b"", b"[", b"{}", b"null", b"[" * 100_000, b"\x89PNG", b"[1e999]"]
-)
+@pytest.mark.parametrize("day", [b"", b"[", b"{}", b"null", b"[" * 100_000, b"\x89PNG", b"[1e999]"])
 def test_a_file_that_is_no_list_of_messages_is_one_rejected_entry(tmp_path: Path, day: bytes) -> None:
     files = slack_export(channels=[slack_channel("C1", "general"), slack_channel("C2", "random")])
     files |= {"general/2026-01-01.json": day, "random/2026-01-01.json": [slack_message()]}

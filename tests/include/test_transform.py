@@ -462,7 +462,7 @@ def test_two_given_ids_that_are_equal_stay_two_conversations(tmp_path: Path) -> 
     given = {"source": "everos", "channel": "", "channel_id": "x"}
     counts = channels_of(tmp_path, given, given | {"kind": "personal", "user_id": "slack_general"})
     assert [row["kind"] for row in counts.values()] == ["group", "personal"]
-    assert list(counts)[0] == "slack_general"
+    assert next(iter(counts)) == "slack_general"
 
 
 def test_a_channel_of_two_names_is_one_conversation_named_by_the_newest_export(tmp_path: Path) -> None:
@@ -500,7 +500,7 @@ def test_an_id_made_once_stays_when_a_name_is_shared_or_changed_later(tmp_path: 
 def test_a_damaged_file_of_ids_stops_the_import(tmp_path: Path) -> None:
     path = tmp_path / "ids.json"
     path.write_bytes(b'{"{source}_{channel}": [')
-    with pytest.raises(LedgerError, match="ids.json"):
+    with pytest.raises(LedgerError, match=r"ids\.json"):
         KnownIds(path, DEFAULT_ID_TEMPLATE)
 
 
