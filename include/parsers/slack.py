@@ -61,7 +61,8 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, judge, reason)
         yield from judge.notes()
-    yield Note(code="no_entries", count=len(listed - present))
+    if not export.lists:  # else what is missing here is in another part
+        yield Note(code="no_entries", count=len(listed - present))
     yield Note(code="no_messages", count=count_records(archive))
     yield Note(code="maybe_private", count=unsure)
 

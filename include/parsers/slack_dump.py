@@ -11,8 +11,8 @@ Lists of people and conversations in the same folder, or in one above, give name
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -22,13 +22,14 @@ from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head, look
-from include.parsers.json_loose import without_mark
+from include.parsers.json_loose import decode_loose, without_mark
 from include.parsers.json_stream import MAX_ENTRY_BYTES, BrokenJson, documents
 from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack import conversation_of, outcomes
 from include.parsers.slack_entries import (
     WHOLE_FILE_BYTES,
     Defect,
+    Entry,
     Slice,
     decode_entries,
     read_entries,
@@ -42,14 +43,6 @@ from include.records import Note, Parsed
 
 _SAYINGS = ("text", "user", "type", "subtype", "blocks", "attachments")
 _CONVERSATION_MARKS = ("is_channel", "is_im", "is_mpim", "is_group", "is_private", "num_members", "purpose")
-
-
-class _Dump(msgspec.Struct):
-    """One channel or thread, as slackdump writes it."""
-
-    channel_id: Any = None
-    name: Any = None
-    messages: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Chunk(msgspec.Struct):
@@ -66,6 +59,14 @@ class _Chunk(msgspec.Struct):
     ci: Any = None
     """The conversation that the file is about."""
 
+
+_DESCRIBED_IN = ("channel", "channel_info", "info", "conversation")
+"""Members in which tools put Slack's description of the conversation."""
+
+_DESCRIBING = (
+    *("channel_id", "id", "name", "channel_name", "type", "is_im", "is_mpim", "is_group", "is_private", "is_channel"),
+    *_DESCRIBED_IN,
+)
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
@@ -185,43 +186,63 @@ def _conversations(archive: Archive, name: str, head: Head, index: Index) -> Ite
     elif head.has("", "messages") and not _says(head, ""):
         yield _of_dump(archive, name, index)
     else:
-        stem = name.rpartition(".")[0] or name
-        channel = index.channel(stem.rpartition("/")[2], _folder_of(name).split("/")[:-1])
-        if channel.id == stem.rpartition("/")[2]:
-            channel = channel._replace(id=channel.id if channel.id in index.listed else stem)
-        yield channel, read_entries(archive, name)
+        slices = read_entries(archive, name)
+        first = next(slices, [])
+        yield _channel(_said_by_messages(first), name, index), chain([first], slices)
 
 
 def _of_dump(archive: Archive, name: str, index: Index) -> tuple[Channel, Iterator[Slice]]:
     """Return what a dump or an answer of the API is about, and its entries."""
     try:
         if archive.size_bytes(name) <= WHOLE_FILE_BYTES:
-            dump = msgspec.json.decode(without_mark(archive.read(name)), type=_Dump)
-            return _channel(dump, name, index), iter([decode_entries(bytes(dump.messages))])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EntryUnreadable):
+            members = msgspec.json.decode(without_mark(archive.read(name)), type=dict[str, msgspec.Raw])
+            messages = members.pop("messages")
+            described = {key: decode_loose(bytes(value)) for key, value in members.items()}
+            return _channel(described, name, index), iter([decode_entries(bytes(messages))])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, KeyError, EntryUnreadable):
         pass  # too large, or broken somewhere: entry by entry, as far as it goes
     return _channel(_outline(archive, name), name, index), stream_entries(archive, name, "messages.item")
 
 
-def _outline(archive: Archive, name: str) -> _Dump:
+def _outline(archive: Archive, name: str) -> dict[str, Any]:
+    """Return what a large dump says before its messages."""
     try:
         with archive.open(name) as stream:
-            for document in documents(stream, members=("channel_id", "name"), lists=("messages",), early=True):
-                return _Dump(**document.members)
+            for document in documents(stream, members=_DESCRIBING, lists=("messages",), early=True):
+                return document.members
     except (BrokenJson, EntryUnreadable):
         pass
-    return _Dump()
+    return {}
 
 
-def _channel(dump: _Dump, file: str, index: Index) -> Channel:
-    stem = _file_of(file).partition(".")[0]
-    key = string(dump.channel_id) or stem
-    channel = index.channel(key, _folder_of(file).split("/")[:-1])
-    if channel.id in index.listed:
-        return channel
-    name = string(dump.name) or channel.name
-    private = channel.private or privacy_of({"id": key, "name": name}) or ""
-    return channel._replace(name=name, folder=name, private=private)
+def _said_by_messages(entries: Slice) -> dict[str, Any]:
+    """Return what messages say of the conversation that they stand in, where they agree."""
+    channels = [entry.channel for entry in entries if isinstance(entry, Entry) and entry.channel]
+    types = {entry.channel_type for entry in entries if isinstance(entry, Entry)} - {None}
+    described = mapping(channels[0]) if channels else {}
+    ids = {string(mapping(channel).get("id")) or string(channel) for channel in channels}
+    said: dict[str, Any] = {**described, "id": ids.pop() if len(ids) == 1 else ""}
+    return said | ({"type": types.pop()} if len(types) == 1 else {})
+
+
+def _channel(described: Mapping[str, Any], file: str, index: Index) -> Channel:
+    """
+    Return the conversation of a file.
+
+    :param described: What the file says of it: members of a dump, or what its messages agree on.
+    """
+    for member in _DESCRIBED_IN:
+        described = {**described, **mapping(described.get(member))}
+    named = [described.get(key) for key in ("channel_id", "id", "channel")]
+    path = file.rpartition(".")[0] or file
+    stem = _file_of(path)
+    key = next((value for value in named if isinstance(value, str) and value), "")
+    channel = index.channel(key or stem, _folder_of(file).split("/")[:-1])
+    private = privacy_of({**described, "id": key or stem}) or ""
+    if channel.id not in index.listed:
+        name = string(described.get("name")) or string(described.get("channel_name")) or key or stem
+        channel = channel._replace(id=key or path, name=name, folder=name)
+    return channel._replace(private=channel.private or private)
 
 
 def _of_chunks(archive: Archive, name: str, index: Index) -> Iterator[tuple[Channel, Iterator[Slice]]]:

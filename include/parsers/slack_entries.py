@@ -53,6 +53,8 @@ class Entry(msgspec.Struct, gc=False):
     replies: msgspec.Raw = _NOTHING
     slackdump_thread_replies: msgspec.Raw = _NOTHING
     thread_replies: msgspec.Raw = _NOTHING
+    channel: Any = None
+    channel_type: str | None = None
     messages: msgspec.Raw = _NOTHING
     """No message's: of an answer of the API that stands among entries."""
 
@@ -65,7 +67,7 @@ class Defect(msgspec.Struct, frozen=True):
 
 type Slice = list[Entry | Defect]
 
-_TEXTS = ("user", "text", "subtype", "bot_id", "username")
+_TEXTS = ("user", "text", "subtype", "bot_id", "username", "channel_type")
 _NESTED = tuple(field for field, type_ in Entry.__annotations__.items() if type_ is msgspec.Raw)
 _FILE = msgspec.json.Decoder(list[Entry | str | int | float | bool | list[Any] | None])
 """What is no message is let through, so that it does not cost its neighbours the fast way."""
@@ -214,6 +216,7 @@ def entry_of(item: object) -> Entry | Defect:
         ts=_digits(item.get("ts")),
         thread_ts=_digits(item.get("thread_ts")),
         hidden=item.get("hidden") is True,
+        channel=item.get("channel"),
         edited=Edited(_digits(edited.get("ts"))) if isinstance(edited, Mapping) else None,
     )
 
