@@ -46,7 +46,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         judge = Judge(index, options)
         workspace = _workspace(export.root + prefix, index)
         for folder, days in sorted(folders.items()):
-            channel = index.channel(folder or archive.wrapper or archive.path.stem)
+            channel = index.channel(folder or archive.wrapper or archive.stem)
             conversation = conversation_of(channel, workspace, options)
             yield conversation
             reason = left_out(conversation, options)
