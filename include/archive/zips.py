@@ -66,8 +66,12 @@ class ZipContainer(Container):
         members = list(self._limited(_directory(self._descriptor, size_bytes)))
         _check_overlaps(members)
         self._fill(self._named(members))
-        within = [entry.size_bytes for entry in self.entries.values() if not self._is_over_a_limit(entry)]
-        self._check_ratio_of_all(sum(within), size_bytes if packed_bytes is None else packed_bytes)
+        whole = (
+            entry.size_bytes
+            for entry in self.entries.values()
+            if entry.handle.offset + entry.handle.packed_bytes <= size_bytes and not self._is_over_a_limit(entry)
+        )
+        self._check_ratio_of_all(sum(whole), size_bytes if packed_bytes is None else packed_bytes)
 
     def close(self) -> None:
         """Close the zip."""
