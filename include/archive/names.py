@@ -38,13 +38,19 @@ def decoder(names: Collection[bytes], documents: Callable[[], Iterable[bytes]]) 
     foreign = [name for name in names if not _is_utf8(name)]
     encoding = _encoding_of(foreign, _words(documents())) if foreign else _DEFAULT
 
+    def decode_part(part: bytes) -> str:
+        try:
+            return part.decode(encoding)
+        except UnicodeDecodeError:
+            return part.decode(_DEFAULT)
+
     def decode(name: bytes) -> str:
-        for candidate in ("utf-8", encoding):
-            try:
-                return name.decode(candidate)
-            except UnicodeDecodeError:
-                continue
-        return name.decode(_DEFAULT)
+        try:
+            return name.decode()
+        except (
+            UnicodeDecodeError
+        ):  # "/" is in no other character, and one bad part leaves the folders above it readable
+            return "/".join(map(decode_part, name.split(b"/")))
 
     return decode
 
