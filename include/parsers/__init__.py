@@ -72,7 +72,7 @@ def open_export(export: Export, limits: Limits | None = None) -> Archive:
 
     :raises ExportError: if it is no longer there or no longer what it was.
     """
-    archive = open_archive(Path(export.path), limits)
+    archive = open_archive(Path(export.path), limits, export.inside)
     try:
         sorted_out = _sort_out(archive)
         names = sorted_out.exports.get((export.format, export.root), ())
@@ -110,7 +110,7 @@ class _SortedOut:
     def __init__(self) -> None:
         self.exports: dict[tuple[str, str], list[str]] = defaultdict(list)
         """(format, root) to names."""
-        self.zips: list[str] = []
+        self.archives: list[str] = []
         self.rejected: dict[str, str] = {}
         """Name to reason."""
 
@@ -167,9 +167,8 @@ def _sort_file(archive: Archive, name: str, result: _SortedOut, beside: str) -> 
 
     :param beside: An export in whose folder of attachments the file seems to lie.
     """
-    path = archive.path_of(name)
-    if path and path != archive.path and name.lower().endswith(".zip"):
-        result.zips.append(name)
+    if not _ASSET.search(name) and archive.is_archive(name):
+        result.archives.append(name)
         return False
     only_file = len(archive.names()) == 1
     if _ASSET.search(name) or not (only_file or _CANDIDATE.search(name)):
@@ -196,12 +195,19 @@ def _owner(head: Head) -> str | None:
     return next((format_.name for format_ in FORMATS.values() if format_.owns(head)), None)
 
 
-def _discover(path: Path, label: str, limits: Limits, found: list[_Found], rejected: list[Rejected]) -> bool:
+def _discover(
+    path: Path, label: str, limits: Limits, found: list[_Found], rejected: list[Rejected], inside: str = ""
+) -> bool:
     """Add what is found; return whether there was nothing at all to look at."""
-    with open_archive(path, limits) as archive:
+    with open_archive(path, limits, inside) as archive:
         sorted_out = _sort_out(archive)
         empty = not archive.names()
-        zips = [(archive.path_of(name), name) for name in sorted_out.zips]
+        places = []
+        for name in sorted_out.archives:
+            try:
+                places.append((name, *archive.place_of(name)))
+            except ExportError as error:
+                rejected.append(_rejected(f"{label}/{name}", str(error)))
         rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in archive.refused)
     for (name, root), names in sorted_out.exports.items():
         format_ = FORMATS[name]
@@ -212,15 +218,15 @@ def _discover(path: Path, label: str, limits: Limits, found: list[_Found], rejec
             rejected.append(_rejected(where, format_.refusal))
             continue
         key = f"{len(found) + 1:03d}-{name}-{re.sub('[^A-Za-z0-9]+', '-', where).strip('-')[:60]}".rstrip("-")
-        export = Export(key=key, format=name, path=str(path), root=root, label=where)
+        export = Export(key=key, format=name, path=str(path), inside=inside, root=root, label=where)
         found.append(_Found(export, frozenset(name.removeprefix(root) for name in names) & slack_layout.LISTS))
     rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_out.rejected.items())
-    for zip_path, name in zips:
+    for name, place, within in places:
+        label_of_it = f"{label}/{name}" if within else name
         try:
-            if zip_path:
-                _discover(zip_path, name, limits, found, rejected)
-        except ExportError as error:  # one bad zip does not cost what lies beside it
-            rejected.append(_rejected(name, str(error)))
+            _discover(place, label_of_it, limits, found, rejected, within)
+        except ExportError as error:  # one bad archive does not stop what is beside it
+            rejected.append(_rejected(label_of_it, str(error)))
     return empty
 
 
@@ -243,7 +249,9 @@ def _with_lists(found: Sequence[_Found]) -> list[Export]:
             if other.lists and other is not part and _family(other.export) == _family(part.export)
         ]
         others = family or ([] if part in listing else listing)
-        places = tuple(Place(path=other.export.path, root=other.export.root) for other in others)
+        places = tuple(
+            Place(path=other.export.path, inside=other.export.inside, root=other.export.root) for other in others
+        )
         return msgspec.structs.replace(part.export, lists=places)
 
     return [completed(part) for part in found]

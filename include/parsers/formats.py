@@ -17,6 +17,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where in which archive an export starts."""
 
     path: str
+    inside: str = ""
     root: str = ""
 
 
@@ -30,7 +31,10 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     """Name of its row in :data:`include.parsers.FORMATS`."""
 
     path: str
-    """The zip, folder or file."""
+    """The archive, folder or file."""
+
+    inside: str = ""
+    """The name of the archive in the one at ``path`` that holds the export; empty if there is none."""
 
     root: str = ""
     """Where in it the export starts: empty or a folder ending in ``/``."""

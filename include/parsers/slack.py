@@ -51,7 +51,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         judge = Judge(index, options)
         workspace = _workspace(export.root + prefix, index)
         for folder in folders:
-            channel = index.channel(folder.name or archive.wrapper or archive.path.stem, folder.kinds)
+            channel = index.channel(folder.name or archive.wrapper or archive.stem, folder.kinds)
             conversation = conversation_of(channel, workspace, options)
             yield conversation
             reason = left_out(conversation, options)
@@ -70,7 +70,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
 def read_lists_beside(export: Export, lists: Lists, options: ParseOptions) -> None:
     """Read the lists that stand in another part of the export: Slack and people cut large exports into several zips."""
     for part in export.lists:
-        with open_archive(Path(part.path), options.limits) as archive:
+        with open_archive(Path(part.path), options.limits, part.inside) as archive:
             lists.read(archive, part.root)
 
 
