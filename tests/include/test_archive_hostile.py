@@ -419,8 +419,9 @@ def test_a_folder_that_cannot_be_read_is_refused_by_name_and_the_rest_is_read(tm
     folder = write_folder(tmp_path / "e", {"a.json": b"[1]", "locked/b.json": b"[2]", "c.json": b"[3]"})
     (folder / "locked").chmod(0)
     (folder / "c.json").chmod(0)
-    for above in (folder, *folder.parents[:3]):
-        above.chmod(0o755)
+    for above in (folder, *folder.parents):
+        if above.is_relative_to(tmp_path.parents[1]) or above.name.startswith("pytest-of-"):
+            above.chmod(0o755)
     drop = "if os.geteuid() == 0: os.setuid(65534)"
     said, _ = in_a_process(folder, "archive.refused, archive.names(), archive.read('a.json')", first=drop)
     reason = "a folder that cannot be read: Permission denied"
