@@ -158,6 +158,7 @@ NOTES = {
     "no_messages": "canvases, lists and huddle transcripts that an export names beside its messages, not imported",
     "maybe_private": "conversations of which the export does not say whether they are private, taken for public",
     "only_own": "conversations of which the export holds only what one person wrote, and no answers",
+    "webhook": "messages that came by a webhook (a bridge or a service), each of its names imported as a sender",
     "mostly_empty": "empty messages, more than half of the export: as when a bot without the message content intent "
     "made it; give it that intent and export again",
 }
