@@ -60,18 +60,27 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         replies=Replies(ahead),
         skip_bots=options.bots == "skip",
     )
+    outlines: dict[str, tuple[dict[str, Any], str | None]] = {}
     for name in archive.names():
         try:
-            around, place = _outline(archive, name)
-            default = _channel_id(around) or PurePosixPath(name).stem
+            outlines[name] = _outline(archive, name)
+        except EntryUnreadable as error:
+            yield from unreadable(name, SOURCE, str(error))
+    # Before any message: a channel is private if one of its files says so.
+    described = {_channel_id(around): around for around, _ in outlines.values() if _kind(around)}
+    for name, (around, place) in outlines.items():
+        default = _channel_id(around) or PurePosixPath(name).stem
+        try:
             with open_json(archive, name) as stream:
                 values = _lines(stream) if place is None else entries(stream, place)
                 found = _by_channel(_with_ahead(values, ahead), default)
                 for channel_id, run in groupby(found, key=itemgetter(0)):
                     first = next(run)
                     if channel_id not in conversations:
-                        about = next((one for one in (mapping(first[2]), around) if _kind(one)), {})
-                        conversations[channel_id] = _conversation(channel_id, about or around, options)
+                        own = around if channel_id == default else {}
+                        known = (mapping(first[2]), described.get(channel_id, {}), own)
+                        about = next((one for one in known if _kind(one)), {})
+                        conversations[channel_id] = _conversation(channel_id, about or own, options)
                         if not (about or left_out(conversations[channel_id], options)):
                             kinds_unknown.add(channel_id)
                     yield conversations[channel_id]

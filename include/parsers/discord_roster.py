@@ -1,5 +1,6 @@
 """Names of the people, roles and channels of a Discord export."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,7 +63,8 @@ class Roster:
         for name, unique in shown.items():
             mention = f"@{name}"
             if len(unique) == 1 and (full := f"@{unique.pop()}") != mention and full.startswith(f"{mention} ("):
-                text = text.replace(full, mention).replace(mention, full)
+                escaped = full.replace("\\", r"\\")
+                text = re.sub(rf"{re.escape(mention)}(?!\w)", escaped, text.replace(full, mention))
         return text
 
     def _distinct(self, user_id: str, name: str, account: str) -> str:

@@ -285,10 +285,10 @@ def test_a_webhook_that_bears_the_name_of_a_person_is_told_apart_in_every_channe
 
 def test_mentions_of_people_who_share_a_name_are_told_apart_too(reading):
     other = {"id": "12", "name": "ann_1", "nickname": "Ann"}
-    texts = ["<@12> <@11>", "@Ann, come", "@Ann and @Ann"]
+    texts = ["<@12> <@11>", "@Ann, come with @Anna", "@Ann and @Ann"]
     mentions = [[other, ANN], [other], [other, ANN]]
     entries = [message(n, text, mentions=users) for n, (text, users) in enumerate(zip(texts, mentions, strict=True))]
-    assert reading(export(*entries)).texts == ["@Ann (ann_1) @Ann", "@Ann (ann_1), come", "@Ann and @Ann"]
+    assert reading(export(*entries)).texts == ["@Ann (ann_1) @Ann", "@Ann (ann_1), come with @Anna", "@Ann and @Ann"]
 
 
 def test_a_person_is_mentioned_under_the_name_they_speak_under(reading):

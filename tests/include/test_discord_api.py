@@ -170,6 +170,12 @@ def test_private_kinds_of_channels_are_left_out_unless_asked_for(kind, tmp_path)
     assert len(read(tmp_path, include_private=True).texts) == 4
 
 
+def test_a_channel_is_private_in_all_files_if_one_of_them_says_so(tmp_path):
+    wrapped = {"channel": {"id": "2", "type": 1}, "messages": [message(2)]}
+    result = read(write_folder(tmp_path, {"a.json": [message(1)], "b.json": wrapped}))
+    assert (result.texts, result.reasons) == ([], {"private": 2})
+
+
 def test_a_nested_list_that_is_cut_is_read_as_far_as_it_goes(tmp_path):
     data = json.dumps({"channel_id": "2", "messages": [ONE, TWO]}).encode()[:-60]
     result = read(write_folder(tmp_path, {"dump.json": data}))
