@@ -143,16 +143,17 @@ def _components(components: object, names: Mapping[str, str]) -> Iterator[str]:
         yield from _component(component, names, 0)
 
 
-_CONTROLS = tuple(range(2, 9))
-"""Buttons, selects and text inputs: their labels are not words of the message."""
-
 _MEDIA, _GALLERY_ITEMS, _FILE = 11, "items", 13
 
 
 def _component(component: Mapping[str, Any], names: Mapping[str, str], depth: int) -> Iterator[str]:
-    """Tell the texts of a component and of those in it (docs.discord.com, "Component Reference")."""
+    """
+    Tell the texts of a component and of those in it (docs.discord.com, "Component Reference").
+
+    Buttons and menus have labels, which are no words of the message, and no content.
+    """
     kind = component.get("type")
-    if kind in _CONTROLS or depth > _DEPTH:
+    if depth > _DEPTH:
         return
     if content := to_plain_text(string(component.get("content")), names).strip():
         yield content

@@ -41,7 +41,7 @@ QUOTE = "[in reply to Ann: \"Shall we sell the 'blue' boat?\"]\nyes"
         (0, 1, "yes"),
         (2, 1400, "yes"),
         (9, 59, "yes"),
-        (4, 61, QUOTE),
+        (3, 61, QUOTE),
         (10, 59, QUOTE),
     ],
 )
