@@ -184,6 +184,7 @@ NOTES = {
     "maybe_private": "conversations of which the export does not say whether they are private, taken for public",
     "only_own": "conversations of which the export holds only what one person wrote, and no answers",
     "shared_name": "conversations whose id takes in the workspace or the channel's id, since several have one name",
+    "webhook": "messages that came by a webhook (a bridge or a service), each of its names imported as a sender",
     "mostly_empty": "empty messages, more than half of the export: as when a bot without the message content intent "
     "made it; give it that intent and export again",
 }
