@@ -27,7 +27,7 @@ from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head
 from include.parsers.json_stream import BrokenJson, documents, entries
 from include.parsers.outcomes import left_out, outcomes, unreadable
-from include.parsers.values import identifier, mapping, string
+from include.parsers.values import identifier, mapping, microseconds, string
 from include.records import Conversation, Parsed
 
 _MESSAGES = "messages"
@@ -114,14 +114,11 @@ def _conversation(channel_id: str, file: _File, options: ParseOptions) -> Conver
     thread = kind in _THREAD_KINDS
     parent = string(channel.get("category")) if thread else ""
     described = (f"Thread in #{parent}" if parent else "", string(channel.get("topic")).strip())
+    # Names of threads and of people are no identities: several bear the same one.
+    label = f"{name}-{channel_id}" if thread or direct else name
     return Conversation(
         conversation_id=conversation_id_of(
-            options.id_template,
-            source=SOURCE,
-            workspace=workspace,
-            # Names of threads and of people are no identities: several bear the same one.
-            channel=f"{name}-{channel_id}" if thread or direct else name,
-            channel_id=channel_id,
+            options.id_template, source=SOURCE, workspace=workspace, channel=label, channel_id=channel_id
         ),
         source=SOURCE,
         kind="group",
@@ -129,7 +126,10 @@ def _conversation(channel_id: str, file: _File, options: ParseOptions) -> Conver
         channel_id=channel_id,
         name=name,
         description=". ".join(text for text in described if text),
+        channel=label,
         private=direct or is_private_kind(kind),
+        private_reason="a direct message" if direct else f"of the kind {kind}" if is_private_kind(kind) else "",
+        as_of_us=microseconds(file.exported_at),
     )
 
 

@@ -206,7 +206,9 @@ def _conversation(channel_id: str, about: Mapping[str, Any], options: ParseOptio
         kind="group",
         channel_id=channel_id,
         name=string(mapping(about.get("channel")).get("name")).strip() or channel_id,
+        channel=channel_id,
         private=is_private_kind(_kind(about)),
+        private_reason=f"of the kind {_kind(about)}" if is_private_kind(_kind(about)) else "",
     )
 
 

@@ -147,10 +147,12 @@ def _conversation(channel_id: str, index: PackageIndex, owner: Owner, options: P
         source=SOURCE,
         kind="personal",
         workspace=channel.server,
-        channel_id=channel_id,
+        channel_id=own_id,
+        channel=own_id,
         name=channel.name or index.label(channel_id) or channel_id,
         description=f"Only what {owner.name} wrote here: Discord's data package holds nobody else's messages",
         private=channel.private,
+        private_reason="a direct message, a private thread or of an unknown kind" if channel.private else "",
         user_id=sender_id_of(owner.id),
         session_id=conversation_id,
     )
