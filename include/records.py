@@ -158,6 +158,7 @@ NOTES = {
     "no_messages": "canvases, lists and huddle transcripts that an export names beside its messages, not imported",
     "maybe_private": "conversations of which the export does not say whether they are private, taken for public",
     "only_own": "conversations of which the export holds only what one person wrote, and no answers",
+    "unknown_zone": "conversations whose time zone cannot be told, their times without an offset taken as UTC",
     "mostly_empty": "empty messages, more than half of the export: as when a bot without the message content intent "
     "made it; give it that intent and export again",
 }
