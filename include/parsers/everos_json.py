@@ -1,13 +1,15 @@
 """
 EverOS-shaped JSON: conversations already in the form of the memory API, one per object, in files of any size.
 
-These shapes, alone or as the items of an array; entries may stand before or after what describes them:
+These shapes, alone, as the items of an array, or one after the other (JSON Lines, or printed over several lines);
+entries may stand before or after what describes them:
 
 - group (import guide): ``{"group_id", "group_meta", "messages": [{"role", "sender_id", "timestamp", "content"}]}``;
 - personal (import guide): ``{"user_id", "session_id", "messages": [{"role", "timestamp", "content"}]}``;
 - ``GroupChatFormat`` of the earlier open-source server (``data_format/group_chat``):
   ``{"conversation_meta": {"group_id", "user_details"}, "conversation_list": [{"create_time", "sender", "content"}]}``;
   later versions write ``session_meta``. With the ``scene`` ``solo`` or ``assistant`` it is a personal history.
+- a message of the guide's two shapes that has the ``group_id`` or ``user_id`` itself;
 - corrections of this project (:mod:`include.redo`): ``{"format", "conversation": {…}, "messages": […]}``, whatever
   conversation the rejected messages belong to. The ``format`` is :data:`CORRECTIONS`.
 
@@ -17,11 +19,11 @@ Ids are taken as they are: no template. See :mod:`include.parsers.everos_message
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -31,7 +33,7 @@ from include.ids import RESERVED_PREFIX, platform_id_of, sender_id_of
 from include.parsers.everos_message import SOURCE, Description, Ordinals, role_of_person, to_message
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head
-from include.parsers.json_stream import BrokenJson, Document, documents, entries
+from include.parsers.json_stream import Document, documents, listed
 from include.parsers.outcomes import left_out, outcomes, unreadable
 from include.parsers.values import identifier, mapping, string
 from include.parsers.zones import UnknownZone, zone_of
@@ -41,8 +43,21 @@ CORRECTIONS = "chat-history-to-everos/corrections/1"
 """Member ``format`` of each conversation in a file of corrections: the format's name and version."""
 
 _LISTS = ("messages", "conversation_list")
+_ENTRY_MEMBERS = (
+    "role",
+    "sender_id",
+    "sender_name",
+    "timestamp",
+    "create_time",
+    "content",
+    "message_id",
+    "type",
+    "extra",
+    "refer_list",
+)
+"""Of a message that names its conversation itself."""
 _METAS = ("conversation_meta", "session_meta")
-_MEMBERS = ("group_id", "group_meta", "user_id", "session_id", *_METAS, "format", "conversation")
+_MEMBERS = ("group_id", "group_meta", "user_id", "session_id", *_METAS, "format", "conversation", *_ENTRY_MEMBERS)
 _PERSONAL_SCENES = ("solo", "assistant")
 
 
@@ -64,7 +79,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
 
 
 class _File:
-    """Reads one file: ``documents`` runs ahead by one document, the lists follow by as many entries as it counted."""
+    """Reads one file: ``documents`` runs ahead by one document, the entries follow by as many as it counted."""
 
     def __init__(
         self,
@@ -74,68 +89,60 @@ class _File:
         stack: ExitStack,
         unknown_zones: dict[str, set[str]],
     ) -> None:
-        self._archive, self._name, self._options, self._stack = archive, name, options, stack
+        self._name, self._options = name, options
         self._unknown_zones = unknown_zones
         """Conversation ids by the name of their zone."""
-        self._lists: dict[str, Iterator[Any]] = {}
+        streams = [stack.enter_context(archive.open(name)) for _ in range(2)]
+        self._documents = documents(streams[0], members=_MEMBERS, lists=_LISTS)
+        self._listed = listed(streams[1], members=_MEMBERS, lists=_LISTS)
         self._ordinals = Ordinals()
-        self._broken = ""
-        self._at = name
-        """Where the file would go on."""
+        self._at = ""
+        """Where the document would go on."""
 
     def parsed(self) -> Iterator[Parsed]:
-        conversation_id = ""
-        try:
-            for document in documents(self._open(), members=_MEMBERS, lists=_LISTS):
-                description = describe(document)
-                conversation_id = description.conversation.conversation_id
-                if not description.flaw:
-                    yield description.conversation
-                yield from self._entries(document, description)
-                if isinstance(description.zone, UnknownZone) and description.zone.used:
-                    self._unknown_zones[description.zone.label].add(conversation_id)
-                if self._broken:
-                    break
-        except BrokenJson as error:
-            self._broken = str(error)
-        if self._broken:
-            yield from unreadable(self._at, SOURCE, self._broken, conversation_id)
+        before: Conversation | None = None
+        for document in self._documents:
+            description = describe(document)
+            conversation = description.conversation
+            if not description.flaw and conversation != before:
+                yield conversation
+                before = conversation
+            yield from self._outcomes(document, description)
+            if document.flaw:
+                yield from unreadable(self._at, SOURCE, document.flaw, conversation.conversation_id)
+            if isinstance(description.zone, UnknownZone) and description.zone.used:
+                self._unknown_zones[description.zone.label].add(conversation.conversation_id)
 
-    def _entries(self, document: Document, description: Description) -> Iterator[Parsed]:
-        place = self._name if document.index is None else f"{self._name}[{document.index}]"
-        if not document.lengths:
+    def _outcomes(self, document: Document, description: Description) -> Iterator[Parsed]:
+        index = document.index
+        value = f"{self._name}#{document.value + 1}" if document.value else self._name
+        self._at = place = value if index is None else f"{value}[{index}]"
+        if document.lengths:
+            for key, length in document.lengths.items():
+                listed_at = place if index is None else f"{place}.{key}"
+                read = self._numbered(islice(self._listed, length), listed_at)
+                yield from self._judged(read, listed_at, description)
+        elif "role" in document.members and "content" in document.members:
+            at = (self._name, document.value) if index is None else (value, index)
+            yield from self._judged([(at[1], document.members)], at[0], description)
+        elif not document.flaw:
             reason = description.flaw or f"expected a list {' or '.join(_LISTS)}, found none"
             yield from unreadable(place, SOURCE, reason, description.conversation.conversation_id)
-        for key, length in document.lengths.items():
-            listed = place if document.index is None else f"{place}.{key}"
-            yield from outcomes(
-                self._numbered(islice(self._list(key, in_array=document.index is not None), length), listed),
-                partial(to_message, description=description, ordinals=self._ordinals),
-                conversation=description.conversation,
-                place=listed,
-                leave_out="" if description.flaw else left_out(description.conversation, self._options),
-            )
+
+    def _judged(self, read: Iterable[tuple[int, Any]], place: str, description: Description) -> Iterator[Parsed]:
+        return outcomes(
+            read,
+            partial(to_message, description=description, ordinals=self._ordinals),
+            conversation=description.conversation,
+            place=place,
+            leave_out="" if description.flaw else left_out(description.conversation, self._options),
+        )
 
     def _numbered(self, read: Iterator[Any], place: str) -> Iterator[tuple[int, Any]]:
         position = -1
         for position, entry in enumerate(read):
             yield position, entry
         self._at = f"{place}[{position + 1}]"
-
-    def _open(self) -> BinaryIO:
-        return self._stack.enter_context(self._archive.open(self._name))
-
-    def _list(self, key: str, *, in_array: bool) -> Iterator[Any]:
-        if key not in self._lists:
-            path = f"item.{key}.item" if in_array else f"{key}.item"
-            self._lists[key] = self._until_broken(entries(self._open(), path))
-        return self._lists[key]
-
-    def _until_broken(self, read: Iterator[Any]) -> Iterator[Any]:
-        try:
-            yield from read
-        except BrokenJson as error:
-            self._broken = str(error)
 
 
 def describe(document: Document) -> Description:
@@ -229,11 +236,12 @@ def _flawed(flaw: str) -> Description:
 
 
 def owns(head: Head) -> bool:
-    """Tell a conversation in one of the three shapes, or an array of them."""
+    """Tell a conversation or message in one of the shapes, or an array of them."""
     return any(
         head.has(place, "conversation_list")
         or (head.has(place, "messages") and ({"group_id", "user_id"} & head.keys.get(place, frozenset())))
         or head.has(messages, "role", "content", "timestamp")
+        or (head.has(place, "role", "content") and ({"group_id", "user_id"} & head.keys.get(place, frozenset())))
         for place, messages in (("", "messages.item"), ("item", "item.messages.item"))
     )
 
