@@ -19,6 +19,9 @@ _PATH = re.compile(
 """Ends in a file extension: without one, ``Q1/Q2`` may be words. One with white space starts as a path does."""
 _NAME = re.compile(rf"[^/\\\n?#]*{_EXTENSION}|[^\s/\\?#]*{_EXTENSION}{_QUERY}")
 
+_PATH_CHARACTERS = 1_000
+"""A longer text is no path; the patterns take time that grows with its square."""
+
 _QUOTED_CHARACTERS = 120
 _QUOTES = 5
 
@@ -67,7 +70,9 @@ def _file(kind: str, content: str, extra: Mapping[str, Any]) -> str:
 
 
 def _is_place(content: str) -> bool:
-    return any(pattern.fullmatch(content) for pattern in (_ADDRESS, _DATA, _PATH, _NAME))
+    if _ADDRESS.fullmatch(content) or _DATA.fullmatch(content):
+        return True
+    return len(content) <= _PATH_CHARACTERS and bool(_PATH.fullmatch(content) or _NAME.fullmatch(content))
 
 
 def _name(kind: str, place: str) -> str:

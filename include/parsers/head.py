@@ -18,7 +18,7 @@ _EVENTS = 4_000
 _DEPTH = 12
 _LINES = 20
 
-_NOT_JSON = re.compile(rb"\\\\|(\\[^\"\\/bfnrtu]|\\u(?![0-9a-fA-F]{4})|[\x00-\x08\x0b\x0c\x0e-\x1f]|[\n\r\t])")
+_NOT_JSON = re.compile(rb"\\\\|(\\[^\"\\/bfnrtu]|\\u(?![0-9a-fA-F]{4})|[\x00-\x1f])")
 _NO_NUMBER = re.compile(rb"(?<=[:,\[\s])(?:NaN|-?Infinity)(?=[\s,\]}])")
 
 
@@ -58,7 +58,7 @@ def head_of(data: bytes) -> Head:
     keys: dict[str, set[str]] = defaultdict(set)
     if not _collect(data, keys):
         _collect(_mended(data), keys)
-        for line in data.splitlines()[:_LINES] if in_lines(data) else ():
+        for line in data.split(b"\n", _LINES)[:_LINES] if in_lines(data) else ():
             _collect(_mended(line), keys)
     return Head(start, {place: frozenset(found) for place, found in keys.items()})
 
@@ -70,7 +70,7 @@ def _mended(data: bytes) -> bytes:
 
 
 def _collect(data: bytes, keys: dict[str, set[str]]) -> bool:
-    """Add the keys of a text, by place; return False if it is broken, which is more than cut off."""
+    """Add the keys of a text, by place; return False if it is broken or cut."""
     frames = [["", ""]]  # per open container: its place, and the place of its next value
     try:
         # use_float: ijson 3.6.0 otherwise crashes the process on a number of more than 4,300 digits
@@ -87,8 +87,6 @@ def _collect(data: bytes, keys: dict[str, set[str]]) -> bool:
                 frames.append([place, item if event == "start_array" else place])
             elif event in ("end_map", "end_array"):
                 frames.pop()
-    except ijson.IncompleteJSONError:
-        pass  # cut at 64 KiB
     except (ijson.JSONError, UnicodeDecodeError):
         return False
     return True

@@ -38,7 +38,9 @@ _TO_BRACKET = re.compile(rb'[^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+)*+[\[\]
 _TO_COMMA_OR_BRACKET = re.compile(rb'[^"\[\]{},]*+(?:' + _STRING + rb'[^"\[\]{},]*+)*+[\[\]{},]', re.DOTALL).match
 _WITHOUT_BRACKETS = re.compile(rb'[^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+)*+', re.DOTALL).match
 _BEGIN = rb'[\[{][ \t]*["\[{\]}]'
-_LINES = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?\s*|^)[\[{][^\r\n]*[^\s\[{,:][ \t]*\r?\n\s*" + _BEGIN, re.MULTILINE).search
+_LINES = re.compile(
+    rb"(?:\A(?:\xef\xbb\xbf)?\s*|^)[\[{][^\r\n]*+(?<=[^\s\[{,:])\r?\n\s*+" + _BEGIN, re.MULTILINE
+).search
 """Two lines of which the second cannot go on with a value that the first one began."""
 _LINE = re.compile(_BEGIN).match
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -237,7 +239,7 @@ def _members(text: "_Text", members: Container[str], lists: Container[str]) -> I
             for entry in text.elements():
                 yield "entry", key, entry
         elif key in lists and begin not in _CLOSING:
-            if text.element() == b"null":
+            if text.element().strip() == b"null":
                 yield "list", key, b""
         elif key in members:
             yield "member", key, text.element()

@@ -385,6 +385,108 @@ def test_an_array_may_mix_the_three_shapes(reading):
     assert result.entries == {"conversation_001": 3, "group_7": 1, "user_alice": 1}
 
 
+@pytest.fixture
+def reading_bytes(tmp_path):
+    """Write files as they are given, and read them."""
+
+    def _reading(*files):
+        return read(write_folder(tmp_path, {f"{n}.json": data for n, data in enumerate(files)}))
+
+    return _reading
+
+
+ROOMS = [group(message(f"in room {n}"), message("bye"), group_id=f"room_{n}") for n in range(4)]
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\n\n", ""])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_conversations_one_after_the_other_are_all_read(separator, indent, reading_bytes):
+    result = reading_bytes(separator.join(json.dumps(room, indent=indent) for room in ROOMS).encode())
+    assert list(result.conversations) == ["room_0", "room_1", "room_2", "room_3"]
+    assert [m.origin for m in result.messages] == [
+        *("0.json[0]", "0.json[1]"),
+        *(f"0.json#{number}[{position}]" for number in (2, 3, 4) for position in (0, 1)),
+    ]
+    assert result.outcomes() == result.entries
+
+
+@pytest.mark.parametrize("broken", range(4))
+@pytest.mark.parametrize("cut", [1, 15, 22, 60, 100, 120, -1, -2])
+def test_a_broken_line_is_rejected_and_the_others_are_read(broken, cut, reading_bytes):
+    lines = [json.dumps(room).encode() for room in ROOMS]
+    lines[broken] = lines[broken][:cut]
+    result = reading_bytes(b"\n".join(lines))
+    whole = [m for m in result.messages if m.conversation_id != f"room_{broken}"]
+    assert [m.conversation_id for m in whole] == [f"room_{n}" for n in range(4) if n != broken for _ in "ab"]
+    assert len(result.rejected) == 1
+    assert result.outcomes() == result.entries
+
+
+@pytest.mark.parametrize("form", ["lines", "array"])
+def test_a_message_may_name_its_conversation_itself(form, reading_bytes):
+    entries = [
+        {"group_id": "g", **message("a")},
+        {"group_id": "h", **message("b", message_id="m-1")},
+        {"group_id": "h", **message("c", timestamp=None)},
+        {"user_id": "ann", "session_id": "s", **said("d")},
+    ]
+    text = json.dumps(entries) if form == "array" else "\n".join(map(json.dumps, entries))
+    result = reading_bytes(text.encode())
+    assert [(m.conversation_id, m.text, m.origin) for m in result.messages] == [
+        ("g", "a", "0.json[0]"),
+        ("h", "b", "0.json[1]"),
+        ("ann_s", "d", "0.json[3]"),
+    ]
+    assert [r.origin for r in result.rejected] == ["0.json[2]"]
+    assert result.outcomes() == result.entries
+
+
+NEARLY_RIGHT = {
+    "NaN": '{"score": NaN, ',
+    "infinity": '{"score": -Infinity, ',
+    "a control character": '{"note": "a\x01\tb\nc", ',
+    "half a pair": r'{"note": "\ud83d", ',
+}
+
+
+@pytest.mark.parametrize("beginning", NEARLY_RIGHT.values(), ids=NEARLY_RIGHT)
+def test_a_message_that_is_nearly_json_is_read_with_its_neighbours(beginning, reading_bytes):
+    near = beginning + json.dumps(message("near"))[1:]
+    text = f'{{"messages": [{near}, {json.dumps(message("after"))}], "group_id": "g"}}'
+    assert reading_bytes(text.encode()).texts == ["near", "after"]
+
+
+@pytest.mark.parametrize("broken", [r'{"note": "\x41"}', "{oops}", "oops", "9" * 5_000, '{"a": [}}'])
+def test_a_message_that_is_no_json_is_rejected_alone(broken, reading_bytes):
+    text = (
+        f'{{"messages": [{json.dumps(message("before"))}, {broken}, {json.dumps(message("after"))}], "group_id": "g"}}'
+    )
+    result = reading_bytes(text.encode())
+    assert result.texts == ["before", "after"]
+    assert [r.origin for r in result.rejected] == ["0.json[1]"]
+    assert result.outcomes() == result.entries
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_file_with_a_mark_is_read(encoding, indent, reading_bytes):
+    text = "\n".join(json.dumps(room, indent=indent) for room in ROOMS)
+    assert len(reading_bytes(text.encode(encoding)).messages) == 8
+
+
+@pytest.mark.parametrize("nothing", [b"", b"  \n", b"[]", b"{}", b"[]\n", "".encode("utf-16"), b"null", b"\0" * 9])
+def test_a_file_with_nothing_in_it_stops_no_other_file(nothing, reading_bytes):
+    result = reading_bytes(nothing, json.dumps(ROOMS[0]).encode())
+    assert result.texts == ["in room 0", "bye"]
+    assert len(result.unknown) + len(result.rejected) == 1
+
+
+def test_a_group_whose_messages_are_null_is_a_conversation_without_entries(reading):
+    result = reading({"group_id": "g", "messages": None}, {"group_id": "h", "messages": None} | classic(entry()))
+    assert result.entries == {"g": 0, "h": 1}
+    assert not result.rejected
+
+
 def test_items_of_an_array_that_are_no_conversation_are_rejected_where_they_stand(reading):
     result = reading([group(message("a")), None, [message()], {"group_id": "g"}, group(message("b"))])
     assert result.texts == ["a", "b"]

@@ -306,3 +306,19 @@ def test_any_text_at_all_is_read_to_an_end_and_both_passes_count_the_same(lines)
     counted = sum(sum(found.lengths.values()) for found in documents(io.BytesIO(data), members=MEMBERS, lists=LISTS))
     assert len(list(listed(io.BytesIO(data), members=MEMBERS, lists=LISTS))) == counted
     outcome(entries(io.BytesIO(data), "item.messages.item"))
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"{" + b" " * 60_000 + b",\n[",
+        b"{\n" * 50_000,
+        b"{}\n{}\n" + b"]\n" * 20_000,
+        b"[" + b"," * 20_000,
+        b'{"a"\n' * 20_000,
+    ],
+    ids=["white space", "brackets on lines", "closing brackets", "commas", "cut lines"],
+)
+def test_hostile_lines_are_read_to_an_end(hostile):
+    found = documents(stream(hostile), members=MEMBERS, lists=LISTS)
+    assert sum(len(document.members) for document in found) == 0
