@@ -322,3 +322,13 @@ def test_any_text_at_all_is_read_to_an_end_and_both_passes_count_the_same(lines)
 def test_hostile_lines_are_read_to_an_end(hostile):
     found = documents(stream(hostile), members=MEMBERS, lists=LISTS)
     assert sum(len(document.members) for document in found) == 0
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_long_line_that_is_cut_does_not_break_the_others(position):
+    lines = [json.dumps({"id": n, "messages": [{"a": "x" * 1_000}] * 100}).encode() for n in range(3)]
+    lines[position] = lines[position][:-700]
+    found = list(documents(stream(b"\n".join(lines)), members=MEMBERS, lists=LISTS))
+    assert [(document.members, bool(document.flaw)) for document in found] == [
+        ({"id": n}, n == position) for n in range(3)
+    ]
