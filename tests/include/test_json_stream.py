@@ -324,9 +324,10 @@ def test_hostile_lines_are_read_to_an_end(hostile):
     assert sum(len(document.members) for document in found) == 0
 
 
-@pytest.mark.parametrize("position", [0, 1, 2])
+@pytest.mark.parametrize("position", [1, 2])
 def test_a_long_line_that_is_cut_does_not_break_the_others(position):
-    lines = [json.dumps({"id": n, "messages": [{"a": "x" * 1_000}] * 100}).encode() for n in range(3)]
+    long = {"messages": [{"a": "x" * 1_000}] * 100, "other": ["y" * 1_000] * 100}
+    lines = [json.dumps({"id": n, **long}).encode() for n in range(3)]
     lines[position] = lines[position][:-700]
     found = list(documents(stream(b"\n".join(lines)), members=MEMBERS, lists=LISTS))
     assert [(document.members, bool(document.flaw)) for document in found] == [
