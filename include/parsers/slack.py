@@ -11,7 +11,8 @@ Format: https://slack.com/help/articles/220556107 (read November 2025), and the 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from include.archive import Archive
 from include.errors import EntryUnreadable
@@ -43,7 +44,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             yield from unreadable(export.root + name, SOURCE, index.broken[name])
         broken.update(index.broken)
         listed.update(channel.id for channel in index.channels.values())
-        judge = Judge(index, options)
+        judge = Judge(index, options, partial(_every_day, archive, folders))
         workspace = _workspace(export.root + prefix, index)
         for folder, days in sorted(folders.items()):
             channel = index.channel(folder or archive.wrapper or archive.path.stem)
@@ -59,6 +60,11 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     yield Note(code="no_entries", count=len(listed - present))
     yield Note(code="no_messages", count=count_records(archive))
     yield Note(code="maybe_private", count=unlisted)
+
+
+def _every_day(archive: Archive, folders: Mapping[str, Sequence[str]]) -> Iterator[Iterator[Slice]]:
+    """Yield the entries of each day file of a workspace."""
+    return (read_entries(archive, day) for days in folders.values() for day in days)
 
 
 def _workspace(folder: str, index: Index) -> str:

@@ -54,12 +54,11 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             people += decode_loose(archive.read(name))
         except (EntryUnreadable, ValueError) as error:
             yield from unreadable(name, SOURCE, str(error))
-    judge = Judge(index_of_users(people), options)
+    files = [name for name, head in heads.items() if not _lists_users(head)]
+    judge = Judge(index_of_users(people), options, lambda: (_read(archive, name, heads[name])[1] for name in files))
     unsure: set[str] = set()
-    for name, head in heads.items():
-        if _lists_users(head):
-            continue
-        channel, slices = _array(archive, name) if head.start == "[" else _dump(archive, name)
+    for name in files:
+        channel, slices = _read(archive, name, heads[name])
         conversation = conversation_of(channel, "", options)
         yield conversation
         reason = left_out(conversation, options)
@@ -86,6 +85,10 @@ def _says(head: Head, place: str) -> bool:
 
 def _lists_users(head: Head) -> bool:
     return head.has("item", "id", "profile")
+
+
+def _read(archive: Archive, name: str, head: Head) -> tuple[Channel, Iterator[Slice]]:
+    return _array(archive, name) if head.start == "[" else _dump(archive, name)
 
 
 def _array(archive: Archive, name: str) -> tuple[Channel, Iterator[Slice]]:
