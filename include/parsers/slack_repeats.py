@@ -35,6 +35,7 @@ _TOKEN = re.compile(
 )
 _NAME, _SIGN, _ANY = "\ue000", "\ue001", "\ue002"
 """First characters of an emoji's name and of an emoji, and what stands for either."""
+_EMOJI = (_NAME, _SIGN)
 _NAMES, _SIGNS = re.compile(rf"{_NAME}\S+"), re.compile(rf"{_SIGN}\S+")
 
 _FOR_OTHER_CLIENTS = frozenset(
@@ -73,8 +74,10 @@ def joined(text: str, more: str, *, summary: bool = False) -> str:
 
     :param summary: Whether ``text`` was made from ``more``: then short parts of ``more`` in it are no chance.
     """
-    if not text or not more:
+    if not text.strip() or not more.strip():
         return text or more
+    if _text(text).shares_nothing(more):
+        return f"{text}\n{more}"
     if not repeats(text, more) and repeats(more, text):
         return more
     fresh = unsaid(text, more, summary=summary)
@@ -92,7 +95,7 @@ def joined(text: str, more: str, *, summary: bool = False) -> str:
 def repeats(text: str, part: str) -> bool:
     """Tell whether ``text`` says all of ``part``, in its words and order."""
     words = _Words.of(part.split("\n"))
-    return bool(words.all) and _Text(text).has(words)
+    return bool(words.all) and _text(text).has(words, _SHORT)
 
 
 def unsaid(text: str, more: str, *, summary: bool = False) -> str:
@@ -101,19 +104,21 @@ def unsaid(text: str, more: str, *, summary: bool = False) -> str:
 
     :param summary: As in :func:`joined`.
     """
-    if not text:
+    if not text or not more or _text(text).shares_nothing(more):
         return more
-    said = _Text(text, short=0 if summary else _SHORT)
+    said, short = _text(text), 0 if summary else _SHORT
     lines = more.split("\n")
     kept: list[str] = []
     start = 0
     while start < len(lines):
-        end = said.end_of_run(lines, start)
+        end = said.end_of_run(lines, start, short)
         if end == start:
-            kept.append(lines[start])
+            line = lines[start]
+            if _line(line).all or (kept if not line.strip() else not said.has_line(line)):
+                kept.append(line)
             end += 1
         start = end
-    return "\n".join(kept)
+    return "\n".join(kept).strip("\n")
 
 
 def says_more(summary: str, rest: str) -> bool:
@@ -143,24 +148,34 @@ class _Words(NamedTuple):
 class _Text:
     """The words of a text, to look for others in it."""
 
-    def __init__(self, text: str, short: int = _SHORT) -> None:
-        self._short = short
+    def __init__(self, text: str) -> None:
         lines = text.split("\n")
         words = _Words.of(lines)
         self._all = _spaced(words.all)
         self._bare = self._all if words.bare is words.all else _spaced(words.bare)
         self._lines = {_spaced(_line(line).all) for line in lines}
+        self._words = frozenset(words.all)
+        self._marks = frozenset(line.strip() for line in lines)
 
-    def has(self, words: _Words) -> bool:
-        """Tell whether the words stand here together."""
-        if len(words.all) <= self._short:
+    def shares_nothing(self, text: str) -> bool:
+        """Tell quickly that a text has no word of this one; an emoji may be one under another name."""
+        words = _text(text)._words
+        return bool(words) and self._words.isdisjoint(words) and not any(word[0] in _EMOJI for word in words)
+
+    def has_line(self, line: str) -> bool:
+        """Tell whether a line is here, mark for mark."""
+        return line.strip() in self._marks
+
+    def has(self, words: _Words, short: int) -> bool:
+        """Tell whether the words stand here together; up to ``short`` words must be a line."""
+        if len(words.all) <= short:
             needle = _spaced(words.all)
             return any(_equal(needle, line) for line in (self._all, *self._lines))
         return _contains(self._all, _spaced(words.all)) or (
-            len(words.bare) > self._short and _contains(self._bare, _spaced(words.bare))
+            len(words.bare) > short and _contains(self._bare, _spaced(words.bare))
         )
 
-    def end_of_run(self, lines: Sequence[str], start: int) -> int:
+    def end_of_run(self, lines: Sequence[str], start: int, short: int) -> int:
         """Return where the longest run of lines ends that stands here; ``start`` if the first line does not."""
         words, end = _Words((), ()), start
         for number in range(start, len(lines)):
@@ -168,11 +183,14 @@ class _Text:
             words = _Words(words.all + line.all, words.bare + line.bare)
             if not words.all:
                 continue
-            if self.has(words):
+            if self.has(words, short):
                 end = number + 1
             elif not (_contains(self._all, _spaced(words.all)) or _contains(self._bare, _spaced(words.bare))):
                 break
         return end
+
+
+_text = lru_cache(maxsize=128)(_Text)
 
 
 def _longer_line(line: str, other: str) -> bool:

@@ -131,6 +131,7 @@ def test_rich_text_is_read_element_by_element() -> None:
     ]
     expected = (
         "hi @Ann Lee @U9 @ops #general @here :tada: doc (https://x.example) 2014-02-18T14:39:42+00:00 #fff [canvas F1]"
+        "unknown"
     )
     assert blocks({"type": "rich_text", "elements": [section(*elements)]}) == expected
 
@@ -168,7 +169,8 @@ def test_every_kind_of_block_gives_its_words() -> None:
             {"type": "call"},
             {"type": "unknown_block", "text": {"text": "x"}},
         )
-        == "Head\nbody\nleft\nright\n[image: logo] small\n[image: Shot]\n[image: Film]\n**md**\nin a cell | raw\n[call]"
+        == "Head\nbody\nleft\nright\n[image: logo] small\n[image: Shot]\n[video: Film]\n"
+        "**md**\nin a cell | raw\n[call]\nx"
     )
 
 
