@@ -76,13 +76,15 @@ def _sender(sender: _File) -> str:
 
 
 def _written(file: _File, keys: tuple[str, ...]) -> list[str]:
-    """Return the first text that is there, and a mark if it is a preview of more."""
+    """Return the first text that is there, and a mark if the export says that there is more."""
     for key in keys:
         words = _str(file, key)
         if words.lstrip().startswith("<") and _str(file, "mode") != "snippet":  # posts and canvases are HTML
             words = html.unescape(_TAG.sub(" ", words))
         if words := words.strip("\n").rstrip():
-            return [words, _CUT] if "preview" in key and _is_cut(file) else [words]
+            previews = (_str(file, other) for other in ("preview", "preview_plain_text"))
+            whole = any(0 < len(preview) < len(words) for preview in previews)
+            return [words, _CUT] if _is_cut(file) and not whole else [words]
     return []
 
 

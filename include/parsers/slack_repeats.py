@@ -17,11 +17,14 @@ from typing import NamedTuple
 _SHORT = 2
 """Up to so many words a part must equal a line."""
 
+_RUN = 500
+"""Words up to which lines are compared together: bounds the work for a hostile message."""
+
 _LINE_START = re.compile(r"^[ \t]*(?:>[ \t]?)*[ \t]*(?:[*+•◦▪‣●○■□·–-][ \t]+)?")  # noqa: RUF001
 _NUMBERING = re.compile(r"^(?:\d{1,4}|[a-z]|[ivx]{1,5})[.)][ \t]+")
 _ADDRESS = r"(?:[a-z][a-z0-9+.-]*://|mailto:|tel:)[^\s()]*(?:\([^\s()]*\)[^\s()]*)*"
 _LABELLED = re.compile(rf"(?<=\S) \({_ADDRESS}\)")
-_MARKDOWN_LINK = re.compile(rf"\[([^\]\n]+)\]\({_ADDRESS}\)")
+_MARKDOWN_LINK = re.compile(rf"\[([^\[\]\n]{1, 300})\]\({_ADDRESS}\)")
 
 _NO_WORDS = "*_~`.,:;!()[]{}\"'“”‘’„«»|@#-–—…•◦▪‣●○■□·\u200b\u200c\u200d\ufe0f\u2060\ufeff"  # noqa: RUF001
 _TOKEN = re.compile(
@@ -48,10 +51,8 @@ _FOR_OTHER_CLIENTS = frozenset(
         "this message contains interactive elements",
         "this message can't be displayed",
         "you have a new message",
-        "new message",
         # what takes the place of a deleted message, in copies of it too
         "this message was deleted",
-        "message deleted",
         # root of a conversation with an app (https://docs.slack.dev/reference/events/message/assistant_app_thread)
         "new assistant thread",
     }
@@ -83,13 +84,21 @@ def joined(text: str, more: str, *, summary: bool = False) -> str:
     fresh = unsaid(text, more, summary=summary)
     if not fresh:
         return text
-    old, new = text.split("\n"), fresh.split("\n")
-    for line in list(new):
-        said = [number for number, other in enumerate(old) if _longer_line(line, other)]
+    old: list[str | None] = list(text.split("\n"))
+    shorter = [
+        (number, _spaced(words)) for number, line in enumerate(old) if len(words := _line(line or "").all) > _SHORT
+    ]
+    new: list[str] = []
+    for line in fresh.split("\n"):
+        longer = _spaced(_line(line).all)
+        said = [number for number, words in shorter if _contains(longer, words)]
+        for number in said:
+            old[number] = None
         if said:
-            old = [line if n == said[0] else other for n, other in enumerate(old) if n == said[0] or n not in said]
-            new.remove(line)
-    return "\n".join([*old, *new])
+            old[said[0]] = line
+        else:
+            new.append(line)
+    return "\n".join(line for line in (*old, *new) if line is not None)
 
 
 def repeats(text: str, part: str) -> bool:
@@ -185,17 +194,14 @@ class _Text:
                 continue
             if self.has(words, short):
                 end = number + 1
+                if len(words.all) > _RUN:
+                    break
             elif not (_contains(self._all, _spaced(words.all)) or _contains(self._bare, _spaced(words.bare))):
                 break
         return end
 
 
 _text = lru_cache(maxsize=128)(_Text)
-
-
-def _longer_line(line: str, other: str) -> bool:
-    words = _line(other).all
-    return len(words) > _SHORT and _contains(_spaced(_line(line).all), _spaced(words))
 
 
 def _contains(text: str, part: str) -> bool:

@@ -255,6 +255,10 @@ def test_ordered_lists_go_on_where_they_were_interrupted_and_nested_ones_are_ind
         ),
         ({"mode": "space", "title": "Rota", "preview": "<p>Ann &amp; Bob</p>"}, "[post: Rota]\n Ann & Bob"),
         ({"filetype": "quip", "title": "Plan"}, "[canvas: Plan]"),
+        (
+            {"mode": "email", "title": "Parts", "preview_plain_text": "Dear", "has_more": True},
+            "[email: Parts]\nDear\n[cut in the export]",
+        ),
         ({"title": "boat.png", "alt_txt": "a red boat"}, "[file: boat.png] a red boat"),
     ],
 )
@@ -425,6 +429,13 @@ def test_sentences_for_clients_that_cannot_show_a_message_are_left_out(sentence:
 def test_a_person_may_write_such_a_sentence() -> None:
     assert said(text="You have a new message", blocks=rich_text("You have a new message")) == "You have a new message"
     assert not is_for_other_clients("You have a new message from Ann")
+
+
+def test_blocks_of_a_person_that_are_no_rich_text_are_added_where_they_say_more() -> None:
+    fields = [{"type": "mrkdwn", "text": "*Site:*"}, {"type": "mrkdwn", "text": "the north dock"}]
+    blocks = [*rich_text("New ticket"), {"type": "section", "fields": fields}]
+    assert said(text="New ticket", blocks=blocks) == "New ticket\n*Site:*\nthe north dock"
+    assert said(text="Site: the north dock", blocks=blocks) == "Site: the north dock"
 
 
 # --- authors
