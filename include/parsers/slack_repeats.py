@@ -24,7 +24,7 @@ _LINE_START = re.compile(r"^[ \t]*(?:>[ \t]?)*[ \t]*(?:[*+•◦▪‣●○■�
 _NUMBERING = re.compile(r"^(?:\d{1,4}|[a-z]|[ivx]{1,5})[.)][ \t]+")
 _ADDRESS = r"(?:[a-z][a-z0-9+.-]*://|mailto:|tel:)[^\s()]*(?:\([^\s()]*\)[^\s()]*)*"
 _LABELLED = re.compile(rf"(?<=\S) \({_ADDRESS}\)")
-_MARKDOWN_LINK = re.compile(rf"\[([^\[\]\n]{1, 300})\]\({_ADDRESS}\)")
+_MARKDOWN_LINK = re.compile(rf"\[([^\[\]\n]{{1,300}})\]\({_ADDRESS}\)")
 
 _NO_WORDS = "*_~`.,:;!()[]{}\"'“”‘’„«»|@#-–—…•◦▪‣●○■□·\u200b\u200c\u200d\ufe0f\u2060\ufeff"  # noqa: RUF001
 _TOKEN = re.compile(
