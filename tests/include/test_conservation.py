@@ -17,7 +17,11 @@ from reading import Reading, read
 from slack_generator import generate
 
 HERE = Path(__file__).parents[1]
-OURS = [*sorted((HERE / "fixtures").glob("*/*")), *sorted((HERE.parent / "include" / "samples").iterdir())]
+OURS = [
+    *(path for path in sorted((HERE / "fixtures").glob("*/*")) if path.parent.name != "cases"),
+    *sorted((HERE / "fixtures" / "cases").glob("*/*")),
+    *sorted((HERE.parent / "include" / "samples").iterdir()),
+]
 
 
 _FILE = re.compile(r"([^/]*\.(?:jsonl?|csv))[^/]*$")
