@@ -140,6 +140,8 @@ def _parts(entry: Entry, noise: list[str]) -> Iterator[Any]:
     for name, value in entry.items():
         if name in NOT_OF_THE_MESSAGE or NO_WORDS.fullmatch(name) or (name == "comment" and subtype != "file_comment"):
             continue
+        if name == "file" and subtype == "file_comment":  # an entry of its own
+            continue
         if (name == "text" and subtype in WRITTEN_ANEW) or (name == "attachments" and subtype == "reply_broadcast"):
             continue
         if name in ("attachments", "embeds") and isinstance(value, list):

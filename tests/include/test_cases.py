@@ -261,18 +261,20 @@ class TestNothingIsSaidTwiceAndNoNoiseCounts:
 
     @pytest.mark.parametrize(
         ("position", "words"),
-        enumerate(
-            [
-                ("Plan:", "buy rope", "paint the deck"),
-                ("Plan:", "buy rope", "paint the deck"),
-                ("hello", ":wave:", "crew"),
-                ("ask", "deckhands", "in", "ops", "please"),
-                ("said before", "and", "code", "here:", "x = 1"),
-                ("see", "the doc", "https://x.example/a", "a@b.example"),
-                ("Plan:", "outer", "inner"),
-                ("Report is ready", "12 trips, 3 late"),
-                ("due", "Jan 2, 2026"),
-            ]
+        list(
+            enumerate(
+                [
+                    ("Plan:", "buy rope", "paint the deck"),
+                    ("Plan:", "buy rope", "paint the deck"),
+                    ("hello", ":wave:", "crew"),
+                    ("ask", "deckhands", "in", "ops", "please"),
+                    ("said before", "and", "code", "here:", "x = 1"),
+                    ("see", "the doc", "https://x.example/a", "a@b.example"),
+                    ("Plan:", "outer", "inner"),
+                    ("Report is ready", "12 trips, 3 late"),
+                    ("due", "Jan 2, 2026"),
+                ]
+            )
         ),
     )
     def test_blocks_that_repeat_the_text_are_not_repeated(self, position: int, words: Sequence[str]) -> None:

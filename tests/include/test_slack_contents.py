@@ -35,7 +35,7 @@ def said(messages: list[Message]) -> list[tuple[str, str, str, str | None]]:
     return [(message.message_id, message.sender_name, message.text, message.thread_id) for message in messages]
 
 
-@pytest.mark.parametrize(("position", "content"), enumerate(CONTENTS), ids=[content.name for content in CONTENTS])
+@pytest.mark.parametrize(("position", "content"), list(enumerate(CONTENTS)), ids=[content.name for content in CONTENTS])
 def test_a_message_says_what_its_kind_of_content_says(position: int, content: Content) -> None:
     messages = [message for message in plain() if message.message_id == ts_of(position)]
     if content.comes_out is None:

@@ -13,6 +13,7 @@ import discord_generator
 import pytest
 from builders import rich_text, slack_export, slack_message, write_folder
 from reading import Reading, read
+from slack_contents import BODIES, Combination
 from slack_generator import generate
 from words import SYSTEM, Written, differences, words_of, written
 
@@ -136,6 +137,14 @@ def test_words_of_generated_exports_come_out_once(tmp_path: Path, seed: int) -> 
     source = tmp_path / ("export.zip" if seed % 2 else "export")
     generate(source, messages=1_500, channels=5, days=8, seed=seed, keep=False)
     assert compare(source, read(source, include_private=True)) == NOTHING
+
+
+@pytest.mark.parametrize("shape", ["official", *BODIES])
+def test_words_of_every_kind_of_content_come_out_once(tmp_path: Path, shape: str) -> None:
+    source = Combination("folder", shape).write(tmp_path)
+    reading = read(source, include_private=True)
+    assert (reading.unknown, reading.rejected) == ([], [])
+    assert compare(source, reading) == NOTHING
 
 
 def test_words_of_a_generated_discord_file_come_out_once(tmp_path: Path) -> None:
