@@ -715,7 +715,7 @@ def _lines(*values: Any) -> bytes:
 
 
 def _chunks() -> Files:
-    root = next(entry for entry in entries() if entry["text"].startswith("who takes"))
+    root = next(entry for entry in entries() if entry.get("thread_ts") == entry["ts"])
     replies = [entry for entry in entries() if entry.get("thread_ts") == root["ts"] and entry["ts"] != root["ts"]]
     others = [entry for entry in entries() if entry not in replies]
     info = {item["id"]: item for item in FLAGGED}

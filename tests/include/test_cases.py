@@ -16,12 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from reading import Reading, read
 
-from include.extract import extract
+from include import steps
+from include.delivery.ledger import Ledger
 from include.layout import RunFolder
-from include.parsers import ParseOptions, discover
+from include.memory_api.contract import Target
+from include.parsers import ParseOptions
 from include.records import NOTES, Message
-from include.transform import transform
+from include.window import Window
 
+TARGET = Target(base_url="http://127.0.0.1:9", api_version="v1", key_fingerprint="0")
 CASES = Path(__file__).parents[1] / "fixtures" / "cases"
 
 
@@ -55,15 +58,15 @@ class Loaded(NamedTuple):
 
 
 def loaded(name: str, folder: Path, **options: object) -> Loaded:
-    """Discover, extract and transform a case."""
-    run = RunFolder(folder / "run")
-    exports, _ = discover(case(name))
-    for export in exports:
-        extract(export, msgspec.convert(options, ParseOptions), run.extracted(export.key))
-    result = transform(run.all_extracted(), run)
+    """Discover, extract and transform a case, as the steps of a run do."""
+    run, wanted = RunFolder(folder / "run"), msgspec.convert(options, ParseOptions)
+    for export in steps.discover(case(name), run):
+        steps.extract(export, wanted, run)
+    ledger = Ledger.open(folder / "ledger", TARGET)
+    result = steps.transform(run, Window(), ledger, wanted)
     rows = [row for file in sorted(run.messages.glob("part-*.parquet")) for row in pq.read_table(file).to_pylist()]
     conversations = {row["conversation_id"]: row for row in pq.read_table(run.conversations).to_pylist()}
-    return Loaded(msgspec.convert(rows, list[Message]), conversations, result.duplicates)
+    return Loaded(msgspec.convert(rows, list[Message]), conversations, result["duplicates"])
 
 
 def assert_in_order(text: str, *pieces: str) -> None:
