@@ -62,7 +62,7 @@ NOTICES = re.compile(
     r"\[no preview( available)?\]"
     r"|This (message|content) (contains interactive elements|can't be displayed|was deleted)\.?"
     r"|\[(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[^\]]*\] \S+: ?|Untitled"
-    r"|(audio|video)_message.*|audio\.\w+",
+    r"|(audio|video|voice)[_-]message.*|audio\.\w+",
     re.DOTALL,
 )
 """Sentences that Slack writes itself."""
