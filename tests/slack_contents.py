@@ -376,6 +376,18 @@ CONTENTS: tuple[Content, ...] = (
         "Bob Ray",
         never=("commented on",),
     ),
+    Content(
+        "old mention of a file",
+        {
+            "user": "U2",
+            "subtype": "file_mention",
+            "text": "<@U2|bob> mentioned a file: <https://x.example/F1|Rota>",
+            "file": _file(),
+        },
+        ("Rota January",),
+        "Bob Ray",
+        never=("mentioned a file",),
+    ),
     # Apps.
     Content("app's text", {**APP, "text": "build done"}, "build done", "Helper"),
     Content(
@@ -533,9 +545,6 @@ CONTENTS: tuple[Content, ...] = (
     Content("deleted", {"user": "USLACKBOT", "subtype": "tombstone", "hidden": True, "text": "was deleted"}, None),
     Content("event", {"user": ..., "subtype": "message_changed", "hidden": True, "text": ""}, None),
     Content("nothing", {"text": " "}, None),
-    Content(
-        "mention of a file", {"subtype": "file_mention", "text": "<@U1|ann> mentioned a file", "file": _file()}, None
-    ),
 )
 
 FIRST_S = 1_767_312_000

@@ -70,11 +70,11 @@ NOTICES = re.compile(
 SYSTEM = re.compile(
     r"(channel|group)_.*|(un)?pinned_item|bot_(add|remove|enable|disable)|reminder_add|slackbot_response|tombstone"
     r"|joiner_notification.*|message_(changed|deleted|replied)|.*_canvas_updated|ekm_access_denied|sh_room_.*"
-    r"|huddle_thread|file_mention"
+    r"|huddle_thread"
 )
 """Subtypes of entries in which Slack itself speaks."""
 
-WRITTEN_ANEW = frozenset({"file_share", "file_comment", "reply_broadcast"})
+WRITTEN_ANEW = frozenset({"file_share", "file_mention", "file_comment", "reply_broadcast"})
 """Old subtypes whose text Slack wrote; the person's words are in ``file`` or ``comment``, or in another entry."""
 
 
