@@ -41,6 +41,9 @@ class Content(NamedTuple):
     never: tuple[str, ...] = ()
     """Pieces that must not come out."""
 
+    times: Mapping[str, int] = {}
+    """Pieces that were written more than once, and how often."""
+
 
 def _text(text: str) -> Entry:
     return {"type": "text", "text": text}
@@ -296,6 +299,57 @@ CONTENTS: tuple[Content, ...] = (
         "attachment of a person's app",
         {"text": "my words", "attachments": [{"id": 1, "text": "a note attached", "fallback": "a note attached"}]},
         ("my words", "a note attached"),
+    ),
+    # What looks like a repetition and is none.
+    Content(
+        "forward of the words of the comment",
+        {"text": "yes", "attachments": [_share("yes")]},
+        ("Bob Ray",),
+        times={"yes": 2},
+    ),
+    Content(
+        "forward that the comment quotes",
+        {"text": "Rota is final, he says", "attachments": [_share("Rota is final")]},
+        ("he says", "Bob Ray"),
+        times={"Rota is final": 2},
+    ),
+    Content(
+        "equal cells",
+        {
+            "text": "Yes",
+            "attachments": [{"blocks": [{"type": "table", "rows": [[_cell("Yes")] * 2, [_cell("Yes")] * 2]}]}],
+        },
+        (),
+        times={"Yes": 5},
+    ),
+    Content(
+        "equal items",
+        {"text": "", "blocks": _rich(_list("bullet", "again", "again"), _section(_text("again")))},
+        (),
+        times={"again": 3},
+    ),
+    Content(
+        "card with equal values",
+        {
+            **APP,
+            "text": "Ticket moved",
+            "attachments": [{"fields": [{"title": "From", "value": "Open"}, {"title": "To", "value": "Open"}]}],
+        },
+        ("Ticket moved", "From", "To"),
+        "Helper",
+        times={"Open": 2},
+    ),
+    Content(
+        "app's blocks with a word of the text",
+        {
+            **APP,
+            "text": "Deploy of api failed",
+            "blocks": [
+                {"type": "section", "text": _mrkdwn("api"), "fields": [_mrkdwn("failed"), _mrkdwn("step 3 of 5")]},
+            ],
+        },
+        ("Deploy of", "step 3 of 5"),
+        "Helper",
     ),
     # Files.
     Content("file", {"text": "here", "files": [_file()]}, ("here", "Rota January")),

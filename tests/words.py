@@ -91,6 +91,9 @@ class Written(NamedTuple):
     views: tuple[str, ...]
     """The same put together by the part of the message that holds them; parts may repeat one another."""
 
+    forwards: tuple[str, ...]
+    """Likewise of messages from elsewhere, which repeat nothing: somebody else said it."""
+
     noise: tuple[str, ...]
     """
     Sequences of words that nobody wrote here: notices, previews of links, labels of controls.
@@ -112,13 +115,18 @@ def written(source: Path) -> Iterator[Written]:
 def words_of(file: str, entry: Entry) -> Written:
     """Return the words of one entry."""
     noise: list[str] = []
-    parts = [list(_part(part, noise)) for part in _parts(entry, noise)]
-    pieces = [words for part in parts for piece in part if (words := normal(piece)).strip(f" {GAP}")]
-    views = [view for part in parts if (view := normal("\n".join(part))).strip(f" {GAP}")]
+    pieces, views, forwards = [], [], []
+    for part in _parts(entry, noise):
+        found = list(_part(part, noise))
+        pieces += [words for piece in found if (words := normal(piece)).strip(f" {GAP}")]
+        if (view := normal("\n".join(found))).strip(f" {GAP}"):
+            (forwards if isinstance(part, dict) and _is_share(part) else views).append(view)
     key = next((str(entry[name]) for name in ("ts", "id", "ID", "message_id") if entry.get(name)), "")
-    unsaid = [words for piece in noise if len((words := normal(piece)).split()) > 1 and views]
-    unsaid = [words for words in unsaid if not any(times(words, view) for view in views)]
-    return Written(file, key, tuple(dict.fromkeys(pieces)), tuple(views), tuple(unsaid), _author(entry))
+    unsaid = [words for piece in noise if len((words := normal(piece)).split()) > 1 and pieces]
+    unsaid = [words for words in unsaid if not any(times(words, view) for view in (*views, *forwards))]
+    return Written(
+        file, key, tuple(dict.fromkeys(pieces)), tuple(views), tuple(forwards), tuple(unsaid), _author(entry)
+    )
 
 
 def _author(entry: Entry) -> str:
@@ -293,6 +301,7 @@ def differences(entry: Written, text: str) -> Differences:
     for view in sorted(entry.views, key=len, reverse=True):
         if not any(times(view, other.replace(f" {GAP}", "")) for other in counted):
             counted.append(view)
+    counted += entry.forwards
     return Differences(
         [piece for piece in entry.pieces if not times(piece, said)],
         [

@@ -44,6 +44,7 @@ def test_a_message_says_what_its_kind_of_content_says(position: int, content: Co
     [message] = messages
     assert message.sender_name == content.author
     assert not [piece for piece in content.never if piece in message.text]
+    assert {piece: message.text.count(piece) for piece in content.times} == content.times
     if isinstance(content.comes_out, str):
         assert message.text == content.comes_out
     else:
