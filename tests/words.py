@@ -115,7 +115,9 @@ def written(source: Path) -> Iterator[Written]:
 def words_of(file: str, entry: Entry) -> Written:
     """Return the words of one entry."""
     noise: list[str] = []
-    pieces, views, forwards = [], [], []
+    pieces: list[str] = []
+    views: list[str] = []
+    forwards: list[str] = []
     for part in _parts(entry, noise):
         found = list(_part(part, noise))
         pieces += [words for piece in found if (words := normal(piece)).strip(f" {GAP}")]
