@@ -106,6 +106,8 @@ def _in_value(value: Any) -> list[Any]:
         return [entry for item in held for entry in _in_value(item)] if held else _with_nested(value)
     if not isinstance(value, dict):
         return []
+    if {"ts", "text"} <= value.keys() or {"timestamp", "content", "author"} <= value.keys():
+        return _with_nested([value])  # the file is one message
     listed: list[Any] = next((value[key] for key in LISTS if key in value), [])
     if value.get("t") in (0, 1):  # messages of a channel or thread, in slackdump's chunks
         listed = value.get("m") or []
