@@ -228,7 +228,7 @@ def _said_better(value: Entry) -> frozenset[str]:
     """Return the members that another member says as well, or better."""
     hidden = {"fallback"}
     if value.get("title"):
-        hidden |= {"name", "alt_text"} | ({"fileName", "filename"} - value.keys())
+        hidden |= {"name", "alt_text", "title_blocks"} | ({"fileName", "filename"} - value.keys())
     if _is_share(value):
         hidden |= {"author_name", "footer", "title"}  # who said it, and where: not words of the message
     if value.get("fileName") or value.get("filename"):
