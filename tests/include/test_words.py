@@ -27,6 +27,7 @@ OURS = [
 ]
 
 _FILE = re.compile(r"(.*\.(?:jsonl?|ndjson|csv))[^/]*$")
+_DIGEST = re.compile(r"-[0-9a-f]{12}$")
 ON_PURPOSE = re.compile(
     rf"{SYSTEM.pattern}|deleted|event|duplicate|bot|[A-Z]\w+|system|unknown"  # names in capitals are Discord's notices
 )
@@ -67,8 +68,9 @@ def compare(source: Path, reading: Reading) -> Found:
     ids = {(entry.file.rpartition("/")[2], entry.key) for entry in entries}
     messages: dict[tuple[str, str], list[Message]] = defaultdict(list)
     for message in reading.messages:
-        key = (_path(message.origin).rpartition("/")[2], message.message_id)
-        messages[key if key in ids else (key[0], "")].append(message)
+        name = _path(message.origin).rpartition("/")[2]
+        given = (message.message_id, _DIGEST.sub("", message.message_id))  # an id that is none gets a digest
+        messages[name, next((key for key in given if (name, key) in ids), "")].append(message)
     left_out = defaultdict(list)
     for skipped in reading.skipped:
         if ON_PURPOSE.fullmatch(skipped.reason):
