@@ -393,7 +393,7 @@ class TestTheOrderOfTheSourceBreaksTies:
         assert {day(message)[:4] for message in run.messages} == {"2023", "2024"}
 
 
-class TestOneBadPartCostsItself:
+class TestOneBadPartStopsNothingElse:
     def test_two_parts_of_one_export_are_one_export(self) -> None:
         reading = found("slack/13-two-part-zip")
         assert reading.rejected == []
