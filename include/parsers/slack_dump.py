@@ -13,7 +13,7 @@ Lists of people and conversations in the same folder, or in one above, give name
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain, groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
@@ -24,13 +24,12 @@ from include.errors import EntryUnreadable
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head, look
 from include.parsers.json_loose import decode_loose, without_mark
-from include.parsers.json_stream import MAX_ENTRY_BYTES, BrokenJson, documents
+from include.parsers.json_stream import MAX_ENTRY_BYTES, BrokenJson, documents, entries
 from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack import conversation_of, outcomes
 from include.parsers.slack_entries import (
     WHOLE_FILE_BYTES,
     Defect,
-    Entry,
     Slice,
     decode_entries,
     read_entries,
@@ -68,6 +67,9 @@ _DESCRIBING = (
     *("channel_id", "id", "name", "channel_name", "type", "is_im", "is_mpim", "is_group", "is_private", "is_channel"),
     *_DESCRIBED_IN,
 )
+
+_FIRST = 100
+"""Messages of which a file is asked for its conversation."""
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
@@ -197,9 +199,7 @@ def _conversations(archive: Archive, name: str, head: Head, index: Index) -> Ite
     elif head.has("", "messages") and not _says(head, ""):
         yield _of_dump(archive, name, index)
     else:
-        slices = read_entries(archive, name)
-        first = next(slices, [])
-        yield _channel(_said_by_messages(first), name, index), chain([first], slices)
+        yield _channel(_said_by_messages(archive, name), name, index), read_entries(archive, name)
 
 
 def _of_dump(archive: Archive, name: str, index: Index) -> tuple[Channel, Iterator[Slice]]:
@@ -226,13 +226,19 @@ def _outline(archive: Archive, name: str) -> dict[str, Any]:
     return {}
 
 
-def _said_by_messages(entries: Slice) -> dict[str, Any]:
-    """Return what messages say of the conversation that they stand in, where they agree."""
-    channels = [entry.channel for entry in entries if isinstance(entry, Entry) and entry.channel]
-    types = {entry.channel_type for entry in entries if isinstance(entry, Entry)} - {None}
-    described = mapping(channels[0]) if channels else {}
+def _said_by_messages(archive: Archive, name: str) -> dict[str, Any]:
+    """Return what the first messages of a file say of the conversation that they stand in, where they agree."""
+    try:
+        with archive.open(name) as stream:
+            first = stream.peek(64)[:64]  # type: ignore[attr-defined]
+            path = "item" if without_mark(first).lstrip().startswith(b"[") else ""
+            found = objects(list(islice(entries(stream, path), _FIRST)))
+    except (BrokenJson, EntryUnreadable):
+        return {}
+    channels = [message["channel"] for message in found if message.get("channel")]
+    types = {string(message.get("channel_type")) for message in found}
     ids = {string(mapping(channel).get("id")) or string(channel) for channel in channels}
-    said: dict[str, Any] = {**described, "id": ids.pop() if len(ids) == 1 else ""}
+    said: dict[str, Any] = {**mapping(channels[0] if channels else None), "id": ids.pop() if len(ids) == 1 else ""}
     return said | ({"type": types.pop()} if len(types) == 1 else {})
 
 

@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import batched
+from operator import attrgetter
 from typing import Any, BinaryIO
 
 import msgspec
@@ -50,11 +51,14 @@ class Entry(msgspec.Struct, gc=False):
     file: msgspec.Raw = _NOTHING
     comment: msgspec.Raw = _NOTHING
     room: msgspec.Raw = _NOTHING
+
+
+class NestingEntry(Entry, gc=False):
+    """An entry in which others may be nested; read only where there are such, since each member costs time."""
+
     replies: msgspec.Raw = _NOTHING
     slackdump_thread_replies: msgspec.Raw = _NOTHING
     thread_replies: msgspec.Raw = _NOTHING
-    channel: Any = None
-    channel_type: str | None = None
     messages: msgspec.Raw = _NOTHING
     """No message's: of an answer of the API that stands among entries."""
 
@@ -67,14 +71,18 @@ class Defect(msgspec.Struct, frozen=True):
 
 type Slice = list[Entry | Defect]
 
-_TEXTS = ("user", "text", "subtype", "bot_id", "username", "channel_type")
-_NESTED = tuple(field for field, type_ in Entry.__annotations__.items() if type_ is msgspec.Raw)
+_TEXTS = ("user", "text", "subtype", "bot_id", "username")
+_NESTED = tuple(
+    field for field, type_ in (Entry.__annotations__ | NestingEntry.__annotations__).items() if type_ is msgspec.Raw
+)
 _FILE = msgspec.json.Decoder(list[Entry | str | int | float | bool | list[Any] | None])
 """What is no message is let through, so that it does not cost its neighbours the fast way."""
-_NESTED_KEY = re.compile(rb'"(?:(?:slackdump_)?(?:thread_)?replies|messages)"\s*:\s*[\[{]')
+_TS = attrgetter("ts")
+_REPLIES = b'replies"'
 _WORDS_KEY = re.compile(rb'"(?:text|blocks|attachments|files)"\s*:')
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
-_ITEM = msgspec.json.Decoder(Entry)
+_ITEM = msgspec.json.Decoder(NestingEntry)
+_NESTING_FILE = msgspec.json.Decoder(list[NestingEntry | str | int | float | bool | list[Any] | None])
 
 
 def read_entries(archive: Archive, name: str) -> Iterator[Slice]:
@@ -108,12 +116,24 @@ def decode_entries(data: bytes) -> Slice:
     if data.lstrip()[:1] == b"{":
         return _decode_objects(data)
     try:
-        items = _FILE.decode(data)
+        nesting = _nests(data)
+        items = (_NESTING_FILE if nesting else _FILE).decode(data)
+        if not nesting and set(map(type, items)) <= {Entry} and None not in map(_TS, items):
+            return items  # type: ignore[return-value]
+        return _flat(items if nesting else _NESTING_FILE.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _flat(_decode_each(data))
-    if set(map(type, items)) <= {Entry} and not _NESTED_KEY.search(data):
-        return items  # type: ignore[return-value]
-    return _flat(items)
+
+
+def _nests(data: bytes) -> bool:
+    """Tell whether whole messages are nested in those of a file; Slack's own lists of replies name user and time."""
+    start = data.find(_REPLIES)
+    while start >= 0:
+        end = data.find(b"}", start)
+        if _WORDS_KEY.search(data, start, end if end >= 0 else len(data)):
+            return True
+        start = data.find(_REPLIES, start + 1)
+    return False
 
 
 def _decode_objects(data: bytes) -> Slice:
@@ -144,14 +164,14 @@ def _flat(items: Iterable[object]) -> Slice:
             result += _flat(item)  # a page of an answer
             continue
         entry = item if isinstance(item, Entry | Defect) else entry_of(item)
-        if isinstance(entry, Defect):
+        if isinstance(entry, Defect) or not isinstance(entry, NestingEntry):
             result.append(entry)
         elif entry.messages and not entry.ts:
             result += decode_entries(bytes(entry.messages))
         else:
             result.append(entry)
             for nested in (entry.replies, entry.slackdump_thread_replies, entry.thread_replies):
-                if nested and _WORDS_KEY.search(nested):  # Slack's own lists of replies name only user and time
+                if nested and _WORDS_KEY.search(nested):
                     replies = decode_entries(bytes(nested))
                     for reply in replies:
                         if isinstance(reply, Entry) and not reply.thread_ts:
@@ -211,12 +231,11 @@ def entry_of(item: object) -> Entry | Defect:
     fields: dict[str, Any] = {key: item[key] for key in _TEXTS if isinstance(item.get(key), str)}
     fields.update((key, msgspec.Raw(msgspec.json.encode(item[key]))) for key in _NESTED if key in item)
     edited = item.get("edited")
-    return Entry(
+    return NestingEntry(
         **fields,
         ts=_digits(item.get("ts")),
         thread_ts=_digits(item.get("thread_ts")),
         hidden=item.get("hidden") is True,
-        channel=item.get("channel"),
         edited=Edited(_digits(edited.get("ts"))) if isinstance(edited, Mapping) else None,
     )
 
