@@ -133,7 +133,10 @@ def blocks_text(blocks: object, names: Names, *, beside_text: bool = False) -> s
 def say_more_than_text(blocks: msgspec.Raw) -> bool:
     """Tell whether a person's blocks may say more than the rich text that ``text`` repeats; only types are decoded."""
     try:
-        return any(block.type != "rich_text" for block in _KINDS.decode(blocks))
+        kinds = _KINDS.decode(blocks)
+        if len(kinds) == 1:  # as for nearly all that people write
+            return kinds[0].type != "rich_text"
+        return any(block.type != "rich_text" for block in kinds)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return bytes(blocks) != b"null"
 
