@@ -1,6 +1,5 @@
 """One function per box of the diagram: paths, ids and settings in; files and counts out."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from include.delivery.outcomes import outcomes_of
 from include.delivery.verification import Checked
 from include.errors import ExportError, LedgerError
 from include.layout import RunFolder, ledger_root
+from include.logs import get_logger
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
@@ -26,7 +26,7 @@ from include.records import Chunk
 from include.storage import file_trouble
 from include.window import Window
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 NOTHING_SENT = "This step sends nothing, and what it had begun to write is not used."
 
@@ -42,7 +42,8 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
     """
     if not source.exists():
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
-    redo.clear(run)
+    with file_trouble(run.root, NOTHING_SENT):
+        redo.clear(run)
     if source.is_dir() and not any(source.iterdir()):
         log.warning("%s is empty: there is nothing to import", source)
         return []

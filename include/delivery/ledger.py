@@ -9,7 +9,6 @@ Nothing unreadable is ever taken for "nothing sent yet".
 
 import fcntl
 import fnmatch
-import logging
 import os
 import tempfile
 from collections import defaultdict
@@ -31,10 +30,11 @@ from include.delivery.segment import Segment
 from include.delivery.states import Attempt
 from include.delivery.tables import SettledWriter, flushed_table
 from include.errors import LedgerError
+from include.logs import get_logger
 from include.memory_api.contract import Target
 from include.storage import file_trouble
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 REPLACES = b"replaces"
 """Key in the footer of a landed file: the names of the files whose content it took over, divided by newlines."""

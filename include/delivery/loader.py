@@ -1,7 +1,6 @@
 """One load task: the conversations of a chunk side by side, each strictly in order, until all landed or stopped."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,13 @@ from include.delivery.steps import End, Standing
 from include.delivery.verdict import Stop, error_of, unknown_error
 from include.errors import ConversationBusy, LedgerError, StorageError
 from include.layout import RunFolder
+from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI
 from include.plan import chunk_name, read_batches, read_plan
 from include.records import Chunk, Conversation, PlannedConversation
 from include.storage import file_trouble
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LEDGER_HAS_IT = "What was sent is in the ledger, and the next try goes on there."
 

@@ -9,7 +9,6 @@ server that was killed may have done the same piece twice: that shows where two 
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,10 +24,11 @@ from include.delivery.outcomes import outcomes_of
 from include.delivery.throttle import Throttle
 from include.errors import ChatImportError
 from include.layout import RunFolder
+from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI, Readback
 from include.records import Conversation
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LAG_S = 90
 """How long what was flushed may be invisible: some 15 s on an idle server, 30 where it has to look for files itself."""
@@ -168,7 +168,7 @@ def _flushed_by(run: RunFolder, ledger: Ledger, run_id: str) -> dict[str, Loaded
 
 def _writers(connection: duckdb.DuckDBPyConnection, run: RunFolder, run_id: str) -> list[tuple[Any, ...]]:
     """Return conversation id, first and last time, and of each who wrote: ``sender_id``, ``messages``, ``last_ms``."""
-    planned = planned_messages(sorted(run.plan.glob("chunk-*.parquet")), "sender_id", "role")
+    planned = planned_messages(run.chunks(), "sender_id", "role")
     connection.register("planned_with_senders", planned)
     return connection.execute(
         """

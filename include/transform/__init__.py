@@ -13,7 +13,6 @@ One order for everything extracted: merged over exports, deduplicated, sorted by
 The same messages give the same bytes, however they were spread over files and exports.
 """
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import NotConserved
-from include.layout import RunFolder
+from include.layout import RunFolder, files_in, make_private, private_folder
 from include.records import TRANSFORMED_SCHEMA
 from include.transform.channels import Channel, merge_channels
 from include.transform.parts import PartWriter
@@ -79,10 +78,10 @@ def transform(
     :raises NotConserved: messages of a conversation that no ``conversations.parquet`` knows; nothing was written.
     """
     channels = merge_channels(extracted)
-    scratch = out.root / "transform.partial"
-    _remove(scratch, out.messages, out.conversations)
-    scratch.mkdir(parents=True)
-    files = [file for folder in extracted for file in sorted(folder.glob("messages-*.parquet"))]
+    scratch = out.root / ".transform.partial"
+    out.remove(scratch, out.messages, out.conversations)
+    private_folder(scratch)
+    files = [file for folder in extracted for file in files_in(folder, "messages-*.parquet")]
     with Staging(files, scratch / "spill") as staging, PartWriter(scratch / "messages") as parts:
         timeline = Timeline(staging.fates(landed, refused), since_us=since_us, until_us=until_us)
         for batch in staging.sorted_batches():
@@ -90,18 +89,11 @@ def transform(
     _check_known(timeline.counts, channels)
     table = _table(channels, timeline.counts)
     pq.write_table(table, scratch / "conversations.parquet")
+    make_private(scratch)
     (scratch / "messages").rename(out.messages)
     (scratch / "conversations.parquet").rename(out.conversations)
-    shutil.rmtree(scratch)
+    out.remove(scratch)
     return TransformResult(conversations=len(channels), **{name: sum(table[name].to_pylist()) for name in _SUMMED})
-
-
-def _remove(*paths: Path) -> None:
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _check_known(counts: dict[str, Counts], channels: dict[str, Channel]) -> None:

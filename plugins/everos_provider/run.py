@@ -1,7 +1,6 @@
 """From Airflow's context to the arguments of :mod:`include.steps`: what this run reads, writes and sends where."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,12 +18,13 @@ from include.delivery.ledger import Ledger
 from include.delivery.verification import Checked, verify
 from include.errors import ImportIncomplete, NotConserved
 from include.layout import RunFolder
+from include.logs import get_logger
 from include.memory_api import connect
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
 from include.window import Window, window_of_interval, window_of_parameters
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 INTERVAL_RUNS = {"scheduled", "backfill"}
 
