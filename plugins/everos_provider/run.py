@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 
 from everos_provider.assets import EVEROS, LOADED
 from everos_provider.hooks import EverOSHook
+from everos_provider.params import check_params, import_params
 from everos_provider.sources import opened, opened_export
 from everos_provider.staging import Data, place_of, staged
 from include import redo, steps
@@ -46,6 +47,17 @@ LOAD = Data(reads=["plan/{chunk}", "plan/conversations.parquet", "conversations.
 NOTES = Data(reads=["conversations.parquet", "load*"], writes=["loaded.csv", "loading.json"])
 FLUSH = Data(reads=["plan/*", "conversations.parquet"])
 REPORT = Data(reads=["*"], writes=["report.*", "rejects.*", "corrections*", "loaded.csv", "loading.json"])
+
+
+def check_given(context: Context) -> None:
+    """
+    Refuse unknown parameters and wrong values of a run, whoever has started it.
+
+    :raises ConfigurationError: see :func:`everos_provider.params.check_params`.
+    """
+    conf = getattr(context["dag_run"], "conf", None) or {}
+    dag = context.get("dag")
+    check_params({**context["params"], **conf}, {**import_params(), **(dag.params if dag else {})})
 
 
 def window_of(context: Context) -> Window:
@@ -96,7 +108,8 @@ def options_of(params: Mapping[str, Any]) -> ParseOptions:
 
 
 def discover(context: Context) -> list[dict[str, str]]:
-    """Find the exports in ``source``; a bad range is refused here, before anything is read."""
+    """Find the exports in ``source``; bad parameters are refused here, before anything is read."""
+    check_given(context)
     window_of(context)
     wait_for_turn(context)
     with staged(context["run_id"], DISCOVER) as run, opened(context["params"]["source"]) as source:
