@@ -12,6 +12,7 @@ from include import plan as planning
 from include import redo
 from include import transform as transformation
 from include.delivery.compaction import compact
+from include.delivery.guard import check_generation
 from include.delivery.ledger import Ledger
 from include.delivery.outcomes import outcomes_of
 from include.delivery.verification import Checked
@@ -96,15 +97,17 @@ def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8) -> lis
     return chunks
 
 
-def open_ledger(target: Target, *, at_least: int = 0, rejections_of: str | None = None) -> Ledger:
+def open_ledger(target: Target, *, at_least: int = 0, generation: int = 0, rejections_of: str | None = None) -> Ledger:
     """
     Open the target's ledger.
 
     :param at_least: Landed messages that are known from elsewhere (Airflow's asset state).
+    :param generation: Likewise, of the ledger (:mod:`include.delivery.guard`).
     :param rejections_of: A run that may send again what earlier runs had refused.
     :raises LedgerError: the ledger knows of fewer: it was deleted, moved, or is not on this machine. Nothing was sent.
     """
     ledger = Ledger.open(ledger_root(), target, rejections_of=rejections_of)
+    check_generation(ledger.folder, generation, target)
     if at_least and (landed := sum(summary.landed for summary in ledger.summaries().values())) < at_least:
         raise LedgerError(
             f"{ledger.folder} knows of {landed} landed messages, Airflow's asset state of {at_least}. Nothing "

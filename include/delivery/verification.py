@@ -19,6 +19,7 @@ import duckdb
 
 from include.delivery.chunkfile import conversations_of, planned_messages
 from include.delivery.courier import side_by_side
+from include.delivery.guard import keep_witnesses, witness_of
 from include.delivery.ledger import Ledger
 from include.delivery.outcomes import outcomes_of
 from include.delivery.throttle import Throttle
@@ -94,7 +95,8 @@ async def verify(
 
     :param lag_s: How long to look again for what does not match yet.
     """
-    waiting = await asyncio.to_thread(_flushed_by, run, ledger, run_id)
+    loaded_by_name = await asyncio.to_thread(_flushed_by, run, ledger, run_id)
+    waiting = loaded_by_name
     checked = {name: Checked() for name in waiting}
     throttle = Throttle(concurrency, time.monotonic)
     lags_until_s: float | None = None
@@ -111,6 +113,12 @@ async def verify(
                 if not waiting or time.monotonic() + _AGAIN_S > lags_until_s:
                     break
                 await asyncio.sleep(_AGAIN_S)
+    seen = (
+        witness_of(each.conversation, each.senders, each.since_ms, each.until_ms, checked[name].readback)
+        for name, each in loaded_by_name.items()
+        if checked[name].verified
+    )
+    keep_witnesses(ledger.folder, filter(None, seen))
     for name, result in checked.items():
         if result.open:
             log.warning("%s: %s", name, result.mismatch or "could not be read back")

@@ -22,8 +22,8 @@ _VARIABLES = {
     "account": "EVEROS_ACCOUNT",
     "app_id": "EVEROS_APP_ID",
     "project_id": "EVEROS_PROJECT_ID",
+    "new_ledger": "EVEROS_NEW_LEDGER",
 }
-
 
 _EXTRA = ("api_version", "account", "app_id", "project_id", "timeout_s", "new_ledger")
 """What the extra of a connection may hold; ``timeout_s`` is a number, the others are words."""
@@ -36,10 +36,12 @@ class EverOSHook(BaseHook):
     Talks to EverOS with the credentials of an Airflow connection.
 
     **Purpose.** Turns a connection of type ``everos`` (host: base URL, password: API key, extra ``api_version``,
-    ``account``, ``app_id``, ``project_id``, ``timeout_s``) into a :class:`include.memory_api.contract.MemoryAPI`.
+    ``account``, ``app_id``, ``project_id``, ``new_ledger``, ``timeout_s``) into a
+    :class:`include.memory_api.contract.MemoryAPI`.
 
     **Without a connection** ``EVEROS_API_KEY``, ``EVEROS_BASE_URL``, ``EVEROS_API_VERSION``, ``EVEROS_ACCOUNT``,
-    ``EVEROS_APP_ID`` and ``EVEROS_PROJECT_ID`` serve instead. For a self-hosted server (v2) the address is enough.
+    ``EVEROS_APP_ID``, ``EVEROS_PROJECT_ID`` and ``EVEROS_NEW_LEDGER`` serve instead. For a self-hosted server (v2) the
+    address is enough.
 
     **What it does not do.** It reads no settings of the SDKs' own (``EVER_OS_BASE_URL``), and never shows the key.
 
@@ -124,6 +126,7 @@ def _settings_of(connection: Connection) -> Settings:
         "account": extra.get("account"),
         "app_id": extra.get("app_id"),
         "project_id": extra.get("project_id"),
+        "new_ledger": extra.get("new_ledger"),
         "read_timeout_s": _seconds(extra.get("timeout_s")),
     }
     return Settings(api_key=connection.password or "", **{name: value for name, value in given.items() if value})

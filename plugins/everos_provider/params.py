@@ -181,7 +181,8 @@ def check_params(given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
                 good = False
             if not good:
                 raise ConfigurationError(
-                    f"parameter {name}: {repr(value)[:80]} is not allowed, expected {_expected(param)}. Nothing was read or sent"
+                    f"parameter {name}: {repr(value)[:80]} is not allowed, expected {_expected(param)}. Nothing was "
+                    "read or sent"
                 )
 
 

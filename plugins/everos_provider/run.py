@@ -15,6 +15,7 @@ from everos_provider.params import check_params, import_params
 from everos_provider.sources import opened, opened_export
 from everos_provider.staging import Data, place_of, staged
 from include import redo, steps
+from include.delivery.guard import raise_generation
 from include.delivery.ledger import Ledger
 from include.delivery.verification import Checked, verify
 from include.errors import ImportIncomplete, NotConserved
@@ -73,7 +74,37 @@ def window_of(context: Context) -> Window:
 def ledger_of(context: Context, target: Target, *, at_least: int = 0) -> Ledger:
     """Return the target's ledger; a redo may send again what earlier runs had refused."""
     redone = redo.is_redo(context["params"]["source"])
-    return steps.open_ledger(target, at_least=at_least, rejections_of=context["run_id"] if redone else None)
+    return steps.open_ledger(
+        target,
+        at_least=at_least,
+        generation=_known(context, _generation_key(target)) or 0,
+        rejections_of=context["run_id"] if redone else None,
+    )
+
+
+def begin_sending(context: Context, target: Target) -> None:
+    """
+    Raise the generation of the target's ledger, and note it in Airflow: a task calls it before it sends.
+
+    :raises LedgerError: the ledger is older than what was sent; nothing was sent.
+    """
+    ledger, key = ledger_of(context, target), _generation_key(target)
+    generation = raise_generation(ledger.folder, _known(context, key) or 0, target)
+    if (state := _state(context)) is not None:
+        state.set(key, generation)
+
+
+def _state(context: Context) -> Any:
+    """Return the state of the asset ``everos``, ``None`` for a task that does not name it as inlet or outlet."""
+    try:
+        return context["asset_state_store"][EVEROS]
+    except KeyError:
+        return None
+
+
+def _known(context: Context, key: str) -> Any:
+    state = _state(context)
+    return None if state is None else state.get(key)
 
 
 def wait_for_turn(context: Context) -> None:
@@ -128,7 +159,7 @@ def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
 def transform(context: Context) -> dict[str, int]:
     """Put everything in order, without what is out of range or loaded already."""
     target = EverOSHook().target
-    known = context["asset_state_store"][EVEROS].get(_state_key(target)) or {}
+    known = _known(context, _state_key(target)) or {}
     ledger = ledger_of(context, target, at_least=known.get("messages", 0))
     with staged(context["run_id"], TRANSFORM) as run:
         return steps.transform(run, window_of(context), ledger)
@@ -224,3 +255,7 @@ def _extra(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _state_key(target: Target) -> str:
     return f"target {target.name}"
+
+
+def _generation_key(target: Target) -> str:
+    return f"generation {target.name}"

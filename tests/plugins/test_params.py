@@ -38,7 +38,8 @@ def test_the_form_and_the_command_line_know_the_same_parameters() -> None:
     ("name", "nearest"),
     [
         *(("dryrun", "dry_run"), ("dry-run", "dry_run"), ("DRY_RUN", "dry_run"), ("dry run", "dry_run")),
-        *(("exlude", "exclude"), ("untill", "until"), ("include_privat", "include_private"), ("batchsize", "batch_size")),
+        *(("exlude", "exclude"), ("untill", "until"), ("batchsize", "batch_size")),
+        ("include_privat", "include_private"),
     ],
 )
 def test_a_misspelt_parameter_is_refused_with_the_nearest_name(name: str, nearest: str, *, merged: bool) -> None:
@@ -49,7 +50,7 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest_name(name: str, neares
 
 
 def test_a_name_that_is_like_no_other_is_refused_with_all_that_are_known() -> None:
-    with pytest.raises(ConfigurationError, match="'xyzzy', 'dryrun' .* Known: source, dry_run, include"):
+    with pytest.raises(ConfigurationError, match=r"'xyzzy', 'dryrun' .* Known: source, dry_run, include"):
         refuse_unknown("parameter", ["xyzzy", "dryrun", "source"], PARAMETERS)
 
 
