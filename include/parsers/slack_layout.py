@@ -23,7 +23,7 @@ _CANVAS = "canvas_in_the_conversation.json"
 _UPLOADS = "__uploads"
 _TEAMS = "teams"
 _WORKSPACE = re.compile(rf"(?:{_TEAMS}/[^/]+/)?")
-_TXT = re.compile(r"((?:.*/)?)(?:channels|dms)/.+\.txt")
+_TXT = re.compile(r"(?=.*[^/]\.txt\Z)((?:.*/)?)(?:channels|dms)/.+")  # the end first: linear time
 _WITHOUT_MESSAGES = (
     "usergroups.json",
     "integration_logs.json",
