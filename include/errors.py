@@ -20,7 +20,6 @@ Every exception this project raises, grouped by what the caller should do next.
         │   ├── LimitExceeded             an archive crossed a safety limit; names the entry and the limit
         │   └── EntryUnreadable           one file of it is damaged or over a limit; its neighbours can be read
         ├── StorageError                  a disk is full, or a folder or file of the run cannot be used
-        ├── IdCollision                   two channels would share one conversation id
         ├── LedgerError                   recorded state is damaged, missing or another account's
         ├── ImportIncomplete              the run is over and something is pending, unknown or unread
         └── NotConserved                  the run's figures do not add up: something is unaccounted for
@@ -126,16 +125,6 @@ class StorageError(PermanentError):
     A disk is full, or a folder or file of a run cannot be written or read.
 
     What earlier steps and runs have left is as it was: a step's files appear complete or not at all.
-    """
-
-
-class IdCollision(PermanentError):
-    """
-    Two different channels would become one conversation; nothing was sent.
-
-    Remedy: a template that tells them apart (parameter ``conversation_id``, say ``{source}_{workspace}_{channel}``).
-    The ledger knows conversations by their ids, so what was loaded under other ids before would be loaded again: then
-    give the template to a run of its own that imports only one of the two.
     """
 
 

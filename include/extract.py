@@ -7,7 +7,7 @@ up. A task that is tried again starts clean.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
@@ -87,10 +87,31 @@ def _write(key: str, label: str, records: Iterable[Parsed], folder: Path, *, red
     with drafted(folder) as draft:
         redactor = Redactor(everything=redact)
         with _Staging(draft, label) as staging:
-            staging.take(redactor.redacted(records))
+            staging.take(redactor.redacted(with_own_ids(records)))
         _write_redacted(redactor, draft / "redacted.parquet")
         staging.check()
     return staging.result(key)
+
+
+def with_own_ids(records: Iterable[Parsed]) -> Iterator[Parsed]:
+    """
+    Give each channel of an export a conversation id of its own.
+
+    Where two channels have the same id, the second keeps a provisional one until transform makes the ids of all
+    exports (:mod:`include.transform.naming`).
+    """
+    channels: dict[str, _Key] = {}
+    shared = own = ""
+    for record in records:
+        if isinstance(record, Conversation):
+            shared = own = ""
+            identity = record.identity
+            if channels.setdefault(record.conversation_id, identity) != identity:
+                shared, own = record.conversation_id, "\x1f".join((record.conversation_id, *identity))
+        if own and not isinstance(record, Note) and record.conversation_id == shared:
+            yield msgspec.structs.replace(record, conversation_id=own)
+        else:
+            yield record
 
 
 class _Staging:
@@ -103,7 +124,7 @@ class _Staging:
         self._conversations_path = folder / "conversations.parquet"
         self._conversations: dict[_Key, Conversation] = {}
         self._imported: Counter[_Key] = Counter()
-        self._current = ("", "", "")
+        self._current: _Key = NO_CONVERSATION.identity
         self._before = 0
         """Messages before those of the current conversation."""
         self._entries: Counter[str] = Counter()
@@ -152,9 +173,9 @@ class _Staging:
             self._broken.append(columns | {"entry": entry})
 
     def _turn_to(self, conversation: Conversation) -> None:
-        """What follows is this conversation's, until the next one is told."""
+        """Take what follows, until the next conversation, as this one's."""
         self._count_imported()
-        self._current = _key(conversation)
+        self._current = (conversation.conversation_id, *conversation.identity)
         self._conversations.setdefault(self._current, conversation)
 
     def _count_imported(self) -> None:
@@ -195,7 +216,8 @@ class _Staging:
             msgspec.structs.asdict(conversation)
             | {
                 "entries": left.pop(conversation.conversation_id, 0),
-                "imported": self._imported[_key(conversation)],
+                "imported": self._imported[conversation.conversation_id, *conversation.identity],
+                "as_of_us": conversation.as_of_us or self._messages.newest_us,
             }
             for conversation in known
         ]
@@ -218,12 +240,8 @@ def _write_redacted(redactor: Redactor, path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=REDACTED_SCHEMA), path)
 
 
-type _Key = tuple[str, str, str]
-
-
-def _key(conversation: Conversation) -> _Key:
-    """Return what keeps two channels with one conversation id apart, for transform to refuse."""
-    return conversation.conversation_id, conversation.channel_id, conversation.workspace
+type _Key = tuple[str, ...]
+"""A conversation id and the identity of its channel, or the latter alone."""
 
 
 class _Table:
@@ -241,6 +259,8 @@ class _Table:
         self.rows = 0
         self.per_conversation: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.newest_us: int | None = None
+        """The newest ``sent_at_us`` written so far."""
 
     @property
     def total(self) -> int:
@@ -265,6 +285,8 @@ class _Table:
         self.rows += len(self._waiting)
         self.per_conversation.update(columns["conversation_id"])
         self.reasons.update(columns.get("reason", ()))
+        if times := columns.get("sent_at_us"):
+            self.newest_us = max(times) if self.newest_us is None else max(self.newest_us, *times)
         self._waiting.clear()
         self._characters = 0
         self._writer.write_table(pa.table(columns, schema=self._schema), row_group_size=GROUP_ROWS)

@@ -41,7 +41,7 @@ def conversation_id_of(template: str, *, source: str, workspace: str, channel: s
     Return the id of a conversation: the template filled in, at most 128 characters, valid for every target.
 
     Letters of any script stay; white space, control characters and slashes become ``-``. Two channels
-    that end up with one id are found by transform (:class:`include.errors.IdCollision`).
+    that end up with one id are told apart by transform (:mod:`include.transform.naming`).
 
     :param template: As accepted by :func:`check_id_template`.
     :param channel: Name of the channel, or its id where it has no name (direct messages).
@@ -92,6 +92,20 @@ def platform_id_of(sender_id: str) -> str:
         return ""
     data = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), sender_id).encode("latin-1")
     return data.decode("utf-8", "surrogatepass")
+
+
+def content_id(given: str, *content: str) -> str:
+    """
+    Return the id of a message whose given id does not tell it from others: the id and a digest of the content.
+
+    Where ids restart in each file, or have lost digits, two messages are one only if their content is the same.
+
+    :param content: What tells messages apart, such as time, sender and text.
+
+    >>> content_id("msg_001", "1705399200000", "u1", "hello")
+    'msg_001-9b1fa2a3ce1d'
+    """
+    return f"{given}-{_digest('\x00'.join(content))[:12]}"
 
 
 def _digest(text: str) -> str:

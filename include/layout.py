@@ -90,8 +90,18 @@ class RunFolder:
         return self.root / "extracted" / export
 
     def all_extracted(self) -> list[Path]:
-        """Return the folder of each export that was read to its end; one that begins with a dot is not complete."""
-        return sorted((self.root / "extracted").glob("[!.]*"))
+        """
+        Return the folder of each export that was read to its end; one that begins with a dot is not complete.
+
+        Where transform has written one again (:mod:`include.transform.restated`), that one.
+        """
+        read = sorted((self.root / "extracted").glob("[!.]*"))
+        return [again if (again := self.restated / folder.name).is_dir() else folder for folder in read]
+
+    @property
+    def restated(self) -> Path:
+        """Extracted folders that transform has written again."""
+        return self.root / "restated"
 
     def extracted_files(self, pattern: str) -> list[Path]:
         """
@@ -114,6 +124,11 @@ class RunFolder:
     def conversations(self) -> Path:
         """All conversations of the run, merged over exports (one row each)."""
         return self.root / "conversations.parquet"
+
+    @property
+    def notes(self) -> Path:
+        """Notes on all exports together (:data:`include.records.NOTE_SCHEMA`); each export has its own beside it."""
+        return self.root / "notes.parquet"
 
     @property
     def plan(self) -> Path:

@@ -34,7 +34,22 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     description: str = ""
+
+    channel: str = ""
+    """
+    Fills ``{channel}`` when the id is made of a template; empty where the source gives the id itself.
+
+    Ids are made once for all exports of a run (:mod:`include.transform.naming`); until then ``conversation_id`` is the
+    id that this channel would have alone.
+    """
+
     private: bool = False
+
+    private_reason: str = ""
+    """Why it counts as private; empty if it is public."""
+
+    as_of_us: int | None = None
+    """When the export was made, Unix microseconds: of two exports the later one names the conversation."""
 
     user_id: str | None = None
     """Owner of a ``personal`` conversation (EverOS ``user_id``)."""
@@ -44,6 +59,16 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     group_meta: str | None = None
     """JSON object handed to EverOS v1 as ``group_meta`` just as the source gave it."""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """
+        The channel or history itself, whatever its name: equal in all exports that hold it.
+
+        Where an export knows no ids (the name stands for the id), the workspace is part of it.
+        """
+        workspace = self.workspace if self.channel_id in (self.name, self.channel) else ""
+        return self.source, self.kind, workspace, self.channel_id, self.user_id or ""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +183,8 @@ NOTES = {
     "no_messages": "canvases, lists and huddle transcripts that an export names beside its messages, not imported",
     "maybe_private": "conversations of which the export does not say whether they are private, taken for public",
     "only_own": "conversations of which the export holds only what one person wrote, and no answers",
+    "shared_name": "conversations whose id takes in the workspace or the channel's id, since several have one name",
+    "webhook": "messages that came by a webhook (a bridge or a service), each of its names imported as a sender",
     "mostly_empty": "empty messages, more than half of the export: as when a bot without the message content intent "
     "made it; give it that intent and export again",
 }
@@ -195,7 +222,10 @@ CONVERSATION_SCHEMA = pa.schema(
         _field("channel_id", pa.string()),
         _field("name", pa.string()),
         _field("description", pa.string()),
+        _field("channel", pa.string()),
         _field("private", pa.bool_()),
+        _field("private_reason", pa.string()),
+        _field("as_of_us", pa.int64(), nullable=True),
         _field("user_id", pa.string(), nullable=True),
         _field("session_id", pa.string(), nullable=True),
         _field("group_meta", pa.string(), nullable=True),
@@ -207,7 +237,7 @@ CONVERSATION_SCHEMA = pa.schema(
 Conversations with ``entries``, the raw entries decoded for each (sum of :class:`Entries`), and ``imported``, the
 messages among them.
 
-Where two channels share a conversation id, ``entries`` of both stand with the first, ``imported`` with each its own.
+``as_of_us`` is the time of the export's newest message where the export does not say when it was made.
 """
 
 SKIPPED_SCHEMA = pa.schema([_field(name, pa.string()) for name in ("source", "conversation_id", "reason", "origin")])

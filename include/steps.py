@@ -66,8 +66,12 @@ def extract(export: Export, options: ParseOptions, run: RunFolder, *, redact: bo
         return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key), redact=redact))
 
 
-def transform(run: RunFolder, window: Window, ledger: Ledger) -> dict[str, int]:
+def transform(
+    run: RunFolder, window: Window, ledger: Ledger, options: ParseOptions | None = None, *, dry_run: bool = False
+) -> dict[str, int]:
     """Put everything extracted in order, without what is out of range, loaded already or refused before."""
+    options = options or ParseOptions()
+    known_ids = transformation.KnownIds(ledger.folder / "conversation_ids.json", options.id_template, read_only=dry_run)
     compact(ledger)  # so that what runs without a flush have left behind is read once and not every night
     with ledger.settled() as known, file_trouble(run.root, NOTHING_SENT):
         result = transformation.transform(
@@ -77,6 +81,9 @@ def transform(run: RunFolder, window: Window, ledger: Ledger) -> dict[str, int]:
             refused=known.rejected,
             since_us=window.since_us,
             until_us=window.until_us,
+            id_template=options.id_template,
+            known_ids=known_ids,
+            include_private=options.include_private,
         )
     return msgspec.structs.asdict(result)
 

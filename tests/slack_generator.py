@@ -361,9 +361,8 @@ def _index_files(channels: int) -> dict[str, Any]:
 
 def _write_awkward(write: Callable[[str, Any], None], truth: Truth, dice: random.Random) -> None:
     scene = _Scene(dice)
-    for folder in ("チャネル", "in-no-index"):
-        _write_channel(write, truth, dice, folder, days=3, rate=2, keep=True)
-    for folder in ("secret-plans", "mpdm-ann--bob--cleo-1", "D1"):
+    _write_channel(write, truth, dice, "チャネル", days=3, rate=2, keep=True)
+    for folder in ("secret-plans", "mpdm-ann--bob--cleo-1", "D1", "in-no-index"):
         scene.ts = "1704200000.000100"
         entries = [_old(scene).entry for _ in range(3)]
         write(f"{folder}/2024-01-02.json", entries)

@@ -1,60 +1,116 @@
 r"""
-Reads a zip, a folder or a single file in place: nothing is extracted, nothing hostile gets through.
+Reads a zip, a tar, a folder or a single file: nothing is extracted to where names say, nothing hostile gets through.
 
 Names come decoded, ``/``-separated and proven to stay inside; what cannot be read safely is listed in
-:attr:`Archive.refused` and costs only itself. What archives are like in the wild:
+:attr:`Archive.refused`, and the rest is read. What archives are like in the wild:
 
-- Slack writes UTF-8 names without setting the UTF-8 flag; Python then reads them as cp437.
-- Archives zipped again have one wrapper folder, ``__MACOSX/`` and ``._*`` beside it, or ``\`` as separator.
+- Slack writes UTF-8 names without setting the UTF-8 flag; Windows writes them in the encoding of its region.
+- Archives zipped again have one wrapper folder, ``__MACOSX/`` and ``._*`` beside it, or ``\` as separator.
+- Exports are sent around as a zip in a zip, or as a compressed tar.
 - A bomb packs 5 GB of JSON into 5 MB (CVE-2024-54682); an honest export packs 10 to 50 times.
 """
 
-import zipfile
+import os
+import stat
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Self
+from zipfile import BadZipFile
 
-from include.archive.containers import Container, Entry, FileContainer, FolderContainer, Refused, ZipContainer
+from include.archive.containers import Container, Entry, Refused, Scratch
+from include.archive.folders import FileContainer, FolderContainer
+from include.archive.kinds import (
+    DAMAGE,
+    DECOMPRESSED,
+    HEAD_BYTES,
+    NOT_READ,
+    TAR,
+    ZIP,
+    is_named_as_archive,
+    kind_of,
+    unpacked_name,
+)
 from include.archive.limits import Limits, limits_of_environment
-from include.errors import ExportError
+from include.archive.tars import TarContainer
+from include.archive.zips import ZipContainer, ends_as_zip
+from include.errors import EntryUnreadable, ExportError, LimitExceeded
 
-__all__ = ["Archive", "Limits", "Refused", "limits_of_environment", "open_archive"]
+__all__ = ["Archive", "Limits", "Refused", "is_named_as_archive", "limits_of_environment", "open_archive"]
+
+_DAMAGE = (*DAMAGE, BadZipFile, ValueError)
+_COPIED_BYTES = 1 << 20
 
 
-_ZIP_START = b"PK\x03\x04"
-
-
-def open_archive(path: Path, limits: Limits | None = None) -> "Archive":
+def open_archive(path: Path, limits: Limits | None = None, inside: str = "") -> "Archive":
     """
-    Open a zip, a folder, or any other file (which then is its own only entry).
+    Open a folder, a zip, a tar (``.gz``, ``.bz2``, ``.xz``), one compressed file, or any other file as its own entry.
 
     :param limits: Default: :func:`include.archive.limits.limits_of_environment`.
-    :raises ExportError: if ``path`` is missing or a damaged zip.
-    :raises LimitExceeded: if it holds more entries than allowed; none was read.
+    :param inside: The name of a file in it that is an archive and is opened instead: see :meth:`Archive.place_of`.
+    :raises ExportError: if ``path`` is missing, damaged, neither file nor folder, or of a kind that is not read.
+    :raises LimitExceeded: if it holds more entries than allowed, or more bytes for what it is packed in; none was read.
     """
     limits = limits or limits_of_environment()
+    if inside:
+        with open_archive(path, limits) as outer:
+            return outer._open_inside(inside, limits)
     try:
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             return Archive(path, FolderContainer(path, limits))
-        if zipfile.is_zipfile(path):
-            return Archive(path, ZipContainer(path, limits))
-        with path.open("rb") as file:
-            if file.read(len(_ZIP_START)) == _ZIP_START:
-                raise zipfile.BadZipFile("a zip whose end is missing")
-        return Archive(path, FileContainer(path, limits))
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        if not stat.S_ISREG(mode):
+            raise OSError("it is a pipe, a socket or a device, not a file or a folder")
+        file = path.open("rb")
+        container = _container(path.name, file, limits)
+        return Archive(path, container or FileContainer(path, limits))
+    except LimitExceeded as error:
+        raise LimitExceeded(f"{path}: {error}") from error
+    except _DAMAGE as error:
         raise ExportError(f"{path}: cannot be opened: {error}. Check the path, or fetch the file again.") from error
 
 
-class Archive:
-    """The files of an export, wherever they lie; made by :func:`open_archive`, used as a context manager."""
+def _container(name: str, file: BinaryIO, limits: Limits, packed_bytes: int | None = None) -> Container | None:
+    """Return what reads a file, which then belongs to it; ``None``, and the file is closed, if it is no container."""
+    try:
+        kind = kind_of(os.pread(file.fileno(), HEAD_BYTES, 0))
+        if kind in NOT_READ:
+            raise ExportError(f"{name}: a {kind} archive, which is not read. Unpack it and import the folder.")
+        if kind == ZIP or (not kind and ends_as_zip(file)):
+            return ZipContainer(file, limits, packed_bytes)
+        if kind == TAR or kind in DECOMPRESSED:
+            return TarContainer(name, file, kind, limits, packed_bytes)
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return None
 
-    def __init__(self, path: Path, container: Container, *, prefix: str = "", names: Sequence[str] | None = None):
+
+class Archive:
+    """The files of an export, wherever they are; made by :func:`open_archive`, used as a context manager."""
+
+    def __init__(  # one argument per part of a view
+        self,
+        path: Path,
+        container: Container,
+        *,
+        inside: str = "",
+        prefix: str = "",
+        names: Sequence[str] | None = None,
+    ):
         self.path = path
+        """On disk."""
+        self.inside = inside
+        """The name of the archive in the one at ``path`` that this is; empty if it is the one at ``path`` itself."""
         self._container = container
         self._prefix = prefix
         self._names = tuple(container.entries if names is None else names)
+
+    @property
+    def stem(self) -> str:
+        """The name of the archive, folder or file without its ending."""
+        return PurePosixPath(unpacked_name(self.inside or self.path.name)).stem
 
     @property
     def wrapper(self) -> str:
@@ -63,7 +119,7 @@ class Archive:
 
     @property
     def refused(self) -> Sequence[Refused]:
-        """Entries that are not read: unsafe names, links, encrypted, zips inside a zip. The rest is not affected."""
+        """Entries that are not read: unsafe names, links, encrypted. The rest is not affected."""
         return self._container.refused
 
     def names(self) -> Sequence[str]:
@@ -78,9 +134,35 @@ class Archive:
         return self._entry(name).size_bytes
 
     def path_of(self, name: str) -> Path | None:
-        """Return where a file lies on disk; ``None`` if it is inside a zip."""
-        handle = self._entry(name).handle
-        return Path(handle) if isinstance(handle, str) else None
+        """Return where a file is on disk; ``None`` if it is inside an archive."""
+        return self._container.path_of(self._entry(name))
+
+    def is_archive(self, name: str) -> bool:
+        """Tell whether a file in this archive is an archive itself: by its name and, if not ``.zip``, its content."""
+        if not is_named_as_archive(name) or isinstance(self._container, FileContainer):
+            return False
+        if name.lower().endswith(".zip"):
+            return True
+        try:
+            with self.open(name) as file:
+                return bool(kind_of(file.read(HEAD_BYTES)))
+        except EntryUnreadable:
+            return True  # opening it tells what is wrong
+
+    def place_of(self, name: str) -> tuple[Path, str]:
+        """
+        Return the ``path`` and ``inside`` by which :func:`open_archive` opens an archive that is a file in this one.
+
+        :raises ExportError: if this one is inside an archive too.
+        """
+        path = self.path_of(name)
+        if path:
+            return path, ""
+        if self.inside:
+            raise ExportError(
+                f"{name}: an archive three levels deep is not read. Unpack the outer ones and import them."
+            )
+        return self.path, self._prefix + name
 
     def open(self, name: str) -> BinaryIO:
         """
@@ -99,11 +181,11 @@ class Archive:
     def below(self, folder: str) -> "Archive":
         """Return the part under ``folder`` (``""`` or ending in ``/``), with names relative to it."""
         names = [name.removeprefix(folder) for name in self._names if name.startswith(folder)]
-        return Archive(self.path, self._container, prefix=self._prefix + folder, names=names)
+        return Archive(self.path, self._container, inside=self.inside, prefix=self._prefix + folder, names=names)
 
     def only(self, names: Sequence[str]) -> "Archive":
         """Return the part that consists of the given files."""
-        return Archive(self.path, self._container, prefix=self._prefix, names=names)
+        return Archive(self.path, self._container, inside=self.inside, prefix=self._prefix, names=names)
 
     def close(self) -> None:
         """Close the container, views of it included."""
@@ -121,3 +203,26 @@ class Archive:
 
     def _entry(self, name: str) -> Entry:
         return self._container.entries[self._prefix + name]
+
+    def _open_inside(self, name: str, limits: Limits) -> "Archive":
+        """Open an archive in this one from a scratch copy."""
+        where = f"{self.path}/{name}"
+        if name not in self:
+            raise ExportError(f"{where}: is no longer there. Run the import again.")
+        entry, copy = self._entry(name), Scratch()
+        try:
+            with self.open(name) as file:
+                while data := file.read(_COPIED_BYTES):
+                    copy.write(data)
+            packed_bytes = entry.size_bytes if entry.packed_bytes is None else entry.packed_bytes
+            container = _container(name.rpartition("/")[2], copy.done(), limits, packed_bytes)
+        except BaseException as error:
+            copy.file.close()
+            if isinstance(error, _DAMAGE):
+                raise ExportError(f"{where}: cannot be opened: {error}. Fetch the file again.") from error
+            if isinstance(error, LimitExceeded):
+                raise LimitExceeded(f"{where}: {error}") from error
+            raise
+        if container is None:
+            raise ExportError(f"{where}: is named as an archive and is none. Check the file.")
+        return Archive(self.path, container, inside=name)

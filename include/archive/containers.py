@@ -1,31 +1,33 @@
 """
-The containers behind an archive: safe names, real bytes counted, the wrapper taken off; a zip, a folder or a file.
+What all containers behind an archive have in common: names kept safe, real bytes counted, the wrapper taken off.
 
 Sizes that headers declare are checked before reading and the bytes that come out while reading, since headers lie.
 """
 
 import io
-import lzma
 import os
 import re
-import stat
-import struct
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from include.archive.limits import VARIABLE, Limits
-from include.errors import EntryUnreadable, LimitExceeded
+from include.archive.names import composed
+from include.errors import EntryUnreadable, LimitExceeded, StorageError
+
+CHUNK_BYTES = 1 << 17
+"""Read at a time; what reading needs beside the data that a caller asks for."""
 
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")
-_READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
-_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-_UTF8_FLAG = 0x800
-_ENCRYPTED_FLAG = 0x1
-_LOCAL_HEADER = struct.Struct("<26xHH")
-"""Before an entry's data: here only the lengths of what follows it, a name and extra fields."""
+_DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
+
+_DOCUMENTS = 32
+"""JSON files that are read to find the encoding of names, smaller ones first."""
+_DOCUMENT_BYTES = 1 << 24
 
 _RATIO_FLOOR_BYTES = 1 << 20
 """Below this an entry cannot hurt, however well it is packed."""
@@ -39,15 +41,20 @@ class Refused(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """``handle`` is what the opener of its container understands."""
+    """
+    One file in a container.
 
-    handle: zipfile.ZipInfo | str
+    ``handle`` is what the container opens it by. ``checksum`` is a CRC-32 where the container has one.
+    """
+
+    handle: Any
     size_bytes: int
-    packed_bytes: int | None
+    packed_bytes: int | None = None
+    checksum: int | None = None
 
 
 class Container:
-    """What folder, zip and file have in common: safe names, the wrapper, and the counting of bytes."""
+    """Keeps the entries of a folder, an archive or a file, and counts what is read from them."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -56,30 +63,53 @@ class Container:
         self.entries: dict[str, Entry] = {}
         self._read_bytes = 0
 
+    def path_of(self, entry: Entry) -> Path | None:
+        """Return where an entry is on disk; ``None`` if it is not there as a file of its own."""
+        return None
+
     def open(self, name: str, entry: Entry) -> BinaryIO:
         """Open an entry for streaming; every read of it is counted."""
-        return io.BufferedReader(_Counted(self._opened(name, entry), name, entry, self), buffer_size=1 << 17)
+        return io.BufferedReader(_Counted(self._opened(name, entry), name, entry, self), buffer_size=CHUNK_BYTES)
 
     def read(self, name: str, entry: Entry) -> bytes:
         """Read an entry whole: less work per file than a stream, and there are tens of thousands of them."""
         self._check_entry(name, entry, entry.size_bytes)
         try:
             data = self._whole(entry)  # no more than the declared size, which is within the limits
-        except (*_DAMAGE, RuntimeError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise EntryUnreadable(f"{name}: damaged: {error}") from error
         self.count(name, entry, len(data), len(data))
         return data
+
+    def count(self, name: str, entry: Entry, entry_bytes: int, new_bytes: int) -> None:
+        """Account for bytes that came out of an entry just now."""
+        self._check_entry(name, entry, entry_bytes)
+        self._count_total(name, new_bytes)
+
+    def close(self) -> None:
+        """Release the container."""
+
+    def _documents(self, found: Iterable[tuple[bytes, Entry]]) -> Iterator[bytes]:
+        """Yield the JSON files nearest to the top, as far as they are small and whole: they tell how names are read."""
+        documents = [
+            (entry.size_bytes, name.count(b"/"), entry)
+            for name, entry in found
+            if name.lower().endswith(b".json") and entry.size_bytes <= _DOCUMENT_BYTES
+        ]
+        top = min((depth for _, depth, _ in documents), default=0)
+        at_top = sorted((size_bytes, number) for number, (size_bytes, depth, _) in enumerate(documents) if depth == top)
+        for _, number in at_top[:_DOCUMENTS]:
+            with suppress(EntryUnreadable):
+                yield self.read("", documents[number][2])
 
     def _opened(self, name: str, entry: Entry) -> BinaryIO:
         self._check_entry(name, entry, entry.size_bytes)
         try:
             return self._raw(entry)
-        except (*_DAMAGE, RuntimeError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise EntryUnreadable(f"{name}: cannot be opened: {error}") from error
 
-    def count(self, name: str, entry: Entry, entry_bytes: int, new_bytes: int) -> None:
-        """Account for bytes that came out of an entry just now."""
-        self._check_entry(name, entry, entry_bytes)
+    def _count_total(self, name: str, new_bytes: int) -> None:
         self._read_bytes += new_bytes
         if self._read_bytes > self.limits.total_bytes:
             raise LimitExceeded(
@@ -92,27 +122,49 @@ class Container:
             raise EntryUnreadable(
                 f"{name}: {size_bytes} bytes or more, limit entry_bytes is {self.limits.entry_bytes} ({VARIABLE})"
             )
-        if entry.packed_bytes is not None and size_bytes > _RATIO_FLOOR_BYTES:
-            ratio = size_bytes // max(entry.packed_bytes, 1)
-            if ratio > self.limits.ratio:
-                raise EntryUnreadable(
-                    f"{name}: packed {ratio} times or more, limit ratio is {self.limits.ratio} ({VARIABLE})"
-                )
+        if entry.packed_bytes is not None and self._is_over_ratio(size_bytes, entry.packed_bytes):
+            raise EntryUnreadable(
+                f"{name}: packed {size_bytes // max(entry.packed_bytes, 1)} times or more, "
+                f"limit ratio is {self.limits.ratio} ({VARIABLE})"
+            )
 
-    def _fill(self, found: Iterator[tuple[str, Entry]]) -> None:
-        """Keep safe entries under their clean names, sorted, without the wrapper."""
-        entries: dict[str, Entry] = {}
-        for number, (name, entry) in enumerate(found):
+    def _is_over_a_limit(self, entry: Entry) -> bool:
+        too_dense = entry.packed_bytes is not None and self._is_over_ratio(entry.size_bytes, entry.packed_bytes)
+        return too_dense or entry.size_bytes > self.limits.entry_bytes
+
+    def _is_over_ratio(self, size_bytes: int, packed_bytes: int) -> bool:
+        return size_bytes > _RATIO_FLOOR_BYTES and size_bytes // max(packed_bytes, 1) > self.limits.ratio
+
+    def _check_ratio_of_all(self, size_bytes: int, packed_bytes: int) -> None:
+        """Refuse an archive of which each entry is within the limits and all together are not."""
+        if self._is_over_ratio(size_bytes, packed_bytes):
+            raise LimitExceeded(
+                f"the archive is packed {size_bytes // max(packed_bytes, 1)} times or more ({size_bytes} bytes in "
+                f"{packed_bytes}), limit ratio is {self.limits.ratio}. Nothing was loaded; raise it with {VARIABLE} if "
+                "the archive is yours."
+            )
+
+    def _limited[Found](self, found: Iterable[Found]) -> Iterator[Found]:
+        """Pass on what is found; an archive with too many entries is refused as soon as that is seen."""
+        for number, item in enumerate(found):
             if number >= self.limits.entries:
                 raise LimitExceeded(
-                    f"more than {self.limits.entries} entries, the next is {name}. Nothing was loaded; raise the limit "
-                    f"entries with {VARIABLE} if the archive is yours."
+                    f"more than {self.limits.entries} entries. Nothing was loaded; raise the limit entries with "
+                    f"{VARIABLE} if the archive is yours."
                 )
+            yield item
+
+    def _fill(self, found: Iterable[tuple[str, Entry]]) -> None:
+        """Keep safe entries under their clean names, sorted, without the wrapper."""
+        entries: dict[str, Entry] = {}
+        for name, entry in found:
             if _JUNK.search(name):
                 continue
-            if name in entries:  # the later one wins, as in every unzip tool
+            if name in entries and not _are_same(entries[name], entry):  # the later one wins, as in every unzip tool
                 self.refused.append(Refused(name, "two entries have this name; the first is not read"))
             entries[name] = entry
+        for name, form in composed(entries).items():
+            entries[form] = entries.pop(name)
         tops = {name.partition("/")[0] for name in entries}
         if len(tops) == 1 and all("/" in name for name in entries):
             self.wrapper = tops.pop()
@@ -126,94 +178,72 @@ class Container:
         with self._raw(entry) as raw:
             return raw.read()
 
-    def close(self) -> None:
-        """Release the container."""
 
+class SpanContainer(Container):
+    """Files that are parts of one other file, as they are: the handle of an entry is where it begins, in bytes."""
 
-class ZipContainer(Container):
-    """A zip; every name and flag in it is somebody else's claim."""
-
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, file: BinaryIO, limits: Limits) -> None:
         super().__init__(limits)
-        self._file = path.open("rb")
-        self._zip = zipfile.ZipFile(self._file)
-        try:
-            self._fill(self._found())
-        except BaseException:
-            self._zip.close()
-            raise
-        for name in [name for name in self.entries if "/" not in name and name.lower().endswith(".zip")]:
-            self.refused.append(Refused(name, "a zip inside a zip; unpack the outer one"))
-            del self.entries[name]
-
-    def _found(self) -> Iterator[tuple[str, Entry]]:
-        for info in self._zip.infolist():
-            if info.is_dir() or info.orig_filename.endswith("\\"):
-                continue
-            raw = _zip_name(info).replace("\\", "/")
-            name = "/".join(part for part in raw.split("/") if part not in ("", "."))
-            reason = _unsafe(raw) or _unreadable(info)
-            if reason:
-                self.refused.append(Refused(name, reason))
-            elif name:
-                yield name, Entry(info, info.file_size, info.compress_size)
+        self._file = file
 
     def _raw(self, entry: Entry) -> BinaryIO:
-        return cast(BinaryIO, self._zip.open(cast(zipfile.ZipInfo, entry.handle)))
+        return cast(BinaryIO, _Span(self._file, entry.handle, entry.size_bytes))
 
     def _whole(self, entry: Entry) -> bytes:
-        """Inflate in one call: for a day file, all else that :mod:`zipfile` does takes longer than that."""
-        info = cast(zipfile.ZipInfo, entry.handle)
-        if info.compress_type != zipfile.ZIP_DEFLATED or info.compress_size > info.file_size:
-            return super()._whole(entry)
-        self._file.seek(info.header_offset)
-        header = self._file.read(_LOCAL_HEADER.size)
-        if not header.startswith(b"PK\3\4") or len(header) < _LOCAL_HEADER.size:
-            raise zipfile.BadZipFile("no entry where the directory says")
-        self._file.seek(sum(_LOCAL_HEADER.unpack(header)), os.SEEK_CUR)
-        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(self._file.read(info.compress_size), info.file_size)
-        if zlib.crc32(data) != info.CRC:
-            raise zipfile.BadZipFile("not what its checksum says")
-        return data
+        span = _Span(self._file, entry.handle, entry.size_bytes)
+        return b"".join(iter(lambda: span.read(entry.size_bytes), b""))
 
     def close(self) -> None:
-        """Close the zip."""
-        self._zip.close()
+        """Close the file."""
         self._file.close()
 
 
-class FolderContainer(Container):
-    """A folder with everything below it; links to folders are not followed."""
+class Scratch:
+    """
+    A file below ``TMPDIR`` without a name, for what has to be decompressed before it can be read.
 
-    def __init__(self, path: Path, limits: Limits) -> None:
-        super().__init__(limits)
-        self._root = path
-        self._fill(self._found())
+    Only this process can read it, and it is gone when the process ends, however it ends.
+    """
 
-    def _found(self) -> Iterator[tuple[str, Entry]]:
-        inside = self._root.resolve()
-        folders = [(str(self._root), "")]
-        while folders:
-            folder, prefix = folders.pop()
-            with os.scandir(folder) as found:
-                for item in found:
-                    name = prefix + item.name
-                    if item.is_dir(follow_symlinks=False):
-                        folders.append((item.path, f"{name}/"))
-                    elif item.is_symlink() and not Path(item.path).resolve().is_relative_to(inside):
-                        self.refused.append(Refused(_printable(name), "a link that leads out of the folder"))
-                    elif item.is_file():
-                        yield _printable(name), Entry(item.path, item.stat().st_size, None)
+    def __init__(self) -> None:
+        try:
+            self.file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
+        except OSError as error:
+            raise _no_room(error) from error
+        self.bytes = 0
 
-    def _raw(self, entry: Entry) -> BinaryIO:
-        return cast(BinaryIO, open(cast(str, entry.handle), "rb", buffering=0))  # noqa: PTH123 - 15,000 times
+    def write(self, data: bytes) -> None:
+        """Append data."""
+        try:
+            self.file.write(data)
+        except OSError as error:
+            raise _no_room(error) from error
+        self.bytes += len(data)
+
+    def done(self) -> BinaryIO:
+        """Return the file with all that was written."""
+        try:
+            self.file.seek(0)
+        except OSError as error:
+            raise _no_room(error) from error
+        return self.file
 
 
-class FileContainer(FolderContainer):
-    """A single file, its own only entry."""
+class _Span:
+    """Reads a part of a file, independently of others that read it."""
 
-    def _found(self) -> Iterator[tuple[str, Entry]]:
-        yield _printable(self._root.name), Entry(str(self._root), self._root.stat().st_size, None)
+    def __init__(self, file: BinaryIO, start: int, size_bytes: int) -> None:
+        self._descriptor, self._at, self._end = file.fileno(), start, start + size_bytes
+
+    def read(self, size_bytes: int) -> bytes:
+        data = os.pread(self._descriptor, min(size_bytes, self._end - self._at), self._at)
+        self._at += len(data)
+        if not data and self._at < self._end:
+            raise EOFError("the end is missing")
+        return data
+
+    def close(self) -> None:
+        """Leave the file open: it is the container's."""
 
 
 class _Counted(io.RawIOBase):
@@ -241,41 +271,12 @@ class _Counted(io.RawIOBase):
         super().close()
 
 
-def _zip_name(info: zipfile.ZipInfo) -> str:
-    """Undo Python's reading of unflagged UTF-8 names as cp437."""
-    name = info.orig_filename
-    if info.flag_bits & _UTF8_FLAG or name.isascii():
-        return name
-    try:
-        return name.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return name
+def _are_same(one: Entry, other: Entry) -> bool:
+    return one.checksum is not None and (one.checksum, one.size_bytes) == (other.checksum, other.size_bytes)
 
 
-def _unsafe(name: str) -> str:
-    """Say why a ``/``-separated name must not be used; empty if it may."""
-    if "\x00" in name:
-        return "a NUL in the name"
-    if name.startswith("/"):
-        return "an absolute name"
-    if re.match(r"[A-Za-z]:", name):
-        return "a drive letter in the name"
-    if ".." in name.split("/"):
-        return "a name that leads out of the archive"
-    return ""
-
-
-def _unreadable(info: zipfile.ZipInfo) -> str:
-    """Say why a zip entry's content must not be read; empty if it may."""
-    if stat.S_ISLNK(info.external_attr >> 16):
-        return "a symbolic link"
-    if info.flag_bits & _ENCRYPTED_FLAG:
-        return "encrypted; export again without a password"
-    if info.compress_type not in _READABLE:
-        return f"compression method {info.compress_type} is not supported"
-    return ""
-
-
-def _printable(name: str) -> str:
-    """Return a name on disk as text that can be stored; a bad unpacker left backslashes in it."""
-    return os.fsencode(name).decode("utf-8", "replace").replace("\\", "/")
+def _no_room(error: OSError) -> StorageError:
+    return StorageError(
+        f"{tempfile.gettempdir()}: an archive cannot be decompressed here: {error}. Nothing of it was loaded. Make "
+        "room, or point TMPDIR at a folder that has some, then clear the failed task or run again."
+    )

@@ -21,7 +21,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     entries: int = 2_000_000
 
     ratio: int = 250
-    """Decompressed to packed bytes of one zip entry, from 1 MiB on."""
+    """Decompressed to packed bytes, of one zip entry and of all entries of an archive together; each from 1 MiB on."""
 
 
 def limits_of_environment() -> Limits:

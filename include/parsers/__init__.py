@@ -6,15 +6,19 @@ Adding a format: a parser and, for its markup, a pure text module; one row in :d
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from include.archive import Archive, Limits, limits_of_environment, open_archive
 from include.errors import EntryUnreadable, ExportError
 from include.ids import DEFAULT_ID_TEMPLATE, check_id_template
-from include.parsers import discord, discord_api, discord_package, everos_json, slack, slack_dump
-from include.parsers.formats import Export, Format, ParseOptions
+from include.parsers import discord, discord_api, discord_package, everos_json, slack, slack_dump, slack_layout
+from include.parsers.formats import Export, Format, ParseOptions, Place
 from include.parsers.head import Head, look
+from include.parsers.slack_index import CHANNEL_FILES, USER_FILES
 from include.records import Parsed, Rejected
 
 __all__ = ["DEFAULT_ID_TEMPLATE", "FORMATS", "Export", "Format", "ParseOptions", "discover", "open_export", "parse"]
@@ -51,7 +55,7 @@ def discover(source: Path, limits: Limits | None = None) -> tuple[list[Export], 
     :raises ExportError: if ``source`` does not exist or is a damaged zip.
     :raises LimitExceeded: if an archive holds too many entries.
     """
-    found: list[Export] = []
+    found: list[_Found] = []
     rejected: list[Rejected] = []
     empty = _discover(source, source.name or str(source), limits or limits_of_environment(), found, rejected)
     if not (found or rejected or empty):
@@ -59,7 +63,7 @@ def discover(source: Path, limits: Limits | None = None) -> tuple[list[Export], 
     if len(rejected) > MAX_REPORTED:
         more = f"and {len(rejected) - MAX_REPORTED} more files like these"
         rejected[MAX_REPORTED:] = [_rejected(str(source), more)]
-    return found, rejected
+    return _with_lists(found), rejected
 
 
 def open_export(export: Export, limits: Limits | None = None) -> Archive:
@@ -68,13 +72,14 @@ def open_export(export: Export, limits: Limits | None = None) -> Archive:
 
     :raises ExportError: if it is no longer there or no longer what it was.
     """
-    archive = open_archive(Path(export.path), limits)
+    archive = open_archive(Path(export.path), limits, export.inside)
     try:
         sorted_out = _sort_out(archive)
         names = sorted_out.exports.get((export.format, export.root), ())
         if not names:
             raise ExportError(f"{export.path}: the {export.format} export found before is gone; run the import again")
-        return archive.only(names).below(export.root)
+        described = FORMATS[export.format].beside(archive, names)
+        return archive.only(sorted({*names, *described})).below(export.root)
     except BaseException:
         archive.close()
         raise
@@ -92,13 +97,20 @@ def parse(export: Export, options: ParseOptions) -> Iterator[Parsed]:
         yield from FORMATS[export.format].parse(archive, export, options)
 
 
+class _Found(NamedTuple):
+    """An export, and which of Slack's lists lie at its top."""
+
+    export: Export
+    lists: frozenset[str]
+
+
 class _SortedOut:
     """Which files of an archive belong to which export, and which to none."""
 
     def __init__(self) -> None:
         self.exports: dict[tuple[str, str], list[str]] = defaultdict(list)
         """(format, root) to names."""
-        self.zips: list[str] = []
+        self.archives: list[str] = []
         self.rejected: dict[str, str] = {}
         """Name to reason."""
 
@@ -112,42 +124,90 @@ def _sort_out(archive: Archive) -> _SortedOut:
             taken.update(free)
             if free:
                 result.exports[format_.name, root] = free
-    for name in archive.names():
-        if name not in taken:
-            _sort_file(archive, name, result)
+    shared: dict[str, str] = {}
+    for name in sorted(set(archive.names()) - taken, key=lambda name: (name.count("/"), name)):
+        beside = next((shared[folder] for folder in _folders_above(name) if folder in shared), None)
+        if beside == "":
+            continue
+        owner = _sort_file(archive, name, result, beside or "")
+        if owner:
+            shared |= _shared_folders(name)
+    for names in result.exports.values():
+        names.sort()
+    if any(format_ in (slack.FORMAT.name, slack_dump.FORMAT.name) for format_, _ in result.exports):
+        for name in [name for name in result.rejected if name.rpartition("/")[2] in slack_layout.SIBLINGS]:
+            del result.rejected[name]
     return result
 
 
-def _sort_file(archive: Archive, name: str, result: _SortedOut) -> None:
-    path = archive.path_of(name)
-    if path and path != archive.path and name.lower().endswith(".zip"):
-        result.zips.append(name)
-        return
+def _shared_folders(name: str) -> Iterator[tuple[str, str]]:
+    """
+    Yield folders that hold what was shared in the conversation of a file: JSON in them is no export.
+
+    With each the file, where the folder's name alone does not prove it.
+    """
+    stem = name.rpartition(".")[0] or name
+    folder = name[: name.rfind("/") + 1]
+    yield from ((path, "") for path in (f"{stem}/", f"{name}_Files/", f"{stem}_Files/", f"{stem}_files/"))
+    yield from ((f"{folder}{path}/", "") for path in ("__uploads", "__avatars"))
+    yield from ((f"{folder}{path}/", name) for path in ("attachments", "files", "media", "uploads", "downloads"))
+
+
+def _folders_above(name: str) -> Iterator[str]:
+    """Yield the folders that a file lies in, each ending in ``/``."""
+    end = name.rfind("/")
+    while end >= 0:
+        yield name[: end + 1]
+        end = name.rfind("/", 0, end)
+
+
+def _sort_file(archive: Archive, name: str, result: _SortedOut, beside: str) -> bool:
+    """
+    Put a file where it belongs; return whether it is an export's.
+
+    :param beside: An export in whose folder of attachments the file seems to lie.
+    """
+    if not _ASSET.search(name) and archive.is_archive(name):
+        result.archives.append(name)
+        return False
     only_file = len(archive.names()) == 1
     if _ASSET.search(name) or not (only_file or _CANDIDATE.search(name)):
-        return
+        return False
     try:
         head = look(archive, name)
     except EntryUnreadable as error:
         result.rejected[name] = str(error)
-        return
+        return False
     owner = _owner(head)
-    if owner:
+    if owner and beside:
+        result.rejected[name] = (
+            f"taken for a file that was shared in {beside}, since it lies in a folder of attachments beside it; it was "
+            "not read. Put it elsewhere if it is an export of its own"
+        )
+    elif owner:
         result.exports[owner, ""].append(name)
-    else:
+    elif not beside:
         result.rejected[name] = _unknown()
+    return bool(owner and not beside)
 
 
 def _owner(head: Head) -> str | None:
     return next((format_.name for format_ in FORMATS.values() if format_.owns(head)), None)
 
 
-def _discover(path: Path, label: str, limits: Limits, found: list[Export], rejected: list[Rejected]) -> bool:
+def _discover(
+    path: Path, label: str, limits: Limits, found: list[_Found], rejected: list[Rejected], inside: str = ""
+) -> bool:
     """Add what is found; return whether there was nothing at all to look at."""
-    with open_archive(path, limits) as archive:
+    with open_archive(path, limits, inside) as archive:
         sorted_out = _sort_out(archive)
         empty = not archive.names()
-        zips = [(archive.path_of(name), name) for name in sorted_out.zips]
+        places = []
+        for name in sorted_out.archives:
+            try:
+                places.append((name, *archive.place_of(name)))
+            except ExportError as error:
+                rejected.append(_rejected(f"{label}/{name}", str(error)))
         rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in archive.refused)
     for (name, root), names in sorted_out.exports.items():
         format_ = FORMATS[name]
@@ -158,15 +218,49 @@ def _discover(path: Path, label: str, limits: Limits, found: list[Export], rejec
             rejected.append(_rejected(where, format_.refusal))
             continue
         key = f"{len(found) + 1:03d}-{name}-{re.sub('[^A-Za-z0-9]+', '-', where).strip('-')[:60]}".rstrip("-")
-        found.append(Export(key=key, format=name, path=str(path), root=root, label=where))
+        export = Export(key=key, format=name, path=str(path), inside=inside, root=root, label=where)
+        found.append(_Found(export, frozenset(name.removeprefix(root) for name in names) & slack_layout.LISTS))
     rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_out.rejected.items())
-    for zip_path, name in zips:
+    for name, place, within in places:
+        label_of_it = f"{label}/{name}" if within else name
         try:
-            if zip_path:
-                _discover(zip_path, name, limits, found, rejected)
-        except ExportError as error:  # one bad zip does not cost what lies beside it
-            rejected.append(_rejected(name, str(error)))
+            _discover(place, label_of_it, limits, found, rejected, within)
+        except ExportError as error:  # one bad archive does not stop what is beside it
+            rejected.append(_rejected(label_of_it, str(error)))
     return empty
+
+
+def _with_lists(found: Sequence[_Found]) -> list[Export]:
+    """
+    Return the exports; a part of a Slack export that has no lists gets those of the part that has them.
+
+    Large exports come in several zips, of which one holds the lists. Parts are told by their names, which differ in
+    numbers only; a part without any list of conversations belongs to all others that have one.
+    """
+    slack_parts = [part for part in found if part.export.format == slack.FORMAT.name]
+    listing = [part for part in slack_parts if part.lists & set(CHANNEL_FILES)]
+
+    def completed(part: _Found) -> Export:
+        if part not in slack_parts or (part in listing and part.lists & set(USER_FILES)):
+            return part.export
+        family = [
+            other
+            for other in slack_parts
+            if other.lists and other is not part and _family(other.export) == _family(part.export)
+        ]
+        others = family or ([] if part in listing else listing)
+        places = tuple(
+            Place(path=other.export.path, inside=other.export.inside, root=other.export.root) for other in others
+        )
+        return msgspec.structs.replace(part.export, lists=places)
+
+    return [completed(part) for part in found]
+
+
+def _family(export: Export) -> str:
+    """Return the name of an export without what tells its parts apart."""
+    name = Path(export.label).name.lower().partition(".")[0]
+    return re.sub(r"[\W\d_]+|part|teil", "", name)
 
 
 def _unknown() -> str:

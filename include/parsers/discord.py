@@ -11,6 +11,7 @@ to 2026. What its files are like:
 - Direct messages have no guild, or one with the id ``0``.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
@@ -19,17 +20,20 @@ from typing import Any, NamedTuple
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.discord_message import SOURCE, Findings, Roster, to_message
+from include.parsers.discord_message import SOURCE, Findings, is_private_kind, to_message
+from include.parsers.discord_replies import Replies
+from include.parsers.discord_roster import Roster
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head
 from include.parsers.json_stream import BrokenJson, documents, entries
 from include.parsers.outcomes import left_out, outcomes, unreadable
-from include.parsers.values import identifier, string
+from include.parsers.values import identifier, mapping, microseconds, string
 from include.records import Conversation, Parsed
 
 _MESSAGES = "messages"
+_MEMBERS = ("guild", "channel", "exportedAt", "dateRange")
 _THREAD_KINDS = ("GuildPublicThread", "GuildPrivateThread", "GuildNewsThread", "10", "11", "12")
-_PRIVATE_KINDS = ("GuildPrivateThread", "DirectTextChat", "DirectGroupTextChat", "DirectMessage", "1", "3", "12")
+_PART = re.compile(r"\[part (\d+)\]")
 
 
 class _File(NamedTuple):
@@ -37,6 +41,14 @@ class _File(NamedTuple):
     guild: dict[str, Any]
     channel: dict[str, Any]
     exported_at: str
+    after: str
+    """From when on it has messages; empty: from the beginning."""
+
+    @property
+    def order(self) -> tuple[str, int]:
+        """Place among the files of a channel."""
+        part = _PART.search(self.name)
+        return self.after, int(part[1]) if part else 0
 
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
@@ -63,17 +75,21 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             conversation=conversation,
             roster=roster,
             findings=findings,
+            replies=Replies(),
             skip_bots=options.bots == "skip",
         )
-        for file in files:
-            with archive.open(file.name) as stream:
-                yield from outcomes(
-                    enumerate(entries(stream, f"{_MESSAGES}.item")),
-                    read,
-                    conversation=conversation,
-                    place=file.name,
-                    leave_out=left_out(conversation, options),
-                )
+        for file in sorted(files, key=lambda file: file.order):
+            try:
+                with archive.open(file.name) as stream:
+                    yield from outcomes(
+                        enumerate(entries(stream, f"{_MESSAGES}.item")),
+                        read,
+                        conversation=conversation,
+                        place=file.name,
+                        leave_out=left_out(conversation, options),
+                    )
+            except EntryUnreadable as error:
+                yield from unreadable(file.name, SOURCE, str(error), conversation.conversation_id)
     yield from findings.notes()
 
 
@@ -81,13 +97,13 @@ def _look(archive: Archive, name: str) -> _File:
     """Read what stands before the messages; the whole file if the channel is not among it."""
     for early in (True, False):
         with archive.open(name) as stream:
-            found = documents(stream, members=("guild", "channel", "exportedAt"), lists=(_MESSAGES,), early=early)
+            found = documents(stream, members=_MEMBERS, lists=(_MESSAGES,), early=early)
             members = next((document.members for document in found), {})
         if isinstance(channel := members.get("channel"), dict):
             guild = members.get("guild")
-            exported_at = string(members.get("exportedAt"))
-            return _File(name, guild if isinstance(guild, dict) else {}, channel, exported_at)
-    raise BrokenJson("the file ends, or is broken, before it names its channel")
+            after = string(mapping(members.get("dateRange")).get("after"))
+            return _File(name, mapping(guild), channel, string(members.get("exportedAt")), after)
+    raise BrokenJson('expected the channel as an object in "channel", found none up to the end of the file')
 
 
 def _conversation(channel_id: str, file: _File, options: ParseOptions) -> Conversation:
@@ -98,14 +114,11 @@ def _conversation(channel_id: str, file: _File, options: ParseOptions) -> Conver
     thread = kind in _THREAD_KINDS
     parent = string(channel.get("category")) if thread else ""
     described = (f"Thread in #{parent}" if parent else "", string(channel.get("topic")).strip())
+    # Names of threads and of people are no identities: several bear the same one.
+    label = f"{name}-{channel_id}" if thread or direct else name
     return Conversation(
         conversation_id=conversation_id_of(
-            options.id_template,
-            source=SOURCE,
-            workspace=workspace,
-            # Names of threads and of people are no identities: several bear the same one.
-            channel=f"{name}-{channel_id}" if thread or direct else name,
-            channel_id=channel_id,
+            options.id_template, source=SOURCE, workspace=workspace, channel=label, channel_id=channel_id
         ),
         source=SOURCE,
         kind="group",
@@ -113,7 +126,10 @@ def _conversation(channel_id: str, file: _File, options: ParseOptions) -> Conver
         channel_id=channel_id,
         name=name,
         description=". ".join(text for text in described if text),
-        private=direct or kind in _PRIVATE_KINDS,
+        channel=label,
+        private=direct or is_private_kind(kind),
+        private_reason="a direct message" if direct else f"of the kind {kind}" if is_private_kind(kind) else "",
+        as_of_us=microseconds(file.exported_at),
     )
 
 

@@ -1,14 +1,19 @@
 """
-Messages as Discord's API returns them: a JSON array, or one message per line, usually newest first.
+Messages as Discord's API returns them, usually newest first: pages of messages, however a script saved them.
 
-Scripts save them so (``GET /channels/{id}/messages``; docs.discord.com, "Message Object"). They name their channel
-only by its id, and nothing tells a direct message from a channel: whoever hands over such a file has chosen it.
+Scripts save them (``GET /channels/{id}/messages``; docs.discord.com, "Message Object") as an array, an array of pages,
+one message or page per line, one message per file, or as a list in an object (``{"channel_id", "messages"}``, the
+answer to a search ``{"total_results", "messages": [[…]]}``, ``{"data": {"messages"}}``). Messages name their channel
+only by its id; the kind of a channel is known only if the object around them, or a message, has it.
 """
 
 import io
-from collections.abc import Iterator
+import json
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
@@ -16,13 +21,27 @@ from typing import Any, BinaryIO
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.discord_message import SOURCE, Findings, Roster, to_message
+from include.parsers.discord_message import SOURCE, Findings, is_private_kind, to_message
+from include.parsers.discord_replies import CLOSE_MESSAGES, Replies
+from include.parsers.discord_roster import Roster
 from include.parsers.formats import Export, Format, ParseOptions
-from include.parsers.head import Head, look
-from include.parsers.json_stream import MAX_ENTRY_BYTES, BrokenJson, entries
+from include.parsers.head import HEAD_BYTES, Head, head_of, open_json
+from include.parsers.json_stream import MAX_ENTRY_BYTES, BrokenJson, documents, entries
 from include.parsers.outcomes import left_out, outcomes, unreadable
-from include.parsers.values import identifier
+from include.parsers.values import identifier, mapping, string
 from include.records import Conversation, Note, Parsed
+
+_PLACE = re.compile(r"(?:(?:(?:item|messages|data|results?|items|hits|response|body)\.)*item)?")
+"""Where messages stand in a file (:class:`include.parsers.head.Head`); empty: the file, or a line of it, is one."""
+
+_LISTS = ("messages", "data", "results", "result", "items", "hits", "response", "body")
+"""Members of an object around messages that hold them."""
+
+_ABOUT = ("channel", "channel_id", "channel_type")
+"""Members of a message, or of the object around messages, that tell the channel."""
+
+_NESTED = 5
+"""Lists and objects around a message at most."""
 
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
@@ -32,19 +51,41 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     :raises LimitExceeded: if the archive as a whole is too big; single files and entries never raise.
     """
     conversations: dict[str, Conversation] = {}
-    roster, findings = Roster({}), Findings()
-    read_as = partial(to_message, roster=roster, findings=findings, skip_bots=options.bots == "skip")
+    kinds_unknown: set[str] = set()
+    ahead: deque[Any] = deque()
+    read_as = partial(
+        to_message,
+        roster=Roster({}),
+        findings=(findings := Findings()),
+        replies=Replies(ahead),
+        skip_bots=options.bots == "skip",
+    )
+    outlines: dict[str, tuple[dict[str, Any], str | None]] = {}
     for name in archive.names():
         try:
-            lines = look(archive, name).start == "{"
-            with archive.open(name) as stream:
-                found = _lines(stream) if lines else entries(stream, "item")
-                for channel_id, run in groupby(_by_channel(found, PurePosixPath(name).stem), key=itemgetter(0)):
+            outlines[name] = _outline(archive, name)
+        except EntryUnreadable as error:
+            yield from unreadable(name, SOURCE, str(error))
+    # Before any message: a channel is private if one of its files says so.
+    described = {_channel_id(around): around for around, _ in outlines.values() if _kind(around)}
+    for name, (around, place) in outlines.items():
+        default = _channel_id(around) or PurePosixPath(name).stem
+        try:
+            with open_json(archive, name) as stream:
+                values = _lines(stream) if place is None else entries(stream, place)
+                found = _by_channel(_with_ahead(values, ahead), default)
+                for channel_id, run in groupby(found, key=itemgetter(0)):
+                    first = next(run)
                     if channel_id not in conversations:
-                        conversations[channel_id] = _conversation(channel_id, options)
+                        own = around if channel_id == default else {}
+                        known = (mapping(first[2]), described.get(channel_id, {}), own)
+                        about = next((one for one in known if _kind(one)), {})
+                        conversations[channel_id] = _conversation(channel_id, about or own, options)
+                        if not (about or left_out(conversations[channel_id], options)):
+                            kinds_unknown.add(channel_id)
                     yield conversations[channel_id]
                     yield from outcomes(
-                        ((position, entry) for _, position, entry in run),
+                        ((position, entry) for _, position, entry in chain((first,), run)),
                         partial(read_as, conversation=conversations[channel_id]),
                         conversation=conversations[channel_id],
                         place=name,
@@ -53,28 +94,110 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         except (BrokenJson, EntryUnreadable) as error:
             yield from unreadable(name, SOURCE, str(error))
     yield from findings.notes()
-    yield Note(code="maybe_private", count=sum(not left_out(one, options) for one in conversations.values()))
+    yield Note(code="maybe_private", count=len(kinds_unknown))
 
 
-def _by_channel(read: Iterator[Any], channel_id: str) -> Iterator[tuple[str, int, Any]]:
-    """Yield channel, position and entry; an entry that names no channel belongs to that of the entry before it."""
-    for position, entry in enumerate(read):
-        if isinstance(entry, dict):
-            channel_id = identifier(entry, "channel_id") or channel_id
-        yield channel_id, position, entry
+def _outline(archive: Archive, name: str) -> tuple[dict[str, Any], str | None]:
+    """Return what the object around the messages says of their channel, and ijson's name of the list; none of lines."""
+    with open_json(archive, name) as stream:
+        data = stream.read(HEAD_BYTES)
+    head = head_of(data)
+    place = _place(head) or ""
+    first, end, rest = data.partition(b"\n")
+    if (_is_json(first) and rest.strip()) if end else not place:
+        return {}, None
+    if head.start == "{" and place:
+        return _around(archive, name), f"{place.partition('item')[0]}item"
+    return {}, "item" if head.start == "[" else ""
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _around(archive: Archive, name: str) -> dict[str, Any]:
+    """Read the members around the messages; those behind them, too, if the kind of channel is not before them."""
+    members: dict[str, Any] = {}
+    for early in (True, False):
+        try:
+            with archive.open(name) as stream:
+                for document in documents(stream, members=_ABOUT, lists=_LISTS, early=early):
+                    members = document.members
+        except BrokenJson:
+            pass  # reported where the messages are read
+        if _kind(members):
+            break
+    return members
 
 
 def _lines(stream: BinaryIO) -> Iterator[Any]:
     """Yield what each line holds; a line that is not JSON is its own error and costs only itself."""
     while line := stream.readline(MAX_ENTRY_BYTES):
-        if line.strip(b"\xef\xbb\xbf \t\r\n"):
+        if line.strip():
             try:
                 yield from entries(io.BytesIO(line), "")
             except BrokenJson:
                 yield BrokenJson("the line is not JSON")
 
 
-def _conversation(channel_id: str, options: ParseOptions) -> Conversation:
+def _flat(value: Any, around: Mapping[str, Any] | None = None, depth: int = 0) -> Iterator[Any]:
+    """Yield the messages of a page, or of an object around messages; anything else as it is."""
+    inner = value if isinstance(value, list) else None
+    if isinstance(value, dict) and "author" not in value and "id" not in value:
+        inner = next((value[key] for key in _LISTS if isinstance(value.get(key), list | dict)), None)
+        around = {key: value[key] for key in _ABOUT if key in value}
+    if inner is None or depth > _NESTED:
+        if around and isinstance(value, dict):
+            value = {**around, **value}
+        yield value
+        return
+    for one in inner if isinstance(inner, list) else (inner,):
+        yield from _flat(one, around, depth + 1)
+
+
+def _with_ahead(values: Iterator[Any], ahead: deque[Any]) -> Iterator[Any]:
+    """Yield entries, with the next ones in ``ahead``: the message that a reply answers may come later."""
+    ahead.clear()
+    broken: Exception | None = None
+    try:
+        for value in values:
+            if isinstance(value, dict) and "author" in value:
+                ahead.append(value)
+            else:
+                ahead.extend(_flat(value))
+            while len(ahead) > CLOSE_MESSAGES:
+                yield ahead.popleft()
+    except (BrokenJson, EntryUnreadable) as error:
+        broken = error  # comes behind the entries before it
+    while ahead:
+        yield ahead.popleft()
+    if broken:
+        raise broken
+
+
+def _by_channel(read: Iterable[Any], channel_id: str) -> Iterator[tuple[str, int, Any]]:
+    """Yield channel, position and entry; an entry that names no channel belongs to that of the entry before it."""
+    for position, entry in enumerate(read):
+        if isinstance(entry, dict):
+            channel_id = _channel_id(entry) or channel_id
+        yield channel_id, position, entry
+
+
+def _channel_id(about: Mapping[str, Any]) -> str:
+    return identifier(about, "channel_id") or identifier(about, "channel") or identifier(mapping(about.get("channel")))
+
+
+def _kind(about: Mapping[str, Any]) -> str:
+    """Return the kind of channel, a name or a number, as text; empty if it does not say."""
+    kind = about.get("channel_type", mapping(about.get("channel")).get("type"))
+    return str(kind) if isinstance(kind, int | str) else ""
+
+
+def _conversation(channel_id: str, about: Mapping[str, Any], options: ParseOptions) -> Conversation:
     return Conversation(
         conversation_id=conversation_id_of(
             options.id_template, source=SOURCE, workspace="", channel=channel_id, channel_id=channel_id
@@ -82,22 +205,31 @@ def _conversation(channel_id: str, options: ParseOptions) -> Conversation:
         source=SOURCE,
         kind="group",
         channel_id=channel_id,
-        name=channel_id,
+        name=string(mapping(about.get("channel")).get("name")).strip() or channel_id,
+        channel=channel_id,
+        private=is_private_kind(_kind(about)),
+        private_reason=f"of the kind {_kind(about)}" if is_private_kind(_kind(about)) else "",
     )
+
+
+def _place(head: Head) -> str | None:
+    """Return the place of messages whose authors have a ``username``; none if there are none."""
+    for place in head.keys:
+        author = f"{place}.author" if place else "author"
+        if _PLACE.fullmatch(place) and head.has(place, "id", "timestamp", "author") and head.has(author, "username"):
+            return place
+    return None
 
 
 def owns(head: Head) -> bool:
-    """Tell an array, or lines, of messages whose authors have a ``username``."""
-    return any(
-        head.has(place, "id", "timestamp", "author") and head.has(author, "username") for place, author in _PLACES
-    )
+    """Tell messages of the API from anything else, whatever lists and objects are around them."""
+    return _place(head) is not None
 
-
-_PLACES = (("", "author"), ("item", "item.author"))
 
 FORMAT = Format(
     name="discord_api",
-    looked_for='messages of Discord\'s API, as an array or one per line ("id", "timestamp", "author.username")',
+    looked_for="messages of Discord's API, as an array, in an object's \"messages\" or one per line "
+    '("id", "timestamp", "author.username")',
     parse=parse,
     owns=owns,
 )

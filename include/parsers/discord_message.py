@@ -6,14 +6,17 @@ so one reading serves both. Kinds are names, numbers, or numbers as text; unknow
 """
 
 import re
-from collections import ChainMap, Counter
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from include.ids import sender_id_of
+from include.ids import content_id, sender_id_of
+from include.parsers.discord_replies import Replies, quote
+from include.parsers.discord_roster import Roster, name_of
 from include.parsers.discord_text import text_of
+from include.parsers.discord_time import is_snowflake_of, sent_at_us
 from include.parsers.outcomes import Reject, Skip
-from include.parsers.values import identifier, mapping, microseconds, objects, string
+from include.parsers.values import identifier, mapping, microseconds, string
 from include.records import Conversation, Message, Note
 
 SOURCE = "discord"
@@ -55,56 +58,20 @@ SYSTEM_KINDS = {
 """Discord's own notices, which carry no words of a person (discord-api-types, ``MessageType``), under one name each."""
 
 _SYSTEM_NAMES = frozenset(SYSTEM_KINDS.values())
+_SLASH_COMMAND = "ChatInputCommand"
 _THREAD_STARTER = "ThreadStarterMessage"
 _KINDS = {
     "0": "Default",
     "19": "Reply",
-    "20": "ChatInputCommand",
+    "20": _SLASH_COMMAND,
     "21": _THREAD_STARTER,
     "23": "ContextMenuCommand",
     "46": "PollResult",
 }
 _WORDY_NAMES = frozenset(_KINDS.values()) - {_THREAD_STARTER}
 _NAMES = {name: name for name in (*SYSTEM_KINDS.values(), *_KINDS.values())} | SYSTEM_KINDS | _KINDS
+_COMMANDS = (_SLASH_COMMAND, "ContextMenuCommand")
 _FORWARD = ("Forward", "1", 1)
-_SNOWFLAKE = re.compile(r"[0-9]{15,20}")
-_SNOWFLAKE_EPOCH_MS = 1_420_070_400_000
-
-
-def sent_at_us(message_id: str, timestamp: object) -> int | None:
-    """
-    Return when a message was sent, in microseconds, or ``None`` if neither its id nor its timestamp says.
-
-    The id decides, to the millisecond, so that two kinds of export agree on a message; the timestamp adds
-    microseconds if it names the same millisecond, and decides alone if the id is no snowflake (edited exports).
-    """
-    given_us = microseconds(timestamp)
-    if not _SNOWFLAKE.fullmatch(message_id):
-        return given_us
-    snowflake_ms = (int(message_id) >> 22) + _SNOWFLAKE_EPOCH_MS
-    return given_us if given_us is not None and given_us // 1000 == snowflake_ms else snowflake_ms * 1000
-
-
-class Roster:
-    """Names by id, learnt on the way: members, roles and channels share one space of ids."""
-
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = dict(names)
-
-    def see(self, author_id: str, name: str, author: Mapping[str, Any]) -> None:
-        """Remember an author, and the roles the exporter lists with it."""
-        if author_id not in self._names:
-            self._names.update({identifier(role): string(role.get("name")) for role in objects(author.get("roles"))})
-        self._names[author_id] = name
-
-    def names_for(self, message: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return the names to resolve a message's mentions with; its own list of mentions comes first."""
-        users, channels = message.get("mentions"), message.get("mention_channels")
-        if not (users or channels):
-            return self._names
-        mentioned = {identifier(user): name_of(user) for user in objects(users)}
-        mentioned |= {identifier(channel): string(channel.get("name")) for channel in objects(channels)}
-        return ChainMap(mentioned, self._names)
 
 
 class Findings:
@@ -113,6 +80,7 @@ class Findings:
     def __init__(self) -> None:
         self.said = 0
         self.empty = 0
+        self.webhook = 0
         self.unknown_kinds: Counter[str] = Counter()
         """Messages imported although their kind is new to us."""
 
@@ -120,6 +88,8 @@ class Findings:
         """Yield it."""
         for kind, count in sorted(self.unknown_kinds.items()):
             yield Note(code="unknown_kind", detail=kind, count=count)
+        if self.webhook:
+            yield Note(code="webhook", count=self.webhook)
         if self.empty > self.said:
             yield Note(code="mostly_empty", count=self.empty)
 
@@ -131,6 +101,7 @@ def to_message(
     conversation: Conversation,
     roster: Roster,
     findings: Findings,
+    replies: Replies,
     skip_bots: bool,
 ) -> Message:
     """
@@ -153,39 +124,99 @@ def to_message(
     author_id = identifier(author) or name
     if not author_id:
         raise Reject("expected an author with an id, found none")
-    roster.see(author_id, name, author)
     bot = bool(author.get("isBot") or author.get("bot") or entry.get("webhook_id"))
+    webhook = bot and bool(name) and _by_webhook(entry, author, kind)
+    shown = roster.webhook(name) if webhook else roster.named(author_id, name, author)
     if bot and skip_bots:
         raise Skip("bot")
     at_us = sent_at_us(message_id, entry.get("timestamp"))
     if at_us is None or at_us <= 0:
-        raise Reject("expected a snowflake as id or an ISO 8601 timestamp, found neither")
+        raise Reject("expected an ISO 8601 timestamp or a snowflake as id, found neither")
     text = text_of(entry, roster.names_for(entry), bot=bot)
     known = kind in _KINDS.values()
     if not text:
         findings.empty += kind in _WORDY_NAMES
         raise Skip("empty" if kind in _WORDY_NAMES else kind)
     findings.said += 1
+    findings.webhook += webhook
     if not known:
         findings.unknown_kinds[kind] += 1
+    if users := entry.get("mentions"):
+        text = roster.tell_apart(text, users)
+    answered = _answered(entry, conversation.channel_id)
+    said = text
+    if answered and not replies.close(answered, at_us):
+        text = _with_quote(text, replies.find(answered) or _referenced(entry, roster, skip_bots=skip_bots))
+    elif bot and (command := entry.get("interaction")):
+        text = _with_quote(text, _command(mapping(command), kind, roster))
+    replies.add(message_id, at_us, shown, said)
     return Message(
         source=SOURCE,
         conversation_id=conversation.conversation_id,
-        message_id=message_id,
+        # an id that Discord did not give may stand for several messages
+        message_id=message_id
+        if is_snowflake_of(message_id, at_us)
+        else content_id(message_id, f"{at_us}", author_id, said),
         sent_at_us=at_us,
         timestamp_ms=at_us // 1000,
         edited_at_us=microseconds(entry.get("timestampEdited") or entry.get("edited_timestamp")),
-        sender_id=sender_id_of(author_id),
-        sender_name=name or author_id,
+        sender_id=sender_id_of(f"{author_id}:{name}" if webhook else author_id),
+        sender_name=shown,
         role="assistant" if bot else "user",
         text=text,
-        thread_id=_answered(entry, conversation.channel_id),
+        thread_id=answered,
         origin=origin,
     )
 
 
+def _by_webhook(entry: Mapping[str, Any], author: Mapping[str, Any], kind: str) -> bool:
+    """
+    Tell whether a bot's message came by a webhook, which posts under one id with any name.
+
+    The API says so, and also of a bot's answers to commands, which are the bot's own. The exporter does not; there a
+    webhook has no roles and no discriminator, and bots have kept theirs (support.discord.com, "New Usernames").
+    """
+    if kind in _COMMANDS or entry.get("interaction") or entry.get("interaction_metadata"):
+        return False
+    if webhook_id := identifier(entry, "webhook_id"):
+        return webhook_id != identifier(entry, "application_id")
+    without = ("", "0", "0000") if author.get("isBot") else ("0000",)
+    return string(author.get("discriminator")) in without and not author.get("roles")
+
+
+def _with_quote(text: str, answered: tuple[str, str] | None) -> str:
+    return f"{quote(*answered)}\n{text}" if answered else text
+
+
+def _referenced(entry: Mapping[str, Any], roster: Roster, *, skip_bots: bool) -> tuple[str, str] | None:
+    """Return name and text of the answered message where the API includes it."""
+    answered = mapping(entry.get("referenced_message"))
+    author = mapping(answered.get("author"))
+    bot = bool(author.get("bot") or answered.get("webhook_id"))
+    name = name_of(author)
+    author_id, kind = identifier(author) or name, _kind(answered.get("type"))
+    if not author_id or kind in _SYSTEM_NAMES or (bot and skip_bots):
+        return None
+    webhook = bot and bool(name) and _by_webhook(answered, author, kind)
+    shown = roster.webhook(name) if webhook else roster.known(author_id) or roster.named(author_id, name, author)
+    text = text_of(answered, roster.names_for(answered), bot=bot)
+    return (shown, text) if text else None
+
+
+def _command(command: Mapping[str, Any], kind: str, roster: Roster) -> tuple[str, str] | None:
+    """Return the person who gave a bot a command, and the command."""
+    user, name = mapping(command.get("user")), string(command.get("name"))
+    user_id = identifier(user)
+    if not (user_id and name):
+        return None
+    shown = roster.known(user_id) or roster.named(user_id, name_of(user), user)
+    return shown, f"/{name}" if kind == _SLASH_COMMAND else name
+
+
 def _answered(entry: Mapping[str, Any], channel_id: str) -> str | None:
     """Return the id of the message that this one replies to; forwards and cross-posts refer to other channels."""
+    if not (entry.get("reference") or entry.get("message_reference")):
+        return None
     exported, answered = mapping(entry.get("reference")), mapping(entry.get("message_reference"))
     if exported.get("type") in _FORWARD or answered.get("type") in _FORWARD:
         return None
@@ -194,21 +225,18 @@ def _answered(entry: Mapping[str, Any], channel_id: str) -> str | None:
     return (identifier(exported, "messageId") or identifier(answered, "message_id") or None) if same else None
 
 
-def name_of(user: Mapping[str, Any], member: Mapping[str, Any] | None = None) -> str:
-    """
-    Return the name people see: the nickname in the server, the display name, or the account name.
-
-    Webhooks post under one id with a name per message, so it is read from each message anew.
-    """
-    if member and (nick := string(member.get("nick")).strip()):
-        return nick
-    for key in ("nickname", "global_name", "name", "username"):
-        if name := string(user.get(key)).strip():
-            return name
-    return ""
-
-
 def _kind(value: object) -> str:
     """Return one name for a kind of message, however it is written; missing is a plain message, as in old exports."""
     written = str(value) if isinstance(value, int) else string(value).strip()
     return _NAMES.get(written) or (written if re.fullmatch(r"\w{1,40}", written) else "Default")
+
+
+def is_private_kind(value: object) -> bool:
+    """
+    Tell whether a kind of channel is a direct message, a group of them or a private thread, however it is written.
+
+    >>> [is_private_kind(kind) for kind in (1, "GROUP_DM", "GuildPrivateThread", "GuildTextChat", 0)]
+    [True, True, True, False, False]
+    """
+    written = re.sub(r"[\W_]", "", str(value)).casefold()
+    return written in ("1", "3", "12", "dm", "groupdm") or written.startswith("direct") or "private" in written

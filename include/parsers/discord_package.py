@@ -21,25 +21,35 @@ from typing import Any, BinaryIO
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of, sender_id_of
-from include.parsers.discord_message import SOURCE, sent_at_us
+from include.parsers.discord_message import SOURCE
 from include.parsers.discord_package_index import Owner, PackageIndex
-from include.parsers.discord_text import to_plain_text
+from include.parsers.discord_text import name_in_address, to_plain_text
+from include.parsers.discord_time import sent_at_us
 from include.parsers.formats import Export, Format, ParseOptions
+from include.parsers.head import look
 from include.parsers.json_stream import BrokenJson, entries
 from include.parsers.outcomes import Reject, Skip, left_out, outcomes, unreadable
-from include.parsers.values import file_name_in, identifier, string
+from include.parsers.values import identifier, string
 from include.records import Conversation, Message, Note, Parsed
 
 _CHANNEL_FILE = re.compile(r"(?P<messages>(?:.*/)?)c?(?P<id>[0-9]+)/(?P<file>channel\.json|messages\.(?:json|csv))")
+_OWNERS = (
+    "{} people could be the owner of this Discord data package, nothing of it was read. Keep one account folder with "
+    'its user.json beside the messages, or write one that holds {{"id": "<the owner\'s user id>"}}.'
+)
 _BESIDE = re.compile(r"(?P<folder>[^/]+/)(?:user\.json|[0-9]+/guild\.json|(?:.*/)?events-[^/]*\.json)")
-"""Files that tell the package's other folders: account, servers, activity."""
+"""Files that tell folders of a package beside that of the channels: account, servers, activity."""
+
+_JSON = (".json", ".jsonl", ".ndjson")
+_OF_EXPORTS = {"messages", "ts", "author", "conversation_list", "conversation_meta", "group_id", "Contents"}
+"""Keys that exports have, and files of a package beside its messages do not."""
 
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
     """
     Yield channel by channel what the owner wrote there, as sessions of the owner's personal history.
 
-    :raises ExportError: if nothing says whose package it is; nothing was yielded.
+    A package of which nothing says whose it is, is one rejected entry.
     """
     channel_files: dict[str, str] = {}
     message_files: dict[str, list[str]] = defaultdict(list)
@@ -51,10 +61,15 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     index = PackageIndex(archive, channel_files)
     for name, reason in index.broken.items():
         yield from unreadable(export.root + name, SOURCE, reason)
+    if len(index.owners) != 1:
+        yield from unreadable(export.root or export.label, SOURCE, _OWNERS.format(len(index.owners) or "no"))
+        return
+    (owner,) = index.owners
+    names = index.names(owner)
     for channel_id in sorted({*channel_files, *message_files}, key=int):
-        conversation = _conversation(channel_id, index, options)
+        conversation = _conversation(channel_id, index, owner, options)
         yield conversation
-        read = partial(_to_message, conversation_id=conversation.conversation_id, owner=index.owner, names=index.names)
+        read = partial(_to_message, conversation_id=conversation.conversation_id, owner=owner, names=names)
         for name in message_files.get(channel_id, ()):
             place = export.root + name
             try:
@@ -76,9 +91,9 @@ def _to_message(
         raise Reject("expected an ID, found none")
     at_us = sent_at_us(message_id, entry.get("Timestamp"))
     if at_us is None or at_us <= 0:
-        raise Reject("expected a snowflake as ID or a time as Timestamp, found neither")
+        raise Reject("expected a time as Timestamp or a snowflake as ID, found neither")
     said = to_plain_text(string(entry.get("Contents")), names).strip()
-    files = [f"[file: {file_name_in(url)}]" for url in string(entry.get("Attachments")).split()]
+    files = [f"[file: {name_in_address(url)}]" for url in string(entry.get("Attachments")).split()]
     if not (said or files):
         raise Skip("empty")
     return Message(
@@ -115,26 +130,30 @@ def _rows(stream: BinaryIO) -> Iterator[Any]:
             yield BrokenJson(f"expected {len(columns)} columns, found {len(row)}")
 
 
-def _conversation(channel_id: str, index: PackageIndex, options: ParseOptions) -> Conversation:
+def _conversation(channel_id: str, index: PackageIndex, owner: Owner, options: ParseOptions) -> Conversation:
     channel = index.channel(channel_id)
+    # By id: every server has a "general", and an export of all that was said there is another conversation.
+    # With the owner: packages of two people of one channel are two personal histories.
+    own_id = f"{channel_id}-{owner.id}"
     conversation_id = conversation_id_of(
         options.id_template,
         source=SOURCE,
         workspace=channel.server,
-        # By id: every server has a "general", and an export of all that was said there is another conversation.
-        channel=channel_id,
-        channel_id=channel_id,
+        channel=own_id,
+        channel_id=own_id,
     )
     return Conversation(
         conversation_id=conversation_id,
         source=SOURCE,
         kind="personal",
         workspace=channel.server,
-        channel_id=channel_id,
+        channel_id=own_id,
+        channel=own_id,
         name=channel.name or index.label(channel_id) or channel_id,
-        description=f"Only what {index.owner.name} wrote here: Discord's data package holds nobody else's messages",
+        description=f"Only what {owner.name} wrote here: Discord's data package holds nobody else's messages",
         private=channel.private,
-        user_id=sender_id_of(index.owner.id),
+        private_reason="a direct message, a private thread or of an unknown kind" if channel.private else "",
+        user_id=sender_id_of(owner.id),
         session_id=conversation_id,
     )
 
@@ -149,9 +168,35 @@ def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
             own[""].update({"index.json"}, (found[0] for found in channels if not found["messages"]))
             continue
         root = "".join(messages[:-1].rpartition("/")[:2])
-        beside = (_BESIDE.fullmatch(name.removeprefix(root)) for name in names if name.startswith(root))
-        own[root].update({messages}, (root + found["folder"] for found in beside if found))
+        own[root].update({messages}, _beside(archive, root, messages))
     return {root: [name for name in names if name.startswith(tuple(folders))] for root, folders in own.items()}
+
+
+def _beside(archive: Archive, root: str, messages: str) -> Iterator[str]:
+    """
+    Yield the other folders of a package: account, servers, activity; if there is one of these, all without exports.
+
+    Their names are translated and their number grows (advertisements, programs, support tickets).
+    """
+    folders: dict[str, list[str]] = defaultdict(list)
+    for name in archive.names():
+        if name.startswith(root) and not name.startswith(messages) and "/" in (path := name.removeprefix(root)):
+            folders[path.partition("/")[0] + "/"].append(name)
+    known = {
+        folder for folder, files in folders.items() if any(_BESIDE.fullmatch(file.removeprefix(root)) for file in files)
+    }
+    for folder, files in folders.items():
+        if folder in known or (known and not any(_may_be_export(archive, file) for file in files)):
+            yield root + folder
+
+
+def _may_be_export(archive: Archive, name: str) -> bool:
+    if not name.lower().endswith(_JSON):
+        return name.lower().endswith((".zip", ".csv"))
+    try:
+        return any(keys & _OF_EXPORTS for keys in look(archive, name).keys.values())
+    except EntryUnreadable:
+        return False
 
 
 FORMAT = Format(

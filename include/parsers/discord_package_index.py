@@ -1,15 +1,20 @@
 """What a Discord data package says beside its messages: whose it is, and what its channels are."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from os.path import commonprefix
 from typing import Any, NamedTuple
 
 import msgspec
 
 from include.archive import Archive
-from include.errors import EntryUnreadable, ExportError
+from include.errors import EntryUnreadable
+from include.parsers.discord_message import is_private_kind
 
-_PRIVATE_KINDS = ("1", "3", "12", "DM", "GROUP_DM", "PRIVATE_THREAD")
 _DIRECT_KINDS = ("1", "DM")
+_TAG = re.compile(r"(.*\S)#[0-9]{1,4}\b")
+"""A name and its discriminator; ``#0`` since there are none."""
 
 
 class Owner(NamedTuple):
@@ -23,8 +28,23 @@ class _User(msgspec.Struct, frozen=True):
     """Of ``user.json``, which also holds e-mail, phone and payments, only these members are ever decoded."""
 
     id: str | int
-    username: str = ""
+    username: str | None = None
     global_name: str | None = None
+    relationships: msgspec.Raw = msgspec.Raw(b"[]")
+
+    @property
+    def name(self) -> str:
+        """Display name, else name of the account, else the id."""
+        return self.global_name or self.username or str(self.id)
+
+
+class _Relationship(msgspec.Struct, frozen=True):
+    """A friend of the owner; the names stand in ``user``, in older packages beside the id."""
+
+    id: str | int
+    username: str | None = None
+    global_name: str | None = None
+    user: _User | None = None
 
 
 class _Guild(msgspec.Struct, frozen=True):
@@ -42,7 +62,7 @@ class Channel(msgspec.Struct, frozen=True):
     @property
     def private(self) -> bool:
         """A channel that says neither what it is nor where counts as private."""
-        return str(self.type) in _PRIVATE_KINDS or (self.type is None and self.guild is None)
+        return is_private_kind(self.type) or (self.type is None and self.guild is None)
 
     @property
     def server(self) -> str:
@@ -55,7 +75,6 @@ class PackageIndex:
     Reads the small files of a package; one that cannot be read is noted in :attr:`broken` and costs names only.
 
     :param channel_files: Name of ``channel.json`` by channel id.
-    :raises ExportError: if nothing says whose package it is.
     """
 
     def __init__(self, archive: Archive, channel_files: Mapping[str, str]) -> None:
@@ -68,13 +87,16 @@ class PackageIndex:
             if (channel := self._decoded(name, Channel)) is not None
         }
         self._labels: dict[str, str | None] = {}
-        for name in archive.names():
-            if name.rpartition("/")[2] == "index.json":  # there is one for servers, too, of the same form
-                self._labels |= self._decoded(name, dict[str, str | None]) or {}
-        self.owner = self._owner()
-        self.names = {key: channel.name for key, channel in self._channels.items() if channel.name}
-        """What mentions stand for: channels, and the owner."""
-        self.names[self.owner.id] = self.owner.name
+        for name in self._files("index.json"):  # there is one for servers, too, of the same form
+            self._labels |= self._decoded(name, dict[str, str | None]) or {}
+        self._friends: dict[str, str] = {}
+        self.owners = self._possible_owners()
+        """Everybody who could be the owner."""
+
+    def names(self, owner: Owner) -> Mapping[str, str]:
+        """Return what mentions stand for: channels, the owner, and people the package names."""
+        channels = {key: channel.name for key, channel in self._channels.items() if channel.name}
+        return channels | self._partners(owner) | self._friends | {owner.id: owner.name}
 
     def channel(self, channel_id: str) -> Channel:
         """Return what is known of a channel."""
@@ -84,21 +106,38 @@ class PackageIndex:
         """Return Discord's description of a channel ("general in Acme"), for people to read: it is translated."""
         return self._labels.get(channel_id) or ""
 
-    def _owner(self) -> Owner:
-        users: dict[str, _User] = {}
+    def _files(self, last: str) -> Iterator[str]:
+        """Yield the files of this name in the package's own folders, or beside the channels."""
         for name in self._archive.names():
-            if name.endswith("/user.json") and (user := self._decoded(name, _User)):
+            if name.count("/") <= 1 and name.rpartition("/")[2] == last:
+                yield name
+
+    def _possible_owners(self) -> list[Owner]:
+        users: dict[str, _User] = {}
+        for name in self._files("user.json"):
+            if user := self._decoded(name, _User):
                 users[str(user.id)] = user
+                self._friends |= _named(user.relationships)
         if not users:
             users = {user_id: _User(user_id) for user_id in self._in_every_direct_message()}
-        if len(users) != 1:
-            raise ExportError(
-                f"{self._archive.path}: {len(users) or 'no'} people could be the owner of this Discord data package, "
-                "nothing of it was read. Keep one account folder with its user.json beside the messages, or write one "
-                'that holds {"id": "<the owner\'s user id>"}.'
-            )
-        user_id, user = users.popitem()
-        return Owner(user_id, user.global_name or user.username or user_id)
+        return [Owner(user_id, user.name) for user_id, user in users.items()]
+
+    def _partners(self, owner: Owner) -> dict[str, str]:
+        """
+        Return names of people the owner wrote to directly, out of the labels ("Direct Message with bo#0").
+
+        Labels are translated. A name is what follows the words that all labels begin with, up to ``#``; of a single
+        label it is the last word before ``#``.
+        """
+        labels: dict[str, str] = {}
+        for channel_id, channel in self._channels.items():
+            others = {str(one) for one in channel.recipients or () if isinstance(one, str | int)} - {owner.id}
+            found = _TAG.match(self.label(channel_id))
+            if len(others) == 1 and len(channel.recipients or ()) == 2 and found:
+                labels[others.pop()] = found[1]
+        same = commonprefix(list(labels.values()))  # noqa: RUF071 - of characters
+        begin = same.rfind(" ") + 1
+        return {user_id: label[begin:] for user_id, label in labels.items()}
 
     def _in_every_direct_message(self) -> frozenset[str]:
         direct = [channel.recipients for channel in self._channels.values() if str(channel.type) in _DIRECT_KINDS]
@@ -113,3 +152,18 @@ class PackageIndex:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.broken[name] = "expected a JSON object of Discord's data package, found something else"
         return None
+
+
+def _named(relationships: msgspec.Raw) -> dict[str, str]:
+    """Return names by id; a relationship of another form has none."""
+    names: dict[str, str] = {}
+    try:
+        for raw in msgspec.json.decode(relationships, type=list[msgspec.Raw]):
+            with suppress(msgspec.MsgspecError):
+                one = msgspec.json.decode(raw, type=_Relationship)
+                user = one.user or _User(one.id, one.username, one.global_name)
+                if user.global_name or user.username:
+                    names[str(one.id)] = user.name
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    return names

@@ -13,6 +13,14 @@ from include.parsers.head import Head
 from include.records import Parsed
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where in which archive an export starts."""
+
+    path: str
+    inside: str = ""
+    root: str = ""
+
+
 class Export(msgspec.Struct, frozen=True, kw_only=True):
     """One export found: small, holds no content, goes through XCom."""
 
@@ -23,13 +31,19 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     """Name of its row in :data:`include.parsers.FORMATS`."""
 
     path: str
-    """The zip, folder or file."""
+    """The archive, folder or file."""
+
+    inside: str = ""
+    """The name of the archive in the one at ``path`` that holds the export; empty if there is none."""
 
     root: str = ""
     """Where in it the export starts: empty or a folder ending in ``/``."""
 
     label: str
     """For people: which file or folder."""
+
+    lists: tuple["Place", ...] = ()
+    """Other parts of the same export, where this one has no lists of people and conversations of its own."""
 
 
 class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +106,9 @@ class Format:
 
     owns: Callable[[Head], bool] = _no_file
     """Whether a single JSON file is of this format. All such files of a source are one export."""
+
+    beside: Callable[[Archive, Sequence[str]], Sequence[str]] = lambda *_: ()
+    """Files that describe those of an export and may belong to another one as well."""
 
     refusal: str = ""
     """For a format that is known and cannot be imported: why, and what to ask for instead."""

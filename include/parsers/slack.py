@@ -12,15 +12,16 @@ Format: https://slack.com/help/articles/220556107 (read November 2025), and the 
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from include.archive import Archive
+from include.archive import Archive, open_archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
 from include.parsers import slack_layout
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack_entries import Defect, Slice, read_entries
-from include.parsers.slack_index import Channel, Index, count_records, read_index
+from include.parsers.slack_index import Channel, Index, Lists, count_records
 from include.parsers.slack_messages import SOURCE, Judge
 from include.records import Conversation, Entries, Note, Parsed, Rejected, Skipped
 
@@ -36,29 +37,41 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     broken: set[str] = set()
     listed: set[str] = set()
     present: set[str] = set()
-    unlisted = 0
-    for prefix, folders in sorted(slack_layout.day_files(archive).items()):
-        index = read_index(archive, prefix)
-        for name in sorted(index.broken.keys() - broken):
+    unsure = 0
+    for prefix, folders in slack_layout.workspaces(archive).items():
+        lists = Lists()
+        for place in dict.fromkeys(("", prefix)):
+            lists.read(archive, place)
+        read_lists_beside(export, lists, options)
+        index = lists.index()
+        for name in sorted(name for name in index.broken.keys() - broken if name in archive):
             yield from unreadable(export.root + name, SOURCE, index.broken[name])
         broken.update(index.broken)
-        listed.update(channel.id for channel in index.channels.values())
+        listed.update(index.listed)
         judge = Judge(index, options)
         workspace = _workspace(export.root + prefix, index)
-        for folder, days in sorted(folders.items()):
-            channel = index.channel(folder or archive.wrapper or archive.path.stem)
+        for folder in folders:
+            channel = index.channel(folder.name or archive.wrapper or archive.stem, folder.kinds)
             conversation = conversation_of(channel, workspace, options)
             yield conversation
             reason = left_out(conversation, options)
             present.add(channel.id)
-            unlisted += channel.id not in listed and not (channel.private or reason)
-            for day in days:
+            unsure += channel.unsure and not (channel.private or reason)
+            for day in folder.days:
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, judge, reason)
         yield from judge.notes()
-    yield Note(code="no_entries", count=len(listed - present))
+    if not export.lists:  # else what is missing here is in another part
+        yield Note(code="no_entries", count=len(listed - present))
     yield Note(code="no_messages", count=count_records(archive))
-    yield Note(code="maybe_private", count=unlisted)
+    yield Note(code="maybe_private", count=unsure)
+
+
+def read_lists_beside(export: Export, lists: Lists, options: ParseOptions) -> None:
+    """Read the lists that stand in another part of the export: Slack and people cut large exports into several zips."""
+    for part in export.lists:
+        with open_archive(Path(part.path), options.limits, part.inside) as archive:
+            lists.read(archive, part.root)
 
 
 def _workspace(folder: str, index: Index) -> str:
@@ -80,7 +93,9 @@ def conversation_of(channel: Channel, workspace: str, options: ParseOptions) -> 
         channel_id=channel.id,
         name=channel.name,
         description=channel.description,
-        private=channel.private,
+        channel=channel.folder,
+        private=channel.private != "",
+        private_reason=channel.private,
     )
 
 

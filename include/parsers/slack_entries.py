@@ -6,7 +6,8 @@ everything). A file that does not fit is decoded entry by entry, one that is bro
 """
 
 import io
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import batched
 from typing import Any, BinaryIO
 
@@ -49,7 +50,13 @@ class Entry(msgspec.Struct, gc=False):
     file: msgspec.Raw = _NOTHING
     comment: msgspec.Raw = _NOTHING
     room: msgspec.Raw = _NOTHING
+    replies: msgspec.Raw = _NOTHING
     slackdump_thread_replies: msgspec.Raw = _NOTHING
+    thread_replies: msgspec.Raw = _NOTHING
+    channel: Any = None
+    channel_type: str | None = None
+    messages: msgspec.Raw = _NOTHING
+    """No message's: of an answer of the API that stands among entries."""
 
 
 class Defect(msgspec.Struct, frozen=True):
@@ -60,43 +67,97 @@ class Defect(msgspec.Struct, frozen=True):
 
 type Slice = list[Entry | Defect]
 
-_TEXTS = ("user", "text", "subtype", "bot_id", "username")
+_TEXTS = ("user", "text", "subtype", "bot_id", "username", "channel_type")
 _NESTED = tuple(field for field, type_ in Entry.__annotations__.items() if type_ is msgspec.Raw)
 _FILE = msgspec.json.Decoder(list[Entry | str | int | float | bool | list[Any] | None])
 """What is no message is let through, so that it does not cost its neighbours the fast way."""
+_NESTED_KEY = re.compile(rb'"(?:(?:slackdump_)?(?:thread_)?replies|messages)"\s*:\s*[\[{]')
+_WORDS_KEY = re.compile(rb'"(?:text|blocks|attachments|files)"\s*:')
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _ITEM = msgspec.json.Decoder(Entry)
 
 
 def read_entries(archive: Archive, name: str) -> Iterator[Slice]:
     """
-    Yield the entries of a file that holds an array, in order, a few thousand at a time.
+    Yield the entries of a file in order, a few thousand at a time; nested replies follow their root.
+
+    The file holds an array of messages, an answer of Slack's API with such an array, arrays of these, or one message or
+    answer per line.
 
     :raises EntryUnreadable: if the file is damaged or over a limit; what was yielded before stands.
     """
     if archive.size_bytes(name) <= WHOLE_FILE_BYTES:
         yield decode_entries(archive.read(name))
     else:
-        yield from stream_entries(archive, name, "item")
+        with archive.open(name) as stream:
+            start = stream.peek(64)[:64]  # type: ignore[attr-defined]
+        path = "item" if without_mark(start).lstrip().startswith(b"[") else "messages.item"
+        yield from stream_entries(archive, name, path)
 
 
 def stream_entries(archive: Archive, name: str, path: str) -> Iterator[Slice]:
     """Yield entries as :func:`read_entries` does, one after the other in bounded memory."""
     with archive.open(name) as stream:
         for part in batched(complete_prefix(stream, path), _SLICE):
-            yield list(part)
+            yield _flat(part)
 
 
 def decode_entries(data: bytes) -> Slice:
-    """Return the entries of a JSON array; whatever cannot be decoded is a :class:`Defect` in its place."""
+    """Return the entries of a file, see :func:`read_entries`; what cannot be decoded is a :class:`Defect`."""
     data = without_mark(data)
+    if data.lstrip()[:1] == b"{":
+        return _decode_objects(data)
     try:
         items = _FILE.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_each(data)
-    if set(map(type, items)) <= {Entry}:
+        return _flat(_decode_each(data))
+    if set(map(type, items)) <= {Entry} and not _NESTED_KEY.search(data):
         return items  # type: ignore[return-value]
-    return [item if isinstance(item, Entry) else entry_of(item) for item in items]
+    return _flat(items)
+
+
+def _decode_objects(data: bytes) -> Slice:
+    """Return the entries of an object, or of several, one per line."""
+    try:
+        return _flat([_ITEM.decode(data)])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        lines = [line for line in data.splitlines() if line.strip()]
+        if len(lines) > 1 and _is_object(lines[0]):
+            return _flat([_decode_one(line) for line in lines])
+    if _is_object(data):
+        return _flat([_decode_one(data)])
+    return list(complete_prefix(io.BytesIO(data), "messages.item"))
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(decode_loose(data), dict)
+    except ValueError:
+        return False
+
+
+def _flat(items: Iterable[object]) -> Slice:
+    """Return entries with the replies that are nested in them, and those of answers and arrays among them."""
+    result: Slice = []
+    for item in items:
+        if isinstance(item, list) and item and all(isinstance(inner, dict) and "ts" in inner for inner in item):
+            result += _flat(item)  # a page of an answer
+            continue
+        entry = item if isinstance(item, Entry | Defect) else entry_of(item)
+        if isinstance(entry, Defect):
+            result.append(entry)
+        elif entry.messages and not entry.ts:
+            result += decode_entries(bytes(entry.messages))
+        else:
+            result.append(entry)
+            for nested in (entry.replies, entry.slackdump_thread_replies, entry.thread_replies):
+                if nested and _WORDS_KEY.search(nested):  # Slack's own lists of replies name only user and time
+                    replies = decode_entries(bytes(nested))
+                    for reply in replies:
+                        if isinstance(reply, Entry) and not reply.thread_ts:
+                            reply.thread_ts = entry.ts
+                    result += replies
+    return result
 
 
 def _decode_each(data: bytes) -> Slice:
@@ -107,9 +168,13 @@ def _decode_each(data: bytes) -> Slice:
             return [Defect("expected an array of messages")]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             items = _ITEMS.decode(mended(data))
-        return [_decode_one(bytes(item)) for item in items]
+        return [entry for item in items for entry in _decode_item(bytes(item))]
     except (msgspec.DecodeError, ValueError):
         return list(complete_prefix(io.BytesIO(data), "item"))
+
+
+def _decode_item(data: bytes) -> Slice:
+    return _flat([decode_loose(data)]) if data.startswith(b"[") else [_decode_one(data)]
 
 
 def _decode_one(data: bytes) -> Entry | Defect:
@@ -151,14 +216,17 @@ def entry_of(item: object) -> Entry | Defect:
         ts=_digits(item.get("ts")),
         thread_ts=_digits(item.get("thread_ts")),
         hidden=item.get("hidden") is True,
+        channel=item.get("channel"),
         edited=Edited(_digits(edited.get("ts"))) if isinstance(edited, Mapping) else None,
     )
 
 
 def _digits(value: object) -> str | None:
-    if isinstance(value, bool):
+    """Return a time as text; a number has lost the zeros at its end."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    return str(value) if isinstance(value, str | int | float) else None
+    seconds, point, fraction = str(value).partition(".")
+    return f"{seconds}.{fraction:0<6}" if point else seconds
 
 
 _JSON_NAMES = {str: "a string", list: "an array", bool: "a boolean", type(None): "null"}

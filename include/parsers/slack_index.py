@@ -1,25 +1,36 @@
 """
-Reads a Slack export's index files: who is who, which folder is which channel, and what is private.
+Reads the lists that come with Slack messages: people, bots, user groups and conversations, and what is private.
 
-Every index file may be missing, empty or broken: public-only exports have no ``groups.json``, ``dms.json`` and
-``mpims.json``, slackdump leaves ``members`` null, and people delete what they do not know. Folders are then told by
-their names, and by nothing at all they are private if the file that would say so cannot be read.
+Lists come as Slack's export has them, as answers of Slack's API (``{"ok": true, "channels": […]}``), as maps by id, and
+as slackdump's chunks. Every file may be missing, empty or broken.
+
+**Privacy is decided here and nowhere else** (:func:`privacy_of`, :meth:`Index.channel`). A conversation is public only
+where the export shows it:
+
+- It is listed in ``channels.json`` without a flag or an id that says otherwise, or a flag says that it is public.
+- Where the export lists conversations, one that is not listed, or whose name fits two of them, is private.
+- Where it lists none, names and folders of kinds tell direct and group messages; everything else counts as public and
+  the report says that this is not known.
 """
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from include.archive import Archive
 from include.errors import EntryUnreadable
-from include.parsers.json_loose import decode_loose
+from include.parsers.json_loose import decode_loose, without_mark
 from include.parsers.slack_text import Names, to_plain_text
 from include.parsers.values import mapping, objects, string, strings
 
-CHANNEL_FILES = ("channels.json", "groups.json", "mpims.json", "dms.json", "file_conversations.json")
-"""Files that list conversations; all but the first list private ones."""
+PUBLIC_FILE = "channels.json"
+
+CHANNEL_FILES = (PUBLIC_FILE, "groups.json", "mpims.json", "dms.json", "file_conversations.json", "conversations.json")
+"""
+Files that list conversations. The last is no file of Slack's own: what it lists is public only where a flag says so.
+"""
 
 RECORD_FILES = ("canvases.json", "lists.json", "huddle_transcripts.json")
 
@@ -28,10 +39,25 @@ SLACKBOT_ID = "USLACKBOT"
 
 _ORGANISATION = "org_users.json"
 USER_FILES = ("users.json", _ORGANISATION)
+GROUPS_FILE = "usergroups.json"
 
+_LISTS = ("members", "users", "channels", "groups", "ims", "mpims", "conversations", "usergroups", "u", "ch")
+"""Members that hold the list in an answer of the API, or in a chunk of slackdump."""
+
+_PRIVATE_FLAGS = {
+    "is_im": "a direct message",
+    "is_mpim": "a group direct message",
+    "is_group": "a private channel",
+    "is_private": "a private channel",
+}
+_PRIVATE_TYPES = ("im", "mpim", "dm", "group_dm", "group", "private", "private_channel")
+_DIRECT_ID = re.compile(r"D[0-9A-Z]+")
+_GROUP_ID = re.compile(r"G[0-9A-Z]+")
+_DIRECT_NAME = re.compile(r"mpdm-.*|FC[:_-].*")
+"""Folders of group direct messages, and of comments on canvases."""
+
+_PRIVATE_KINDS = ("dm", "dms", "im", "ims", "mpim", "mpims", "mpdm", "mpdms", "group", "groups")
 _FORBIDDEN_ON_WINDOWS = re.compile(r'[:*?"<>|\\]')
-_DIRECT = re.compile(r"D[0-9A-Z]+|mpdm-.*|FC[:_-].*")
-"""Folders of direct messages, of group direct messages, and of comments on canvases."""
 
 
 class User(NamedTuple):
@@ -42,68 +68,239 @@ class User(NamedTuple):
 
 
 class Channel(NamedTuple):
-    """A conversation, listed in an index or only found as a folder."""
+    """A conversation, listed or only found as a folder or file."""
 
     id: str
     folder: str
     name: str
-    description: str
-    private: bool
+    description: str = ""
+    private: str = ""
+    """Why it is private; empty if it is public."""
+    unsure: bool = False
+    """Whether the export does not say that it is public."""
 
 
 class Index(NamedTuple):
-    """What the index files of one workspace say."""
+    """The lists of one workspace."""
 
     users: Mapping[str, User]
     bots: Mapping[str, str]
     """``profile.bot_id`` to the name of the roster's entry."""
     names: Names
-    channels: Mapping[str, Channel]
-    """By folder, which is the name or, with some tools, the id."""
+    listed: Mapping[str, Channel]
+    """Conversations by id."""
     broken: Mapping[str, str]
-    """Index files that cannot be read, with the reason."""
+    """Files that cannot be read, with the reason."""
     team: str
     """Id of the workspace that most people are of, the others being guests; empty for an organisation of several."""
+    lists: tuple[str, ...] = ()
+    """Names of the files that list conversations, readable or not."""
+    matches: Mapping[str, Mapping[str, frozenset[str]]] = {}
+    """Ids of listed conversations by the names they may have in the export; the surest kind of name first."""
 
-    def channel(self, folder: str) -> Channel:
-        """Return the conversation that a folder holds; a folder that no index lists stands for itself."""
-        listed = self.channels.get(folder_key(folder))
-        if listed:
-            return listed
-        unsure = any(file.rpartition("/")[2] in CHANNEL_FILES[1:] for file in self.broken)
-        return Channel(folder, folder, folder, "", private=unsure or _DIRECT.fullmatch(folder) is not None)
+    def channel(self, folder: str, kinds: Sequence[str] = ()) -> Channel:
+        """
+        Return the conversation that a folder or file holds.
+
+        :param folder: Its name or its id.
+        :param kinds: Names of the folders around it, which may say of which kind it is.
+        """
+        kind = next((f"in the folder {kind}/" for kind in kinds if is_private_kind(kind)), "")
+        found = self._found(folder)
+        if len(found) == 1:
+            listed = self.listed[next(iter(found))]
+            if not kind or listed.private:
+                return listed
+        return Channel(
+            folder, folder, folder, private=kind or self._unlisted(folder, len(found)), unsure=not self.lists
+        )
+
+    def _found(self, folder: str) -> frozenset[str]:
+        keys = (unicodedata.normalize("NFC", folder), folder, folder_key(folder), folder_key(folder))
+        tried = (found.get(key) for key, found in zip(keys, self.matches.values(), strict=False))
+        return next(filter(None, tried), frozenset())
+
+    def _unlisted(self, folder: str, fitting: int) -> str:
+        """Return why a conversation that is not in the lists is private; empty if nothing says so."""
+        if fitting:
+            return f"its name fits {fitting} listed conversations"
+        if _DIRECT_ID.fullmatch(folder) or _DIRECT_NAME.fullmatch(folder):
+            return "a direct message by its name"
+        if self.lists:
+            unread = sorted({name.rpartition("/")[2] for name in self.broken} & set(self.lists))
+            return f"{unread[0]} cannot be read" if unread else f"not listed in {', '.join(self.lists)}"
+        return ""
 
 
-def read_index(archive: Archive, prefix: str = "") -> Index:
+def is_private_kind(folder: str) -> bool:
+    """Tell whether a folder's name says that it holds private conversations: ``dms``, ``private_channels``."""
+    name = re.sub(r"[\W_]", "", folder.casefold())
+    return name in _PRIVATE_KINDS or "private" in name or "direct" in name
+
+
+def privacy_of(item: Mapping[str, Any], file: str = "") -> str | None:
     """
-    Read the index files of a workspace.
+    Return why a listed conversation is private, ``""`` if it is shown to be public, ``None`` if nothing is said.
 
-    :param prefix: Folder of the workspace; users listed at the top of the archive are known in all of them.
+    :param item: The conversation as a list or an answer of Slack's API describes it.
+    :param file: Name of the list; empty if it is none of Slack's.
     """
-    broken: dict[str, str] = {}
-    places = dict.fromkeys(("", prefix))
-    index = index_of_users(_items(archive, [place + file for place in places for file in USER_FILES], broken))
-    groups = _items(archive, [f"{place}usergroups.json" for place in places], broken)
-    usergroups = {string(group.get("id")): string(group.get("handle") or group.get("name")) for group in groups}
-    names = index.names._replace(usergroups=usergroups)
-    listed = {
-        channel.id: channel
-        for place in places
-        for file in CHANNEL_FILES
-        for item in _items(archive, [place + file], broken)
-        if (channel := _channel(item, file, names))
-    }
-    names = names._replace(channels={key: channel.name for key, channel in listed.items()})
-    by_folder = {folder_key(channel.id): channel for channel in listed.values()}
-    by_folder |= {folder_key(channel.folder): channel for channel in listed.values()}
-    team = "" if _ORGANISATION in archive else index.team
-    return index._replace(names=names, channels=by_folder, broken=broken, team=team)
+    key, name = string(item.get("id")), string(item.get("name"))
+    flag = next((flag for flag in _PRIVATE_FLAGS if _is_true(item.get(flag))), None)
+    reason: str | None = None
+    if flag:
+        reason = f"{_PRIVATE_FLAGS[flag]} ({flag})"
+    elif string(item.get("type")) in _PRIVATE_TYPES:
+        reason = f"a private conversation (type {item['type']})"
+    elif _DIRECT_ID.fullmatch(key) or name.startswith("mpdm-"):
+        reason = "a direct message by its id or name"
+    elif file in CHANNEL_FILES[1:-1]:
+        reason = f"listed in {file}"
+    elif item.get("is_private") is False or (item.get("is_channel") is True and "is_private" not in item):
+        reason = ""
+    elif _GROUP_ID.fullmatch(key) or item.get("is_channel") is False:
+        reason = "a private group by its id, and no flag says otherwise"
+    elif file == PUBLIC_FILE:
+        reason = ""
+    return reason
+
+
+def _is_true(flag: object) -> bool:
+    return flag is True or flag == 1 or (isinstance(flag, str) and flag.casefold() in ("true", "1", "yes"))
+
+
+class Lists:
+    """Collects the lists of one workspace, from wherever they lie."""
+
+    def __init__(self) -> None:
+        self.broken: dict[str, str] = {}
+        self._users: dict[str, Mapping[str, Any]] = {}
+        self._groups: list[Mapping[str, Any]] = []
+        self._channels: list[tuple[Mapping[str, Any], str]] = []
+        self._files: dict[str, None] = {}
+        self._organisation = False
+
+    def read(self, archive: Archive, folder: str) -> None:
+        """Read the files of a folder (``""`` or ending in ``/``) that have the names of Slack's own lists."""
+        for file in (*USER_FILES, GROUPS_FILE, *CHANNEL_FILES):
+            if folder + file in archive:
+                self.add(archive, folder + file)
+
+    def add(self, archive: Archive, name: str) -> None:
+        """Read one list; by its name it is one of people, user groups or conversations."""
+        file = name.rpartition("/")[2]
+        if file in CHANNEL_FILES:
+            self._files[file] = None
+        try:
+            items = records_of(archive.read(name))
+        except (EntryUnreadable, ValueError) as error:
+            self.broken[name] = str(error)
+            return
+        if file in CHANNEL_FILES:
+            self._channels += ((item, file) for item in items)
+        elif file == GROUPS_FILE:
+            self._groups += items
+        else:
+            self.people(items)
+            self._organisation |= file == _ORGANISATION
+
+    def people(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """Add people; whoever is known already stays."""
+        for item in items:
+            self._users.setdefault(string(item.get("id")), item)
+
+    def describe(self, item: Mapping[str, Any]) -> None:
+        """Add what an export says of one conversation beside its messages."""
+        self._channels.append((item, ""))
+
+    def conversations(self, items: Iterable[Mapping[str, Any]], file: str) -> None:
+        """Add a list of conversations."""
+        self._files[file] = None
+        self._channels += ((item, file) for item in items)
+
+    def include(self, above: "Lists") -> None:
+        """Add what the lists of a folder above say."""
+        self.people(above._users.values())
+        self._groups += above._groups
+        self._channels += above._channels
+        self._files |= above._files
+        self.broken |= above.broken
+
+    def index(self) -> Index:
+        """Return all of it."""
+        index = index_of_users(self._users.values())
+        groups = {string(group.get("id")): string(group.get("handle") or group.get("name")) for group in self._groups}
+        names = index.names._replace(usergroups=groups)
+        listed: dict[str, Channel] = {}
+        exact, by_id, loose, former = (defaultdict[str, set[str]](set) for _ in range(4))
+        for item, file in self._channels:
+            if channel := _channel(item, file, names, listing=bool(self._files)):
+                known = listed.get(channel.id, channel)
+                private = known.private or channel.private
+                unsure = known.unsure and channel.unsure
+                listed[channel.id] = channel._replace(private=private, unsure=unsure and not private)
+                exact[unicodedata.normalize("NFC", channel.folder)].add(channel.id)
+                by_id[channel.id].add(channel.id)
+                loose[folder_key(channel.folder)].add(channel.id)
+                for old in strings(item.get("previous_names")):
+                    former[folder_key(old)].add(channel.id)
+        return index._replace(
+            names=names._replace(channels={key: channel.name for key, channel in listed.items()}),
+            listed=listed,
+            broken=self.broken,
+            team="" if self._organisation else index.team,
+            lists=tuple(self._files),
+            matches={
+                kind: {name: frozenset(ids) for name, ids in found.items()}
+                for kind, found in (("name", exact), ("id", by_id), ("loose", loose), ("former", former))
+            },
+        )
 
 
 def count_records(archive: Archive) -> int:
     """Return how many canvases, lists and huddle transcripts the export names; their text is not in it."""
-    files = [name for name in archive.names() if name.rpartition("/")[2] in RECORD_FILES]
-    return sum(1 for _ in _items(archive, files, {}))
+    count = 0
+    for name in archive.names():
+        if name.rpartition("/")[2] in RECORD_FILES:
+            try:
+                count += len(records_of(archive.read(name)))
+            except (EntryUnreadable, ValueError):
+                continue
+    return count
+
+
+def records_of(data: bytes) -> list[dict[str, Any]]:
+    """
+    Return the objects that a list holds, in any of its shapes: an array, an answer of the API, a map by id, lines.
+
+    :raises ValueError: it is none of these; the message quotes nothing of it.
+    """
+    try:
+        value = decode_loose(data)
+    except ValueError:
+        lines = [line for line in without_mark(data).splitlines() if line.strip()]
+        if len(lines) < 2:
+            raise
+        return [record for line in lines for record in _records(decode_loose(line))]
+    return _records(value)
+
+
+def _records(value: object) -> list[dict[str, Any]]:
+    if isinstance(value, list):
+        pages = [item for item in objects(value) if "id" not in item and _list_in(item) is not None]
+        return [item for page in pages for item in _records(page)] if pages else objects(value)
+    if isinstance(value, dict):
+        if (listed := _list_in(value)) is not None:
+            return _records(listed)
+        if "id" in value:
+            return [value]
+        if value and all(isinstance(item, dict) for item in value.values()):
+            return [{"id": key, **item} for key, item in value.items()]
+    raise ValueError("expected an array")
+
+
+def _list_in(answer: Mapping[str, Any]) -> list[Any] | dict[str, Any] | None:
+    return next((answer[key] for key in _LISTS if isinstance(answer.get(key), list | dict)), None)
 
 
 def index_of_users(items: Iterable[object]) -> Index:
@@ -128,21 +325,6 @@ def folder_key(folder: str) -> str:
     return _FORBIDDEN_ON_WINDOWS.sub("_", unicodedata.normalize("NFC", folder).casefold())
 
 
-def _items(archive: Archive, files: Sequence[str], broken: dict[str, str]) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects listed in the files that exist; note those that cannot be read."""
-    for file in files:
-        if file not in archive or file in broken:
-            continue
-        try:
-            items = decode_loose(archive.read(file))
-        except (EntryUnreadable, ValueError) as error:
-            broken[file] = str(error)
-            continue
-        if not isinstance(items, list):
-            broken[file] = "expected an array"
-        yield from objects(items)
-
-
 def person_name(item: Mapping[str, Any]) -> str:
     """
     Return the first name that is not empty: real name, display name, handle.
@@ -162,14 +344,17 @@ def person_name(item: Mapping[str, Any]) -> str:
     return next((name.strip() for name in found if name.strip()), "")
 
 
-def _channel(item: Mapping[str, Any], file: str, names: Names) -> Channel | None:
-    key = string(item.get("id"))
+def _channel(item: Mapping[str, Any], file: str, names: Names, *, listing: bool) -> Channel | None:
+    """Return a listed conversation; ``listing`` tells whether the export lists its conversations at all."""
+    name = string(item.get("name")) or string(item.get("name_normalized"))
+    key = string(item.get("id")) or name
     if not key:
         return None
-    name = string(item.get("name"))
     people = [names.users.get(member, member) for member in strings(item.get("members"))]
     label = name or ", ".join(dict.fromkeys(people)) or key
     about = (string(mapping(item.get(field)).get("value")).strip() for field in ("topic", "purpose"))
     description = to_plain_text("\n".join(dict.fromkeys(filter(None, about))), names)
-    private = file != CHANNEL_FILES[0] or item.get("is_private") is True
-    return Channel(key, name or key, label, description, private)
+    private = privacy_of(item, file)
+    if private is None and (file or listing):
+        private = f"{file or 'the export'} does not say that it is public"
+    return Channel(key, name or key, label, description, private or "", unsure=private is None)

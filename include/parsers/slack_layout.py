@@ -3,47 +3,124 @@ Tells which files of an archive are a Slack export, and which of those are day f
 
 ::
 
-    channels.json  users.json  …                    index files, any of them may be missing
+    channels.json  users.json  …                    lists, any of them may be missing
     general/2024-05-01.json                         day files, and beside them canvases and attachments
+    channels/general/2024-05-01.json                with some tools, in a folder for each kind of conversation
     teams/acme/general/2024-05-01.json              a workspace of an Enterprise Grid organisation
     __uploads/F123/plan.json                        slackdump's copies of shared files: no messages
+
+An export begins at the folder that holds its lists; all conversation folders below it are its own. Without lists it
+begins above its conversation folders.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import islice
+from typing import NamedTuple
 
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.parsers.head import look
-from include.parsers.slack_index import CHANNEL_FILES, RECORD_FILES, USER_FILES
+from include.parsers.slack_index import CHANNEL_FILES, GROUPS_FILE, RECORD_FILES, USER_FILES, is_private_kind
 
 _DAY_FILE = re.compile(r"(?:(.*)/)?\d{4}-\d{2}-\d{2}\.json")
 _CANVAS = "canvas_in_the_conversation.json"
-_UPLOADS = "__uploads"
+_UPLOADS = ("__uploads", "__avatars")
+_ATTACHMENTS = re.compile(r"attachments?|files?|uploads?|downloads?|media|emojis?|avatars?", re.IGNORECASE)
+"""Folders into which tools put what was shared in the conversations; any folder may be called so elsewhere."""
 _TEAMS = "teams"
-_WORKSPACE = re.compile(rf"(?:{_TEAMS}/[^/]+/)?")
+_WORKSPACE = re.compile(rf"(?:.*/)?{_TEAMS}/[^/]+/")
+_PUBLIC_KINDS = ("channel", "channels", "public", "publicchannels", "publicchannel")
 _TXT = re.compile(r"(?=.*[^/]\.txt\Z)((?:.*/)?)(?:channels|dms)/.+")  # the end first: linear time
 _WITHOUT_MESSAGES = (
-    "usergroups.json",
+    GROUPS_FILE,
     "integration_logs.json",
     "content_flags.json",
     ".slack-manifest.json",
+    "emojis.json",
+    "emoji.json",
+    "slack-archive.json",
+    "workspace.json",
 )
-_SIBLINGS = frozenset({*CHANNEL_FILES, *USER_FILES, *RECORD_FILES, *_WITHOUT_MESSAGES})
+LISTS = frozenset({*CHANNEL_FILES, *USER_FILES, GROUPS_FILE})
+SIBLINGS = frozenset({*LISTS, *RECORD_FILES, *_WITHOUT_MESSAGES})
+"""Files that stand beside conversations and hold nothing that anybody said."""
 _SAMPLES = 5
+
+
+class Folder(NamedTuple):
+    """A conversation's folder."""
+
+    name: str
+    """Empty if the archive is one conversation's folder itself."""
+
+    kinds: tuple[str, ...]
+    """Names of the folders between the workspace and it, which may say of which kind it is."""
+
+    days: tuple[str, ...]
+    """Its day files, by full name, sorted."""
+
+
+class _Shape:
+    """Where in an archive lists, conversation folders and shared files lie; folders end in ``/``."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        days = {_folder_of(name) for name in names if _DAY_FILE.fullmatch(name) or _file_of(name) == _CANVAS}
+        outer = {day for day in days if not any(above in days for above in _above(day.rstrip("/")) if above)}
+        listed = [name for name in names if _file_of(name) in (*CHANNEL_FILES, *USER_FILES)]
+        self._outer = outer
+        self._listing = {folder for name in listed if (folder := _folder_of(name)) and not self._inside(folder)}
+        self._listing |= {"" for name in listed if "/" not in name}
+        self.folders = {folder for folder in outer if not self.is_shared(folder.rstrip("/"))}
+        """Conversation folders. Not those inside another one: what was shared may be called like a day file."""
+        self.lists = {_folder_of(name) for name in listed if _file_of(name) in CHANNEL_FILES} & self._listing
+        """Folders with lists of conversations."""
+
+    def _inside(self, folder: str) -> bool:
+        """Tell whether a folder is a conversation's, or lies in one."""
+        return any(above in self._outer for above in _above(folder) if above)
+
+    def is_shared(self, name: str) -> bool:
+        """Tell whether a file was shared: it lies below a conversation's folder or in a folder for attachments."""
+        if self._inside(name):
+            return True
+        for above in _above(name):
+            parent, _, folder = above.rstrip("/").rpartition("/")
+            beside = f"{parent}/" if parent else ""
+            if folder in _UPLOADS or (_ATTACHMENTS.fullmatch(folder) and beside in self._listing):
+                return True
+        return False
+
+    def root_of(self, folder: str) -> str:
+        """Return where the export of a conversation folder begins."""
+        above = list(_above(folder.rstrip("/")))
+        listing = next((root for root in above if root in self._listing), None)
+        if listing is not None:
+            return listing
+        return next(root for root in above if not root or not _is_kind(root.rstrip("/").rpartition("/")[2]))
+
+    def belongs(self, name: str, root: str) -> bool:
+        """Tell whether a file below a root is part of its export, what was shared included."""
+        folder = _folder_of(name)
+        if folder in self.folders or self.is_shared(name):
+            return True
+        return _file_of(name) in SIBLINGS and (folder == root or root in _organisation(folder))
 
 
 def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
     """Find Slack exports: by the shape of the tree, confirmed by a look into some of the files."""
-    folders = _conversation_folders(archive.names())
-    roots = _outermost(_candidates(archive.names(), folders), folders)
+    names = archive.names()
+    shape = _Shape(names)
+    roots = {shape.root_of(folder) for folder in shape.folders}
+    roots |= {folder for folder in shape.lists if not _describes_loose_files(archive, folder)}
+    roots = {root for root in roots if not any(above in roots for above in _organisation(root))}
     files: dict[str, list[str]] = {root: [] for root in roots}
-    for name in archive.names():
+    for name in names:
         root = next((above for above in _above(name) if above in roots), None)
-        if root is not None and _belongs(name, root, folders):
+        if root is not None and shape.belongs(name, root):
             files[root].append(name)
-    return {root: names for root, names in files.items() if _is_slack(archive, names)}
+    return {root: own for root, own in files.items() if own and _is_slack(archive, own)}
 
 
 def txt_trees(archive: Archive) -> Mapping[str, Sequence[str]]:
@@ -56,47 +133,48 @@ def txt_trees(archive: Archive) -> Mapping[str, Sequence[str]]:
     return files
 
 
-def day_files(archive: Archive) -> Mapping[str, Mapping[str, Sequence[str]]]:
+def workspaces(archive: Archive) -> Mapping[str, Sequence[Folder]]:
     """
-    Return the day files of an export by workspace (``""`` or ``teams/<name>/``) and folder.
+    Return the conversation folders of an export by workspace (``""`` or ``teams/<name>/``), sorted.
 
-    The folder is empty if the archive is one conversation's folder itself. A workspace that has lists of
-    conversations and no day file is there without folders.
+    A workspace that has lists of conversations and no day file is there without folders.
     """
-    files: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    days: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    shape = _Shape(archive.names())
+    for folder in shape.lists:
+        days[_workspace_of(folder)]
     for name in archive.names():
-        above, _, file = name.rpartition("/")
-        if file in CHANNEL_FILES:
-            files[f"{above}/" if above else ""]
-        elif _DAY_FILE.fullmatch(name):
-            workspace, _, folder = above.rpartition("/")
-            files[f"{workspace}/" if workspace else ""][folder].append(name)
-    return {prefix: folders for prefix, folders in files.items() if _WORKSPACE.fullmatch(prefix)}
-
-
-def _conversation_folders(names: Sequence[str]) -> set[str]:
-    """Return the folders that directly hold day files or a channel's canvas, each ending in ``/``."""
+        above = _folder_of(name)
+        if _DAY_FILE.fullmatch(name) and above in shape.folders:
+            days[_workspace_of(above)][above].append(name)
     return {
-        name[: name.rfind("/") + 1] for name in names if _DAY_FILE.fullmatch(name) or name.rpartition("/")[2] == _CANVAS
+        workspace: [_folder(path, workspace, names) for path, names in sorted(found.items())]
+        for workspace, found in sorted(days.items())
     }
 
 
-def _candidates(names: Sequence[str], folders: set[str]) -> set[str]:
-    beside = {name[: name.rfind("/") + 1] for name in names if name.rpartition("/")[2] in CHANNEL_FILES}
-    return beside | {next(_above(folder.rstrip("/"))) for folder in folders}
+def _folder(path: str, workspace: str, days: Sequence[str]) -> Folder:
+    *kinds, name = path.removeprefix(workspace).rstrip("/").split("/")
+    return Folder(name, tuple(kinds), tuple(days))
 
 
-def _outermost(candidates: set[str], folders: set[str]) -> set[str]:
-    """Drop what belongs to a root above it: workspaces of a Grid, attachments with the name of a day file."""
-    roots: set[str] = set()
-    for candidate in sorted(candidates, key=len):
-        if not any(above in roots and _belongs(candidate, above, folders) for above in _above(candidate.rstrip("/"))):
-            roots.add(candidate)
-    return roots
+def _workspace_of(folder: str) -> str:
+    """Return the ``…/teams/<name>/`` that a folder of an export lies in, or ``""``."""
+    return next((above for above in _above(folder) if _WORKSPACE.fullmatch(above)), "")
+
+
+def _is_kind(folder: str) -> bool:
+    return is_private_kind(folder) or re.sub(r"[\W_]", "", folder.casefold()) in _PUBLIC_KINDS
+
+
+def _organisation(root: str) -> Iterator[str]:
+    """Yield the folder above ``teams/<name>/``: the organisation that a workspace belongs to."""
+    if _WORKSPACE.fullmatch(root):
+        yield root.rstrip("/").rpartition("/")[0].rpartition(_TEAMS)[0]
 
 
 def _above(name: str) -> Iterator[str]:
-    """Yield the folders a name lies in, the innermost first, ``""`` last."""
+    """Yield the folders a name lies in, the innermost first, ``""`` last; a folder ends in ``/`` and is its own."""
     end = name.rfind("/")
     while end >= 0:
         yield name[: end + 1]
@@ -104,22 +182,42 @@ def _above(name: str) -> Iterator[str]:
     yield ""
 
 
-def _belongs(name: str, root: str, folders: set[str]) -> bool:
-    first, slash, _ = name[len(root) :].partition("/")
-    if not slash:
-        return first in _SIBLINGS or _DAY_FILE.fullmatch(first) is not None
-    return first in (_TEAMS, _UPLOADS) or f"{root}{first}/" in folders
+def _folder_of(name: str) -> str:
+    return name[: name.rfind("/") + 1]
+
+
+def _file_of(name: str) -> str:
+    return name[name.rfind("/") + 1 :]
+
+
+def _describes_loose_files(archive: Archive, folder: str) -> bool:
+    """Tell whether the lists in a folder describe files of messages beside them, as slack-archive writes them."""
+    files = (name for name in archive.names() if _folder_of(name) == folder and name.endswith((".json", ".jsonl")))
+    return any(has_messages(archive, name) for name in islice(_without(files, SIBLINGS), _SAMPLES))
+
+
+def _without(names: Iterator[str], files: Set[str]) -> Iterator[str]:
+    return (name for name in names if _file_of(name) not in files)
+
+
+def has_messages(archive: Archive, name: str) -> bool:
+    """Look whether a file has something that only Slack's messages have."""
+    try:
+        head = look(archive, name)
+    except EntryUnreadable:
+        return False
+    return any(head.has(place, "ts") for place in head.keys)
 
 
 def _is_slack(archive: Archive, names: Sequence[str]) -> bool:
     """Look for what only Slack writes: lists of conversations, or messages with ``ts``."""
-    listed = [name for name in names if name.rpartition("/")[2] in CHANNEL_FILES]
+    listed = [name for name in names if _file_of(name) in CHANNEL_FILES]
     days = [name for name in names if _DAY_FILE.fullmatch(name)]
     for name in [*listed, *days[:_SAMPLES], *days[-1:]]:
         try:
             head = look(archive, name)
         except EntryUnreadable:
             continue
-        if head.has("item", "id" if name in listed else "ts"):
+        if any(head.has(place, "id" if name in listed else "ts") for place in head.keys):
             return True
     return False

@@ -5,10 +5,13 @@ Top level: ``report_version``, ``run_id``, ``target``, ``dry_run``, ``started_at
 ``conserved``, ``complete``, the totals ``extracted, loaded, already_loaded, out_of_range, skipped{reason: n},
 rejected{reason: n}, pending, unknown, shifted_ms, redacted{kind: n}`` (credentials taken out of what stands in the
 exports: :mod:`include.redact`), ``problems[]`` (sentences for people), ``conversations[]`` with the same counts plus
-``conversation_id, name, kind, source, batches, first_ms, last_ms, flushed`` (``extracted``, ``no_extraction`` or
-null), ``open_batches[]``, the calls whose outcome is not known, with ``conversation_id, key,
-messages, first_ms, last_ms, task_id, run_id``, and ``notes[]``, what is peculiar about the exports though every entry
-was dealt with, with ``export, code, meaning, detail, count`` (codes and meanings: :data:`include.records.NOTES`).
+``conversation_id, name, kind, source, private_reason, batches, first_ms, last_ms, flushed``, ``open_batches[]``, the
+calls whose outcome is not known, with ``conversation_id, key, messages, first_ms, last_ms, task_id, run_id``, and
+``notes[]``, what is peculiar about the exports though every entry was dealt with, with ``export, code, meaning, detail,
+count`` (codes and meanings: :data:`include.records.NOTES`).
+
+``private_reason`` says why a conversation counts as private and is empty if it is public; ``flushed`` is ``extracted``,
+``no_extraction`` or null.
 
 ``verified`` says whether EverOS, read back after the flush, remembers all that this run loaded
 (:mod:`include.delivery.verification`); each conversation has its own, with ``episodes`` and ``unprocessed`` as they

@@ -48,6 +48,7 @@ def conversation_figures(run: RunFolder, outcomes: Mapping[str, Outcome]) -> lis
                 "name": known["name"],
                 "kind": known["kind"],
                 "source": known["source"],
+                "private_reason": known["private_reason"],
                 "extracted": known["entries"],
                 "loaded": outcome.loaded,
                 "already_loaded": known["already_loaded"] + outcome.already_loaded,
@@ -106,7 +107,8 @@ def entries_without_conversation(run: RunFolder) -> int:
 
 def notes_of(run: RunFolder) -> list[dict[str, Any]]:
     """Return what is peculiar about the exports: the ``notes`` of ``report.json``."""
-    rows = [row for path in _files(run, "notes") for row in pq.read_table(path).to_pylist()]
+    files = [*_files(run, "notes"), *([run.notes] if run.notes.exists() else [])]
+    rows = [row for path in files for row in pq.read_table(path).to_pylist()]
     return [row | {"meaning": NOTES[code]} for code in NOTES for row in rows if row["code"] == code]
 
 

@@ -28,6 +28,9 @@ SCRIPT = (TEMPLATES / "page.js").read_text(encoding="utf-8")
 MOST_REJECTS = 200
 """Shown on the page; the files hold all."""
 
+MOST_PRIVATE = 500
+"""Private conversations shown with the reason; ``report.json`` has all."""
+
 MOST_ROWS_RUNNING = 200
 """Conversations shown while a run goes on, because they are sent anew every few seconds."""
 
@@ -101,6 +104,7 @@ def report_page(report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]],
             ),
             ("Broken", "Rejected, by reason: nothing of these was sent.", report["rejected"]),
         ],
+        private=_private(report["conversations"])[:MOST_PRIVATE],
         rejects=rejects,
         rejected=counts["rejected"],
     )
@@ -162,6 +166,15 @@ def _running(progress: Mapping[str, Any]) -> dict[str, Any]:
 def _flat(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Sum up what is counted by reason."""
     return {**figures, **{name: sum(figures[name].values()) for name in REASONED}}
+
+
+def _private(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
+    """Return the conversations that were left out because they are private: id, why, entries."""
+    return [
+        (row["conversation_id"], row.get("private_reason") or "", row["skipped"]["private"])
+        for row in rows
+        if row["skipped"].get("private")
+    ]
 
 
 def _figures(counts: Mapping[str, Any]) -> dict[str, Any]:

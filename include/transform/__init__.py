@@ -3,16 +3,19 @@ One order for everything extracted: merged over exports, deduplicated, sorted by
 
 ::
 
-    extracted/*/messages-*.parquet ─▶ staging   rows by conversation and time, a slice at a time (DuckDB)
+    extracted/*/conversations.parquet ─▶ channels   one description and one id for each channel (naming)
+    extracted/*                       ─▶ restated   folders that this changes, written again
+    extracted/*/messages-*.parquet    ─▶ staging   rows by conversation and time, a slice at a time (DuckDB)
                                          │      which rows are duplicates or known to the ledger
                                          ▼
                                       timeline  milliseconds, range, ledger; what happened to how many
                                          ▼
                                       parts     messages/part-*.parquet
 
-The same messages give the same bytes, however they were spread over files and exports.
+The same messages in the same order give the same bytes, however they were spread over files and exports.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,14 +25,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import NotConserved
+from include.ids import DEFAULT_ID_TEMPLATE
 from include.layout import RunFolder, files_in, make_private, private_folder
-from include.records import TRANSFORMED_SCHEMA
-from include.transform.channels import Channel, merge_channels
+from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA
+from include.transform.channels import Channel, Merged, merge_channels
+from include.transform.naming import KnownIds, wanted_id
 from include.transform.parts import PartWriter
+from include.transform.restated import restate_all
 from include.transform.staging import LedgerRows, Staging
 from include.transform.timeline import Counts, Timeline
 
-__all__ = ["LedgerRows", "TransformResult", "transform"]
+__all__ = ["KnownIds", "LedgerRows", "TransformResult", "transform"]
+
+
+MAX_NOTES = 100
 
 
 class TransformResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +58,7 @@ class TransformResult(msgspec.Struct, frozen=True, kw_only=True):
 _SUMMED = [name for name in TransformResult.__struct_fields__ if name in TRANSFORMED_SCHEMA.names]
 
 
-def transform(
+def transform(  # noqa: PLR0913 - a run's settings
     extracted: Sequence[Path],
     out: RunFolder,
     *,
@@ -57,39 +66,52 @@ def transform(
     refused: LedgerRows = (),
     since_us: int | None = None,
     until_us: int | None = None,
+    id_template: str = DEFAULT_ID_TEMPLATE,
+    known_ids: KnownIds | None = None,
+    include_private: bool = False,
 ) -> TransformResult:
     """
     Write ``messages/part-*.parquet`` and ``conversations.parquet`` (:data:`include.records.TRANSFORMED_SCHEMA`).
 
-    Duplicates (same conversation and message id) leave the newest edit. Milliseconds are made strictly increasing over
-    all messages of a conversation before range and ledger are applied, so that they do not depend on what was loaded
-    before. A message is counted once: as a duplicate, else out of range, else already loaded, else refused before.
+    Duplicates (same conversation and message id) leave the newest edit, in the place of the first. Milliseconds are
+    made strictly increasing over all messages of a conversation before range and ledger are applied, so that they do
+    not depend on what was loaded before. A message is counted once: as a duplicate, else out of range, else already
+    loaded, else refused before.
 
     Both outputs appear complete or not at all; what an earlier try left is removed first. Memory does not grow with
     the number of messages but for one byte each.
 
-    :param extracted: Folders as :mod:`include.extract` leaves them; of what two exports say about a channel,
-        the later folder's word counts.
+    :param extracted: Folders as :mod:`include.extract` leaves them.
     :param landed: ``conversation_id`` and ``message_id`` of what this target holds already.
     :param refused: Likewise, of what it refused in earlier runs.
     :param since_us: Keep messages sent at or after this; Unix microseconds.
     :param until_us: Keep messages sent before this.
-    :raises IdCollision: two channels would share a conversation id; nothing was written.
+    :param id_template: Names the conversations whose ids the source does not give.
+    :param known_ids: Ids made in earlier runs; those made now are added. Default: none are remembered.
+    :param include_private: Import what some export says of a channel that another one shows to be private.
+    :raises LedgerError: the file of known ids is damaged; nothing was written.
     :raises NotConserved: messages of a conversation that no ``conversations.parquet`` knows; nothing was written.
     """
-    channels = merge_channels(extracted)
+    known_ids = known_ids or KnownIds()
     scratch = out.root / ".transform.partial"
-    out.remove(scratch, out.messages, out.conversations)
+    out.remove(scratch, out.messages, out.conversations, out.notes, out.restated)
+    merged = merge_channels(extracted, id_template, known_ids.ids)
+    channels = merged.channels
+    private = set() if include_private else {id_ for id_, channel in channels.items() if channel.conversation.private}
+    folders = restate_all(extracted, out.restated, merged.ids, private)
     private_folder(scratch)
-    files = [file for folder in extracted for file in files_in(folder, "messages-*.parquet")]
+    files = [file for folder in folders for file in files_in(folder, "messages-*.parquet")]
     with Staging(files, scratch / "spill") as staging, PartWriter(scratch / "messages") as parts:
         timeline = Timeline(staging.fates(landed, refused), since_us=since_us, until_us=until_us)
         for batch in staging.sorted_batches():
             parts.write(timeline.feed(batch))
     _check_known(timeline.counts, channels)
     table = _table(channels, timeline.counts)
+    known_ids.remember(merged.made)
+    pq.write_table(_notes(merged, id_template), scratch / out.notes.name)
     pq.write_table(table, scratch / "conversations.parquet")
     make_private(scratch)
+    (scratch / out.notes.name).rename(out.notes)
     (scratch / "messages").rename(out.messages)
     (scratch / "conversations.parquet").rename(out.conversations)
     out.remove(scratch)
@@ -113,3 +135,16 @@ def _table(channels: dict[str, Channel], counts: dict[str, Counts]) -> Any:
         for conversation_id, channel in sorted(channels.items())
     ]
     return pa.Table.from_pylist(rows, schema=TRANSFORMED_SCHEMA)
+
+
+def _notes(merged: Merged, template: str) -> Any:
+    """Name the channels that wanted an id which another channel has."""
+    made = set(merged.made.values())
+    wanted = Counter(wanted_id(merged.channels[id_].conversation, template) for id_ in made)
+    rows = [
+        {"export": "", "code": "shared_name", "detail": id_, "count": 1}
+        for id_ in sorted(made)
+        if (plain := wanted_id(merged.channels[id_].conversation, template)) != id_
+        and (wanted[plain] > 1 or plain in made)
+    ]
+    return pa.Table.from_pylist(rows[:MAX_NOTES], schema=NOTE_SCHEMA)

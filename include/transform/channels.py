@@ -1,107 +1,109 @@
-"""Conversations merged over exports, and the refusal to let two channels become one conversation."""
+"""Merges the channels of all exports: one description, one conversation id and one count for each channel."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
 
-from include.errors import IdCollision
 from include.records import Conversation
+from include.transform.naming import Identity, make_ids
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation as all exports together describe it, and the entries they hold of it."""
+    """A channel as all exports together describe it, and the entries they hold of it."""
 
     conversation: Conversation
     entries: int
     imported: int
-    """Messages among the entries; none of what is private or excluded."""
+    """Messages among the entries; none of a channel that is private or excluded."""
 
 
-def merge_channels(extracted: Sequence[Path]) -> dict[str, Channel]:
+class Merged(msgspec.Struct, frozen=True, kw_only=True):
+    """The channels of all exports."""
+
+    channels: dict[str, Channel]
+    """By their final conversation id."""
+
+    ids: dict[str, dict[str, str]]
+    """By folder name, then conversation id in that folder: the final conversation id."""
+
+    made: dict[Identity, str]
+    """The final id of each channel of which something is imported."""
+
+
+def merge_channels(extracted: Sequence[Path], template: str, known: Mapping[Identity, str]) -> Merged:
     """
-    Return the conversations of all exports by id.
+    Return the channels of all exports.
 
-    Where two exports describe a channel, the later one's word counts unless it says nothing; it is private if either
-    says so. Two channels with one id are no harm as long as nothing is imported from one of them (it is private or
-    excluded, or nobody said anything there): the other gives the name, and the row counts the entries of both.
-    Entries that belong to no conversation (id empty) are not among them.
+    A channel that several exports hold (equal :attr:`include.records.Conversation.identity`) is one conversation. The
+    newest export that says something names and describes it; it is private if any export says so. Entries that belong
+    to no conversation (id empty) are not among them.
 
-    :raises IdCollision: naming both channels.
+    :param extracted: Folders as :mod:`include.extract` leaves them.
+    :param known: Ids made in earlier runs.
     """
-    merged: dict[str, Channel] = {}
-    for channel in _read(extracted):
-        conversation_id = channel.conversation.conversation_id
-        known = merged.get(conversation_id)
-        merged[conversation_id] = _merge(known, channel) if known else channel
-    return merged
+    rows = _read(extracted)
+    by_identity: dict[Identity, list[Channel]] = defaultdict(list)
+    for _, channel in rows:
+        by_identity[channel.conversation.identity].append(channel)
+    merged = {identity: _merge(channels) for identity, channels in by_identity.items()}
+    made = make_ids(merged, template, known)
+    ids: dict[str, dict[str, str]] = defaultdict(dict)
+    for folder, channel in rows:
+        ids[folder.name][channel.conversation.conversation_id] = made[channel.conversation.identity]
+    return Merged(
+        channels={
+            made[identity]: msgspec.structs.replace(
+                channel, conversation=_with_id(channel.conversation, made[identity])
+            )
+            for identity, channel in merged.items()
+        },
+        ids=dict(ids),
+        made={identity: made[identity] for identity, channel in merged.items() if channel.imported},
+    )
 
 
-def _read(extracted: Iterable[Path]) -> Iterator[Channel]:
+def _read(extracted: Sequence[Path]) -> list[tuple[Path, Channel]]:
+    rows = []
     for folder in extracted:
         for row in pq.read_table(folder / "conversations.parquet").to_pylist():
             if row["conversation_id"]:
                 counts = {name: row.pop(name) for name in ("entries", "imported")}
-                yield Channel(conversation=msgspec.convert(row, Conversation), **counts)
+                rows.append((folder, Channel(conversation=msgspec.convert(row, Conversation), **counts)))
+    return rows
 
 
-def _merge(known: Channel, later: Channel) -> Channel:
-    if _same_channel(known.conversation, later.conversation):
-        conversation = _merged(known.conversation, later.conversation)
-    elif known.imported and later.imported:
-        raise IdCollision(_refusal(known.conversation, later.conversation))
-    else:
-        conversation = max(known, later, key=lambda channel: channel.imported).conversation
+def _merge(channels: Sequence[Channel]) -> Channel:
+    described = sorted((channel.conversation for channel in channels), key=_age)
+    said: dict[str, object] = {}
+    for conversation in described:
+        fields = msgspec.structs.asdict(conversation)
+        if conversation.name == conversation.channel_id:  # a name that only repeats the id says nothing
+            del fields["name"], fields["channel"]
+        said |= {name: value for name, value in fields.items() if value not in (None, "")}
+    newest = described[-1]
+    private = next((one for one in reversed(described) if one.private), newest)
+    conversation = msgspec.structs.replace(
+        newest, **(said | {"private": private.private, "private_reason": private.private_reason})
+    )
     return Channel(
         conversation=conversation,
-        entries=known.entries + later.entries,
-        imported=known.imported + later.imported,
+        entries=sum(channel.entries for channel in channels),
+        imported=sum(channel.imported for channel in channels),
     )
 
 
-def _merged(one: Conversation, other: Conversation) -> Conversation:
-    said = {name: value for name, value in msgspec.structs.asdict(other).items() if value not in (None, "")}
-    return msgspec.structs.replace(one, **(said | {"private": one.private or other.private}))
+def _age(conversation: Conversation) -> int:
+    return conversation.as_of_us or 0
 
 
-def _same_channel(one: Conversation, other: Conversation) -> bool:
-    """
-    Go by the platform's id: workspaces get renamed, and a shared channel stands in several of them.
-
-    Only where an export knows no ids and the name stands in for one, workspaces tell channels apart.
-    """
-    if _identity(one) != _identity(other):
-        return False
-    named_only = one.channel_id == one.name
-    return not (named_only and one.workspace and other.workspace and one.workspace != other.workspace)
-
-
-def _identity(conversation: Conversation) -> tuple[Any, ...]:
-    return (
-        conversation.source,
-        conversation.kind,
-        conversation.channel_id,
-        conversation.user_id,
-        conversation.session_id,
+def _with_id(conversation: Conversation, conversation_id: str) -> Conversation:
+    """Return the conversation under its final id; a session that bears the conversation's name follows it."""
+    same = conversation.session_id == conversation.conversation_id
+    return msgspec.structs.replace(
+        conversation,
+        conversation_id=conversation_id,
+        session_id=conversation_id if same else conversation.session_id,
     )
-
-
-def _described(conversation: Conversation) -> str:
-    workspace = f" in {conversation.workspace!r}" if conversation.workspace else ""
-    return f"{conversation.source} {conversation.name!r} ({conversation.channel_id}){workspace}"
-
-
-def _refusal(one: Conversation, other: Conversation) -> str:
-    return (
-        f"conversation id {one.conversation_id!r} would join two channels: {_described(one)} and {_described(other)}; "
-        "nothing was sent. Give each its own id with the parameter conversation_id, for example "
-        f"{_remedy(one, other)}. It names every conversation of the run anew: where some were loaded under their old "
-        "ids, import one of the two in a run of its own."
-    )
-
-
-def _remedy(one: Conversation, other: Conversation) -> str:
-    by_id = "{source}_{channel_id}"
-    return "{source}_{workspace}_{channel} or " + by_id if one.workspace != other.workspace else by_id

@@ -50,6 +50,16 @@ BATCH_ROWS = 16_384
 _DAY_US = 86_400_000_000
 
 
+_SNOWFLAKE = """
+    CASE WHEN source = 'discord' AND regexp_full_match(message_id, '[0-9]{15,20}')
+        AND abs(
+            ((TRY_CAST(message_id AS UBIGINT) >> 22)::BIGINT + 1420070400000) // 1000 - sent_at_us // 1000000
+        ) <= 1
+    THEN TRY_CAST(message_id AS UBIGINT) END NULLS LAST
+"""
+"""A Discord id whose time is the message's own, to the second: it orders messages of one millisecond."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Slice:
     """Whole conversations, or a time range of a large one; both ends are part of it."""
@@ -93,6 +103,7 @@ class Staging:
         )
         self._database.execute("SET enable_progress_bar = false")
         self._source = _parquet(files)
+        self._places, self._place = "", "row"
         offsets = [0, *accumulate(lengths)]
         self._numbered = (
             f"SELECT *, list_extract({offsets}, file_index::BIGINT + 1) + file_row_number AS row FROM {self._source}"
@@ -116,13 +127,18 @@ class Staging:
         return fates
 
     def sorted_batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield all rows by conversation, time and message id, with their row number as last column."""
+        """
+        Yield all rows by conversation, time and place in the source, with their row number as last column.
+
+        Equal times keep the order of export, file and position; of copies of a message the first one's place counts.
+        Only an id that is itself a time decides before that: Discord's snowflake, where it agrees with the time.
+        """
         for piece in self._slices():
             ordered = self._database.sql(
                 f"""
-                SELECT * FROM ({self._numbered})
+                SELECT messages.* FROM ({self._numbered}) AS messages {self._places}
                 WHERE conversation_id BETWEEN $first AND $last AND sent_at_us BETWEEN $since_us AND $until_us
-                ORDER BY conversation_id, sent_at_us, message_id
+                ORDER BY conversation_id, sent_at_us, {_SNOWFLAKE}, {self._place}
                 """,
                 params={
                     "first": piece.first,
@@ -184,7 +200,8 @@ class Staging:
         Return the query for all rows of a message but the one to keep.
 
         Digests find the few candidates without holding every id; only those are compared in full. Where edits tie, the
-        earlier time and then the content decides, so that it does not matter which file a row came from.
+        earlier time, the longer text and then the content decides, so that it does not matter which file a row came
+        from. The row that is kept takes the place of the first.
         """
         self._database.execute(
             f"""
@@ -194,16 +211,24 @@ class Staging:
         )
         if not self._database.sql("SELECT 1 FROM suspect LIMIT 1").fetchall():
             return ""
-        return f"""
-            SELECT row FROM (
-                SELECT row, row_number() OVER (
-                    PARTITION BY conversation_id, message_id
-                    ORDER BY edited_at_us DESC NULLS LAST, sent_at_us,
-                        hash(source, sender_id, sender_name, role, text, thread_id, origin), row
-                ) AS place
-                FROM ({self._numbered}) SEMI JOIN suspect ON digest = hash(conversation_id, message_id)
-            ) WHERE place > 1
-        """
+        self._database.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE copies AS
+            SELECT row, row_number() OVER (
+                PARTITION BY conversation_id, message_id
+                ORDER BY edited_at_us DESC NULLS LAST, sent_at_us, strlen(text) DESC,
+                    hash(source, sender_id, sender_name, role, text, thread_id, origin), row
+            ) AS preference, min(row) OVER (PARTITION BY conversation_id, message_id) AS first
+            FROM ({self._numbered}) SEMI JOIN suspect ON digest = hash(conversation_id, message_id)
+            """
+        )
+        self._database.execute(
+            "CREATE OR REPLACE TEMP TABLE moved AS "
+            "SELECT row AS kept, first FROM copies WHERE preference = 1 AND first < row"
+        )
+        if self._database.sql("SELECT 1 FROM moved LIMIT 1").fetchall():
+            self._places, self._place = "LEFT JOIN moved ON row = kept", "coalesce(first, row)"
+        return "SELECT row FROM copies WHERE preference > 1"
 
     def _mark(self, fates: npt.NDArray[np.uint8], fate: int, query: str) -> None:
         if query:

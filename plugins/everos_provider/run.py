@@ -40,8 +40,8 @@ second of a core, and many runs of a backfill may be waiting.
 DISCOVER = Data(reads=["corrections*"], writes=["*"])
 EXTRACT = Data(writes=["extracted/{export}/*"])
 TRANSFORM = Data(
-    reads=["extracted/*/messages-*", "extracted/*/conversations.parquet"],
-    writes=["messages/*", "conversations.parquet"],
+    reads=["extracted/*"],
+    writes=["messages/*", "conversations.parquet", "notes.parquet", "restated/*"],
 )
 PLAN = Data(reads=["messages/*", "conversations.parquet"], writes=["plan/*", "estimate.json"])
 LOAD = Data(reads=["plan/{chunk}", "plan/conversations.parquet", "conversations.parquet"])
@@ -162,7 +162,8 @@ def transform(context: Context) -> dict[str, int]:
     known = _known(context, _state_key(target)) or {}
     ledger = ledger_of(context, target, at_least=known.get("messages", 0))
     with staged(context["run_id"], TRANSFORM) as run:
-        return steps.transform(run, window_of(context), ledger)
+        params = context["params"]
+        return steps.transform(run, window_of(context), ledger, options_of(params), dry_run=params["dry_run"])
 
 
 def plan(context: Context) -> list[dict[str, Any]]:

@@ -1,9 +1,12 @@
 """
 What a run imports: a path as the workers see it, an address in an object store, or what another run has rejected.
 
-What lies in a store is brought to a scratch folder: all of it to find the exports, only its own for each of them.
+What is in a store is copied to a scratch folder: all of it to find the exports, only its own for each of them. An
+address that begins with ``file://`` is read where it is, as a path is: links that lead out are refused.
 """
 
+import os
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from everos_provider import staging
 from everos_provider.scratch import scratch_folder
 from everos_provider.store import Objects, is_url
 from include import redo
+from include.archive import is_named_as_archive
 from include.errors import ChatImportError, ExportError
 from include.layout import private_folder
 from include.parsers import Export
@@ -51,6 +55,10 @@ def opened(source: str) -> Iterator[Source]:
         place = staging.place_of(redo.run_of(source), "corrections.json")
         missing: ChatImportError = redo.nothing_to_correct(source, place)
     elif is_url(source):
+        local = _local(source)
+        if local:
+            yield Source(source, local)
+            return
         place = source
         missing = ExportError(
             f"{source}: there is nothing at this address, nothing was read. Check it; that of a folder which may be "
@@ -70,9 +78,19 @@ def opened_export(export: Export) -> Iterator[Export]:
     if not is_url(export.path):
         yield export
         return
+    local = _local(export.path)
+    if local:
+        yield msgspec.structs.replace(export, path=str(local))
+        return
     gone = ExportError(f"{export.path}: the {export.format} export found before is gone; run the import again")
     with _brought(export.path, gone, lambda name: _may_belong(name, export.root)) as path:
         yield msgspec.structs.replace(export, path=str(path))
+
+
+def _local(address: str) -> Path | None:
+    """Return the path that an address stands for; ``None`` if it is in a store, or there is nothing at that path."""
+    path = Objects.below(address).local_path
+    return path if path and os.path.lexists(path) else None
 
 
 @contextmanager
@@ -101,5 +119,6 @@ def _brought(address: str, missing: ChatImportError, wanted: Callable[[str], boo
 def _may_belong(name: str, root: str) -> bool:
     """Tell whether a file may be part of an export; a folder that holds everything is not part of ``root``."""
     if not root:
-        return not name.lower().endswith(".zip")  # each of them is an export of its own
+        return not is_named_as_archive(name)  # each of them is an export of its own
+    name, root = (unicodedata.normalize("NFC", text.replace("\\", "/")) for text in (name, root))
     return name.startswith(root) or name.partition("/")[2].startswith(root)

@@ -1,6 +1,8 @@
 """Lists, brings, puts and removes objects below an address, through Airflow's ``ObjectStoragePath``."""
 
 import errno
+import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,9 @@ from include.logs import get_logger
 log = get_logger(__name__)
 
 _AT_ONCE = 8
+
+_LONGEST_NAME_BYTES = 255
+"""Of a file, in the file systems of Linux and macOS; a key of S3 may have 1,024 without a "/" in it."""
 
 _LASTING = (FileNotFoundError, PermissionError, ImportError, ValueError, AirflowNotFoundException)
 """No such bucket, no access, no provider for such an address, no connection: trying again cannot help."""
@@ -50,6 +55,11 @@ class Objects:
 
     root: ObjectStoragePath
 
+    @property
+    def local_path(self) -> Path | None:
+        """Where they are on this machine, for an address that begins with ``file://``; ``None`` for a store."""
+        return Path(self.root.path) if self.root.protocol in ("file", "local") else None
+
     @classmethod
     def below(cls, address: str, *names: str) -> Self:
         """Return those below an address, or below a name below it."""
@@ -67,7 +77,8 @@ class Objects:
             for path, info in found.items()
             if not path.endswith("/")  # what consoles put where a person makes a folder
         }
-        for name in [name for name in names if not _is_safe(name)]:
+        folders = {name[:end] for name in names for end in range(len(name)) if name[end] == "/"}
+        for name in [name for name in names if not _is_safe(name) or name in folders]:
             log.warning("Left out, its name cannot be that of a file: %s", self._address(name))
             del names[name]
         return names
@@ -133,12 +144,18 @@ class Objects:
 
 
 def _draft(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
+    """Return a name beside a file that no file system finds too long, however long the file's own is."""
+    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.partial")
 
 
 def _is_safe(name: str) -> bool:
     """Tell whether a name leads to a file of its own below a folder: keys of a store may hold anything."""
-    return not name or not {"", ".", ".."}.intersection(name.split("/"))
+    parts = name.split("/")
+    return not name or (
+        not {"", ".", ".."}.intersection(parts)
+        and "\0" not in name
+        and all(len(part.encode("utf-8", "surrogateescape")) <= _LONGEST_NAME_BYTES for part in parts)
+    )
 
 
 def _version(info: Mapping[str, Any]) -> str:
@@ -159,6 +176,6 @@ def _trouble(address: str, truth: str) -> Iterator[None]:
         yield
     except Exception as error:
         said = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        lasting = isinstance(error, _LASTING) or getattr(error, "errno", None) == errno.ENOSPC
+        lasting = isinstance(error, _LASTING) or getattr(error, "errno", None) in (errno.ENOSPC, errno.ENAMETOOLONG)
         kind = StorageError if lasting else StoreUnavailable
         raise kind(f"{address}: {said}. {truth} {REMEDY}") from error

@@ -77,6 +77,25 @@ def test_an_export_cut_before_its_messages_is_reported(text, tmp_path):
     assert result.outcomes() == +result.entries
 
 
+@pytest.mark.parametrize("broken", [{"channel": None}, {"channel": []}, {"messages": None}, {"messages": {}}])
+def test_a_file_without_channel_or_messages_does_not_cost_the_others(broken, reading):
+    result = reading(export(message(1)) | broken, export(message(2), channel={"id": "3", "name": "help"}))
+    assert [m.conversation_id for m in result.messages] == ["discord_help"]
+    assert len(result.rejected) == ("channel" in broken)
+    assert result.outcomes() == +result.entries
+
+
+def test_a_channel_without_an_id_is_read(reading):
+    assert reading(export(message(), channel={"id": None})).texts == ["hello"]
+
+
+def test_parts_are_read_in_the_order_of_their_numbers_and_dates(tmp_path):
+    files = {f"x [part {n}].json": export(message(n, f"part {n}")) for n in (10, 2)}
+    later = export(message(99, "later"), dateRange={"after": "2026-02-01T00:00:00+00:00", "before": None})
+    result = read(write_folder(tmp_path, {"a.json": later, "x.json": export(message(1, "part 1"))} | files))
+    assert result.texts == ["part 1", "part 2", "part 10", "later"]
+
+
 def test_an_empty_channel_is_a_conversation_without_entries(reading):
     result = reading(export(channel={"topic": "nothing yet"}))
     assert result.conversations["discord_general"].description == "nothing yet"
@@ -95,15 +114,36 @@ def test_the_newest_file_names_a_channel_that_was_renamed(reading):
     assert list(reading(new, old).conversations) == list(reading(old, new).conversations) == ["discord_new"]
 
 
-def test_ids_and_times_come_from_the_snowflake(reading):
-    (record,) = reading(export(message(timestamp="2026-01-02T03:04:05.6+09:00"))).messages
-    assert (record.message_id, record.sent_at_us, record.timestamp_ms) == (str(FIRST), FIRST_MS * 1000, FIRST_MS)
+@pytest.mark.parametrize("message_id", [str(FIRST), "100000000000000001", FIRST, "99999999999999999999", "copy-7", 7])
+def test_the_timestamp_decides_whatever_the_id_is(message_id, reading):
+    (record,) = reading(export(message(id=message_id, timestamp="2024-03-01T09:00:00.5+00:00"))).messages
+    assert record.sent_at_us == 1_709_283_600_500_000
 
 
-@pytest.mark.parametrize("timestamp", [..., None, "", 7, "Invalid date", "2015-01-01T00:00:00Z"])
-def test_a_timestamp_that_does_not_fit_the_snowflake_is_not_needed(timestamp, reading):
+def test_an_id_that_is_not_of_its_messages_time_stands_for_as_many_messages_as_there_are(reading):
+    """Edited exports count anew in each file; a message that stands in two files is still one."""
+    one, other = (message(7, content=text, timestamp="2024-03-01T09:00:00+00:00") for text in ("one", "other"))
+    ids = [record.message_id for record in reading(export(one, other, one)).messages]
+    assert [id_.partition("-")[0] for id_ in ids] == ["7", "7", "7"]
+    assert ids[0] == ids[2] != ids[1]
+
+
+@pytest.mark.parametrize("timestamp", [..., None, "", 7, "Invalid date", "0001-01-01T00:00:00+00:00"])
+def test_the_snowflake_tells_the_time_where_no_timestamp_does(timestamp, reading):
     (record,) = reading(export(message(timestamp=timestamp))).messages
-    assert record.sent_at_us == FIRST_MS * 1000
+    assert (record.sent_at_us, record.timestamp_ms) == (FIRST_MS * 1000, FIRST_MS)
+
+
+def test_a_snowflake_of_the_future_tells_no_time(reading):
+    result = reading(export(message(id="9999999999999999999")))
+    assert [rejected.reason for rejected in result.rejected] == [
+        "expected an ISO 8601 timestamp or a snowflake as id, found neither"
+    ]
+
+
+def test_a_snowflake_of_the_same_second_adds_its_milliseconds_to_a_timestamp_of_whole_seconds(reading):
+    result = reading(export(*(message(timestamp=f"2025-12-31T19:04:{second}Z") for second in ("11", "12"))))
+    assert [record.sent_at_us for record in result.messages] == [FIRST_MS * 1000, 1_767_207_852_000_000]
 
 
 def test_a_timestamp_of_the_same_millisecond_adds_its_microseconds(reading):
@@ -122,7 +162,7 @@ def test_a_timestamp_of_the_same_millisecond_adds_its_microseconds(reading):
 )
 def test_an_id_that_is_no_snowflake_leaves_the_time_to_the_timestamp(timestamp, us, reading):
     (record,) = reading(export(message(id="msg1", timestamp=timestamp))).messages
-    assert (record.message_id, record.sent_at_us) == ("msg1", us)
+    assert record.sent_at_us == us
 
 
 def test_the_time_of_an_edit_is_kept(reading):
@@ -140,7 +180,7 @@ def test_the_time_of_an_edit_is_kept(reading):
         (message(id={"a": 1}), "expected an id"),
         (message(author=...), "expected an author"),
         (message(author={"id": None, "name": ""}), "expected an author"),
-        (message(id="x", timestamp="yesterday"), "expected a snowflake"),
+        (message(id="x", timestamp="yesterday"), "expected an ISO 8601 timestamp or a snowflake"),
     ],
 )
 def test_one_bad_entry_does_not_cost_its_neighbours(broken, reason, reading):
@@ -201,14 +241,33 @@ def test_the_shell_that_starts_a_thread_is_skipped(reading):
     assert reading(export(message(content="", type="21"))).reasons == {"ThreadStarterMessage": 1}
 
 
-def test_bots_and_webhooks_speak_as_assistants_under_the_name_of_each_message(reading):
-    tupper = {"id": "99", "name": "Captain Hook", "isBot": True}
-    result = reading(export(message(1, author=HOOK), message(2, author=tupper), message(3)))
-    assert [(m.sender_id, m.sender_name, m.role) for m in result.messages] == [
-        ("99", "CI", "assistant"),
-        ("99", "Captain Hook", "assistant"),
+def test_a_webhook_is_a_sender_per_name_whatever_the_order_and_is_noted(reading):
+    authors = [HOOK, {"id": "99", "name": "Captain Hook", "isBot": True, "discriminator": "0000", "roles": []}, ANN]
+    found = reading(export(*(message(n, author=author) for n, author in enumerate([*authors, HOOK]))))
+    assert [(m.sender_id, m.sender_name, m.role) for m in found.messages] == [
+        ("99+3ACI", "CI", "assistant"),
+        ("99+3ACaptain+20Hook", "Captain Hook", "assistant"),
         ("11", "Ann", "user"),
+        ("99+3ACI", "CI", "assistant"),
     ]
+    assert found.notes == {("webhook", ""): 3}
+    turned = reading(export(*(message(n, author=author) for n, author in enumerate(reversed(authors)))))
+    assert {m.sender_id for m in turned.messages} == {m.sender_id for m in found.messages}
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {"author": HOOK | {"discriminator": "4876"}},
+        {"author": HOOK | {"discriminator": "0000", "roles": [{"id": "5", "name": "Bots"}]}},
+        {"author": HOOK | {"discriminator": "0000"}, "type": "20"},
+    ],
+)
+def test_a_bot_that_is_no_webhook_is_one_sender_under_any_name(sign, reading):
+    renamed = {**sign, "author": sign["author"] | {"nickname": "Other"}}
+    result = reading(export(message(1, **sign), message(2, **renamed)))
+    assert [(m.sender_id, m.sender_name) for m in result.messages] == [("99", "CI"), ("99", "Other")]
+    assert result.notes == {}
 
 
 def test_bots_are_skipped_on_request(reading):
@@ -216,10 +275,35 @@ def test_bots_are_skipped_on_request(reading):
     assert (result.texts, result.reasons) == (["hello"], {"bot": 1})
 
 
-def test_people_who_share_a_name_stay_apart(reading):
-    deleted = [{"id": number, "name": "Deleted User"} for number in ("5", "6")]
-    result = reading(export(*(message(n, author=author) for n, author in enumerate(deleted))))
-    assert [(m.sender_id, m.sender_name) for m in result.messages] == [("5", "Deleted User"), ("6", "Deleted User")]
+def test_people_who_share_a_name_are_told_apart_by_account_or_id(reading):
+    anns = [ANN, {"id": "12", "name": "ann_1", "nickname": "Ann"}, {"id": "13", "name": "Ann"}]
+    result = reading(export(*(message(n, author=author) for n, author in enumerate([*anns, *anns]))))
+    assert [(m.sender_id, m.sender_name) for m in result.messages] == [
+        ("11", "Ann"),
+        ("12", "Ann (ann_1)"),
+        ("13", "Ann (13)"),
+    ] * 2
+
+
+def test_a_webhook_that_bears_the_name_of_a_person_is_told_apart_in_every_channel(reading):
+    hooks = [{"id": number, "name": "Ann", "isBot": True} for number in ("98", "99")]
+    result = reading(export(message(1), *(message(n, author=author) for n, author in enumerate(hooks, 2))))
+    assert [m.sender_name for m in result.messages] == ["Ann", "Ann (webhook)", "Ann (webhook)"]
+
+
+def test_mentions_of_people_who_share_a_name_are_told_apart_too(reading):
+    other = {"id": "12", "name": "ann_1", "nickname": "Ann"}
+    texts = ["<@12> <@11>", "@Ann, come with @Anna", "@Ann and @Ann"]
+    mentions = [[other, ANN], [other], [other, ANN]]
+    entries = [message(n, text, mentions=users) for n, (text, users) in enumerate(zip(texts, mentions, strict=True))]
+    assert reading(export(*entries)).texts == ["@Ann (ann_1) @Ann", "@Ann (ann_1), come with @Anna", "@Ann and @Ann"]
+
+
+def test_a_person_is_mentioned_under_the_name_they_speak_under(reading):
+    plain = {"id": "12", "name": "bob"}
+    speaking = plain | {"nickname": "Captain"}
+    result = reading(export(message(1, "a", author=speaking), message(2, "<@12>", mentions=[plain])))
+    assert result.texts[1] == "@Captain"
 
 
 def test_mentions_are_named_from_the_message_the_authors_seen_their_roles_and_the_channels_exported(reading):
@@ -248,7 +332,9 @@ PRIVATE = {
     "no guild": {"guild": None},
     "guild 0": {"guild": {"id": "0", "name": "Direct Messages"}, "channel": {"type": "DirectTextChat"}},
     "direct": {"channel": {"type": "DirectGroupTextChat"}},
-    "private thread": {"channel": {"type": "GuildPrivateThread"}},
+    **{
+        f"kind {kind}": {"channel": {"type": kind}} for kind in (1, 3, 12, "12", "DM", "GROUP_DM", "GuildPrivateThread")
+    },
 }
 
 

@@ -78,6 +78,8 @@ PARTS = [
     "poll",
     "embeds",
     "attachments",
+    "components",
+    "checklist",
 ]
 INNER = [*PARTS, "message", "name", "title", "fields", "value", "question", "answers", "poll_media", "text", "url"]
 SHAPED = st.recursive(
@@ -141,6 +143,146 @@ def test_a_poll_and_its_result_are_told():
     assert said(poll={"question": {"text": "Lunch?"}, "answers": answers}) == "[poll: Lunch? / Soup]"
     result = [{"name": "poll_question_text", "value": "Lunch?"}, {"name": "victor_answer_text", "value": "Soup"}]
     assert said(embeds=[{"fields": result}]) == "[poll result: Lunch? / Soup]"
+
+
+def card(**embed):
+    return said(embeds=[embed], bot=True)
+
+
+def test_a_card_of_a_service_is_told_with_author_title_address_fields_and_footer_without_its_provider():
+    assert card(
+        provider={"name": "GitHub"},
+        author={"name": "rowan-k", "url": "https://a.example/rowan-k"},
+        title="#12 Faster search",
+        url="https://a.example/12?tab=1",
+        description="Now **fast**",
+        fields=[{"name": "Reviewers", "value": "<@11>"}, {"name": "Lines", "value": 7}, {"name": "Labels"}],
+        footer={"text": "club/site"},
+        image={"url": "https://a.example/x.png"},
+    ) == (
+        "rowan-k\n#12 Faster search (https://a.example/12?tab=1)\nNow **fast**\n"
+        "Reviewers: @Ann\nLines: 7\nLabels\nclub/site"
+    )
+
+
+def test_an_embed_with_only_fields_is_told():
+    assert card(fields=[{"name": "State", "value": "down"}]) == "State: down"
+
+
+MEDIA = {"images": [{"url": "https://a.example/a%20b.png?ex=1"}]}
+
+
+@pytest.mark.parametrize(
+    ("media", "told"),
+    [
+        (MEDIA, "[image: a b.png]"),
+        ({"image": {"url": "media\\chart.png"}}, "[image: chart.png]"),
+        ({"thumbnail": {"url": "https://a.example/t.png"}}, "[image: t.png]"),
+        (
+            {"video": {"url": "https://a.example/v.mp4"}, "thumbnail": {"url": "https://a.example/t.png"}},
+            "[video: v.mp4]",
+        ),
+    ],
+)
+def test_a_picture_or_film_stands_for_an_embed_without_words(media, told):
+    assert card(**media) == told
+    assert card(title="Sales", **media) == "Sales"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("New: **how to   splice a ROPE**!", "New: **how to   splice a ROPE**!\nKnots"),
+        ("How to splice a ropeway", "How to splice a ropeway\nKnots\nHow to splice a rope"),
+        ("Knots How to splice a rope", "Knots How to splice a rope"),
+    ],
+)
+def test_a_card_does_not_repeat_what_the_content_says_in_whole_words(content, told):
+    embed = {"author": {"name": "Knots"}, "title": "How to splice a rope"}
+    assert said(content=content, embeds=[embed], bot=True) == told
+
+
+def test_an_address_that_the_content_has_is_not_repeated():
+    embed = {"title": "Rope", "url": "https://a.example/1"}
+    assert said(content="see https://a.example/1", embeds=[embed], bot=True) == "see https://a.example/1\nRope"
+
+
+def test_an_address_loses_its_access_token():
+    assert card(title="Plan", url="https://a.example/plan.pdf?sig=secret") == "Plan (https://a.example/plan.pdf)"
+
+
+def test_a_forward_of_a_card_or_sticker_alone_or_beside_words_is_told():
+    embed = {"title": "Sale", "description": "All must go"}
+    assert said(forwardedMessage={"embeds": [embed]}) == "[forwarded] Sale\nAll must go"
+    assert said(forwardedMessage={"content": "Friday", "embeds": [embed]}) == "[forwarded] Friday\nSale\nAll must go"
+    assert said(forwardedMessage={"stickers": [{"name": "Wave"}]}) == "[forwarded] [sticker: Wave]"
+    preview = {"content": "https://a.example", "embeds": [embed | {"url": "https://a.example"}]}
+    assert said(message_snapshots=[{"message": preview}]) == "[forwarded] https://a.example"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"attachments": [{"filename": "voice-message.ogg", "waveform": "AAA", "duration_secs": 3.2}], "flags": 8192},
+        {"attachments": [{"fileName": "voice-message.ogg", "url": "x_Files\\voice-message-1F.ogg"}]},
+        {"attachments": [{"filename": "a.ogg"}], "flags": 8192},
+        {"attachments": [{"filename": "a.ogg", "waveform": "AAA"}]},
+    ],
+)
+def test_a_voice_message_is_told_as_one(message):
+    assert said(**message) == "[voice message]"
+
+
+@pytest.mark.parametrize(
+    ("attachment", "told"),
+    [
+        ({"filename": "c.png", "description": "Sales\nof May"}, "[file: c.png: Sales of May]"),
+        ({"filename": "c.png", "title": "Chart of May"}, "[file: c.png: Chart of May]"),
+        ({"filename": "a_b.png", "title": "a_b"}, "[file: a_b.png]"),
+        ({"url": "https://a.example/a%20b.png?ex=1"}, "[file: a b.png]"),
+    ],
+)
+def test_a_file_is_told_with_its_caption_and_a_readable_name(attachment, told):
+    assert said(attachments=[attachment]) == told
+
+
+def test_components_are_told_without_labels_of_buttons_and_menus():
+    button = {"type": 2, "label": "Open ticket", "url": "https://a.example"}
+    menu = {"type": 3, "placeholder": "Choose", "options": [{"label": "One", "description": "first"}]}
+    section = {"type": 9, "components": [{"type": 10, "content": "Technician: <@11>"}], "accessory": button}
+    container = {"type": 17, "components": [{"type": 10, "content": "## Pump 3 is down"}, {"type": 14}, section]}
+    assert said(components=[container, {"type": 1, "components": [button, menu]}]) == (
+        "## Pump 3 is down\nTechnician: @Ann"
+    )
+
+
+def test_pictures_and_files_among_components_are_told_once():
+    gallery = {"type": 12, "items": [{"description": "A pump"}, {"media": {"url": "https://a.example/b.png?ex=1"}}]}
+    file = {"type": 13, "file": {"url": "attachment://log.txt"}, "name": "log.txt"}
+    thumbnail = {"type": 9, "components": [], "accessory": {"type": 11, "description": "A tap"}}
+    attachments = [{"filename": "log.txt"}]
+    assert said(components=[gallery, file, thumbnail], attachments=attachments) == (
+        "[image: A pump]\n[file: b.png]\n[image: A tap]\n[file: log.txt]"
+    )
+
+
+def test_a_component_of_an_unknown_type_is_told_by_the_content_in_it():
+    assert said(components=[{"type": 99, "inner": {"rows": [{"content": "deep"}]}}]) == "deep"
+
+
+def test_a_sticker_under_both_names_of_the_api_is_told_once():
+    assert said(stickers=[{"name": "Wave"}], sticker_items=[{"name": "Wave"}]) == "[sticker: Wave]"
+
+
+def test_a_poll_in_other_words_is_told():
+    assert said(poll={"question": "Lunch?", "answers": [{"text": "Soup"}, "Rice"]}) == "[poll: Lunch? / Soup / Rice]"
+
+
+def test_texts_of_an_unknown_member_are_told_when_there_is_nothing_else():
+    unknown = {"checklist": {"title": "To do", "items": [{"text": "Rope"}, {"text": "Cake"}]}}
+    assert said(**unknown) == "To do\nRope\nCake"
+    assert said(content="hi", **unknown) == "hi"
+    assert said(referenced_message={"content": "other"}, author={"description": "x"}) == ""
 
 
 def test_a_message_that_says_nothing_is_empty():

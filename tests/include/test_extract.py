@@ -12,7 +12,7 @@ from slack_generator import generate
 from staged import a_message
 
 from include import extract as extracting
-from include.errors import ExportError, IdCollision, NotConserved
+from include.errors import ExportError, NotConserved
 from include.extract import ExtractResult, extract, write_rejected
 from include.layout import RunFolder
 from include.parsers import Export, ParseOptions, discover
@@ -207,12 +207,20 @@ def test_a_private_channel_that_is_left_out_may_be_called_like_a_public_one(
 
 
 @pytest.mark.parametrize("index", ["groups.json", "usergroups.json"])
-def test_two_channels_of_which_both_are_imported_may_not_share_an_id(tmp_path: Path, index: str) -> None:
+def test_two_channels_of_one_name_in_one_export_are_two_conversations(tmp_path: Path, index: str) -> None:
     """Also where no index lists them and the name of the folder is all there is."""
     source = write_folder(tmp_path / "e", grid(("acme", index), ("globex", index)))
-    extract(one_export(source), ParseOptions(include_private=True), tmp_path / "out")
-    with pytest.raises(IdCollision, match=r"acme.*globex"):
-        transform([tmp_path / "out"], RunFolder(tmp_path / "run"))
+    run = RunFolder(tmp_path / "run")
+    extract(one_export(source), ParseOptions(include_private=True), run.extracted("e"))
+    transform(run.all_extracted(), run, include_private=True)
+    assert sorted(pq.read_table(run.conversations)["conversation_id"].to_pylist()) == [
+        "slack_acme_plans",
+        "slack_globex_plans",
+    ]
+    for name in ("messages-000", "conversations", "skipped", "rejected"):
+        for folder in run.all_extracted():
+            found = set(pq.read_table(folder / f"{name}.parquet")["conversation_id"].to_pylist())
+            assert found <= {"slack_acme_plans", "slack_globex_plans"}
 
 
 def test_entries_without_a_conversation_are_counted_under_no_name(tmp_path: Path) -> None:

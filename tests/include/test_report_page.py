@@ -65,6 +65,23 @@ def test_the_file_needs_nothing_but_itself(run: RunFolder) -> None:
     assert [page.count(asset) for asset in (CSS, SCRIPT)] == [1, 1]
 
 
+def test_each_private_conversation_is_named_with_the_reason(tmp_path: Path) -> None:
+    files = slack_export(slack_message(), groups=[slack_channel("G1", "board")])
+    files |= {f"{folder}/2026-01-01.json": [slack_message()] for folder in ("board", "D1", "nowhere")}
+    folder = dry_run(write_folder(tmp_path / "acme", files))
+    reasons = {row["conversation_id"]: row["private_reason"] for row in document(folder)["conversations"]}
+    assert reasons == {
+        "slack_general": "",
+        "slack_board": "listed in groups.json",
+        "slack_D1": "a direct message by its name",
+        "slack_nowhere": "not listed in channels.json, groups.json",
+    }
+    page = folder.report_html.read_text(encoding="utf-8")
+    table = page.partition('<table class="narrow" id="private">')[2].partition("</table>")[0]
+    assert all(f"<td>{name}</td><td>{why}</td>" in table for name, why in reasons.items() if why)
+    assert "slack_general" not in table
+
+
 def test_rejected_entries_are_handed_out_with_reason_and_origin_and_add_up(run: RunFolder) -> None:
     rejected = sum(document(run)["rejected"].values())
     lines = [json.loads(line) for line in run.rejects("jsonl").read_text(encoding="utf-8").splitlines()]

@@ -225,6 +225,7 @@ def test_a_conversation_says_what_the_index_knows(tmp_path: Path) -> None:
         channel_id="C1",
         name="general",
         description="Q3 & @Bob Ray\nall of us",
+        channel="general",
     )
 
 
@@ -296,12 +297,18 @@ def test_what_is_peculiar_about_an_export_is_noted(tmp_path: Path) -> None:
     for folder in ("unlisted", "D024BE7LH", "Plans"):
         files[f"{folder}/2026-01-01.json"] = [slack_message(subtype="ai_recap")]
     assert notes(parsed(write_folder(tmp_path, files))) == {
-        ("unknown_kind", "ai_recap"): 2,
+        ("unknown_kind", "ai_recap"): 1,
         ("unknown_author", ""): 1,
         ("no_entries", ""): 2,
         ("no_messages", ""): 2,
-        ("maybe_private", ""): 1,
     }
+
+
+def test_without_any_list_of_conversations_the_report_says_that_they_may_be_private(tmp_path: Path) -> None:
+    files = {f"{folder}/2026-01-01.json": [slack_message()] for folder in ("general", "D024BE7LH", "mpdm-ann--bob-1")}
+    records = parsed(write_folder(tmp_path, files))
+    assert [record.conversation_id for record in messages(records)] == ["slack_general"]
+    assert notes(records) == {("maybe_private", ""): 1}
 
 
 def test_a_channel_of_a_whole_organisation_is_silent_only_if_no_workspace_has_it(tmp_path: Path) -> None:
@@ -389,11 +396,10 @@ def test_characters_that_stand_for_nothing_cost_themselves_only(tmp_path: Path, 
     assert [message.text for message in messages(parsed(write_folder(tmp_path, files)))] == [text]
 
 
-@pytest.mark.parametrize(
-    "day", [b"", b"[", b"{}", b"null", b"[" * 100_000, b'{"messages": []}', b"\x89PNG", b"[1e999]"]
-)
+@pytest.mark.parametrize("day", [b"", b"[", b"{}", b"null", b"[" * 100_000, b"\x89PNG", b"[1e999]"])
 def test_a_file_that_is_no_list_of_messages_is_one_rejected_entry(tmp_path: Path, day: bytes) -> None:
-    files = slack_export() | {"general/2026-01-01.json": day, "random/2026-01-01.json": [slack_message()]}
+    files = slack_export(channels=[slack_channel("C1", "general"), slack_channel("C2", "random")])
+    files |= {"general/2026-01-01.json": day, "random/2026-01-01.json": [slack_message()]}
     records = parsed(write_folder(tmp_path, files))
     assert len(messages(records)) == 1
     assert [record.origin.partition("[")[0] for record in rejected(records)] == ["general/2026-01-01.json"]

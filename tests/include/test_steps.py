@@ -34,7 +34,7 @@ def planned(source: Path, **options: Any) -> tuple[RunFolder, Ledger]:
     run, ledger = RunFolder.of("run"), steps.open_ledger(TARGET)
     for export in steps.discover(source, run):
         steps.extract(export, ParseOptions(**options), run)
-    steps.transform(run, Window(), ledger)
+    steps.transform(run, Window(), ledger, ParseOptions(**options))
     steps.plan(run, batch_size=None)
     return run, ledger
 

@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from staged import a_conversation, a_message, extracted, ledger_table, table_of
 
 import include.columns
-from include.errors import IdCollision, NotConserved
+from include.errors import LedgerError, NotConserved
+from include.ids import DEFAULT_ID_TEMPLATE
 from include.layout import RunFolder
 from include.records import MESSAGE_SCHEMA, TRANSFORMED_SCHEMA, Message
-from include.transform import TransformResult, parts, staging, timeline, transform
+from include.transform import KnownIds, TransformResult, parts, staging, timeline, transform
 from include.transform.timeline import strictly_increasing
 
 DAY_US = 86_400_000_000
@@ -59,8 +60,10 @@ def slow_transform(
     until_us: int | None = None,
 ) -> tuple[list[Expected], dict[str, Counter[str]]]:
     copies: dict[Key, list[Message]] = defaultdict(list)
-    for message in messages:
+    first: dict[Key, int] = {}
+    for position, message in enumerate(messages):
         copies[message.conversation_id, message.message_id].append(message)
+        first.setdefault((message.conversation_id, message.message_id), position)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     unique = []
     for (conversation_id, _), same in copies.items():
@@ -69,7 +72,12 @@ def slow_transform(
         unique.append([message for message in same if by_preference(message) == best])
     left = []
     previous: dict[str, int] = {}
-    for choices in sorted(unique, key=lambda choices: by_order(choices[0])):
+
+    def by_order(choices: Sequence[Message]) -> tuple[bytes, int, int]:
+        message = choices[0]
+        return message.conversation_id.encode(), message.sent_at_us, first[message.conversation_id, message.message_id]
+
+    for choices in sorted(unique, key=by_order):
         conversation_id, sent_at_us = choices[0].conversation_id, choices[0].sent_at_us
         timestamp_ms = max(sent_at_us // 1000, previous.get(conversation_id, -(10**18)) + 1)
         previous[conversation_id] = timestamp_ms
@@ -88,13 +96,9 @@ def slow_transform(
     return left, counts
 
 
-def by_preference(message: Message) -> tuple[float, int]:
+def by_preference(message: Message) -> tuple[float, int, int]:
     edited = message.edited_at_us
-    return (float("-inf") if edited is None else edited, -message.sent_at_us)
-
-
-def by_order(message: Message) -> tuple[bytes, int, bytes]:
-    return message.conversation_id.encode(), message.sent_at_us, message.message_id.encode()
+    return (float("-inf") if edited is None else edited, -message.sent_at_us, len(message.text.encode()))
 
 
 # --- what goes in ---------------------------------------------------------------------------------------------------
@@ -200,13 +204,12 @@ def test_it_does_what_the_slow_and_obvious_version_does(
 def test_how_messages_are_spread_over_files_and_exports_changes_no_byte(
     messages: list[Message], data: st.DataObject
 ) -> None:
-    """Order of rows, number of files, row groups, exports: none of it is a property of the chat."""
-    shuffled = data.draw(st.permutations(messages))
+    """Number of files, row groups, exports: none of it is a property of the chat."""
     first, second = sorted(data.draw(st.tuples(*[st.integers(0, len(messages))] * 2)))
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         together = run_transform(Path(one), [messages])
         apart = run_transform(
-            Path(other), [shuffled[:first], shuffled[first:second]], [shuffled[second:]], [], row_group=3
+            Path(other), [messages[:first], messages[first:second]], [messages[second:]], [], row_group=3
         )
     assert apart.files == together.files
     assert apart.result == together.result
@@ -358,6 +361,7 @@ def test_a_second_try_starts_clean(tmp_path: Path) -> None:
         "conversations.parquet",
         "extracted",
         "messages",
+        "notes.parquet",
         "smaller",
     ]
 
@@ -408,21 +412,110 @@ def test_a_renamed_workspace_makes_no_second_channel(tmp_path: Path) -> None:
     assert merge(tmp_path, {"workspace": "Acme"}, {"workspace": "Acme Inc"})["entries"] == 2
 
 
+GENERAL = {"name": "general", "channel": "general"}
+
+
+def channels_of(tmp_path: Path, *described: Mapping[str, Any], **arguments: Any) -> dict[str, dict[str, Any]]:
+    """Transform exports of one channel each, all of which want the id slack_general, and return the conversations."""
+    folders = [
+        extracted(
+            tmp_path / f"{number}",
+            [a_message(f"{number}", source=fields.get("source", "slack"))],
+            conversations=[a_conversation(**(GENERAL | fields))],
+        )
+        for number, fields in enumerate(described)
+    ]
+    return run_folders(tmp_path, folders, **arguments).counts
+
+
 @pytest.mark.parametrize(
-    "other",
+    ("one", "other", "ids"),
     [
-        {"channel_id": "C2"},
-        {"source": "discord"},
-        {"kind": "personal"},
-        {"session_id": "s"},
+        ({"workspace": "Acme"}, {"workspace": "Globex"}, ["slack_Acme_general", "slack_Globex_general"]),
+        ({}, {}, ["slack_general_C1", "slack_general_C2"]),
+        ({"workspace": "Acme"}, {"workspace": "Acme"}, ["slack_general_C1", "slack_general_C2"]),
+        ({"workspace": "Acme"}, {}, ["slack_Acme_general", "slack_general_C2"]),
     ],
 )
-def test_two_channels_never_become_one_conversation(tmp_path: Path, other: dict[str, str]) -> None:
-    with pytest.raises(IdCollision) as caught:
-        merge(tmp_path, {"name": "general", "channel_id": "C1"}, {"name": "allgemein", "channel_id": "C1"} | other)
-    for part in ("slack_general", "'general'", "'allgemein'", "C1", "{source}_{channel_id}"):
-        assert part in str(caught.value)
-    assert not RunFolder(tmp_path).messages.exists()
+def test_two_channels_of_one_name_are_two_conversations(
+    tmp_path: Path, one: dict[str, str], other: dict[str, str], ids: list[str]
+) -> None:
+    counts = channels_of(tmp_path, {"channel_id": "C1"} | one, {"channel_id": "C2"} | other)
+    assert sorted(counts) == ids
+    assert [row["messages"] for row in counts.values()] == [1, 1]
+    notes = pq.read_table(RunFolder(tmp_path).notes).to_pylist()
+    assert [(note["code"], note["detail"]) for note in notes] == [("shared_name", name) for name in ids]
+
+
+def test_an_id_that_the_source_gives_is_kept_and_others_make_way(tmp_path: Path) -> None:
+    counts = channels_of(
+        tmp_path, {"channel_id": "C1"}, {"source": "everos", "channel": "", "channel_id": "slack_general"}
+    )
+    assert {name: row["source"] for name, row in counts.items()} == {
+        "slack_general": "everos",
+        "slack_general_C1": "slack",
+    }
+
+
+def test_two_given_ids_that_are_equal_stay_two_conversations(tmp_path: Path) -> None:
+    """A group and a person may have one id in EverOS JSON."""
+    given = {"source": "everos", "channel": "", "channel_id": "x"}
+    counts = channels_of(tmp_path, given, given | {"kind": "personal", "user_id": "slack_general"})
+    assert [row["kind"] for row in counts.values()] == ["group", "personal"]
+    assert next(iter(counts)) == "slack_general"
+
+
+def test_a_channel_of_two_names_is_one_conversation_named_by_the_newest_export(tmp_path: Path) -> None:
+    old = extracted(
+        tmp_path / "old",
+        [a_message("1", conversation_id="slack_lobby"), a_message("2", conversation_id="slack_lobby")],
+        conversations=[a_conversation("slack_lobby", channel="lobby", channel_id="C1", as_of_us=1)],
+    )
+    new = extracted(
+        tmp_path / "new",
+        [a_message("2", conversation_id="slack_lounge", sent_at_us=9), a_message("3", conversation_id="slack_lounge")],
+        conversations=[a_conversation("slack_lounge", channel="lounge", channel_id="C1", as_of_us=2)],
+    )
+    run = run_folders(tmp_path, [new, old])
+    assert {name: (row["name"], row["messages"]) for name, row in run.counts.items()} == {"slack_lounge": ("lounge", 3)}
+    assert run.result.duplicates == 1
+
+
+def test_an_id_made_once_stays_when_a_name_is_shared_or_changed_later(tmp_path: Path) -> None:
+    path = tmp_path / "ids.json"
+
+    def ids(run: str, *described: dict[str, Any], **options: Any) -> list[str]:
+        known = KnownIds(path, DEFAULT_ID_TEMPLATE, **options)
+        return sorted(channels_of(tmp_path / run, *described, known_ids=known))
+
+    first, second = {"channel_id": "C1", "workspace": "Acme"}, {"channel_id": "C2", "workspace": "Globex"}
+    assert ids("dry", second, read_only=True) == ["slack_general"]
+    assert ids("1", first) == ["slack_general"]
+    assert ids("2", first, second) == ["slack_Globex_general", "slack_general"]
+    assert ids("3", second) == ["slack_Globex_general"]
+    assert ids("4", first | {"name": "everyone", "channel": "everyone"}) == ["slack_general"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_damaged_file_of_ids_stops_the_import(tmp_path: Path) -> None:
+    path = tmp_path / "ids.json"
+    path.write_bytes(b'{"{source}_{channel}": [')
+    with pytest.raises(LedgerError, match=r"ids\.json"):
+        KnownIds(path, DEFAULT_ID_TEMPLATE)
+
+
+@pytest.mark.parametrize("include_private", [False, True])
+def test_a_channel_that_became_private_is_left_out_of_older_exports_too(tmp_path: Path, include_private: bool) -> None:
+    public = extracted(
+        tmp_path / "public", [a_message("1"), a_message("2")], conversations=[a_conversation(channel_id="C1")]
+    )
+    became = a_conversation(channel_id="C1", private=True, private_reason="listed in groups.json")
+    private = extracted(tmp_path / "private", conversations=[became])
+    run = run_folders(tmp_path, [public, private], include_private=include_private)
+    assert run.result.messages == (2 if include_private else 0)
+    assert run.counts["slack_general"]["private_reason"] == "listed in groups.json"
+    counting = {folder.name: folder for folder in RunFolder(tmp_path).restated.glob("*")}
+    assert set(counting) == (set() if include_private else {"public"})
 
 
 @pytest.mark.parametrize("silent", [0, 1])
@@ -439,9 +532,47 @@ def test_a_channel_of_which_nothing_is_imported_stands_in_nobodys_way(tmp_path: 
 
 
 def test_where_names_stand_in_for_ids_workspaces_tell_channels_apart(tmp_path: Path) -> None:
-    general = {"name": "general", "channel_id": "general"}
-    with pytest.raises(IdCollision, match=r"\{source\}_\{workspace\}_\{channel\}"):
-        merge(tmp_path, general | {"workspace": "Acme"}, general | {"workspace": "Globex"})
+    named = {"channel_id": "general"}
+    counts = channels_of(tmp_path, named | {"workspace": "Acme"}, named | {"workspace": "Globex"})
+    assert sorted(counts) == ["slack_Acme_general", "slack_Globex_general"]
+
+
+# --- messages of one time -------------------------------------------------------------------------------------------
+
+
+def test_messages_of_one_time_keep_the_order_of_the_source(tmp_path: Path) -> None:
+    ids = ["msg_9", "msg_10", "msg_11", "a", "Z"]
+    run = run_transform(tmp_path, [[a_message(id_) for id_ in ids[:2]], [a_message(id_) for id_ in ids[2:]]])
+    assert [message.message_id for message in run.messages] == ids
+
+
+def test_a_newer_copy_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    question, answer = a_message("q"), a_message("a")
+    edited = a_message("q", edited_at_us=5, text="edited")
+    run = run_transform(tmp_path, [[question, answer]], [[edited]])
+    assert [message.text for message in run.messages] == ["edited", "hello"]
+
+
+def test_of_two_copies_without_an_edit_the_longer_text_is_kept(tmp_path: Path) -> None:
+    """A copy without its attachments says less, and nothing that somebody wrote is lost."""
+    run = run_transform(tmp_path, [[a_message("1", text="see this\nand this")]], [[a_message("1", text="see this")]])
+    assert [message.text for message in run.messages] == ["see this\nand this"]
+
+
+def test_a_snowflake_orders_messages_of_its_own_second_and_no_others(tmp_path: Path) -> None:
+    """Ids that an anonymised export made up say nothing about time."""
+    sent_at_us = 1_709_283_600_000_000  # 2024-03-01 09:00 UTC
+    real = [(sent_at_us // 1000 - 1_420_070_400_000) << 22 | number for number in (2, 1)]
+    made_up = [100_000_000_000_000_002, 100_000_000_000_000_001]
+    messages = [
+        a_message(f"{id_}", source="discord", sent_at_us=sent_at_us, conversation_id=name)
+        for name, ids in (("discord_a", real), ("discord_b", made_up))
+        for id_ in ids
+    ]
+    assert [message.message_id for message in run_transform(tmp_path, [messages]).messages] == [
+        *map(str, sorted(real)),
+        *map(str, made_up),
+    ]
 
 
 def test_the_examples_in_docstrings_hold() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from airflow.sdk.io import fs as airflow_fs
 from builders import slack_export, slack_message, write_folder, write_zip
 from everos_provider import pages, run, scratch, sources, staging, store
 from everos_provider.assets import EVEROS, LOADED
@@ -20,10 +21,11 @@ from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
 from everos_provider.params import import_params
 from everos_provider.retry_policy import LOAD_RETRIES
 from everos_provider.staging import DONE, Data, staged
+from fsspec.implementations.memory import MemoryFileSystem
 
 from include.errors import ConfigurationError, ExportError, ImportIncomplete, StorageError, StoreUnavailable
 from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
-from include.parsers import Export
+from include.parsers import Export, discover, open_export
 from include.standin import StandIn
 from include.standin.journal import judge
 
@@ -333,15 +335,89 @@ def test_a_source_in_a_store_is_read_as_one_in_a_folder_is(
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_only_its_own_files_are_brought_for_an_export(tmp_path: Path) -> None:
-    source = a_source(tmp_path / "in")
-    for found in run.discover(a_context(f"file://{source}")):
+class Keys(MemoryFileSystem):
+    """A store in which a key may begin with another one and "/"."""
+
+    def get_file(self, rpath: str, lpath: str, **_: Any) -> None:
+        Path(lpath).write_bytes(self.store[rpath].getvalue())
+
+
+@pytest.fixture
+def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryFileSystem]:
+    """A store that is no folder: its keys may be anything."""
+    monkeypatch.setitem(airflow_fs._BUILTIN_SCHEME_TO_FS, "memory", lambda *_: Keys())
+    airflow_fs._register_filesystems.cache_clear()
+    yield Keys()
+    MemoryFileSystem.store.clear()
+    airflow_fs._register_filesystems.cache_clear()
+
+
+def test_only_its_own_files_are_brought_for_an_export(tmp_path: Path, objects: MemoryFileSystem) -> None:
+    objects.put(a_source(tmp_path / "in"), "/bucket/in", recursive=True)
+    for found in run.discover(a_context("memory://bucket/in")):
         with sources.opened_export(msgspec.convert(found, Export)) as export:
             path = Path(export.path)
             files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
             brought = {file.relative_to(path).parts[:1] for file in files if file.stat().st_size}
         wanted = {"in/acme": {("acme",)}, "more.zip": {()}}.get(found["label"])
         assert brought == (wanted or {("whole.json",), ("broken.json",), ("stray.json",), ("acme",)}), found["label"]
+
+
+def test_keys_that_cannot_be_files_beside_each_other_do_not_stop_the_others(
+    tmp_path: Path, objects: MemoryFileSystem
+) -> None:
+    """``a`` beside ``a/b``, names longer than a file's; those that are just not too long are brought."""
+    export = json.dumps(group("one", 3)).encode()
+    keys = {"a": b"", "a/b.json": export, "c.json": b"x", "c.json/d.json": export, f"{'x' * 250}.json": export}
+    left_out = {f"{'ä' * 126}.json": export, f"{'y' * 256}/z.json": export, "nul\0.json": export}
+    for key, content in sorted((keys | left_out).items(), reverse=True):  # this store takes "a" only after "a/b"
+        objects.pipe(f"/bucket/in/{key}", content)
+    with sources.opened("memory://bucket/in") as source:
+        files = {path.relative_to(source.path).as_posix() for path in source.path.rglob("*") if path.is_file()}
+    assert files == keys.keys() - {"a", "c.json"}
+
+
+def test_an_export_is_brought_by_the_names_that_it_was_found_under(objects: MemoryFileSystem) -> None:
+    """macOS decomposes names, and unpackers leave backslashes in them; exports are found under the composed name."""
+    files = slack_export(slack_message())
+    for above in ("e\u0301", "b\\c"):
+        objects.pipe({f"/bucket/in/{above}/{name}": json.dumps(value).encode() for name, value in files.items()})
+    found = run.discover(a_context("memory://bucket/in"))
+    assert {export["root"] for export in found} == {"\u00e9/", "b/c/"}
+    for each in found:
+        with sources.opened_export(msgspec.convert(each, Export)) as export, open_export(export) as archive:
+            assert set(archive.names()) == files.keys()
+            assert archive.size_bytes("channels.json")
+
+
+def test_an_archive_in_an_archive_in_a_store_is_read(tmp_path: Path, objects: MemoryFileSystem) -> None:
+    inner = write_zip(tmp_path / "inner.zip", slack_export(slack_message())).read_bytes()
+    objects.pipe("/bucket/in/outer.zip", write_zip(tmp_path / "o.zip", {"x/inner.zip": inner, "b": b""}).read_bytes())
+    [found] = run.discover(a_context("memory://bucket/in"))
+    assert (found["path"], found["inside"]) == ("memory://bucket/in/outer.zip", "x/inner.zip")
+    with sources.opened_export(msgspec.convert(found, Export)) as export, open_export(export) as archive:
+        assert set(archive.names()) == slack_export().keys()
+
+
+def test_an_address_of_a_folder_here_follows_the_rules_of_a_path(tmp_path: Path) -> None:
+    """Links that lead out are refused, nothing waits for a pipe, and nothing is copied."""
+    folder = write_folder(tmp_path / "in", {"a.json": group("one", 3)})
+    secret = write_folder(tmp_path / "secret", {"s.json": group("secret", 3)})
+    (folder / "out.json").symlink_to(secret / "s.json")
+    (folder / "up").symlink_to(secret)
+    os.mkfifo(folder / "pipe.json")
+    with sources.opened(f"file://{folder}") as source:
+        exports, rejected = discover(source.path)
+        located = [source.located(export) for export in exports]
+        assert source.path == folder
+    assert {Path(record.origin).name for record in rejected} == {"out.json", "up", "pipe.json"}
+    with sources.opened_export(located[0]) as export, open_export(export) as archive:
+        assert tuple(archive.names()) == ("a.json",)
+    with (
+        pytest.raises(ExportError, match="not a file or a folder"),
+        sources.opened(f"file://{folder}/pipe.json") as pipe,
+    ):
+        discover(pipe.path)
 
 
 def test_a_source_that_is_not_there_is_an_error_and_an_empty_drop_folder_is_none(tmp_path: Path) -> None:
