@@ -94,19 +94,5 @@ def platform_id_of(sender_id: str) -> str:
     return data.decode("utf-8", "surrogatepass")
 
 
-def content_id(given: str, *content: str) -> str:
-    """
-    Return the id of a message whose given id does not tell it from others: the id and a digest of the content.
-
-    Where ids restart in each file, or have lost digits, two messages are one only if their content is the same.
-
-    :param content: What tells messages apart, such as time, sender and text.
-
-    >>> content_id("msg_001", "1705399200000", "u1", "hello")
-    'msg_001-9b1fa2a3ce1d'
-    """
-    return f"{given}-{_digest('\x00'.join(content))[:12]}"
-
-
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

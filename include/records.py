@@ -185,6 +185,7 @@ NOTES = {
     "only_own": "conversations of which the export holds only what one person wrote, and no answers",
     "shared_name": "conversations whose id takes in the workspace or the channel's id, since several have one name",
     "webhook": "messages that came by a webhook (a bridge or a service), each of its names imported as a sender",
+    "unknown_zone": "conversations whose time zone cannot be told, their times without an offset taken as UTC",
     "mostly_empty": "empty messages, more than half of the export: as when a bot without the message content intent "
     "made it; give it that intent and export again",
 }

@@ -22,6 +22,7 @@ from include.delivery.ledger import Ledger
 from include.errors import ConfigurationError
 from include.ids import platform_id_of
 from include.layout import RunFolder, write_private
+from include.parsers.everos_json import CORRECTIONS
 from include.records import BROKEN_SCHEMA, Conversation
 
 PREFIX = "rejects:"
@@ -79,8 +80,8 @@ def write_corrections(run: RunFolder, ledger: Ledger) -> int:
         messages[conversation_id].append(message)
     known = conversations_of(run, messages.keys()) if messages and run.conversations.exists() else {}
     documents = [
-        {"conversation": _described(known[conversation_id]), "messages": messages[conversation_id]}
-        for conversation_id in sorted(messages.keys() & known.keys())
+        {"format": CORRECTIONS, "conversation": _described(known[key]), "messages": messages[key]}
+        for key in sorted(messages.keys() & known.keys())
     ]
     content = json.dumps(documents, indent=2, ensure_ascii=False).encode(errors="replace") if documents else b""
     if run.corrections.exists() and run.corrections.read_bytes() != content:

@@ -339,6 +339,8 @@ def _copy(made: Made, kept: dict[str, Expected], dice: random.Random, *, keep: b
     copy = made.entry | {"client_msg_id": "again"}
     if dice.random() < 0.5 and made.entry.get("text") == getattr(made.outcome, "text", ""):
         copy |= {"text": "after the edit", "edited": {"user": "U1", "ts": "1900000000.000000"}}
+        if "blocks" in copy:
+            copy["blocks"] = rich_text("after the edit")
         if keep:
             outcome = kept[made.entry["ts"]]
             kept[made.entry["ts"]] = outcome._replace(text="after the edit")

@@ -7,8 +7,6 @@ answer to a search ``{"total_results", "messages": [[…]]}``, ``{"data": {"mess
 only by its id; the kind of a channel is known only if the object around them, or a message, has it.
 """
 
-import io
-import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +14,7 @@ from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from include.archive import Archive
 from include.errors import EntryUnreadable
@@ -25,8 +23,8 @@ from include.parsers.discord_message import SOURCE, Findings, is_private_kind, t
 from include.parsers.discord_replies import CLOSE_MESSAGES, Replies
 from include.parsers.discord_roster import Roster
 from include.parsers.formats import Export, Format, ParseOptions
-from include.parsers.head import HEAD_BYTES, Head, head_of, open_json
-from include.parsers.json_stream import MAX_ENTRY_BYTES, BrokenJson, documents, entries
+from include.parsers.head import HEAD_BYTES, Head, head_of
+from include.parsers.json_stream import BrokenJson, documents, entries, in_lines
 from include.parsers.outcomes import left_out, outcomes, unreadable
 from include.parsers.values import identifier, mapping, string
 from include.records import Conversation, Note, Parsed
@@ -60,7 +58,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         replies=Replies(ahead),
         skip_bots=options.bots == "skip",
     )
-    outlines: dict[str, tuple[dict[str, Any], str | None]] = {}
+    outlines: dict[str, tuple[dict[str, Any], str]] = {}
     for name in archive.names():
         try:
             outlines[name] = _outline(archive, name)
@@ -71,9 +69,8 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     for name, (around, place) in outlines.items():
         default = _channel_id(around) or PurePosixPath(name).stem
         try:
-            with open_json(archive, name) as stream:
-                values = _lines(stream) if place is None else entries(stream, place)
-                found = _by_channel(_with_ahead(values, ahead), default)
+            with archive.open(name) as stream:
+                found = _by_channel(_with_ahead(entries(stream, place), ahead), default)
                 for channel_id, run in groupby(found, key=itemgetter(0)):
                     first = next(run)
                     if channel_id not in conversations:
@@ -97,26 +94,17 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     yield Note(code="maybe_private", count=len(kinds_unknown))
 
 
-def _outline(archive: Archive, name: str) -> tuple[dict[str, Any], str | None]:
-    """Return what the object around the messages says of their channel, and ijson's name of the list; none of lines."""
-    with open_json(archive, name) as stream:
+def _outline(archive: Archive, name: str) -> tuple[dict[str, Any], str]:
+    """Return what the object around the messages says of their channel, and the path of the list; empty for lines."""
+    with archive.open(name) as stream:
         data = stream.read(HEAD_BYTES)
     head = head_of(data)
     place = _place(head) or ""
-    first, end, rest = data.partition(b"\n")
-    if (_is_json(first) and rest.strip()) if end else not place:
-        return {}, None
-    if head.start == "{" and place:
+    if head.start == "[" and not in_lines(data):
+        return {}, "item"
+    if head.start == "{" and place and not in_lines(data):
         return _around(archive, name), f"{place.partition('item')[0]}item"
-    return {}, "item" if head.start == "[" else ""
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return {}, ""
 
 
 def _around(archive: Archive, name: str) -> dict[str, Any]:
@@ -132,16 +120,6 @@ def _around(archive: Archive, name: str) -> dict[str, Any]:
         if _kind(members):
             break
     return members
-
-
-def _lines(stream: BinaryIO) -> Iterator[Any]:
-    """Yield what each line holds; a line that is not JSON is its own error and costs only itself."""
-    while line := stream.readline(MAX_ENTRY_BYTES):
-        if line.strip():
-            try:
-                yield from entries(io.BytesIO(line), "")
-            except BrokenJson:
-                yield BrokenJson("the line is not JSON")
 
 
 def _flat(value: Any, around: Mapping[str, Any] | None = None, depth: int = 0) -> Iterator[Any]:

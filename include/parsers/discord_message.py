@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from include.ids import content_id, sender_id_of
+from include.ids import sender_id_of
 from include.parsers.discord_replies import Replies, quote
 from include.parsers.discord_roster import Roster, name_of
 from include.parsers.discord_text import text_of
-from include.parsers.discord_time import is_snowflake_of, sent_at_us
+from include.parsers.discord_time import sent_at_us
 from include.parsers.outcomes import Reject, Skip
 from include.parsers.values import identifier, mapping, microseconds, string
 from include.records import Conversation, Message, Note
@@ -153,10 +153,7 @@ def to_message(
     return Message(
         source=SOURCE,
         conversation_id=conversation.conversation_id,
-        # an id that Discord did not give may stand for several messages
-        message_id=message_id
-        if is_snowflake_of(message_id, at_us)
-        else content_id(message_id, f"{at_us}", author_id, said),
+        message_id=message_id,
         sent_at_us=at_us,
         timestamp_ms=at_us // 1000,
         edited_at_us=microseconds(entry.get("timestampEdited") or entry.get("edited_timestamp")),

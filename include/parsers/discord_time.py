@@ -9,7 +9,6 @@ _SNOWFLAKE = re.compile(r"[0-9]{15,20}")
 _SNOWFLAKE_EPOCH_MS = 1_420_070_400_000
 """Discord's first day, 2015-01-01 (docs.discord.com, "Snowflakes")."""
 
-_SECOND_MS = 1_000
 _DAY_MS = 86_400_000
 
 
@@ -29,10 +28,3 @@ def sent_at_us(message_id: str, timestamp: object) -> int | None:
         same_second = given_us % 1_000_000 == 0 and given_us // 1_000_000 == snowflake_ms // 1000
         return snowflake_ms * 1000 if same_second else given_us
     return snowflake_ms * 1000 if snowflake_ms <= time.time() * 1000 + _DAY_MS else None
-
-
-def is_snowflake_of(message_id: str, at_us: int) -> bool:
-    """Tell whether an id is the one that Discord gave a message of this time; edited exports have others."""
-    if not _SNOWFLAKE.fullmatch(message_id):
-        return False
-    return abs((int(message_id) >> 22) + _SNOWFLAKE_EPOCH_MS - at_us // 1000) < _SECOND_MS

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import Any, get_args
+from typing import Any
 
 from include.ids import RESERVED_PREFIX, sender_id_of
+from include.parsers.everos_text import reply_lines, text_of
 from include.parsers.outcomes import Reject, Skip
-from include.parsers.values import file_name_in, identifier, mapping, microseconds, string
+from include.parsers.values import identifier, mapping, microseconds, string
 from include.records import Conversation, Message, Role
 
 SOURCE = "everos"
@@ -23,7 +24,19 @@ SOURCE = "everos"
 _SECONDS_BELOW = 10**12
 """The v1 server takes a smaller timestamp as seconds."""
 
-_FILE_TYPES = ("image", "file", "audio", "video")
+_ROLES: Mapping[str, Role] = {
+    "user": "user",
+    "human": "user",
+    **dict.fromkeys(("assistant", "ai", "bot", "model", "agent", "gpt", "chatbot"), "assistant"),
+}
+"""In lower case. Chat exports of other tools call the two roles by these names."""
+
+_MACHINE_ROLES = ("system", "developer", "tool", "function")
+"""Instructions and results of tools: neither a person nor an assistant said them."""
+
+_ASSISTANTS = ("assistant", "ai", "bot", "chatbot")
+"""Roles of people in ``user_details`` that mean an assistant; others may be jobs ("agent", "model")."""
+
 _END_OF_CALENDAR_MS = 253_402_300_800_000
 _MAX_ORDINALS = 100_000
 
@@ -64,7 +77,7 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
     """
     Return the record of one entry.
 
-    :raises Skip: for a ``system`` notice of the older format.
+    :raises Skip: for a ``system`` notice of the older format (its ``type``, not its role).
     :raises Reject: for whatever the API would refuse.
     """
     if description.flaw:
@@ -77,32 +90,40 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
     role = _role(entry, person)
     sender = _sender(given, role, description)
     at_us = _sent_at_us(entry, description.zone)
-    text = _text(entry)
-    sender_id = sender_id_of(sender)
+    text = text_of(entry)
+    if not text.strip():
+        raise Reject("expected content, found none")
+    refers = entry.get("refer_list")
     return Message(
         source=conversation.source,
         conversation_id=conversation.conversation_id,
         message_id=_message_id(entry, (conversation.conversation_id, str(at_us), sender, text), ordinals),
         sent_at_us=at_us,
         timestamp_ms=at_us // 1000,
-        sender_id=sender_id,
+        sender_id=sender_id_of(sender),
         sender_name=string(entry.get("sender_name")) or string(person.get("full_name")) or sender,
         role=role,
-        text=text,
+        text="\n".join([*reply_lines(refers, description.people), text]) if refers else text,
         origin=origin,
     )
+
+
+def role_of_person(person: Mapping[str, Any]) -> Role:
+    """Return the role of a person in ``user_details``, who may have a job there instead."""
+    return "assistant" if string(person.get("role")).strip().lower() in _ASSISTANTS else "user"
 
 
 def _role(entry: Mapping[str, Any], person: Mapping[str, Any]) -> Role:
     """Return the role; the older format may leave it out, or say it of the person."""
     given = entry.get("role")
-    if given is None and "create_time" in entry:
-        given = person.get("role") if person.get("role") in get_args(Role) else "user"
-    if given == "user":
-        return "user"
-    if given == "assistant":
-        return "assistant"
-    raise Reject(f"expected role user or assistant, found {'none' if given is None else 'another'}")
+    if given is None:
+        if "create_time" in entry:
+            return role_of_person(person)
+        raise Reject("expected role user or assistant, found none")
+    name = string(given).strip().lower()
+    if role := _ROLES.get(name):
+        return role
+    raise Reject(f"expected role user or assistant, found {name if name in _MACHINE_ROLES else 'another'}")
 
 
 def _sender(given: str, role: Role, description: Description) -> str:
@@ -135,32 +156,6 @@ def _sent_at_us(entry: Mapping[str, Any], zone: tzinfo) -> int:
     if us <= 0:
         raise Reject("expected a timestamp in milliseconds or as ISO 8601 text, found a value that is neither")
     return us
-
-
-def _text(entry: Mapping[str, Any]) -> str:
-    """Return the content; files of either format become placeholders, without their addresses."""
-    content = entry.get("content")
-    if isinstance(content, str) and entry.get("type") in _FILE_TYPES:
-        text = f"[{entry['type']}: {file_name_in(content)}]" if content.strip() else ""
-    elif isinstance(content, str):
-        text = content
-    else:
-        parts = [part if isinstance(part, str) else _item(mapping(part)) for part in _listed(content)]
-        text = "\n".join(part for part in parts if part.strip())
-    if not text.strip():
-        raise Reject("expected content, found none")
-    return text
-
-
-def _listed(content: object) -> list[Any]:
-    return content if isinstance(content, list) else [content] if isinstance(content, dict) else []
-
-
-def _item(item: Mapping[str, Any]) -> str:
-    if words := string(item.get("text")):
-        return words
-    name = string(item.get("name")) or (file_name_in(string(item.get("uri"))) if item.get("uri") else "")
-    return f"[{string(item.get('type')) or 'file'}: {name}]" if name else ""
 
 
 def _message_id(entry: Mapping[str, Any], identity: tuple[str, ...], ordinals: Ordinals) -> str:

@@ -1,19 +1,25 @@
 """A first look at a JSON file: enough to tell formats apart by content, never more than its first 64 KiB."""
 
 import io
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import islice
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import ijson
 
 from include.archive import Archive
+from include.parsers.json_loose import without_mark
+from include.parsers.json_stream import in_lines
 
 HEAD_BYTES = 1 << 16
 _EVENTS = 4_000
 _DEPTH = 12
-_BOM = b"\xef\xbb\xbf"
+_LINES = 20
+
+_NOT_JSON = re.compile(rb"\\\\|(\\[^\"\\/bfnrtu]|\\u(?![0-9a-fA-F]{4})|[\x00-\x1f])")
+_NO_NUMBER = re.compile(rb"(?<=[:,\[\s])(?:NaN|-?Infinity)(?=[\s,\]}])")
 
 
 class Head(NamedTuple):
@@ -39,16 +45,32 @@ def look(archive: Archive, name: str) -> Head:
 
     :raises EntryUnreadable: if not even that can be read.
     """
-    with open_json(archive, name) as stream:
+    with archive.open(name) as stream:
         return head_of(stream.read(HEAD_BYTES))
 
 
 def head_of(data: bytes) -> Head:
-    """Return the shape of the beginning of a JSON text; broken or cut text gives what came before."""
+    """Return the shape of the beginning of a JSON text; broken or cut text gives what can be told of it."""
+    data = without_mark(data)
     start = data.lstrip()[:1].decode("latin-1")
     if start not in ("{", "["):
         return Head("", {})
     keys: dict[str, set[str]] = defaultdict(set)
+    if not _collect(data, keys):
+        _collect(_mended(data), keys)
+        for line in data.split(b"\n", _LINES)[:_LINES] if in_lines(data) else ():
+            _collect(_mended(line), keys)
+    return Head(start, {place: frozenset(found) for place, found in keys.items()})
+
+
+def _mended(data: bytes) -> bytes:
+    """Replace what is not JSON inside of strings and numbers; the text then says something else and has its shape."""
+    text = _NOT_JSON.sub(lambda found: b" " if found[1] else found[0], data.decode("utf-8", "replace").encode())
+    return _NO_NUMBER.sub(b"0", text)
+
+
+def _collect(data: bytes, keys: dict[str, set[str]]) -> bool:
+    """Add the keys of a text, by place; return False if it is broken or cut."""
     frames = [["", ""]]  # per open container: its place, and the place of its next value
     try:
         # use_float: ijson 3.6.0 otherwise crashes the process on a number of more than 4,300 digits
@@ -66,13 +88,5 @@ def head_of(data: bytes) -> Head:
             elif event in ("end_map", "end_array"):
                 frames.pop()
     except (ijson.JSONError, UnicodeDecodeError):
-        pass  # cut at 64 KiB, or broken further on: what came before tells enough
-    return Head(start, {place: frozenset(found) for place, found in keys.items()})
-
-
-def open_json(archive: Archive, name: str) -> BinaryIO:
-    """Open a file of an archive behind its byte order mark, if it has one."""
-    stream = archive.open(name)
-    if stream.peek(len(_BOM))[: len(_BOM)] == _BOM:  # type: ignore[attr-defined]
-        stream.read(len(_BOM))
-    return stream
+        return False
+    return True

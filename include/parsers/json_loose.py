@@ -2,6 +2,7 @@
 
 import codecs
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,17 +20,20 @@ def decode_loose(data: bytes) -> Any:
         return msgspec.json.decode(mended(data))
 
 
-def mended(data: bytes) -> bytes:
+def mended(data: bytes, fraction: Callable[[str], Any] = str) -> bytes:
     """
     Return the JSON text so that strict decoders take it; what stands for no character becomes ``?``.
 
-    Numbers with a fraction become strings: a Slack ``ts`` written as a number keeps all its digits.
-
+    :param fraction: Makes the value of a number with a fraction of its digits. Default: a string, so that a Slack
+        ``ts`` written as a number keeps all its digits.
     :raises ValueError: as for :func:`decode_loose`.
     """
     try:
         value = json.loads(
-            without_mark(data).decode("utf-8", "replace"), parse_float=str, parse_constant=lambda _: None, strict=False
+            without_mark(data).decode("utf-8", "replace"),
+            parse_float=fraction,
+            parse_constant=lambda _: None,
+            strict=False,
         )
         return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
     except json.JSONDecodeError as error:

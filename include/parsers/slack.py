@@ -11,7 +11,8 @@ Format: https://slack.com/help/articles/220556107 (read November 2025), and the 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from include.archive import Archive, open_archive
@@ -48,7 +49,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             yield from unreadable(export.root + name, SOURCE, index.broken[name])
         broken.update(index.broken)
         listed.update(index.listed)
-        judge = Judge(index, options)
+        judge = Judge(index, options, partial(_every_day, archive, folders))
         workspace = _workspace(export.root + prefix, index)
         for folder in folders:
             channel = index.channel(folder.name or archive.wrapper or archive.stem, folder.kinds)
@@ -72,6 +73,11 @@ def read_lists_beside(export: Export, lists: Lists, options: ParseOptions) -> No
     for part in export.lists:
         with open_archive(Path(part.path), options.limits, part.inside) as archive:
             lists.read(archive, part.root)
+
+
+def _every_day(archive: Archive, folders: Sequence[slack_layout.Folder]) -> Iterator[Iterator[Slice]]:
+    """Yield the entries of each day file of a workspace."""
+    return (read_entries(archive, day) for folder in folders for day in folder.days)
 
 
 def _workspace(folder: str, index: Index) -> str:

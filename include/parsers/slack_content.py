@@ -1,8 +1,9 @@
 """
-Says what a Slack message says: its text, or what stands in blocks, attachments and files instead.
+Extracts the text of a Slack message: its ``text``, and what blocks, attachments and files say besides.
 
-``text`` is only a fallback for clients that cannot show the rest, but for what people type it is all there is to say:
-the blocks repeat it. Apps put a short notification into it and what they have to say elsewhere.
+For what people type, Slack makes ``text`` of the rich text in the blocks, so a person's text stands for that; tables
+and other blocks are added. Apps write ``text`` as a short notification and put what they have to say elsewhere, often
+the same words again: each is given once (:mod:`include.parsers.slack_repeats`).
 """
 
 import math
@@ -10,13 +11,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from include.parsers.slack_blocks import attachments_text, blocks_text, files_text, joined, shared_text
+from include.parsers.slack_blocks import (
+    attachments_text,
+    blocks_text,
+    forwards_text,
+    previews_text,
+    say_more_than_text,
+)
 from include.parsers.slack_entries import Entry, decoded
-from include.parsers.slack_text import Names, to_plain_text, without_secrets
+from include.parsers.slack_files import files_text
+from include.parsers.slack_repeats import is_for_other_clients, joined, repeats
+from include.parsers.slack_text import Names, to_plain_text, with_labels, without_secrets
 from include.parsers.values import mapping, string, strings
 
-_REWRITTEN = frozenset({"me_message", "file_comment", "file_share", "huddle_thread", "sh_room_created"})
-_FILE_TOLD = re.compile(r".*? (uploaded|shared) a file:.*?(?: and commented: (.*))?", re.DOTALL)
+_REWRITTEN = frozenset({"me_message", "file_comment", "file_share", "file_mention", "huddle_thread", "sh_room_created"})
+_FILE_TOLD = re.compile(r".*? (uploaded|shared|mentioned) a file:.*?(?: and commented: (.*))?", re.DOTALL)
 """Slack's own sentence about a file before 2018: who did what, and maybe what that person said."""
 
 
@@ -24,35 +33,49 @@ def text_of(entry: Entry, names: Names, *, author: str, bot: bool) -> str:
     """
     Return the plain text of a message, empty if nobody wrote, said or attached anything.
 
+    Text, then blocks, attachments, forwarded messages, files.
+
     :param author: Display name, for what Slack tells about a person.
     :param bot: Whether a bot wrote it; a person can also post through an app.
     """
-    app = bot or bool(entry.bot_id)
     text = _rewritten(entry, names, author) if entry.subtype in _REWRITTEN else to_plain_text(entry.text or "", names)
     text = text.strip()
-    if app:
-        text = joined(text, blocks_text(decoded(entry.blocks), names))
-        text = joined(text, attachments_text(decoded(entry.attachments), names, by_app=True))
-    elif not text:
-        text = blocks_text(decoded(entry.blocks), names)
-        text = text or attachments_text(decoded(entry.attachments), names, by_app=False)
+    app = bot or bool(entry.bot_id) or bool(entry.username and not entry.username.startswith("<@"))
+    blocks = bool(entry.blocks) and (app or not text or say_more_than_text(entry.blocks))
+    if blocks or entry.attachments or bot:
+        text = _with_parts(entry, with_labels(names, entry.text or ""), text, app=app, blocks=blocks)
     if entry.files or (entry.file and entry.subtype != "file_comment"):
         files = decoded(entry.files) or [decoded(entry.file)]  # "file" is what exports before 2018 have
-        text = f"{text}\n{files_text(files)}"
-    text = text.strip()
-    if not text and entry.attachments:
-        text = shared_text(decoded(entry.attachments), names).strip()
+        text = f"{text}\n{files_text(files)}".strip()
+    if not text and entry.attachments and entry.subtype != "reply_broadcast":
+        text = previews_text(decoded(entry.attachments), names)
     return without_secrets(text)
 
 
+def _with_parts(entry: Entry, names: Names, text: str, *, app: bool, blocks: bool) -> str:
+    """Add blocks and attachments to a text, which goes if Slack put it there for clients that cannot show them."""
+    typed = text
+    if is_for_other_clients(text):
+        text = ""
+    if blocks or (entry.blocks and not text):
+        text = joined(text, blocks_text(decoded(entry.blocks), names, beside_text=not app and text != ""))
+    # An old broadcast of a reply holds the reply again, which stands in its thread.
+    if entry.attachments and entry.subtype != "reply_broadcast":
+        attachments = decoded(entry.attachments)
+        cards = attachments_text(attachments, names, by_app=app, said=text)
+        text = cards if text and cards and repeats(cards, text) else "\n".join(filter(None, (text, cards)))
+        text = "\n".join(filter(None, (text, forwards_text(attachments, names))))
+    return text.strip() or ("" if app else typed)
+
+
 def _rewritten(entry: Entry, names: Names, author: str) -> str:
-    """Put into words what Slack tells about a person in its own."""
+    """Rewrite what Slack tells about a person in its own words."""
     text = to_plain_text(entry.text or "", names)
     if entry.subtype == "me_message":
         return f"{author} {text}" if text else ""
     if entry.subtype == "file_comment":
         return to_plain_text(string(mapping(decoded(entry.comment)).get("comment")), names) or text
-    if entry.subtype == "file_share":
+    if entry.subtype in ("file_share", "file_mention"):
         return _said_of_file(entry, text, names)
     room = mapping(decoded(entry.room))
     if entry.subtype == "sh_room_created":
@@ -61,8 +84,8 @@ def _rewritten(entry: Entry, names: Names, author: str) -> str:
 
 
 def _said_of_file(entry: Entry, text: str, names: Names) -> str:
-    told = _FILE_TOLD.fullmatch(text) if entry.file else None
-    if told and told[1] == "shared":  # the first comment is its uploader's
+    told = _FILE_TOLD.fullmatch(text) if entry.file or entry.files else None
+    if told and told[1] != "uploaded":  # the first comment is its uploader's
         return told[2] or ""
     comment = string(mapping(mapping(decoded(entry.file)).get("initial_comment")).get("comment"))
     return to_plain_text(comment, names) or (told[2] or "" if told else text)

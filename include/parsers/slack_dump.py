@@ -12,6 +12,7 @@ Lists of people and conversations in the same folder, or in one above, give name
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
@@ -86,7 +87,10 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         for name in index.broken:
             if name in archive and _folder_of(name) == folder:
                 yield from unreadable(name, SOURCE, index.broken[name])
-    judges = {folder: Judge(index, options) for folder, index in indexes.items()}
+    judges = {
+        folder: Judge(index, options, partial(_every_file, archive, folder, heads, index))
+        for folder, index in indexes.items()
+    }
     unsure: set[str] = set()
     for name, head in heads.items():
         if _is_list(name, head):
@@ -102,6 +106,13 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     for judge in judges.values():
         yield from judge.notes()
     yield Note(code="maybe_private", count=len(unsure))
+
+
+def _every_file(archive: Archive, folder: str, heads: Mapping[str, Head], index: Index) -> Iterator[Iterator[Slice]]:
+    """Yield the entries of each conversation in a folder."""
+    for name, head in heads.items():
+        if _folder_of(name) == folder and not _is_list(name, head):
+            yield from (slices for _, slices in _conversations(archive, name, head, index))
 
 
 def beside(archive: Archive, names: Sequence[str]) -> list[str]:

@@ -177,12 +177,12 @@ def _decode_item(data: bytes) -> Slice:
     return _flat([decode_loose(data)]) if data.startswith(b"[") else [_decode_one(data)]
 
 
-def _decode_one(data: bytes) -> Entry | Defect:
+def _decode_one(data: bytes | msgspec.Raw) -> Entry | Defect:
     try:
         return _ITEM.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            return entry_of(msgspec.json.decode(mended(data)))
+            return entry_of(msgspec.json.decode(mended(bytes(data))))
         except (msgspec.DecodeError, ValueError) as error:
             return Defect(str(error))
 
@@ -190,8 +190,8 @@ def _decode_one(data: bytes) -> Entry | Defect:
 def complete_prefix(stream: BinaryIO, path: str) -> Iterator[Entry | Defect]:
     """Yield the entries up to where the text breaks off, and a :class:`Defect` for the rest."""
     try:
-        for item in entries(stream, path):
-            yield entry_of(item)
+        for item in entries(stream, path, _decode_one):
+            yield Defect(str(item)) if isinstance(item, BrokenJson) else item
     except BrokenJson as error:
         yield Defect(str(error))
 

@@ -57,6 +57,9 @@ _DIRECT_NAME = re.compile(r"mpdm-.*|FC[:_-].*")
 """Folders of group direct messages, and of comments on canvases."""
 
 _PRIVATE_KINDS = ("dm", "dms", "im", "ims", "mpim", "mpims", "mpdm", "mpdms", "group", "groups")
+_NAMES = ("real_name", "real_name_normalized", "display_name", "display_name_normalized", "name")
+_E_MAIL = re.compile(r"(?=\S++\Z).[^@]*+@.+\..+")  # the first look keeps it in linear time
+
 _FORBIDDEN_ON_WINDOWS = re.compile(r'[:*?"<>|\\]')
 
 
@@ -64,7 +67,9 @@ class User(NamedTuple):
     """A member of the roster."""
 
     name: str
+    """No other member has it: people of one name are told apart by their accounts."""
     bot: bool
+    account: str = ""
 
 
 class Channel(NamedTuple):
@@ -313,11 +318,31 @@ def index_of_users(items: Iterable[object]) -> Index:
         if key:
             teams[string(item.get("team_id"))] += 1
             bot_id = string(mapping(item.get("profile")).get("bot_id"))
-            users[key] = User(person_name(item) or key, bot=item.get("is_bot") is True or bot_id != "")
-            bots[bot_id] = users[key].name
+            bot = item.get("is_bot") is True or bot_id != ""
+            users[key] = User(person_name(item) or key, bot, string(item.get("name")).strip())
+            bots[bot_id] = key
     bots.pop("", None)
-    mentioned = bots | {SLACKBOT_ID: "Slackbot"} | {key: user.name for key, user in users.items()}
-    return Index(users, bots, Names(mentioned, {}, {}), {}, {}, team=next(iter(teams.most_common(1)), ("", 0))[0])
+    shared = Counter(plain_name(user.name) for user in users.values())
+    for key, user in users.items():
+        if shared[plain_name(user.name)] > 1:
+            users[key] = user._replace(name=told_apart(user.name, user.account, key))
+    twice = Counter(user.name for user in users.values())
+    for key, user in users.items():
+        if twice[user.name] > 1:  # of one account name too, as in two workspaces
+            users[key] = user._replace(name=told_apart(user.name, "", key))
+    named = {bot_id: users[key].name for bot_id, key in bots.items()}
+    mentioned = named | {SLACKBOT_ID: "Slackbot"} | {key: user.name for key, user in users.items()}
+    return Index(users, named, Names(mentioned, {}, {}), {}, {}, team=next(iter(teams.most_common(1)), ("", 0))[0])
+
+
+def plain_name(name: str) -> str:
+    """Return what names are compared by: letters of any case, without signs and white space."""
+    return "".join(filter(str.isalnum, name.casefold())) or name
+
+
+def told_apart(name: str, account: str, key: str) -> str:
+    """Return a display name that several people have with the account name, else the id."""
+    return f"{name} ({account if account and account != name and not _E_MAIL.fullmatch(account) else key})"
 
 
 def folder_key(folder: str) -> str:
@@ -327,21 +352,16 @@ def folder_key(folder: str) -> str:
 
 def person_name(item: Mapping[str, Any]) -> str:
     """
-    Return the first name that is not empty: real name, display name, handle.
+    Return the first name that is there: real name, display name, handle; empty if there is none.
 
-    The full name comes first since handles do not merge with the people named in other sources.
+    The full name comes first since handles do not merge with the people named in other sources. An e-mail address is
+    private and no name.
 
     :param item: A user of the roster, or a message's ``user_profile``.
     """
     profile = mapping(item.get("profile"))
-    found = (
-        string(profile.get("real_name")),
-        string(item.get("real_name")),
-        string(profile.get("display_name")),
-        string(item.get("display_name")),
-        string(item.get("name")),
-    )
-    return next((name.strip() for name in found if name.strip()), "")
+    found = (string(place.get(key)).strip() for key in _NAMES for place in (profile, item))
+    return next((name for name in found if name and not _E_MAIL.fullmatch(name)), "")
 
 
 def _channel(item: Mapping[str, Any], file: str, names: Names, *, listing: bool) -> Channel | None:

@@ -1,5 +1,5 @@
 """
-Says of each Slack entry what it is: a message somebody wrote, something left out on purpose, or something broken.
+Classifies Slack entries: a message somebody wrote, something left out on purpose, or something broken.
 
 The rules for authors, subtypes and text are those on which the projects that live with these files agree (zulip,
 mattermost/mmetl, slack-export-viewer, msgvault). Slack adds subtypes: one that is unknown is imported if it has text.
@@ -7,28 +7,38 @@ mattermost/mmetl, slack-export-viewer, msgvault). Slack adds subtypes: one that 
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 
 import msgspec
 
+from include.errors import EntryUnreadable
 from include.parsers.formats import ParseOptions
 from include.parsers.slack_authors import UNKNOWN, Authors
+from include.parsers.slack_blocks import say_more_than_text
 from include.parsers.slack_content import text_of
-from include.parsers.slack_entries import Entry
+from include.parsers.slack_entries import Entry, Slice
 from include.parsers.slack_index import Index
 from include.records import Message, Note, Rejected, Skipped
 
 SOURCE = "slack"
 
+type Files = Iterable[Iterable[Slice]]
+"""The entries of each file, a part of a file at a time."""
+
 IMPORTED = frozenset(
     {
         "file_share",
+        "file_mention",
         "thread_broadcast",
+        "reply_broadcast",
         "me_message",
         "bot_message",
         "file_comment",
         "huddle_thread",
         "sh_room_created",
+        "assistant_app_thread",
     }
 )
 """Subtypes in which somebody says something."""
@@ -78,11 +88,16 @@ _MIN_US, _MAX_US = 1_000_000_000_000_000, 253_402_300_800_000_000
 
 
 class Judge:
-    """Judges the entries of one workspace, in the order of the export."""
+    """
+    Judges the entries of one workspace, in the order of the export.
 
-    def __init__(self, index: Index, options: ParseOptions) -> None:
+    :param files: Reads the entries of every file once more. Called once, if a message mentions somebody whom neither
+        the roster nor an earlier message names: guests are named only by their own messages.
+    """
+
+    def __init__(self, index: Index, options: ParseOptions, files: Callable[[], Files] | None = None) -> None:
         self._skip_bots = options.bots == "skip"
-        self._authors = Authors(index)
+        self._authors = Authors(index, partial(self.gather, files) if files else None)
         self.unknown_subtypes: Counter[str] = Counter()
         """Messages imported although their subtype is new to us."""
         self.unknown_authors = 0
@@ -100,17 +115,28 @@ class Judge:
             kept = {"sender_id": entry.user or entry.bot_id, "timestamp": ts, "content": entry.text}
             return Rejected(source=SOURCE, conversation_id=conversation_id, reason=problem, origin=origin, entry=kept)
         author = self._authors.of(entry)
-        bot = author.bot or subtype == "bot_message"
+        bot = author.bot
         text = (entry.text or "").strip()  # most messages are plain words, and that is all there is to them
         plain = text and not ("<" in text or "&" in text or "=" in text)  # "=" as in an address that ends in a token
-        if subtype or bot or not plain or entry.bot_id or entry.files or entry.file:
+        if (
+            subtype
+            or bot
+            or not plain
+            or entry.bot_id
+            or entry.username
+            or entry.files
+            or entry.file
+            or entry.attachments
+            or (entry.blocks and say_more_than_text(entry.blocks))
+        ):
             text = text_of(entry, self._authors.names, author=author.name, bot=bot)
         if not text or (bot and self._skip_bots):
-            reason = "bot" if text else "empty" if subtype is None or subtype in IMPORTED else _named(subtype)
+            said = subtype is None or (subtype in IMPORTED and subtype != "reply_broadcast")
+            reason = "bot" if text else "empty" if said else _named(subtype or "")
             return Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
         if subtype and subtype not in IMPORTED:
             self.unknown_subtypes[_named(subtype)] += 1
-        if author is UNKNOWN:
+        if author.sender_id == UNKNOWN.sender_id:
             self.unknown_authors += 1
         thread_ts = entry.thread_ts
         return Message(
@@ -127,6 +153,15 @@ class Judge:
             thread_id=thread_ts if thread_ts and time_us(thread_ts) else None,
             origin=origin,
         )
+
+    def gather(self, files: Callable[[], Files]) -> None:
+        """Learn the names of guests and bots from all messages; a file that cannot be read gives none."""
+        for slices in files():
+            with suppress(EntryUnreadable):
+                for part in slices:
+                    for entry in part:
+                        if isinstance(entry, Entry):
+                            self._authors.learn_people(entry)
 
     def notes(self) -> Iterator[Note]:
         """Yield what was peculiar in all that was judged."""

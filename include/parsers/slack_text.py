@@ -8,7 +8,7 @@ Only raw ``<…>`` is markup; what people type as ``&``, ``<``, ``>`` always arr
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, override
 
 _TOKEN = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 """Sigil, target, label."""
@@ -23,6 +23,38 @@ class Names(NamedTuple):
     users: Mapping[str, str]
     channels: Mapping[str, str]
     usergroups: Mapping[str, str]
+
+
+def with_labels(names: Names, text: str) -> Names:
+    """Return names that also know what a text's own tokens call what is unknown: ``<!subteam^S1|@deckhands>``."""
+    if "|" not in text:
+        return names
+    users: dict[str, str] = {}
+    channels: dict[str, str] = {}
+    usergroups: dict[str, str] = {}
+    for sigil, target, label in _TOKEN.findall(text):
+        if sigil == "@":
+            users[target] = label.removeprefix("@")
+        elif sigil == "#":
+            channels[target] = label.removeprefix("#")
+        elif target.startswith("subteam^"):
+            usergroups[target.split("^")[1]] = label.removeprefix("@")
+    if not (users or channels or usergroups):
+        return names
+    known = (names.users, names.channels, names.usergroups)
+    return Names(*map(_Labelled, known, (users, channels, usergroups)))
+
+
+class _Labelled(dict[str, str]):
+    """Names, and labels for what has no name."""
+
+    def __init__(self, known: Mapping[str, str], labels: Mapping[str, str]) -> None:
+        super().__init__(labels)
+        self._known = known
+
+    @override
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._known.get(key) or super().get(key) or default
 
 
 def to_plain_text(text: str, names: Names) -> str:

@@ -50,14 +50,24 @@ BATCH_ROWS = 16_384
 _DAY_US = 86_400_000_000
 
 
-_SNOWFLAKE = """
-    CASE WHEN source = 'discord' AND regexp_full_match(message_id, '[0-9]{15,20}')
-        AND abs(
-            ((TRY_CAST(message_id AS UBIGINT) >> 22)::BIGINT + 1420070400000) // 1000 - sent_at_us // 1000000
-        ) <= 1
-    THEN TRY_CAST(message_id AS UBIGINT) END NULLS LAST
-"""
+_IS_SNOWFLAKE = "source = 'discord' AND regexp_full_match(message_id, '[0-9]{15,20}')"
+_APART_S = "abs(((TRY_CAST(message_id AS UBIGINT) >> 22)::BIGINT + 1420070400000) // 1000 - sent_at_us // 1000000)"
+"""Seconds between the time in a Discord id and the message's own."""
+
+_SNOWFLAKE = f"CASE WHEN {_IS_SNOWFLAKE} AND {_APART_S} <= 1 THEN TRY_CAST(message_id AS UBIGINT) END"
 """A Discord id whose time is the message's own, to the second: it orders messages of one millisecond."""
+
+_WEAK_ID = f"""(
+    source = 'everos'
+    OR (source = 'slack' AND NOT contains(message_id, '.') AND regexp_full_match(message_id, '[0-9]{{9,}}'))
+    OR (source = 'discord' AND NOT coalesce({_IS_SNOWFLAKE} AND {_APART_S} <= 86400, false))
+)"""
+"""
+Ids that may stand for several messages: of EverOS JSON, where tools count anew in each file, a Slack ``ts`` without its
+fraction, and Discord ids of exports that somebody has edited (more than a day off: some exports have local times).
+"""
+
+_CONTENT = "sha256(concat_ws(chr(31), sender_id, sent_at_us, text))"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +114,8 @@ class Staging:
         self._database.execute("SET enable_progress_bar = false")
         self._source = _parquet(files)
         self._places, self._place = "", "row"
+        self._tables: dict[int, str] = {}
+        """Arrow data of the ledger, as tables."""
         offsets = [0, *accumulate(lengths)]
         self._numbered = (
             f"SELECT *, list_extract({offsets}, file_index::BIGINT + 1) + file_row_number AS row FROM {self._source}"
@@ -118,9 +130,14 @@ class Staging:
         self._database.close()
 
     def fates(self, landed: LedgerRows, refused: LedgerRows) -> npt.NDArray[np.uint8]:
-        """Return for each row whether it is a duplicate, landed before, was refused before, or none of these."""
+        """
+        Return for each row whether it is a duplicate, landed before, was refused before, or none of these.
+
+        From then on, messages that differ have different ids.
+        """
         fates = np.zeros(self._rows, dtype=np.uint8)
         if self._rows:
+            self._tell_apart([rows for rows in (landed, refused) if not isinstance(rows, Sequence) or rows])
             self._mark(fates, REFUSED, self._known(refused))
             self._mark(fates, LANDED, self._known(landed))
             self._mark(fates, DUPLICATE, self._duplicates())
@@ -138,7 +155,7 @@ class Staging:
                 f"""
                 SELECT messages.* FROM ({self._numbered}) AS messages {self._places}
                 WHERE conversation_id BETWEEN $first AND $last AND sent_at_us BETWEEN $since_us AND $until_us
-                ORDER BY conversation_id, sent_at_us, {_SNOWFLAKE}, {self._place}
+                ORDER BY conversation_id, sent_at_us, {_SNOWFLAKE} NULLS LAST, {self._place}
                 """,
                 params={
                     "first": piece.first,
@@ -186,14 +203,86 @@ class Staging:
             yield Slice(first=conversation_id, last=conversation_id, since_us=since_us, until_us=until_us, bytes=size)
 
     def _known(self, ledger: LedgerRows) -> str:
-        if not isinstance(ledger, Sequence):
-            self._database.register("ledger", pa.RecordBatchReader.from_stream(ledger))
-            known = "ledger"
-        elif ledger:
-            known = _parquet(ledger)
-        else:
+        if isinstance(ledger, Sequence) and not ledger:
             return ""
+        known = self._table(ledger)
         return f"SELECT row FROM ({self._numbered}) SEMI JOIN {known} USING (conversation_id, message_id)"
+
+    def _table(self, ledger: LedgerRows) -> str:
+        """Return what SQL calls rows of the ledger; Arrow data is read once."""
+        if isinstance(ledger, Sequence):
+            return _parquet(ledger)
+        if id(ledger) not in self._tables:
+            self._tables[id(ledger)] = f"ledger_{len(self._tables)}"
+            self._database.register("stream", pa.RecordBatchReader.from_stream(ledger))
+            self._database.execute(f"CREATE TEMP TABLE {self._tables[id(ledger)]} AS SELECT * FROM stream")
+            self._database.unregister("stream")
+        return self._tables[id(ledger)]
+
+    def _tell_apart(self, ledgers: Sequence[LedgerRows]) -> None:
+        """
+        Give messages of one id that differ in sender, time or text ids of their own: the id and a digest.
+
+        The id itself stays with the message that the ledger knows by it, else with the earliest. The ledger holds no
+        text: there the time tells, which is that of the source or, where times are equal, later by at most one
+        millisecond for each message of the conversation.
+        """
+        if not self._database.sql(f"SELECT 1 FROM {self._source} WHERE {_WEAK_ID} LIMIT 1").fetchall():
+            return
+        execute = self._database.execute
+        known = " UNION ALL ".join(
+            f"SELECT conversation_id, message_id, timestamp_ms FROM {self._table(rows)}"
+            for rows in ledgers
+            if "timestamp_ms" in self._database.sql(f"SELECT * FROM {self._table(rows)} LIMIT 0").columns
+        )
+        known = known or "SELECT '' AS conversation_id, '' AS message_id, 0::BIGINT AS timestamp_ms LIMIT 0"
+        execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE sizes AS
+            SELECT conversation_id, max(size) AS size FROM (
+                SELECT conversation_id, count(*) AS size FROM {self._source} GROUP BY conversation_id
+                UNION ALL SELECT conversation_id, count(*) AS size FROM ({known}) GROUP BY conversation_id
+            ) GROUP BY conversation_id
+            """
+        )
+        execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE remembered AS
+            SELECT row, bool_or(timestamp_ms - sent_at_us // 1000 BETWEEN 0 AND size) AS same
+            FROM (SELECT conversation_id, message_id, sent_at_us, row FROM ({self._numbered}) WHERE {_WEAK_ID})
+            JOIN ({known}) USING (conversation_id, message_id) JOIN sizes USING (conversation_id) GROUP BY row
+            """
+        )
+        execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE weak AS
+            WITH suspect AS (
+                SELECT hash(conversation_id, message_id) AS digest FROM {self._source} WHERE {_WEAK_ID}
+                GROUP BY digest HAVING count(*) > 1
+            )
+            SELECT row, conversation_id, message_id, sent_at_us, {_CONTENT} AS content, same
+            FROM ({self._numbered}) LEFT JOIN remembered USING (row)
+            WHERE {_WEAK_ID} AND (same IS FALSE OR hash(conversation_id, message_id) IN (SELECT digest FROM suspect))
+            """
+        )
+        execute(
+            """
+            CREATE OR REPLACE TEMP TABLE renamed AS
+            WITH ranked AS (
+                SELECT *, bool_or(same) OVER ids AS remembered, first_value(content) OVER (
+                    ids ORDER BY coalesce(same, false) DESC, sent_at_us, row
+                ) AS keeps
+                FROM weak WINDOW ids AS (PARTITION BY conversation_id, message_id)
+            )
+            SELECT row, message_id || '-' || content[:12] AS new_id FROM ranked
+            WHERE content != keeps OR remembered IS FALSE
+            """
+        )
+        if self._database.sql("SELECT 1 FROM renamed LIMIT 1").fetchall():
+            self._numbered = f"""
+                SELECT * EXCLUDE (new_id) REPLACE (coalesce(new_id, message_id) AS message_id)
+                FROM ({self._numbered}) LEFT JOIN renamed USING (row)
+                """
 
     def _duplicates(self) -> str:
         """
@@ -206,7 +295,8 @@ class Staging:
         self._database.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE suspect AS
-            SELECT hash(conversation_id, message_id) AS digest FROM {self._source} GROUP BY digest HAVING count(*) > 1
+            SELECT hash(conversation_id, message_id) AS digest FROM ({self._numbered})
+            GROUP BY digest HAVING count(*) > 1
             """
         )
         if not self._database.sql("SELECT 1 FROM suspect LIMIT 1").fetchall():

@@ -14,13 +14,18 @@ from typing import NamedTuple
 import pytest
 from raw_entries import raw_entries
 from reading import Reading, read
+from slack_contents import BODIES, Combination
 from slack_generator import generate
 
 HERE = Path(__file__).parents[1]
-OURS = [*sorted((HERE / "fixtures").glob("*/*")), *sorted((HERE.parent / "include" / "samples").iterdir())]
+OURS = [
+    *(path for path in sorted((HERE / "fixtures").glob("*/*")) if path.parent.name != "cases"),
+    *sorted((HERE / "fixtures" / "cases").glob("*/*")),
+    *sorted((HERE.parent / "include" / "samples").iterdir()),
+]
 
 
-_FILE = re.compile(r"([^/]*\.(?:jsonl?|csv))[^/]*$")
+_FILE = re.compile(r"([^/]*\.(?:jsonl?|ndjson|csv))[^/]*$")
 
 
 class Holds(NamedTuple):
@@ -87,3 +92,11 @@ def test_a_made_up_export_holds_what_its_maker_wrote_down(tmp_path: Path, seed: 
         truth.skipped,
         truth.rejected,
     )
+
+
+@pytest.mark.parametrize("shape", ["official", *BODIES])
+def test_every_entry_counts_in_every_shape_of_an_export(tmp_path: Path, shape: str) -> None:
+    source = Combination("folder", shape).write(tmp_path)
+    result = read(source)
+    assert by_file(result) == raw_entries(source)
+    assert result.entries.total() == raw_entries(source).total()

@@ -47,7 +47,7 @@ def test_one_bad_line_does_not_cost_its_neighbours(tmp_path):
     result = read(write_folder(tmp_path, {"dump.jsonl": data}))
     assert result.texts == ["a", "b"]
     assert [(r.origin, r.reason) for r in result.rejected] == [
-        ("dump.jsonl[1]", "the line is not JSON"),
+        ("dump.jsonl[1]", "the line ends in the middle; what comes before it was read"),
         ("dump.jsonl[2]", "expected an object, found a number"),
     ]
     assert result.outcomes() == result.entries == {"discord_2": 4}

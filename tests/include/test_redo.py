@@ -19,6 +19,7 @@ from include.errors import ConfigurationError, OutcomesUnknown
 from include.layout import HOME_VARIABLE, RunFolder
 from include.memory_api import Settings, connect
 from include.parsers import ParseOptions
+from include.parsers.everos_json import CORRECTIONS
 from include.report.loaded import write_loaded
 from include.standin import Fault, StandIn
 from include.standin.journal import judge, stored_ids
@@ -119,6 +120,7 @@ def test_a_message_the_target_refused_is_loaded_once_it_is_corrected_and_never_t
     server.set_faults(Fault(kind="add", does="refuse", message_ids=("team-7",)))
     assert figures(run_import(server, source, "first")) == (9, 0, 1)
     [document] = corrections("first")
+    assert document["format"] == CORRECTIONS
     [message] = document["messages"]
     assert (message["message_id"], message["content"]) == ("team-7", "team says 7")
 

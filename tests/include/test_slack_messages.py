@@ -154,11 +154,12 @@ def test_slackbot_is_no_person_even_where_a_roster_says_so() -> None:
     assert judge.outcome(entry, "c", "x") == Skipped(source="slack", conversation_id="c", reason="bot", origin="x")
 
 
-def test_bots_are_named_by_roster_then_profile_then_username_then_installation_then_id() -> None:
+def test_bots_are_named_by_the_message_then_roster_then_profile_then_installation_then_id() -> None:
     bot = {"user": ..., "subtype": "bot_message"}
-    assert author(**bot, bot_id="B1", username="ci") == ("B1", "Build Bot", "assistant")
+    assert author(**bot, bot_id="B1") == ("B1", "Build Bot", "assistant")
+    assert author(**bot, bot_id="B1", username="ci") == ("B1+3Aci", "ci", "assistant")
     assert author(**bot, bot_id="B2", bot_profile={"name": "Deploy"}) == ("B2", "Deploy", "assistant")
-    assert author(**bot, bot_id="B2", username="hook") == ("B2", "hook", "assistant")
+    assert author(**bot, bot_id="B2", username="hook") == ("B2+3Ahook", "hook", "assistant")
     assert author(**bot, bot_id="B2") == ("B2", "B2", "assistant")
     added = slack_message(text="added <https://x.slack.com/services/B2|github>", subtype="bot_add")
     assert [getattr(found, "sender_name", "") for found in judged(added, slack_message(**bot, bot_id="B2"))] == [
@@ -181,12 +182,12 @@ def test_a_person_who_posts_through_an_app_stays_a_person() -> None:
     assert author(user="U1", bot_id="B8") == ("U1", "Ann Lee", "user")
 
 
-def test_bots_are_mentioned_by_name() -> None:
+def test_bots_are_mentioned_by_the_name_of_their_integration_not_of_a_message() -> None:
     said = judged(
         slack_message(user=..., bot_id="B9", username="Zap"), slack_message(text="<@B1> <@B9> <@USLACKBOT> <@B0>")
     )
     assert isinstance(said[1], Message)
-    assert said[1].text == "@Build Bot @Zap @Slackbot @B0"
+    assert said[1].text == "@Build Bot @B9 @Slackbot @B0"
 
 
 def test_an_entry_that_names_nobody_is_kept_and_counted() -> None:
@@ -309,7 +310,7 @@ def test_a_persons_text_counts_and_the_blocks_that_repeat_it_do_not() -> None:
 
 def test_without_text_the_blocks_speak_then_the_attachments_then_the_files() -> None:
     parts: dict[str, Any] = {"attachments": [{"fallback": "attached"}], "files": [{"title": "Plan"}]}
-    assert message(text="", blocks=rich_text("in blocks"), **parts).text == "in blocks\n[file: Plan]"
+    assert message(text="", blocks=rich_text("in blocks"), **parts).text == "in blocks\nattached\n[file: Plan]"
     assert message(text=" \n", **parts).text == "attached\n[file: Plan]"
     assert message(text=..., files=parts["files"]).text == "[file: Plan]"
 
@@ -320,10 +321,10 @@ def test_a_bot_says_everything_it_put_into_text_blocks_and_attachments_once() ->
         message(**bot, text="done", blocks=rich_text("build 7"), attachments=[{"text": "red"}]).text
         == "done\nbuild 7\nred"
     )
-    assert message(**bot, text="*build* 7", blocks=rich_text("build 7 is red")).text == "build 7 is red"
-    assert message(**bot, text="build 7 is  red", blocks=rich_text("build 7")).text == "build 7 is  red"
+    assert message(**bot, text="*build* 7 is", blocks=rich_text("build 7 is red")).text == "build 7 is red"
+    assert message(**bot, text="build 7 is  red", blocks=rich_text("build 7 is")).text == "build 7 is  red"
     twice = {"fallback": "build 7 failed", "title": "build 7", "text": "failed"}
-    assert message(**bot, text="", attachments=[twice]).text == "build 7 failed"
+    assert message(**bot, text="", attachments=[twice]).text == "build 7\nfailed"
 
 
 def test_an_old_bot_that_has_only_attachments_is_not_empty() -> None:
@@ -333,16 +334,16 @@ def test_an_old_bot_that_has_only_attachments_is_not_empty() -> None:
     assert message(**fields, attachments=[attachment]).text == "[repo] 1 commit\n`abc` (https://x.example/c) fix"
 
 
-def test_a_preview_of_a_link_is_not_the_persons_words() -> None:
+def test_a_preview_of_a_link_is_not_the_persons_words_and_told_only_where_nothing_else_is() -> None:
     preview = {"from_url": "https://x.example", "service_name": "X", "text": "words of a page", "fallback": "page"}
     assert message(text="look", attachments=[preview]).text == "look"
-    assert reason(text="", attachments=[preview]) == "empty"
+    assert message(text="", attachments=[preview]).text == "[link preview] words of a page"
 
 
-def test_a_shared_message_without_a_comment_is_quoted() -> None:
+def test_a_shared_message_is_quoted_with_a_comment_and_without() -> None:
     shared = {"is_share": True, "author_name": "Bob", "text": "see this", "from_url": "https://x.slack.com/p1"}
     assert message(text="", attachments=[shared]).text == "[shared] Bob: see this"
-    assert message(text="mine", attachments=[shared]).text == "mine"
+    assert message(text="mine", attachments=[shared]).text == "mine\n[shared] Bob: see this"
 
 
 def test_files_the_export_lost_do_not_cost_the_text() -> None:

@@ -8,7 +8,8 @@ from builders import rich_text
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.parsers.slack_blocks import attachments_text, blocks_text, files_text, shared_text
+from include.parsers.slack_blocks import attachments_text, blocks_text, forwards_text
+from include.parsers.slack_files import files_text
 from include.parsers.slack_text import Names, to_plain_text, without_secrets
 
 NAMES = Names({"U1": "Ann Lee", "W2": "Grid Guy", "B3": "Build Bot"}, {"C1": "general"}, {"S1": "ops"})
@@ -130,6 +131,7 @@ def test_rich_text_is_read_element_by_element() -> None:
     ]
     expected = (
         "hi @Ann Lee @U9 @ops #general @here :tada: doc (https://x.example) 2014-02-18T14:39:42+00:00 #fff [canvas F1]"
+        "unknown"
     )
     assert blocks({"type": "rich_text", "elements": [section(*elements)]}) == expected
 
@@ -167,7 +169,8 @@ def test_every_kind_of_block_gives_its_words() -> None:
             {"type": "call"},
             {"type": "unknown_block", "text": {"text": "x"}},
         )
-        == "Head\nbody\nleft\nright\n[image: logo] small\n[image: Shot]\n[image: Film]\n**md**\nin a cell | raw\n[call]"
+        == "Head\nbody\nleft\nright\n[image: logo] small\n[image: Shot]\n[video: Film]\n"
+        "**md**\nin a cell | raw\n[call]\nx"
     )
 
 
@@ -219,7 +222,7 @@ def test_a_preview_of_a_link_is_nobodys_words() -> None:
 def test_a_shared_message_is_quoted_with_its_author() -> None:
     shared = {"is_share": True, "author_name": "Bob", "text": "see <@U1>", "from_url": "https://x"}
     by_id = {"is_msg_unfurl": True, "author_id": "U1", "text": "mine"}
-    assert shared_text([shared, {"is_share": True, "fallback": "old"}, {"text": "no share"}, by_id], NAMES) == (
+    assert forwards_text([shared, {"is_share": True, "fallback": "old"}, {"text": "no share"}, by_id], NAMES) == (
         "[shared] Bob: see @Ann Lee\n[shared] somebody: old\n[shared] Ann Lee: mine"
     )
 
@@ -253,7 +256,7 @@ def test_rendering_never_raises_whatever_an_app_made(parts: Any) -> None:
     for text in (
         blocks_text(parts, NAMES),
         attachments_text(parts, NAMES, by_app=True),
-        shared_text(parts, NAMES),
+        forwards_text(parts, NAMES),
         files_text(parts),
     ):
         assert isinstance(text, str)

@@ -537,6 +537,79 @@ def test_where_names_stand_in_for_ids_workspaces_tell_channels_apart(tmp_path: P
     assert sorted(counts) == ["slack_Acme_general", "slack_Globex_general"]
 
 
+# --- ids that do not tell messages apart ------------------------------------------------------------------------
+
+
+def everos(message_id: str, **fields: object) -> Message:
+    return a_message(message_id, source="everos", **fields)
+
+
+HOUR_US = 3_600_000_000
+LEDGER_SCHEMA = pa.schema([("conversation_id", pa.string()), ("message_id", pa.string()), ("timestamp_ms", pa.int64())])
+
+
+def landed_of(run: Run) -> pa.Table:
+    rows = [
+        {"conversation_id": one.conversation_id, "message_id": one.message_id, "timestamp_ms": one.timestamp_ms}
+        for one in run.messages
+    ]
+    return pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"source": "everos", "message_id": "msg_001"},
+        {"source": "slack", "message_id": "1700000000"},
+        {"source": "discord", "message_id": "100000000000000001"},
+    ],
+)
+@pytest.mark.parametrize("other", [{"text": "other"}, {"sender_id": "U2"}])
+def test_a_weak_id_with_another_sender_or_text_is_another_message(
+    tmp_path: Path, fields: dict[str, str], other: dict[str, str]
+) -> None:
+    one = a_message(fields.pop("message_id"), **fields) if "message_id" in fields else everos("x")
+    second = msgspec.structs.replace(one, **other)
+    run = run_transform(tmp_path, [[one, second]], [[second, one]])
+    assert [(message.sender_id, message.text) for message in run.messages] == [
+        (one.sender_id, one.text),
+        (second.sender_id, second.text),
+    ]
+    assert run.messages[0].message_id == one.message_id != run.messages[1].message_id
+    assert run.result.duplicates == 2
+
+
+def test_an_id_of_the_platform_stays_the_same_message_whatever_its_text(tmp_path: Path) -> None:
+    one = a_message("1700000000.000100")
+    run = run_transform(tmp_path, [[one, msgspec.structs.replace(one, text="edited", edited_at_us=1)]])
+    assert [message.text for message in run.messages] == ["edited"]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_ids_that_restart_in_each_file_lose_nothing_over_several_runs(tmp_path: Path, first: int) -> None:
+    """Whichever file is imported first, alone or with the other, each message is loaded once."""
+    days = [
+        [everos(f"msg_{n}", sent_at_us=day * DAY_US + n * HOUR_US, text=f"day {day}") for n in range(3)]
+        for day in (19_700, 19_701)
+    ]
+    landed: list[pa.Table] = [LEDGER_SCHEMA.empty_table()]
+    texts: list[str] = []
+    for number, files in enumerate([[days[first]], [days[1 - first]], days, days[::-1], [days[0]], [days[1]]]):
+        run = run_transform(tmp_path / f"{number}", files, landed=pa.concat_tables(landed))
+        landed.append(landed_of(run))
+        texts += [message.text for message in run.messages]
+    assert sorted(texts) == ["day 19700"] * 3 + ["day 19701"] * 3
+    keys = pa.concat_tables(landed).to_pylist()
+    assert len({(row["conversation_id"], row["message_id"]) for row in keys}) == len(keys) == 6
+
+
+def test_many_equal_times_are_known_again_although_each_was_moved(tmp_path: Path) -> None:
+    messages = [everos(f"m{n}", text=f"{n}") for n in range(50)]
+    first = run_transform(tmp_path / "1", [messages])
+    again = run_transform(tmp_path / "2", [messages], landed=landed_of(first))
+    assert (again.result.messages, again.result.already_loaded) == (0, 50)
+
+
 # --- messages of one time -------------------------------------------------------------------------------------------
 
 
