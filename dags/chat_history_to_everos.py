@@ -94,9 +94,12 @@ def chat_history_to_everos() -> None:
 
     chunks = plan()
     load = EverOSLoadOperator.partial(
-        task_id="load", map_index_template="{{ task.chunk['label'] }}", max_active_tis_per_dagrun=4
+        task_id="load",
+        map_index_template="{{ task.chunk['label'] }}",
+        max_active_tis_per_dagrun=4,
+        inlets=[EVEROS],
     ).expand(chunk=chunks)
-    flush = EverOSFlushOperator(task_id="flush", trigger_rule=TriggerRule.ALL_DONE)
+    flush = EverOSFlushOperator(task_id="flush", inlets=[EVEROS], trigger_rule=TriggerRule.ALL_DONE)
 
     extract.expand(export=discover()) >> transform() >> chunks
     load >> flush >> report()

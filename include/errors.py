@@ -28,9 +28,18 @@ A single bad entry inside a readable export is data (:class:`include.records.Rej
 Messages name ids and counts, never chat text.
 """
 
+from include.logs import printable
+
 
 class ChatImportError(Exception):
-    """Base of everything this project raises on purpose."""
+    """Base of everything this project raises on purpose. Its message is one printable line, whatever ids are in it."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
+
+    def add_note(self, note: str) -> None:
+        """Add a line, printable too."""
+        super().add_note(printable(note))
 
 
 class RetryableError(ChatImportError):

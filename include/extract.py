@@ -6,7 +6,6 @@ up. A task that is tried again starts clean.
 """
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import NotConserved
+from include.layout import drafted
 from include.parsers import Export, ParseOptions, parse
 from include.records import (
     BROKEN_SCHEMA,
@@ -84,20 +84,12 @@ def write_rejected(rejected: Sequence[Rejected], folder: Path) -> None:
 
 
 def _write(key: str, label: str, records: Iterable[Parsed], folder: Path, *, redact: bool = False) -> ExtractResult:
-    beside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
+    with drafted(folder) as draft:
         redactor = Redactor(everything=redact)
-        with _Staging(beside, label) as staging:
+        with _Staging(draft, label) as staging:
             staging.take(redactor.redacted(with_own_ids(records)))
-        _write_redacted(redactor, beside / "redacted.parquet")
+        _write_redacted(redactor, draft / "redacted.parquet")
         staging.check()
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
     return staging.result(key)
 
 

@@ -1,9 +1,20 @@
-"""Where everything of a local home and of a run lies: the only module that joins these paths."""
+"""
+Where everything of a local home and of a run lies: only this module joins these paths.
+
+Only it lists a run's files, makes its folders and removes them, too. Runs hold message text: their folders are made
+with mode 0700 and their files with 0600, whatever the umask and the mode of the home are.
+"""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from typing import BinaryIO
+from urllib.parse import quote, unquote
+
+from include.errors import StorageError
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The project's own root, with the Makefile and the locks."""
@@ -19,20 +30,60 @@ def home() -> Path:
     return Path(os.environ.get(HOME_VARIABLE) or ".local").resolve()
 
 
+LONGEST_NAME = 200
+"""Bytes of a file name that every file system takes, with some left for what is written beside it."""
+
+
+def folder_name(run_id: str) -> str:
+    """
+    Return the relative path of a run's folder, the same in a home and in an object store. :func:`run_id_of` undoes it.
+
+    Everything but letters, digits and ``_.-~`` is percent-encoded, and so is a dot at either end: no name is ``.`` or
+    ``..`` or hidden. A name of more than 200 bytes is cut into folders of 200 bytes, of which all but the last end in
+    ``%``; its dots are encoded too. ``%`` alone stands for the empty id. No run's folder is inside another one's,
+    because no other name ends in ``%``.
+
+    >>> folder_name("manual__2026-11-22T21:41:17+00:00"), folder_name(".."), folder_name("a/b")
+    ('manual__2026-11-22T21%3A41%3A17%2B00%3A00', '%2E%2E', 'a%2Fb')
+    """
+    name = quote(run_id, safe="-_.", errors="surrogatepass")
+    inner = name.strip(".")
+    start = name.find(inner) if inner else len(name)
+    name = "%2E" * start + inner + "%2E" * (len(name) - start - len(inner))
+    if len(name) <= LONGEST_NAME:
+        return name or "%"
+    name = name.replace(".", "%2E")
+    return "%/".join(name[at : at + LONGEST_NAME] for at in range(0, len(name), LONGEST_NAME))
+
+
+def run_id_of(name: str) -> str:
+    """Return the run id that :func:`folder_name` made a path of."""
+    return "" if name == "%" else unquote(name.replace("%/", ""), errors="surrogatepass")
+
+
 @dataclass(frozen=True)
 class RunFolder:
-    """
-    One run's staged data: ``<home>/runs/<run id>/``.
-
-    Run ids hold ``:`` and ``+``; they are percent-encoded to be safe as folder names everywhere.
-    """
+    """One run's staged data: ``<home>/runs/<run id>/``, the id as :func:`folder_name` writes it."""
 
     root: Path
 
     @classmethod
     def of(cls, run_id: str, base: Path | None = None) -> "RunFolder":
-        """Return the folder of a run (created lazily by whoever writes into it)."""
-        return cls((base or home()) / "runs" / quote(run_id, safe="-_."))
+        """Return the folder of a run; what writes into it makes it."""
+        return cls((base or home()) / "runs" / folder_name(run_id))
+
+    def make(self) -> None:
+        """Make the run's folder if it is missing."""
+        private_folder(self.root)
+
+    def remove(self, *paths: Path) -> None:
+        """
+        Remove files and folders of the run, or the run's folder itself; what is missing is removed already.
+
+        :raises StorageError: a path is outside the run's folder, or a link; nothing was removed.
+        """
+        for path in paths:
+            remove(path, within=self.root)
 
     def extracted(self, export: str) -> Path:
         """One export's ``messages-*``, ``conversations``, ``skipped``, ``rejected`` and ``notes.parquet``."""
@@ -40,7 +91,7 @@ class RunFolder:
 
     def all_extracted(self) -> list[Path]:
         """
-        Return the folder of each export that was read to its end; what begins with a dot is being written.
+        Return the folder of each export that was read to its end; one that begins with a dot is not complete.
 
         Where transform has written one again (:mod:`include.transform.restated`), that one.
         """
@@ -52,10 +103,22 @@ class RunFolder:
         """Extracted folders that transform has written again."""
         return self.root / "restated"
 
+    def extracted_files(self, pattern: str) -> list[Path]:
+        """
+        Return the files of all exports that were read to their end.
+
+        :param pattern: Name of the files in each export's folder: ``messages-*.parquet``, ``rejected.parquet`` ….
+        """
+        return [path for folder in self.all_extracted() for path in files_in(folder, pattern)]
+
     @property
     def messages(self) -> Path:
         """Transform's output: ``messages/part-*.parquet``, sorted by conversation and time."""
         return self.root / "messages"
+
+    def message_parts(self) -> list[Path]:
+        """Return the files of :attr:`messages`, in order."""
+        return files_in(self.messages, "part-*.parquet")
 
     @property
     def conversations(self) -> Path:
@@ -71,6 +134,10 @@ class RunFolder:
     def plan(self) -> Path:
         """``conversations.parquet`` (:class:`include.records.PlannedConversation`) and ``chunk-000.parquet`` …."""
         return self.root / "plan"
+
+    def chunks(self) -> list[Path]:
+        """Return the chunk files of :attr:`plan`, in order."""
+        return files_in(self.plan, "chunk-*.parquet")
 
     @property
     def report_json(self) -> Path:
@@ -110,3 +177,77 @@ class RunFolder:
 def ledger_root(base: Path | None = None) -> Path:
     """Folder of the ledgers of all targets."""
     return (base or home()) / "ledger"
+
+
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder that match, sorted; those that begin with a dot are being written."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder and the missing ones above it, each with mode 0700; one that exists stays as it is."""
+    for each in (*reversed(path.parents), path):
+        if not each.exists():
+            each.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def open_private(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing, with mode 0600; it appears when the block ends, complete or not at all."""
+    draft = path.with_name(f".{path.name}.partial")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        yield file
+    draft.replace(path)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file as :func:`open_private` does."""
+    with open_private(path) as file:
+        file.write(content)
+
+
+def make_private(folder: Path) -> None:
+    """Give all files below a folder mode 0600, and all folders 0700: libraries write with the umask's."""
+    folder.chmod(0o700)
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+@contextmanager
+def drafted(folder: Path) -> Iterator[Path]:
+    """
+    Give an empty folder that takes the place of ``folder`` when the block ends; after an error all is as it was.
+
+    The draft is beside it, private, and its name begins with a dot; one that a killed process left is removed first.
+    """
+    draft = folder.with_name(f".{folder.name}.partial")
+    remove(draft, within=folder.parent)
+    private_folder(draft)
+    try:
+        yield draft
+        make_private(draft)
+        remove(folder, within=folder.parent)
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def remove(path: Path, *, within: Path) -> None:
+    """
+    Remove a file or a folder with all that is in it, the only place that does so; a missing one is no error.
+
+    :param within: The folder that ``path`` must be, or be inside of.
+    :raises StorageError: it is neither, or holds the home, or a link leads elsewhere; nothing was removed.
+    """
+    place, limit = path.resolve(), within.resolve()
+    if not place.is_relative_to(limit):
+        raise StorageError(f"{path} is outside {within}: it was not removed. This is a defect, please report it")
+    if home().is_relative_to(place) or (home() / "runs").is_relative_to(place) or path.is_symlink():
+        raise StorageError(f"{path} is a link or holds more than one run: it was not removed")
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

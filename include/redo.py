@@ -9,7 +9,6 @@ rejected again. This is the one file beside the staged Parquet that holds messag
 """
 
 import json
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from include.delivery.chunkfile import conversations_of
 from include.delivery.ledger import Ledger
 from include.errors import ConfigurationError
 from include.ids import platform_id_of
-from include.layout import RunFolder
+from include.layout import RunFolder, write_private
 from include.parsers.everos_json import CORRECTIONS
 from include.records import BROKEN_SCHEMA, Conversation
 
@@ -86,21 +85,20 @@ def write_corrections(run: RunFolder, ledger: Ledger) -> int:
     ]
     content = json.dumps(documents, indent=2, ensure_ascii=False).encode(errors="replace") if documents else b""
     if run.corrections.exists() and run.corrections.read_bytes() != content:
-        run.corrections.replace(_previous(run))
+        write_private(_previous(run), run.corrections.read_bytes())
+        run.corrections.unlink()
     if content:
-        draft = run.corrections.with_suffix(".tmp")
-        draft.write_bytes(content)
-        draft.replace(run.corrections)
+        write_private(run.corrections, content)
     return sum(len(document["messages"]) for document in documents)
 
 
 def clear(run: RunFolder) -> None:
     """Empty a run's folder for a new start; what a person may have corrected stays as ``corrections.previous.json``."""
     kept = next((path.read_bytes() for path in (run.corrections, _previous(run)) if path.exists()), None)
-    shutil.rmtree(run.root, ignore_errors=True)
+    run.remove(run.root)
     if kept is not None:
-        run.root.mkdir(parents=True)
-        _previous(run).write_bytes(kept)
+        run.make()
+        write_private(_previous(run), kept)
 
 
 def _previous(run: RunFolder) -> Path:
@@ -115,7 +113,7 @@ def _described(conversation: Conversation) -> dict[str, Any]:
 
 def _broken(run: RunFolder) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what the parsers rejected and could read something of."""
-    files = sorted(run.root.glob("extracted/*/broken.parquet"))
+    files = run.extracted_files("broken.parquet")
     for row in pa.concat_tables([BROKEN_SCHEMA.empty_table(), *map(pq.read_table, files)]).to_pylist():
         given = ALWAYS | {"reason": row["reason"], "origin": row["origin"]} | json.loads(row["entry"])
         yield row["conversation_id"], {name: given[name] for name in FIELDS if name in given}
@@ -123,7 +121,7 @@ def _broken(run: RunFolder) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _refused(run: RunFolder, ledger: Ledger) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what the target refused of this run's exports, now or in an earlier run."""
-    exported = [str(path) for path in sorted(run.root.glob("extracted/*/messages-*.parquet"))]
+    exported = [str(path) for path in run.extracted_files("messages-*.parquet")]
     with ledger.settled() as rows, rows.connect() as connection:
         if not exported or not rows.rejected.num_rows:
             return

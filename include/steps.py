@@ -1,6 +1,5 @@
 """One function per box of the diagram: paths, ids and settings in; files and counts out."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +12,13 @@ from include import plan as planning
 from include import redo
 from include import transform as transformation
 from include.delivery.compaction import compact
+from include.delivery.guard import check_generation
 from include.delivery.ledger import Ledger
 from include.delivery.outcomes import outcomes_of
 from include.delivery.verification import Checked
 from include.errors import ExportError, LedgerError
 from include.layout import RunFolder, ledger_root
+from include.logs import get_logger
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
@@ -26,7 +27,7 @@ from include.records import Chunk
 from include.storage import file_trouble
 from include.window import Window
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 NOTHING_SENT = "This step sends nothing, and what it had begun to write is not used."
 
@@ -42,7 +43,8 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
     """
     if not source.exists():
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
-    redo.clear(run)
+    with file_trouble(run.root, NOTHING_SENT):
+        redo.clear(run)
     if source.is_dir() and not any(source.iterdir()):
         log.warning("%s is empty: there is nothing to import", source)
         return []
@@ -102,15 +104,17 @@ def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8) -> lis
     return chunks
 
 
-def open_ledger(target: Target, *, at_least: int = 0, rejections_of: str | None = None) -> Ledger:
+def open_ledger(target: Target, *, at_least: int = 0, generation: int = 0, rejections_of: str | None = None) -> Ledger:
     """
     Open the target's ledger.
 
     :param at_least: Landed messages that are known from elsewhere (Airflow's asset state).
+    :param generation: Likewise, of the ledger (:mod:`include.delivery.guard`).
     :param rejections_of: A run that may send again what earlier runs had refused.
     :raises LedgerError: the ledger knows of fewer: it was deleted, moved, or is not on this machine. Nothing was sent.
     """
     ledger = Ledger.open(ledger_root(), target, rejections_of=rejections_of)
+    check_generation(ledger.folder, generation, target)
     if at_least and (landed := sum(summary.landed for summary in ledger.summaries().values())) < at_least:
         raise LedgerError(
             f"{ledger.folder} knows of {landed} landed messages, Airflow's asset state of {at_least}. Nothing "

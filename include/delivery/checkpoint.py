@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-import logging
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-log = logging.getLogger(__name__)
+from include.logs import get_logger
+
+log = get_logger(__name__)
 
 TRIES = 5
 

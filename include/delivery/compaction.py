@@ -6,7 +6,6 @@ then on those do not count. What a crash before or after leaves behind is redone
 """
 
 import fcntl
-import logging
 import os
 import secrets
 import shutil
@@ -27,8 +26,9 @@ from include.delivery.locks import lock
 from include.delivery.segment import sync_folder
 from include.delivery.tables import LANDED_SCHEMA, ROWS_AT_ONCE, SettledWriter, flushed_table
 from include.errors import LedgerError
+from include.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 MERGE_ABOVE = 16
 """More landed files than this are merged into one, and the rest with them."""

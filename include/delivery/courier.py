@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import random
 import sys
 import time
@@ -22,10 +21,11 @@ from include.delivery.states import Attempt
 from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait
 from include.delivery.throttle import Pace, Throttle
 from include.errors import ChatImportError, PermanentError, Refused
+from include.logs import get_logger
 from include.memory_api.contract import FlushStatus, MemoryAPI
 from include.records import Batch, Conversation
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 NAMES_FIRST = sys.maxsize
 """A name is known in no time; a place that its conversation had to queue for anew each time would be dear."""

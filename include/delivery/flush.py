@@ -1,7 +1,6 @@
 """The flush after a load: once per conversation, only when all that was planned has landed and nothing is open."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,10 +25,11 @@ from include.delivery.steps import Standing, is_everybodys
 from include.delivery.verdict import Stop, error_of
 from include.errors import ChatImportError, ConversationBusy, PermanentError
 from include.layout import RunFolder
+from include.logs import get_logger
 from include.memory_api.contract import FlushStatus, MemoryAPI
 from include.records import Conversation
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(kw_only=True)

@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import json
-import logging
 import os
 import socket
 import time
@@ -14,9 +13,10 @@ from pathlib import Path
 
 from include.delivery.locks import LEDGER_TRUTH, lock, open_lock
 from include.errors import ConversationBusy, LedgerError
+from include.logs import get_logger
 from include.storage import file_trouble
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ASK_AGAIN_S = 0.25
 

@@ -9,7 +9,6 @@ Nothing unreadable is ever taken for "nothing sent yet".
 
 import fcntl
 import fnmatch
-import logging
 import os
 import tempfile
 from collections import defaultdict
@@ -26,15 +25,16 @@ import pyarrow.parquet as pq
 
 from include.delivery.fold import Fold, Settled, Tail
 from include.delivery.locks import LEDGER_TRUTH, lock, open_lock
-from include.delivery.owner import check_owner
+from include.delivery.owner import OWNER_FILE, check_owner, folder_of
 from include.delivery.segment import Segment
 from include.delivery.states import Attempt
 from include.delivery.tables import SettledWriter, flushed_table
 from include.errors import LedgerError
+from include.logs import get_logger
 from include.memory_api.contract import Target
 from include.storage import file_trouble
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 REPLACES = b"replaces"
 """Key in the footer of a landed file: the names of the files whose content it took over, divided by newlines."""
@@ -101,12 +101,12 @@ class Ledger:
 
         :param root: Folder of the ledgers of all targets.
         :param rejections_of: A run that may send again what earlier runs had refused.
-        :raises LedgerError: it cannot be written, is damaged, or belongs to another API key, hence perhaps to another
-            account; nothing was sent.
+        :raises LedgerError: it cannot be written, is damaged, belongs to another API key, hence perhaps to another
+            account, or would be begun beside one of the same server; nothing was sent.
         """
-        ledger = cls(root / target.name, rejections_of=rejections_of)
+        ledger = cls(folder_of(root, target), rejections_of=rejections_of)
         with ledger.locked():
-            check_owner(ledger.folder / "target.json", target)
+            check_owner(ledger.folder / OWNER_FILE, target)
         return ledger
 
     def segment(self, run_id: str, conversations: Collection[str]) -> Segment:

@@ -1,7 +1,6 @@
 """One load task: the conversations of a chunk side by side, each strictly in order, until all landed or stopped."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from include.delivery.checkpoint import Checkpoint, CheckpointWriter
 from include.delivery.chunkfile import conversations_of, senders_of
 from include.delivery.courier import Courier, side_by_side
+from include.delivery.guard import check_not_emptied
 from include.delivery.history import History
 from include.delivery.lease import Lease, leased
 from include.delivery.ledger import Ledger
@@ -20,12 +20,13 @@ from include.delivery.steps import End, Standing
 from include.delivery.verdict import Stop, error_of, unknown_error
 from include.errors import ConversationBusy, LedgerError, StorageError
 from include.layout import RunFolder
+from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI
 from include.plan import chunk_name, read_batches, read_plan
 from include.records import Chunk, Conversation, PlannedConversation
 from include.storage import file_trouble
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LEDGER_HAS_IT = "What was sent is in the ledger, and the next try goes on there."
 
@@ -60,13 +61,15 @@ async def load_chunk(
     Each conversation stops alone; what stops one does not stop the others, unless it is the target that is away, full
     or refuses the caller. An error says what is left; what has landed is in the ledger, and another try goes on there.
 
-    :raises LedgerError: the ledger is damaged, behind the checkpoint, or cannot be written; nothing more was sent.
+    :raises LedgerError: the ledger is damaged, behind the checkpoint, or cannot be written, or the target has lost
+        what the ledger says it holds; nothing more was sent.
     :raises StorageError: the run's plan cannot be read; nothing more was sent.
     :raises RetryableError: some conversations are pending (``Throttled``, ``NotSent``, ``QuotaExhausted``,
         ``ConversationBusy`` or ``LoadIncomplete``, by what stopped them).
     :raises OutcomesUnknown: nothing is pending, but no evidence tells whether the named batches are stored.
     :raises PermanentError: the target refuses the caller, or message after message of a conversation.
     """
+    await check_not_emptied(ledger.folder, api)
     resumed = await _is_resumed(chunk, checkpoint)
     path = run.plan / chunk_name(chunk.number)
     with file_trouble(run.plan, LEDGER_HAS_IT):

@@ -42,7 +42,7 @@ def outcomes_of(run: RunFolder, ledger: Ledger, run_id: str) -> dict[str, Outcom
 
     :raises LedgerError: the ledger is damaged.
     """
-    chunks = sorted(run.plan.glob("chunk-*.parquet"))
+    chunks = run.chunks()
     found: dict[str, dict[str, Any]] = defaultdict(dict)
     with ledger.settled() as rows, rows.connect() as connection:
         for conversation_id, *counts in _counts(connection, rows, chunks, run_id):

@@ -10,9 +10,10 @@ from include.delivery.history import History
 from include.delivery.sequence import Delivery
 from include.delivery.steps import End, Standing
 from include.errors import LedgerError
+from include.logs import get_logger
 from include.records import Batch, PlannedConversation
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Progress:

@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import logging
 import os
 import re
 import secrets
@@ -18,9 +17,10 @@ import msgspec
 from include.delivery import events
 from include.delivery.rounds import Rounds
 from include.errors import LedgerError
+from include.logs import get_logger
 from include.storage import REMEDY, described
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _sync = getattr(os, "fdatasync", os.fsync)
 

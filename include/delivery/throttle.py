@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 
 from include.errors import Throttled
+from include.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Throttle:

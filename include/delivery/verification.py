@@ -9,7 +9,6 @@ server that was killed may have done the same piece twice: that shows where two 
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +19,17 @@ import duckdb
 
 from include.delivery.chunkfile import conversations_of, planned_messages
 from include.delivery.courier import side_by_side
+from include.delivery.guard import keep_witnesses, witness_of
 from include.delivery.ledger import Ledger
 from include.delivery.outcomes import outcomes_of
 from include.delivery.throttle import Throttle
 from include.errors import ChatImportError
 from include.layout import RunFolder
+from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI, Readback
 from include.records import Conversation
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LAG_S = 90
 """How long what was flushed may be invisible: some 15 s on an idle server, 30 where it has to look for files itself."""
@@ -94,7 +95,8 @@ async def verify(
 
     :param lag_s: How long to look again for what does not match yet.
     """
-    waiting = await asyncio.to_thread(_flushed_by, run, ledger, run_id)
+    loaded_by_name = await asyncio.to_thread(_flushed_by, run, ledger, run_id)
+    waiting = loaded_by_name
     checked = {name: Checked() for name in waiting}
     throttle = Throttle(concurrency, time.monotonic)
     lags_until_s: float | None = None
@@ -111,6 +113,12 @@ async def verify(
                 if not waiting or time.monotonic() + _AGAIN_S > lags_until_s:
                     break
                 await asyncio.sleep(_AGAIN_S)
+    seen = (
+        witness_of(each.conversation, each.senders, each.since_ms, each.until_ms, checked[name].readback)
+        for name, each in loaded_by_name.items()
+        if checked[name].verified
+    )
+    keep_witnesses(ledger.folder, filter(None, seen))
     for name, result in checked.items():
         if result.open:
             log.warning("%s: %s", name, result.mismatch or "could not be read back")
@@ -168,7 +176,7 @@ def _flushed_by(run: RunFolder, ledger: Ledger, run_id: str) -> dict[str, Loaded
 
 def _writers(connection: duckdb.DuckDBPyConnection, run: RunFolder, run_id: str) -> list[tuple[Any, ...]]:
     """Return conversation id, first and last time, and of each who wrote: ``sender_id``, ``messages``, ``last_ms``."""
-    planned = planned_messages(sorted(run.plan.glob("chunk-*.parquet")), "sender_id", "role")
+    planned = planned_messages(run.chunks(), "sender_id", "role")
     connection.register("planned_with_senders", planned)
     return connection.execute(
         """

@@ -17,7 +17,10 @@ _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
 class DagBroken(ChatImportError):
-    """Airflow cannot import the DAG file; nothing ran."""
+    """Airflow cannot import the DAG file; nothing ran. The message has several lines: Airflow's."""
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
 
 
 @dataclass(frozen=True, kw_only=True)

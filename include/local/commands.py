@@ -14,6 +14,7 @@ from include.local.airflow import has_connection, start_airflow
 from include.local.demo import show
 from include.local.importing import import_once
 from include.local.targets import Embedded, start_target
+from include.parameters import PARAMETERS, refuse_unknown
 from include.processes.home import hold
 from include.processes.leashed import leashed
 
@@ -88,14 +89,23 @@ def _with(embedded: Embedded, environ: Mapping[str, str], *, schedule: str) -> d
 
 def _parameters(conf_json: str) -> dict[str, Any]:
     try:
-        conf = json.loads(conf_json or "{}")
+        conf = json.loads(conf_json or "{}", object_pairs_hook=_each_once)
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"CONF is not JSON ({error}); an example: CONF='{{\"dry_run\": true}}'") from None
     if not isinstance(conf, dict):
         raise ConfigurationError("CONF is not a JSON object; an example: CONF='{\"dry_run\": true}'")
     if "source" in conf:
         raise ConfigurationError("CONF holds a source: name it with SOURCE=… instead")
+    refuse_unknown("parameter in CONF", conf, PARAMETERS)
     return conf
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a name that is given twice: JSON does not say which of the two counts."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ConfigurationError("CONF names a parameter twice")
+    return members
 
 
 def _resolved(source: str) -> str:

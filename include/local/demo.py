@@ -87,7 +87,7 @@ async def _ask(api: MemoryAPI, talks: Sequence[Talk]) -> list[str]:
 
 def _talks(run: RunFolder) -> list[Talk]:
     """Return what was extracted, whether this run has loaded it or an earlier one."""
-    files = [str(path) for folder in run.all_extracted() for path in folder.glob("messages-*.parquet")]
+    files = [str(path) for path in run.extracted_files("messages-*.parquet")]
     columns = list(Conversation.__struct_fields__)
     known = msgspec.convert(pq.read_table(run.conversations, columns=columns).to_pylist(), list[Conversation])
     by_id = {conversation.conversation_id: conversation for conversation in known}

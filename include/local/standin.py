@@ -8,6 +8,7 @@ import msgspec
 
 from include.errors import ChatImportError
 from include.layout import PROJECT
+from include.memory_api.settings import Settings
 from include.processes.home import Home, kept_port
 from include.processes.leashed import Leashed, own_environment
 
@@ -17,7 +18,10 @@ _TIMEOUT_S = 30
 
 def connection_to(base_url: str) -> str:
     """Return ``AIRFLOW_CONN_EVEROS_DEFAULT`` for a stand-in."""
-    return msgspec.json.encode({"conn_type": "everos", "host": base_url, "password": KEY}).decode()
+    # on another port it is another stand-in, with the same key
+    name = Settings(base_url=base_url, api_key=KEY).target.name
+    fields = {"conn_type": "everos", "host": base_url, "password": KEY, "extra": {"new_ledger": name}}
+    return msgspec.json.encode(fields).decode()
 
 
 def start_standin(home: Home, processes: Leashed, *options: str) -> str:

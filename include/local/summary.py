@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from include.logs import printable
+
 _ALWAYS = ("extracted", "loaded", "already_loaded", "skipped", "rejected")
 _WHEN_THERE = ("out_of_range", "pending", "unknown")
 _MOST_LINES = 40
@@ -41,11 +43,11 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
                 "estimated."
             )
     for kind in ("skipped", "rejected"):
-        yield from (f"  {kind} {count:,}: {reason}" for reason, count in report[kind].items())
+        yield from (f"  {kind} {count:,}: {printable(reason)}" for reason, count in report[kind].items())
     for note in report["notes"]:
         detail = f" ({note['detail']})" if note["detail"] else ""
-        yield f"  note on {note['export']}: {note['count']:,} {note['meaning']}{detail}"
-    yield from (f"  {problem}" for problem in report["problems"])
+        yield printable(f"  note on {note['export']}: {note['count']:,} {note['meaning']}{detail}")
+    yield from (printable(f"  {problem}") for problem in report["problems"])
 
 
 def _line(name: str, row: Mapping[str, Any], columns: Sequence[str]) -> str:
@@ -63,5 +65,6 @@ def _count(value: int | Mapping[str, int]) -> int:
 
 def shortened(name: str) -> str:
     """Cut a long id in the middle: it ends in what tells it from its neighbours."""
+    name = printable(name)
     half = (_MOST_CHARACTERS - 1) // 2
     return name if len(name) <= _MOST_CHARACTERS else f"{name[:half]}…{name[-half:]}"

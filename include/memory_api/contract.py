@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from include.memory_api.address import normal_address
 from include.records import Conversation, Outgoing
 
 MAX_MESSAGES_PER_ADD = 500
@@ -93,6 +94,8 @@ class Target:
     """Where messages go; names the ledger. Holds no secret."""
 
     base_url: str
+    """In its normal form (:func:`include.memory_api.address.normal_address`), however it was given."""
+
     api_version: str
     account: str = "default"
     """Name of the account's ledger; set it when several accounts live behind one base URL."""
@@ -107,16 +110,26 @@ class Target:
     project_id: str = "default"
     """v2: each pair is a store of its own."""
 
+    new_ledger: str = ""
+    """A :attr:`name` that a person has confirmed as another store than those of the same server or key."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base_url", normal_address(self.base_url))
+
     @property
     def name(self) -> str:
         """A short name, safe for files: of base URL, API version, account and store, the same for good."""
-        parts = [self.base_url.rstrip("/").lower(), self.api_version, self.account]
-        if (self.app_id, self.project_id) != ("default", "default"):
-            parts += [self.app_id, self.project_id]
-        digest = hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:8]
-        host = parts[0].split("://")[-1]
-        slug = re.sub(r"[^A-Za-z0-9.]+", "-", " ".join([host, *parts[1:]])).strip("-.")
-        return f"{slug[:64]}-{digest}"
+        store = () if (self.app_id, self.project_id) == ("default", "default") else (self.app_id, self.project_id)
+        return target_name(self.base_url, self.api_version, self.account, *store)
+
+
+def target_name(base_url: str, *more: str) -> str:
+    """Return the name that an address, an API version, an account and, unless it is the default, a store make."""
+    parts = [base_url.rstrip("/").lower(), *more]
+    digest = hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:8]
+    host = parts[0].split("://")[-1]
+    slug = re.sub(r"[^A-Za-z0-9.]+", "-", " ".join([host, *parts[1:]])).strip("-.")
+    return f"{slug[:64]}-{digest}"
 
 
 class MemoryAPI(Protocol):

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 from include.errors import ConfigurationError
+from include.memory_api.address import normal_address
 from include.memory_api.contract import DEFAULT_BASE_URL, Target
 
 API_VERSIONS = ("v1", "v2")
@@ -25,6 +26,8 @@ class Settings:
         nobody has named one.
     :param app_id: v2 only: with ``project_id`` the store to write to, ``default`` when nobody has named one.
     :param project_id: v2 only.
+    :param new_ledger: name of the ledger that may be begun beside one of the same server or key
+        (:mod:`include.delivery.owner`).
     :param read_timeout_s: how long an answer may take. An answer that comes later is an unknown outcome.
     :param connections: how many calls may be under way at once.
     :raises ConfigurationError: something is missing or contradicts the rest; the message has the remedy.
@@ -36,6 +39,7 @@ class Settings:
     account: str | None = None
     app_id: str | None = None
     project_id: str | None = None
+    new_ledger: str | None = None
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
     connections: int = 64
@@ -43,13 +47,13 @@ class Settings:
     def __post_init__(self) -> None:
         if self.api_version not in API_VERSIONS:
             raise ConfigurationError(f"api_version {self.api_version!r} is not one of {', '.join(API_VERSIONS)}")
-        if not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", self.base_url):
+        if not re.fullmatch(r"(?i:https?)://[^/\s?#@]+(/[^\s?#]*)?", self.base_url):
             raise ConfigurationError(f"the base URL is not an address such as {DEFAULT_BASE_URL}")
         if re.search(r"/api(/v\d+)?/?$", self.base_url):
             raise ConfigurationError(
                 f"base URL {self.base_url}: leave out the path, the client adds /api/{self.api_version}"
             )
-        if not self.api_key and (self.api_version == "v1" or self.base_url.rstrip("/") == DEFAULT_BASE_URL):
+        if not self.api_key and (self.api_version == "v1" or normal_address(self.base_url) == DEFAULT_BASE_URL):
             raise ConfigurationError(
                 "the API key is empty: only a self-hosted server (v2, at its own address) needs none"
             )
@@ -62,15 +66,21 @@ class Settings:
                 raise ConfigurationError(f"{name} {value!r} is not 1 to 128 of A-Z, a-z, 0-9 and _.@+-, or is reserved")
 
     @property
+    def address(self) -> str:
+        """The base URL as it was given: what the clients connect to."""
+        return self.base_url.rstrip("/")
+
+    @property
     def target(self) -> Target:
         """The same without the secret."""
         digest = hashlib.sha256(self.api_key.encode()).hexdigest()
         return Target(
-            base_url=self.base_url.rstrip("/"),
+            base_url=self.base_url,
             api_version=self.api_version,
             account=self.account or "default",
             account_named=self.account is not None,
             key_fingerprint=digest[:8],
             app_id=self.app_id or "default",
             project_id=self.project_id or "default",
+            new_ledger=self.new_ledger or "",
         )

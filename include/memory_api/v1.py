@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from include.errors import OutcomeUnknown
+from include.errors import OutcomeUnknown, Refused
 from include.memory_api.contract import Episode, Evidence, FlushStatus, Readback, Receipt, Target, TaskState
 from include.memory_api.readback import (
     PAGE,
@@ -29,6 +29,7 @@ from include.memory_api.v1_wire import (
     TaskResult,
     add_body,
     belongs,
+    flaw_of,
     owner,
     pending_filters,
 )
@@ -71,6 +72,8 @@ class V1Client:
         """Hand over one batch; errors as in the contract."""
         what = f"add of {len(messages)} messages to {conversation.conversation_id}"
         path = "/api/v1/memories/group" if conversation.kind == "group" else "/api/v1/memories"
+        if flaw := flaw_of(conversation):
+            raise Refused(f"{what}: {flaw}; nothing was sent.", status=422, reason=flaw)
         texts = [message.text for message in messages]
         result = await self._http.post(path, add_body(conversation, messages), AddResult, what, texts=texts)
         if result.message_count not in (None, len(messages)):

@@ -67,7 +67,7 @@ class V1Http:
         limits = httpx.Limits(max_connections=1, keepalive_expiry=_KEEP_IDLE_S)
         client = everos.AsyncEverOS(
             api_key=self._settings.api_key,
-            base_url=self._settings.target.base_url,  # else the SDK reads EVER_OS_BASE_URL, and no other variable
+            base_url=self._settings.address,  # else the SDK reads EVER_OS_BASE_URL, and no other variable
             timeout=timeout,
             max_retries=0,
             http_client=httpx.AsyncClient(timeout=timeout, limits=limits, verify=self._tls, follow_redirects=False),

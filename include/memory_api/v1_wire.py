@@ -99,6 +99,15 @@ def add_body(conversation: Conversation, messages: Sequence[Outgoing]) -> dict[s
     return body
 
 
+def flaw_of(conversation: Conversation) -> str | None:
+    """Name what would make an add's body unreadable as a whole."""
+    try:
+        msgspec.json.decode(conversation.group_meta or "{}", type=dict[str, Any])
+    except (ValueError, RecursionError):
+        return "its group_meta is no JSON object"
+    return None
+
+
 def owner(conversation: Conversation) -> dict[str, Any]:
     """Whose a conversation is, as an add or flush says it and as episodes are filtered."""
     if conversation.kind == "group":

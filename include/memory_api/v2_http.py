@@ -95,13 +95,13 @@ class V2Http:
 
 def _configuration(settings: Settings) -> Configuration:
     configuration = Configuration(
-        host=settings.target.base_url,
+        host=settings.address,
         access_token=settings.api_key or None,
         # Not one: urllib3 would repeat what did not connect, and follow a redirect with the same POST.
         retries=cast("int", False),
     )
     configuration.connection_pool_maxsize = settings.connections
-    configuration.proxy = _proxy(settings.target.base_url)
+    configuration.proxy = _proxy(settings.address)
     if configuration.proxy and (login := parse_url(configuration.proxy).auth):
         configuration.proxy_headers = make_headers(proxy_basic_auth=login)  # type: ignore[assignment]
     return configuration

@@ -167,7 +167,7 @@ def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
         if not messages:  # the folder of channels itself was handed over, maybe with other exports in it
             own[""].update({"index.json"}, (found[0] for found in channels if not found["messages"]))
             continue
-        root = re.sub(r"[^/]+/$", "", messages)
+        root = "".join(messages[:-1].rpartition("/")[:2])
         own[root].update({messages}, _beside(archive, root, messages))
     return {root: [name for name in names if name.startswith(tuple(folders))] for root, folders in own.items()}
 

@@ -173,8 +173,10 @@ def _corrections(members: dict[str, Any]) -> Description | None:
         return None
     try:
         conversation = msgspec.convert(given, Conversation)
+        if conversation.group_meta is not None:
+            msgspec.json.decode(conversation.group_meta, type=dict[str, Any])
         return Description(conversation=conversation, user_id=platform_id_of(conversation.user_id or ""))
-    except ValueError as error:  # msgspec's ValidationError is one
+    except (ValueError, RecursionError) as error:  # msgspec's errors are of the first kind
         # Files written before the mark existed have all members of a conversation, or are not ours.
         return _flawed(f"expected the conversation as corrections.json describes it: {error}") if marked else None
 
@@ -192,6 +194,12 @@ def _group(group_id: str, group_meta: dict[str, Any], meta: dict[str, Any]) -> D
     if group_id.startswith(RESERVED_PREFIX):
         return _flawed(f"group_id starts with {RESERVED_PREFIX}, which EverOS reserves")
     told = group_meta or meta
+    try:
+        kept_meta = msgspec.json.encode(group_meta).decode() if group_meta else None
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return _flawed(
+            "group_meta holds a number or a character that JSON cannot carry to EverOS, or is nested too deep"
+        )
     return Description(
         conversation=Conversation(
             conversation_id=group_id,
@@ -200,7 +208,7 @@ def _group(group_id: str, group_meta: dict[str, Any], meta: dict[str, Any]) -> D
             channel_id=group_id,
             name=string(told.get("name")) or group_id,
             description=string(told.get("description")),
-            group_meta=msgspec.json.encode(group_meta).decode() if group_meta else None,
+            group_meta=kept_meta,
         ),
         people=mapping(meta.get("user_details")),
         zone=zone_of(meta.get("default_timezone")),

@@ -14,13 +14,14 @@ _DATA = re.compile(r"data:[^\s,]*,\S*", re.IGNORECASE)
 _EXTENSION = r"\.(?:[A-Za-z][A-Za-z0-9]{0,4}|7z)"
 _QUERY = r"(?:[?#]\S+)?"
 _PATH = re.compile(
-    rf"(?:~|\.{{1,2}}|[A-Za-z]:|\\)?[/\\][^\n?#]*{_EXTENSION}{_QUERY}|[^\s?#]*[/\\][^\s?#]*{_EXTENSION}{_QUERY}"
+    rf"(?:~|\.{{1,2}}|[A-Za-z]:|\\)?[/\\][^\n?#]*{_EXTENSION}{_QUERY}"
+    rf"|(?=[^\s?#/\\]*+[/\\])[^\s?#]*{_EXTENSION}{_QUERY}"
 )
 """Ends in a file extension: without one, ``Q1/Q2`` may be words. One with white space starts as a path does."""
 _NAME = re.compile(rf"[^/\\\n?#]*{_EXTENSION}|[^\s/\\?#]*{_EXTENSION}{_QUERY}")
 
 _PATH_CHARACTERS = 1_000
-"""A longer text is no path; the patterns take time that grows with its square."""
+"""A longer text is no path."""
 
 _QUOTED_CHARACTERS = 120
 _QUOTES = 5

@@ -11,7 +11,7 @@ from include.parsers.values import mapping, string
 
 _SLACKBOT_BOT = "B01"
 _ID = re.compile(r"[UWB][0-9A-Z]+")
-_BOT_ADDED = re.compile(r"/services/(B[0-9A-Z]+)[^|<>]*\|([^<>]+)>")
+_BOT_ADDED = re.compile(r"/services/(B[0-9A-Z]{1,30}+)[^|<>]{0,200}+\|([^<>]{1,200}+)>")  # bounded: linear time
 
 _PART_WITH_AUTHOR: Mapping[str, tuple[str, str]] = {
     "huddle_thread": ("room", "created_by"),

@@ -32,7 +32,7 @@ _ATTACHMENTS = re.compile(r"attachments?|files?|uploads?|downloads?|media|emojis
 _TEAMS = "teams"
 _WORKSPACE = re.compile(rf"(?:.*/)?{_TEAMS}/[^/]+/")
 _PUBLIC_KINDS = ("channel", "channels", "public", "publicchannels", "publicchannel")
-_TXT = re.compile(r"((?:.*/)?)(?:channels|dms)/.+\.txt")
+_TXT = re.compile(r"(?=.*[^/]\.txt\Z)((?:.*/)?)(?:channels|dms)/.+")  # the end first: linear time
 _WITHOUT_MESSAGES = (
     GROUPS_FILE,
     "integration_logs.json",

@@ -10,7 +10,6 @@ Sorted messages become batches (one API call each) and chunks (one load task eac
 The same messages and settings give the same batches, keys and bytes; a resume replays what is stored.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import groupby
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 
 from include.columns import conversation_runs
 from include.errors import ConfigurationError, NotConserved
-from include.layout import RunFolder
+from include.layout import RunFolder, drafted
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
 from include.plan.batches import OUTGOING, cut_batches, size_of
 from include.plan.chunks import assign, label_of
@@ -63,16 +62,13 @@ def plan(
     table = pq.read_table(run.conversations, columns=["conversation_id", "messages"])
     sizes = {row["conversation_id"]: row["messages"] for row in table.to_pylist() if row["messages"]}
     chunks = assign(sizes, max_chunks)
-    scratch = run.root / "plan.partial"
-    for leftover in (scratch, run.plan):
-        shutil.rmtree(leftover, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    with ExitStack() as open_files:
-        writers = [open_files.enter_context(closing(ChunkWriter(scratch, number))) for number in range(len(chunks))]
-        planned = list(_write(run, chunks, writers, batch_size=batch_size, batch_bytes=batch_bytes))
-    _check_complete(planned, sizes)
-    write_plan(scratch, planned)
-    scratch.rename(run.plan)
+    run.remove(run.plan)
+    with drafted(run.plan) as draft:
+        with ExitStack() as open_files:
+            writers = [open_files.enter_context(closing(ChunkWriter(draft, number))) for number in range(len(chunks))]
+            planned = list(_write(run, chunks, writers, batch_size=batch_size, batch_bytes=batch_bytes))
+        _check_complete(planned, sizes)
+        write_plan(draft, planned)
     return [
         Chunk(
             number=writer.number,
@@ -99,7 +95,7 @@ def _write(
         for writer, conversations in zip(writers, chunks, strict=True)
         for conversation_id, messages in conversations.items()
     }
-    for conversation_id, runs in groupby(_runs(sorted(run.messages.glob("part-*.parquet"))), key=itemgetter(0)):
+    for conversation_id, runs in groupby(_runs(run.message_parts()), key=itemgetter(0)):
         if conversation_id not in where:
             raise _disagreement(conversation_id)
         writer, size = where.pop(conversation_id)

@@ -11,6 +11,8 @@ conversation that fails leaves the other chunk green.
 import heapq
 from collections.abc import Mapping
 
+from include.logs import printable
+
 WORTHWHILE = 2_000
 """Messages in a chunk, at least, where there are so many."""
 
@@ -42,7 +44,9 @@ def label_of(conversations: Mapping[str, int]) -> str:
     'slack_general (+1 more), 1,240 messages'
     """
     largest = min(conversations, key=lambda conversation_id: (-conversations[conversation_id], conversation_id))
-    name = largest if len(largest) <= LABEL_ID_CHARS else largest[: LABEL_ID_CHARS - 1] + "…"
+    name = printable(largest)
+    if len(name) > LABEL_ID_CHARS:
+        name = name[: LABEL_ID_CHARS - 1] + "…"
     more = f" (+{len(conversations) - 1:,} more)" if len(conversations) > 1 else ""
     messages = sum(conversations.values())
     return f"{name}{more}, {messages:,} message{'s' if messages != 1 else ''}"

@@ -21,7 +21,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from include.layout import RunFolder
+from include.layout import RunFolder, write_private
 from include.plan.store import read_plan
 from include.records import PlannedConversation
 
@@ -97,8 +97,8 @@ def estimate(planned: Sequence[PlannedConversation], people: Mapping[str, int], 
 
 def write_estimate(run: RunFolder, concurrency: int) -> Estimate:
     """Estimate a run's plan and leave it as ``estimate.json``."""
-    result = estimate(read_plan(run), _people(sorted(run.messages.glob("part-*.parquet"))), concurrency)
-    run.estimate.write_bytes(msgspec.json.encode(result))
+    result = estimate(read_plan(run), _people(run.message_parts()), concurrency)
+    write_private(run.estimate, msgspec.json.encode(result))
     return result
 
 

@@ -20,7 +20,14 @@ def own_environment() -> dict[str, str]:
 
 
 class ComponentEnded(ChatImportError):
-    """A program that the command needs has ended on its own; the command stops everything else."""
+    """
+    A program that the command needs has ended on its own; the command stops everything else.
+
+    The message has several lines: the last ones of the program's log.
+    """
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
 
 
 GRACE_S = 6.0

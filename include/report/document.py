@@ -41,7 +41,7 @@ import msgspec
 from include.delivery.outcomes import Outcome
 from include.delivery.states import Attempt
 from include.delivery.verification import Checked
-from include.layout import RunFolder
+from include.layout import RunFolder, private_folder, write_private
 from include.memory_api.contract import Target
 from include.plan.estimate import read_estimate
 from include.report.figures import conversation_figures, is_conserved, notes_of, totals_of
@@ -111,10 +111,8 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
 
 def write_report(report: Mapping[str, Any], path: Path) -> None:
     """Write ``report.json`` in one step: a reader sees the old one or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".json.tmp")
-    draft.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    private_folder(path.parent)
+    write_private(path, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _open_batch(attempt: Attempt) -> dict[str, Any]:

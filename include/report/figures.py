@@ -147,7 +147,7 @@ def _planned(run: RunFolder) -> dict[str, dict[str, int]]:
 
 
 def _files(run: RunFolder, name: str) -> list[Path]:
-    return [path for folder in run.all_extracted() if (path := folder / f"{name}.parquet").exists()]
+    return run.extracted_files(f"{name}.parquet")
 
 
 def _merge(*counts: Mapping[str, int]) -> dict[str, int]:

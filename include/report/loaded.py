@@ -7,7 +7,6 @@ this is written before the flush, and completed with the report. What was compac
 one) stands in a line without key: counts are always right.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from include.delivery.fold import Settled
 from include.delivery.ledger import Ledger
 from include.layout import RunFolder
 from include.records import Conversation
+from include.report.sheets import read_sheet, write_sheet
 
 COLUMNS = (
     "conversation_id",
@@ -90,20 +90,14 @@ def write_loaded(run: RunFolder, ledger: Ledger, run_id: str) -> None:
 
 def _written(path: Path) -> Iterator[_Call]:
     if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["key"]]
+        rows = [row for row in read_sheet(path) if row["key"]]
         yield from msgspec.convert(rows, list[_Call], strict=False)
 
 
 def _write(run: RunFolder, calls: list[_Call]) -> None:
     known = conversations_of(run, {call.conversation_id for call in calls})
-    draft = run.loaded.with_suffix(".tmp")
-    with draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        for call in calls:
-            writer.writerow(msgspec.structs.asdict(call) | _address(known[call.conversation_id]))
-    draft.replace(run.loaded)
+    cells = (msgspec.structs.asdict(call) | _address(known[call.conversation_id]) for call in calls)
+    write_sheet(run.loaded, COLUMNS, ([row.get(name) for name in COLUMNS] for row in cells))
 
 
 def _address(conversation: Conversation) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import msgspec
 
 from include.delivery import events
 from include.delivery.fold import Tail
-from include.layout import RunFolder
+from include.layout import RunFolder, write_private
 
 MOST_POINTS = 200
 """Of a segment's speed curve in ``loading.json``."""
@@ -70,9 +70,7 @@ class Loading:
         for segment in segments.values():
             segment.per_s = dict(series_of([segment], MOST_POINTS))
         if segments:
-            draft = self._run.loading.with_suffix(".tmp")
-            draft.write_bytes(msgspec.json.encode(segments))
-            draft.replace(self._run.loading)
+            write_private(self._run.loading, msgspec.json.encode(segments))
 
     def _kept(self) -> dict[str, Landings]:
         if not self._run.loading.exists():

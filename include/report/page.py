@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from include.layout import RunFolder
+from include.layout import RunFolder, write_private
 from include.report.charts import days_chart, speed_chart, strip
 from include.report.figures import REASONED
 from include.report.rejects import first_rejects
@@ -70,7 +70,7 @@ FILE = Place()
 def write_page(report: Mapping[str, Any], path: Path) -> None:
     """Write the report as a page. Shows names, reasons and counts; no message text is in the report to begin with."""
     rejects = list(first_rejects(RunFolder(path.parent), MOST_REJECTS))
-    path.write_text(report_page(report, rejects, FILE), encoding="utf-8")
+    write_private(path, report_page(report, rejects, FILE).encode())
 
 
 def report_page(report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]], place: Place) -> str:

@@ -1,6 +1,5 @@
 """The broken entries of a run as files: for a spreadsheet, and for programs."""
 
-import csv
 import json
 from collections.abc import Iterator
 from itertools import islice
@@ -12,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.delivery.ledger import Ledger, SettledRows
-from include.layout import RunFolder
+from include.layout import RunFolder, open_private
 from include.records import REJECTED_SCHEMA
+from include.report.sheets import write_sheet
 
 COLUMNS = ("source", "conversation_id", "message_id", "reason", "origin")
 
 _ROWS_AT_ONCE = 10_000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_rejects(run: RunFolder, ledger: Ledger) -> None:
@@ -28,18 +27,15 @@ def write_rejects(run: RunFolder, ledger: Ledger) -> None:
     They hold no message text. The JSON lines are exact; the CSV is for people: what a spreadsheet would take for a
     formula begins with ``'`` there.
     """
-    run.root.mkdir(parents=True, exist_ok=True)
-    with (
-        ledger.settled() as rows,
-        rows.connect() as connection,
-        run.rejects("csv").open("w", encoding="utf-8", newline="") as table,
-        run.rejects("jsonl").open("wb") as lines,
-    ):
-        sheet = csv.writer(table)
-        sheet.writerow(COLUMNS)
-        for record in _records(connection, run, rows):
-            sheet.writerow(map(_harmless, record))
-            lines.write(msgspec.json.encode(dict(zip(COLUMNS, record, strict=True))) + b"\n")
+    run.make()
+    with ledger.settled() as rows, rows.connect() as connection, open_private(run.rejects("jsonl")) as lines:
+
+        def records() -> Iterator[tuple[Any, ...]]:
+            for record in _records(connection, run, rows):
+                lines.write(msgspec.json.encode(dict(zip(COLUMNS, record, strict=True))) + b"\n")
+                yield record
+
+        write_sheet(run.rejects("csv"), COLUMNS, records())
 
 
 def first_rejects(run: RunFolder, most: int) -> Iterator[dict[str, Any]]:
@@ -53,7 +49,7 @@ def first_rejects(run: RunFolder, most: int) -> Iterator[dict[str, Any]]:
 def _records(connection: duckdb.DuckDBPyConnection, run: RunFolder, rows: SettledRows) -> Iterator[tuple[Any, ...]]:
     connection.register("broken", _broken(run))
     connection.execute("CREATE TABLE rejects AS SELECT source, conversation_id, message_id, reason, origin FROM broken")
-    exported = [str(path) for path in sorted(run.root.glob("extracted/[!.]*/messages-*.parquet"))]
+    exported = [str(path) for path in run.extracted_files("messages-*.parquet")]
     if rows.rejected.num_rows and exported:
         connection.read_parquet(exported).create_view("messages")
         connection.execute(
@@ -76,10 +72,5 @@ def _records(connection: duckdb.DuckDBPyConnection, run: RunFolder, rows: Settle
 
 
 def _broken(run: RunFolder) -> pa.Table:
-    files = sorted(run.root.glob("extracted/[!.]*/rejected.parquet"))
+    files = run.extracted_files("rejected.parquet")
     return pa.concat_tables([REJECTED_SCHEMA.empty_table(), *map(pq.read_table, files)])
-
-
-def _harmless(cell: str | None) -> str:
-    text = cell or ""
-    return f"'{text}" if text.startswith(_FORMULA) else text

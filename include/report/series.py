@@ -13,8 +13,8 @@ def messages_by_day(run: RunFolder) -> list[list[str | int]]:
 
     A message that stands in two exports counts twice in the first figure.
     """
-    exported = [str(path) for path in sorted(run.root.glob("extracted/[!.]*/messages-*.parquet"))]
-    planned = [str(path) for path in sorted(run.messages.glob("part-*.parquet"))]
+    exported = [str(path) for path in run.extracted_files("messages-*.parquet")]
+    planned = [str(path) for path in run.message_parts()]
     days: dict[str, list[int]] = {}
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
         for place, files in enumerate((exported, planned)):

@@ -15,7 +15,6 @@ One order for everything extracted: merged over exports, deduplicated, sorted by
 The same messages in the same order give the same bytes, however they were spread over files and exports.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ import pyarrow.parquet as pq
 
 from include.errors import NotConserved
 from include.ids import DEFAULT_ID_TEMPLATE
-from include.layout import RunFolder
+from include.layout import RunFolder, files_in, make_private, private_folder
 from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA
 from include.transform.channels import Channel, Merged, merge_channels
 from include.transform.naming import KnownIds, wanted_id
@@ -94,14 +93,14 @@ def transform(  # noqa: PLR0913 - a run's settings
     :raises NotConserved: messages of a conversation that no ``conversations.parquet`` knows; nothing was written.
     """
     known_ids = known_ids or KnownIds()
-    scratch = out.root / "transform.partial"
-    _remove(scratch, out.messages, out.conversations, out.notes, out.restated)
+    scratch = out.root / ".transform.partial"
+    out.remove(scratch, out.messages, out.conversations, out.notes, out.restated)
     merged = merge_channels(extracted, id_template, known_ids.ids)
     channels = merged.channels
     private = set() if include_private else {id_ for id_, channel in channels.items() if channel.conversation.private}
     folders = restate_all(extracted, out.restated, merged.ids, private)
-    scratch.mkdir(parents=True)
-    files = [file for folder in folders for file in sorted(folder.glob("messages-*.parquet"))]
+    private_folder(scratch)
+    files = [file for folder in folders for file in files_in(folder, "messages-*.parquet")]
     with Staging(files, scratch / "spill") as staging, PartWriter(scratch / "messages") as parts:
         timeline = Timeline(staging.fates(landed, refused), since_us=since_us, until_us=until_us)
         for batch in staging.sorted_batches():
@@ -109,20 +108,14 @@ def transform(  # noqa: PLR0913 - a run's settings
     _check_known(timeline.counts, channels)
     table = _table(channels, timeline.counts)
     known_ids.remember(merged.made)
-    pq.write_table(_notes(merged, id_template), out.notes)
+    pq.write_table(_notes(merged, id_template), scratch / out.notes.name)
     pq.write_table(table, scratch / "conversations.parquet")
+    make_private(scratch)
+    (scratch / out.notes.name).rename(out.notes)
     (scratch / "messages").rename(out.messages)
     (scratch / "conversations.parquet").rename(out.conversations)
-    shutil.rmtree(scratch)
+    out.remove(scratch)
     return TransformResult(conversations=len(channels), **{name: sum(table[name].to_pylist()) for name in _SUMMED})
-
-
-def _remove(*paths: Path) -> None:
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _check_known(counts: dict[str, Counts], channels: dict[str, Channel]) -> None:

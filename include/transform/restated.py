@@ -8,7 +8,6 @@ Most folders need neither. Readers of a run find the folder that counts by
 :meth:`include.layout.RunFolder.all_extracted`.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from include.layout import drafted, files_in, remove
 from include.records import SKIPPED_SCHEMA
 
 FILE_OPTIONS: dict[str, Any] = {"compression": "lz4", "write_statistics": ["conversation_id", "sent_at_us"]}
@@ -26,11 +26,10 @@ def restate(folder: Path, out: Path, ids: Mapping[str, str], private: Set[str]) 
     """
     Copy an extracted folder with other conversation ids and without messages of private channels.
 
-    :param out: Made here; must not exist.
+    :param out: An empty folder.
     :param ids: Final conversation id by conversation id in the folder.
     :param private: Final ids of the conversations whose messages become skipped entries.
     """
-    out.mkdir(parents=True, mode=0o700)
     for file in sorted(folder.iterdir()):
         if file.name.startswith("messages-"):
             continue
@@ -42,7 +41,7 @@ def restate(folder: Path, out: Path, ids: Mapping[str, str], private: Set[str]) 
         if file.name == "conversations.parquet":
             table = _without_imported(table, private)
         pq.write_table(table, out / file.name, compression="lz4")
-    for file in sorted(folder.glob("messages-*.parquet")):
+    for file in files_in(folder, "messages-*.parquet"):
         _write_messages(file, out / file.name, ids, private)
 
 
@@ -59,7 +58,7 @@ def _write_messages(file: Path, out: Path, ids: Mapping[str, str], private: Set[
 def _private_messages(folder: Path, ids: Mapping[str, str], private: Set[str]) -> Iterator[pa.Table]:
     if not private:
         return
-    for file in sorted(folder.glob("messages-*.parquet")):
+    for file in files_in(folder, "messages-*.parquet"):
         table = _renamed(pq.read_table(file, columns=["source", "conversation_id", "origin"]), ids)
         left_out = table.filter(_is_in(table, private))
         reason = pa.array(["private"] * left_out.num_rows, pa.string())
@@ -95,12 +94,13 @@ def restate_all(
     :param out: Replaced.
     :param ids: By name of folder; see :func:`restate`.
     """
-    shutil.rmtree(out, ignore_errors=True)
+    remove(out, within=out.parent)
     counting = []
     for folder in folders:
         made = ids.get(folder.name, {})
         if any(old != new for old, new in made.items()) or _holds_messages_of(folder, made, private):
-            restate(folder, out / folder.name, made, private)
+            with drafted(out / folder.name) as draft:
+                restate(folder, draft, made, private)
             counting.append(out / folder.name)
         else:
             counting.append(folder)

@@ -1,6 +1,7 @@
 """From an Airflow connection, or the ``EVEROS_*`` variables where there is none, to a client of EverOS."""
 
 import asyncio
+import json
 import os
 import re
 from typing import Any
@@ -12,6 +13,7 @@ from include.errors import ChatImportError, ConfigurationError
 from include.memory_api import MemoryAPI, connect
 from include.memory_api.contract import Target
 from include.memory_api.settings import Settings
+from include.parameters import refuse_unknown
 
 _VARIABLES = {
     "api_key": "EVEROS_API_KEY",
@@ -20,8 +22,11 @@ _VARIABLES = {
     "account": "EVEROS_ACCOUNT",
     "app_id": "EVEROS_APP_ID",
     "project_id": "EVEROS_PROJECT_ID",
+    "new_ledger": "EVEROS_NEW_LEDGER",
 }
 
+_EXTRA = ("api_version", "account", "app_id", "project_id", "timeout_s", "new_ledger")
+"""What the extra of a connection may hold; ``timeout_s`` is a number, the others are words."""
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -31,10 +36,12 @@ class EverOSHook(BaseHook):
     Talks to EverOS with the credentials of an Airflow connection.
 
     **Purpose.** Turns a connection of type ``everos`` (host: base URL, password: API key, extra ``api_version``,
-    ``account``, ``app_id``, ``project_id``, ``timeout_s``) into a :class:`include.memory_api.contract.MemoryAPI`.
+    ``account``, ``app_id``, ``project_id``, ``new_ledger``, ``timeout_s``) into a
+    :class:`include.memory_api.contract.MemoryAPI`.
 
     **Without a connection** ``EVEROS_API_KEY``, ``EVEROS_BASE_URL``, ``EVEROS_API_VERSION``, ``EVEROS_ACCOUNT``,
-    ``EVEROS_APP_ID`` and ``EVEROS_PROJECT_ID`` serve instead. For a self-hosted server (v2) the address is enough.
+    ``EVEROS_APP_ID``, ``EVEROS_PROJECT_ID`` and ``EVEROS_NEW_LEDGER`` serve instead. For a self-hosted server (v2) the
+    address is enough.
 
     **What it does not do.** It reads no settings of the SDKs' own (``EVER_OS_BASE_URL``), and never shows the key.
 
@@ -112,16 +119,36 @@ async def _check(settings: Settings) -> str:
 
 
 def _settings_of(connection: Connection) -> Settings:
-    extra: dict[str, Any] = connection.extra_dejson
+    extra = _extra(connection.extra)
     given = {
         "api_version": extra.get("api_version"),
         "base_url": _base_url(connection),
         "account": extra.get("account"),
         "app_id": extra.get("app_id"),
         "project_id": extra.get("project_id"),
+        "new_ledger": extra.get("new_ledger"),
         "read_timeout_s": _seconds(extra.get("timeout_s")),
     }
     return Settings(api_key=connection.password or "", **{name: value for name, value in given.items() if value})
+
+
+def _extra(text: str | None) -> dict[str, Any]:
+    """
+    Read the extra; Airflow takes a broken one for an empty one, which would send to another store.
+
+    :raises ConfigurationError: it is no JSON object, holds an unknown name, or a value that is no word.
+    """
+    try:
+        extra = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"the extra is not JSON ({error}); nothing was sent") from None
+    if not isinstance(extra, dict):
+        raise ConfigurationError("the extra is not a JSON object; nothing was sent")
+    refuse_unknown("name in the extra", extra, _EXTRA)
+    for name in _EXTRA:
+        if name != "timeout_s" and not isinstance(extra.get(name, ""), str | None):
+            raise ConfigurationError(f"{name} in the extra is no text: write it in quotes; nothing was sent")
+    return extra
 
 
 def _base_url(connection: Connection) -> str | None:

@@ -10,7 +10,7 @@ from airflow.sdk.bases.operator import BaseAsyncOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from everos_provider.hooks import EverOSHook
-from everos_provider.run import FLUSH, LOAD, NOTES, ledger_of
+from everos_provider.run import FLUSH, LOAD, NOTES, begin_sending, ledger_of
 from everos_provider.staging import staged
 from include.delivery.flush import flush_conversations
 from include.delivery.loader import LoadSettings, load_chunk
@@ -77,6 +77,7 @@ class EverOSLoadOperator(EverOSOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Load the chunk and return counts."""
+        begin_sending(context, EverOSHook(self.everos_conn_id).target)
         chunk = chunk_name(self.chunk["number"])
         with staged(context["run_id"], LOAD, chunk=chunk) as self._run:
             return super().execute(context)
@@ -111,6 +112,7 @@ class EverOSFlushOperator(EverOSOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Flush and return counts."""
         self._note(context)
+        begin_sending(context, EverOSHook(self.everos_conn_id).target)
         with staged(context["run_id"], FLUSH) as self._run:
             return super().execute(context)
 

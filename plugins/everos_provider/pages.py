@@ -22,7 +22,7 @@ from sqlalchemy import select
 
 from everos_provider.staging import View, reports_of
 from include.errors import StorageError, StoreUnavailable
-from include.layout import RunFolder, ledger_root
+from include.layout import RunFolder, folder_name, ledger_root
 from include.report.loading import Loading
 from include.report.page import (
     MOST_REJECTS,
@@ -41,6 +41,8 @@ DAG_ID = "chat_history_to_everos"
 PREFIX = "/everos"
 
 RUNS_A_PAGE = 50
+MOST_RUNS = 2**31 - 1
+"""A larger offset is refused: databases count rows in 32 or 64 bits."""
 
 HEADERS = {
     "Content-Security-Policy": f"{SERVED_POLICY}; frame-ancestors 'self'",
@@ -65,6 +67,7 @@ NO_REPORT = (
     "The log of its failed task says what happened; nothing is lost, run it again."
 )
 
+Offset = Annotated[int, Query(ge=0, le=MOST_RUNS)]
 RunId = Annotated[str, PathParameter(min_length=1)]
 FileName = Literal["report.json", "report.html", "rejects.csv", "rejects.jsonl", "loaded.csv"]
 
@@ -101,7 +104,9 @@ def build_app() -> FastAPI:
     return app
 
 
-def show_imports(request: Request, session: SessionDep, offset: Annotated[int, Query(ge=0)] = 0) -> HTMLResponse:
+def show_imports(
+    request: Request, session: SessionDep, offset: Annotated[int, Query(ge=0, le=MOST_RUNS)] = 0
+) -> HTMLResponse:
     """List the imports, the newest first."""
     newest_first = select(DagRun).where(DagRun.dag_id == DAG_ID).order_by(DagRun.run_after.desc(), DagRun.id.desc())
     found = list(session.scalars(newest_first.offset(offset).limit(RUNS_A_PAGE + 1)))
@@ -171,7 +176,7 @@ def download(name: FileName, run_id: RunId, session: SessionDep) -> FileResponse
     if not path.is_file():
         raise HTTPException(404, f"{name} is not there: {NO_REPORT}")
     headers = HEADERS | {"Content-Security-Policy": "sandbox; default-src 'none'"}
-    return FileResponse(path, filename=f"{quote(run_id, safe='-_.')}-{name}", headers=headers)
+    return FileResponse(path, filename=f"{folder_name(run_id).replace('/', '')}-{name}", headers=headers)
 
 
 def show_trouble(_: Request, error: Exception) -> HTMLResponse:

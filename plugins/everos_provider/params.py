@@ -5,10 +5,15 @@ Descriptions are plain text: in the form's small print Markdown's code marks cov
 """
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from airflow.sdk import Param
+from airflow.sdk.exceptions import ParamValidationError
 
+from include.errors import ConfigurationError
 from include.layout import home
+from include.parameters import refuse_unknown
 from include.parsers import DEFAULT_ID_TEMPLATE
 
 SOURCE_VARIABLE = "EVEROS_IMPORT_SOURCE"
@@ -155,3 +160,33 @@ def import_params() -> dict[str, Param]:
             description="EverOS is asked first in any case. The last run's report names these batches.",
         ),
     }
+
+
+def check_params(given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """
+    Refuse what Airflow lets pass: it adds unknown names to a run's parameters, and checks values late or not at all.
+
+    :param given: Of a run: from the form, the REST API, another DAG or a backfill.
+    :param known: The DAG's parameters, by name.
+    :raises ConfigurationError: a name is not known, or a value is of a wrong type; nothing was read or sent.
+    """
+    refuse_unknown("parameter", given, known)
+    for name, param in import_params().items():
+        if name in given:
+            value = given[name]
+            try:
+                param.resolve(value)
+                good = not (isinstance(value, float) and "integer" in param.schema["type"])  # JSON Schema takes 8.0
+            except ParamValidationError:
+                good = False
+            if not good:
+                raise ConfigurationError(
+                    f"parameter {name}: {repr(value)[:80]} is not allowed, expected {_expected(param)}. Nothing was "
+                    "read or sent"
+                )
+
+
+def _expected(param: Param) -> str:
+    """Say what the schema allows, without titles and descriptions."""
+    kinds = ("type", "enum", "pattern", "format", "minimum", "maximum", "minLength", "items")
+    return ", ".join(f"{kind} {param.schema[kind]}" for kind in kinds if kind in param.schema)

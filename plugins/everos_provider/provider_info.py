@@ -57,6 +57,14 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "v2: the other half of the store's name. Empty: default.",
                         "schema": {"type": ["string", "null"]},
                     },
+                    "new_ledger": {
+                        "label": "New ledger",
+                        "description": (
+                            "Empty, unless an import stops because this server has a ledger already: its message says "
+                            "what to write here when this is another store."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "timeout_s": {
                         "label": "Timeout (seconds)",
                         "description": "How long one call may take before its outcome counts as unknown.",

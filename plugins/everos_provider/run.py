@@ -1,7 +1,6 @@
 """From Airflow's context to the arguments of :mod:`include.steps`: what this run reads, writes and sends where."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,19 +11,22 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 
 from everos_provider.assets import EVEROS, LOADED
 from everos_provider.hooks import EverOSHook
+from everos_provider.params import check_params, import_params
 from everos_provider.sources import opened, opened_export
 from everos_provider.staging import Data, place_of, staged
 from include import redo, steps
+from include.delivery.guard import raise_generation
 from include.delivery.ledger import Ledger
 from include.delivery.verification import Checked, verify
 from include.errors import ImportIncomplete, NotConserved
 from include.layout import RunFolder
+from include.logs import get_logger
 from include.memory_api import connect
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
 from include.window import Window, window_of_interval, window_of_parameters
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 INTERVAL_RUNS = {"scheduled", "backfill"}
 
@@ -48,6 +50,17 @@ FLUSH = Data(reads=["plan/*", "conversations.parquet"])
 REPORT = Data(reads=["*"], writes=["report.*", "rejects.*", "corrections*", "loaded.csv", "loading.json"])
 
 
+def check_given(context: Context) -> None:
+    """
+    Refuse unknown parameters and wrong values of a run, whoever has started it.
+
+    :raises ConfigurationError: see :func:`everos_provider.params.check_params`.
+    """
+    conf = getattr(context["dag_run"], "conf", None) or {}
+    dag = context.get("dag")
+    check_params({**context["params"], **conf}, {**import_params(), **(dag.params if dag else {})})
+
+
 def window_of(context: Context) -> Window:
     """Return the time range: the data interval for scheduled and backfill runs, else what the form says."""
     params = context["params"]
@@ -61,7 +74,37 @@ def window_of(context: Context) -> Window:
 def ledger_of(context: Context, target: Target, *, at_least: int = 0) -> Ledger:
     """Return the target's ledger; a redo may send again what earlier runs had refused."""
     redone = redo.is_redo(context["params"]["source"])
-    return steps.open_ledger(target, at_least=at_least, rejections_of=context["run_id"] if redone else None)
+    return steps.open_ledger(
+        target,
+        at_least=at_least,
+        generation=_known(context, _generation_key(target)) or 0,
+        rejections_of=context["run_id"] if redone else None,
+    )
+
+
+def begin_sending(context: Context, target: Target) -> None:
+    """
+    Raise the generation of the target's ledger, and note it in Airflow: a task calls it before it sends.
+
+    :raises LedgerError: the ledger is older than what was sent; nothing was sent.
+    """
+    ledger, key = ledger_of(context, target), _generation_key(target)
+    generation = raise_generation(ledger.folder, _known(context, key) or 0, target)
+    if (state := _state(context)) is not None:
+        state.set(key, generation)
+
+
+def _state(context: Context) -> Any:
+    """Return the state of the asset ``everos``, ``None`` for a task that does not name it as inlet or outlet."""
+    try:
+        return context["asset_state_store"][EVEROS]
+    except KeyError:
+        return None
+
+
+def _known(context: Context, key: str) -> Any:
+    state = _state(context)
+    return None if state is None else state.get(key)
 
 
 def wait_for_turn(context: Context) -> None:
@@ -96,7 +139,8 @@ def options_of(params: Mapping[str, Any]) -> ParseOptions:
 
 
 def discover(context: Context) -> list[dict[str, str]]:
-    """Find the exports in ``source``; a bad range is refused here, before anything is read."""
+    """Find the exports in ``source``; bad parameters are refused here, before anything is read."""
+    check_given(context)
     window_of(context)
     wait_for_turn(context)
     with staged(context["run_id"], DISCOVER) as run, opened(context["params"]["source"]) as source:
@@ -115,7 +159,7 @@ def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
 def transform(context: Context) -> dict[str, int]:
     """Put everything in order, without what is out of range or loaded already."""
     target = EverOSHook().target
-    known = context["asset_state_store"][EVEROS].get(_state_key(target)) or {}
+    known = _known(context, _state_key(target)) or {}
     ledger = ledger_of(context, target, at_least=known.get("messages", 0))
     with staged(context["run_id"], TRANSFORM) as run:
         params = context["params"]
@@ -212,3 +256,7 @@ def _extra(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _state_key(target: Target) -> str:
     return f"target {target.name}"
+
+
+def _generation_key(target: Target) -> str:
+    return f"generation {target.name}"

@@ -20,6 +20,7 @@ from everos_provider.store import Objects, is_url
 from include import redo
 from include.archive import is_named_as_archive
 from include.errors import ChatImportError, ExportError
+from include.layout import private_folder
 from include.parsers import Export
 
 
@@ -108,10 +109,10 @@ def _brought(address: str, missing: ChatImportError, wanted: Callable[[str], boo
         paths = {name: top / name for name in names}
         objects.bring({name: path for name, path in paths.items() if not name or wanted(name)})
         for path in paths.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            private_folder(path.parent)
+            path.touch(mode=0o600)
         if not names:
-            top.mkdir()
+            private_folder(top)
         yield top
 
 

@@ -26,7 +26,7 @@ from tempfile import TemporaryDirectory
 from everos_provider.scratch import scratch_folder
 from everos_provider.store import Objects, is_url
 from include.errors import ConfigurationError
-from include.layout import STAGING_VARIABLE, RunFolder
+from include.layout import STAGING_VARIABLE, RunFolder, folder_name
 
 DONE = "_SUCCESS"
 """As Hadoop, Spark and what reads their folders call it."""
@@ -123,7 +123,7 @@ def reports_of(run_ids: Sequence[str]) -> dict[str, bytes]:
 
 def _objects(run_id: str) -> Objects:
     """Return a run's objects."""
-    return Objects.below(_address() or "", "runs", RunFolder.of(run_id).root.name)
+    return Objects.below(_address() or "", "runs", *folder_name(run_id).split("/"))
 
 
 def _address() -> str | None:
@@ -144,7 +144,10 @@ def _visible(objects: Objects, patterns: Sequence[str]) -> dict[str, str]:
     return {
         name: version
         for name, version in found.items()
-        if _matches(name, patterns) and not name.endswith(DONE) and ("/" not in name or _marker(name) in found)
+        if _matches(name, patterns)
+        and not name.endswith(DONE)
+        and not _is_draft(name)
+        and ("/" not in name or _marker(name) in found)
     }
 
 
@@ -153,7 +156,7 @@ def _replace(objects: Objects, patterns: Sequence[str], folder: Path) -> None:
     before = {name for name in objects.versions() if _matches(name, patterns)}
     markers = {name for name in before if name.endswith(DONE)}
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    written = {name: path for name, path in files.items() if _matches(name, patterns)}
+    written = {name: path for name, path in files.items() if _matches(name, patterns) and not _is_draft(name)}
     objects.remove(markers)
     objects.put(written)
     objects.remove(before - markers - written.keys())
@@ -162,6 +165,11 @@ def _replace(objects: Objects, patterns: Sequence[str], folder: Path) -> None:
 
 def _marker(name: str) -> str:
     return f"{name.rpartition('/')[0]}/{DONE}"
+
+
+def _is_draft(name: str) -> bool:
+    """Tell what is being written, or was when a task was killed."""
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

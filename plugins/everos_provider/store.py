@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,8 +15,10 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.errors import StorageError, StoreUnavailable
+from include.layout import private_folder
+from include.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _AT_ONCE = 8
 
@@ -109,9 +110,10 @@ class Objects:
     def _bring(self, pair: tuple[str, Path]) -> None:
         name, path = pair
         with _trouble(self._address(name), NOT_READ):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
             draft = _draft(path)
             self.root.fs.get_file(self._path(name), str(draft))
+            draft.chmod(0o600)
             draft.replace(path)
 
     def _put(self, pair: tuple[str, Path]) -> None:
@@ -121,8 +123,9 @@ class Objects:
                 self.root.fs.put_file(str(path), self._path(name))
                 return
             there = Path(self._path(name))
-            there.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(there.parent)
             shutil.copyfile(path, _draft(there))
+            _draft(there).chmod(0o600)
             _draft(there).replace(there)
 
     def _mark(self, name: str) -> None:

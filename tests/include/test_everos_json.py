@@ -284,6 +284,23 @@ def test_corrections_whose_conversation_was_damaged_are_rejected(reading):
     assert "corrections.json" in rejected.reason
 
 
+@pytest.mark.parametrize("group_meta", ["no JSON", "", "[1]", '"x"', "{", '{"a": NaN}', "[" * 300])
+def test_corrections_whose_group_meta_is_no_json_object_are_rejected(group_meta, reading):
+    told = CORRECTED | {"group_meta": group_meta}
+    result = reading({"format": everos_json.CORRECTIONS, "conversation": told, "messages": [message()]})
+    assert (len(result.messages), len(result.rejected)) == (0, 1)
+
+
+@pytest.mark.parametrize("value", ["1" * 400, "1" * 30, '"\\ud800"', "[" * 200 + "]" * 200, "NaN"], ids=range(5))
+def test_a_group_meta_that_cannot_be_sent_is_a_rejection_and_stops_nothing(value, reading):
+    odd = json.dumps(group(message(), group_meta={"size": "here"})).replace('"here"', value).encode()
+    result = reading(odd, group(message(), group_id="other"))
+    assert "other" in result.conversations
+    assert len(result.messages) + len(result.rejected) + len(result.unknown) == 2
+    for conversation in result.conversations.values():
+        assert isinstance(json.loads(conversation.group_meta or "{}"), dict)
+
+
 @pytest.mark.parametrize("content", [[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], ["a", "b"]])
 def test_items_of_text_are_joined(content, reading):
     assert reading(group(message(content))).texts == ["a\nb"]

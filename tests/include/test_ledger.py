@@ -186,7 +186,7 @@ class TestAccounts:
         "other",
         [
             Target(base_url="https://api.example", api_version="v2", key_fingerprint="aaaa"),
-            Target(base_url="https://api.elsewhere", api_version="v1", key_fingerprint="aaaa"),
+            Target(base_url="https://api.elsewhere", api_version="v1", key_fingerprint="bbbb"),
             Target(base_url="https://api.example", api_version="v1", account="team b", account_named=True),
         ],
         ids=["version", "address", "account"],

@@ -312,10 +312,10 @@ def test_a_second_try_starts_clean(tmp_path: Path) -> None:
     first = run_plan(tmp_path, conversation_of(["a"] * 10, "slack_a"))
     run = RunFolder(tmp_path)
     (run.plan / "chunk-007.parquet").write_bytes(b"of an older plan")
-    (run.root / "plan.partial").mkdir()
-    (run.root / "plan.partial" / "chunk-000.parquet").write_bytes(b"half a file")
+    (run.root / ".plan.partial").mkdir()
+    (run.root / ".plan.partial" / "chunk-000.parquet").write_bytes(b"half a file")
     assert plan_again(run).files == first.files
-    assert not (run.root / "plan.partial").exists()
+    assert not (run.root / ".plan.partial").exists()
 
 
 @pytest.mark.parametrize("setting", [{"batch_size": 0}, {"batch_size": 501}, {"batch_bytes": 0}, {"max_chunks": 0}])

@@ -353,8 +353,8 @@ def test_messages_of_an_unknown_conversation_are_not_lost_quietly(tmp_path: Path
 def test_a_second_try_starts_clean(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     run_transform(tmp_path, [[a_message(f"{number}", sent_at_us=number) for number in range(30)]])
-    (run.root / "transform.partial" / "messages").mkdir(parents=True)
-    (run.root / "transform.partial" / "messages" / "part-00000.parquet").write_bytes(b"half a file")
+    (run.root / ".transform.partial" / "messages").mkdir(parents=True)
+    (run.root / ".transform.partial" / "messages" / "part-00000.parquet").write_bytes(b"half a file")
     folder = extracted(tmp_path / "smaller", [a_message("1")])
     assert len(run_folders(tmp_path, [folder]).messages) == 1
     assert sorted(path.name for path in run.root.iterdir()) == [

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from include.errors import (
@@ -187,6 +188,15 @@ def test_half_a_surrogate_pair_is_refused_before_anything_is_sent(server_with) -
     server = server_with()
     with pytest.raises(Refused, match="nothing was sent"):
         ask(server.base_url, lambda api: api.add(CONVERSATION, messages(1, text="broken \ud83d emoji")))
+    assert server.journal() == []
+
+
+@pytest.mark.parametrize("group_meta", ["no JSON", "[1]", "{", "[" * 100_000])
+def test_a_group_meta_that_is_no_json_object_is_refused_before_anything_is_sent(server_with, group_meta) -> None:
+    server = server_with()
+    conversation = msgspec.structs.replace(CONVERSATION, group_meta=group_meta)
+    with pytest.raises(Refused, match="group_meta is no JSON object; nothing was sent"):
+        ask(server.base_url, lambda api: api.add(conversation, messages()))
     assert server.journal() == []
 
 

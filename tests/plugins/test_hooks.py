@@ -130,6 +130,13 @@ def test_without_either_the_error_says_what_to_set() -> None:
         {"host": "ftp://memory.example"},
         {"host": "https://api.evermind.ai/api/v1"},
         {"extra": {"timeout_s": "soon"}},
+        {"extra": {"acount": "acme"}},
+        {"extra": {"account": 5}},
+        {"extra": {"account": ["acme"]}},
+        {"extra": {"API_VERSION": "v2"}},
+        {"extra": '{"account": "acme"'},
+        {"extra": '["account"]'},
+        {"extra": "account=acme"},
     ],
 )
 def test_a_connection_that_cannot_work_is_refused_by_name(
@@ -137,6 +144,13 @@ def test_a_connection_that_cannot_work_is_refused_by_name(
 ) -> None:
     connect_with(monkeypatch, **fields)
     with pytest.raises(ConfigurationError, match="connection everos_default: ") as caught:
+        EverOSHook().settings()
+    assert SECRET not in str(caught.value)
+
+
+def test_a_misspelt_name_in_the_extra_is_refused_with_the_nearest_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect_with(monkeypatch, extra={"projectid": SECRET})
+    with pytest.raises(ConfigurationError, match=r"'projectid' \(did you mean 'project_id'\?\)") as caught:
         EverOSHook().settings()
     assert SECRET not in str(caught.value)
 
@@ -171,5 +185,5 @@ def test_the_key_is_in_no_log_and_no_repr(
 def test_the_connection_form_offers_what_the_hook_reads() -> None:
     [form] = get_provider_info()["connection-types"]
     assert form["connection-type"] == EverOSHook.conn_type
-    assert set(form["conn-fields"]) == {"api_version", "account", "app_id", "project_id", "timeout_s"}
+    assert set(form["conn-fields"]) == {"api_version", "account", "app_id", "project_id", "timeout_s", "new_ledger"}
     assert form["ui-field-behaviour"]["relabeling"]["password"] == "API key"

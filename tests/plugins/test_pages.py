@@ -217,3 +217,24 @@ def test_addresses_follow_airflow_below_a_path_of_its_own(client: TestClient, se
     page = below.get("/imports").text
     assert f'href="/airflow/everos/imports/runs/{quote(RUN, safe="")}"' in page
     assert f'href="/airflow/dags/{DAG_ID}"' in page
+
+
+@pytest.mark.parametrize("offset", [str(2**31 - 1), str(2**31), str(2**63), "9" * 400, "-1", "x", ""])
+def test_an_offset_behind_all_runs_or_none_at_all_is_no_fault_of_the_server(client: TestClient, offset: str) -> None:
+    assert client.get("/imports", params={"offset": offset}).status_code in (200, 422)
+
+
+@pytest.mark.parametrize("run_id", ["a/b", "x" * 250, "雑談", "a.", ".a"])
+def test_a_run_of_any_id_has_its_own_report(
+    client: TestClient, session: Session, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN", "(?s).*")
+    import_samples()
+    add_run(session, run_id, day=2)
+    address = quote(run_id, safe="")
+    assert "no report" in client.get(f"/imports/runs/{address}").text
+    import_samples(run_id)
+    assert "no report" not in client.get(f"/imports/runs/{address}").text
+    file = client.get(f"/imports/files/report.json/{address}")
+    assert file.json()["conserved"]
+    assert file.headers["Content-Disposition"].isprintable()

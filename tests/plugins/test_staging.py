@@ -163,6 +163,7 @@ def test_a_run_through_a_store_reports_what_one_in_a_folder_does_and_leaves_noth
     monkeypatch.delenv(STAGING_VARIABLE)
     with StandIn.running(tmp_path / "another") as another:
         monkeypatch.setenv("EVEROS_BASE_URL", another.base_url)
+        monkeypatch.setenv("EVEROS_API_KEY", "of-another-account")
         told = run_import(source)
     run = RunFolder.of(RUN)
     assert told["report"] == str(run.report_json)

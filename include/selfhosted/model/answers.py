@@ -109,6 +109,6 @@ def _json(found: Any) -> str:
     EverOS finds the end of an answer by counting braces, those inside of strings too (``everalgo``,
     ``_extract_json_object``): a text such as ``:-{`` would lose the whole episode.
     """
-    literals = re.compile(r'"(?:[^"\\]|\\.)*"')
+    literals = re.compile(r'(?s)"(?:[^"\\]|\\.)*+(?:"|\\?\Z)')
     text = json.dumps(found, ensure_ascii=False)
     return literals.sub(lambda literal: literal[0].replace("{", "\\u007b").replace("}", "\\u007d"), text)

@@ -1,0 +1,40 @@
+"""Log lines and error messages that ids cannot forge: an id from an export may hold a newline or a terminal's codes."""
+
+import logging
+from typing import Any
+
+
+def printable(text: object) -> str:
+    r"""
+    Return a text in one line, with every character that is not printable escaped as Python writes it.
+
+    >>> printable("general\n2026-11-22 ERROR"), printable("général 雑談")
+    ('general\\n2026-11-22 ERROR', 'général 雑談')
+    """
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
+
+
+class _PrintableArguments(logging.Filter):
+    """Escapes what is put into a log line; numbers stay numbers."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(_shown(argument) for argument in record.args)
+        return True
+
+
+def _shown(argument: Any) -> Any:
+    return argument if isinstance(argument, int | float | None) else printable(argument)
+
+
+_FILTER = _PrintableArguments()
+
+
+def get_logger(name: str) -> logging.Logger:
+    """Return the logger of a module; its lines hold only printable arguments."""
+    logger = logging.getLogger(name)
+    logger.addFilter(_FILTER)
+    return logger
