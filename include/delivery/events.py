@@ -27,6 +27,10 @@ class Intent(Event, frozen=True, kw_only=True, tag="intent"):
     """``timestamp_ms`` of each message."""
     by: tuple[str, ...] = ()
     """Who wrote them, role ``user`` only: some targets show what they hold only by person."""
+    bots: tuple[str, ...] = ()
+    """Who wrote them, role ``assistant``."""
+    who: tuple[int, ...] = ()
+    """Who wrote each: its place in ``by`` and ``bots`` together; empty where one person wrote them all."""
 
 
 class Accepted(Event, frozen=True, kw_only=True, tag="task"):

@@ -23,9 +23,20 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     timestamps_ms: tuple[int, ...]
     senders: tuple[str, ...] = ()
     """Who wrote them, role ``user`` only; empty where the ledger does not say."""
+    bots: tuple[str, ...] = ()
+    who: tuple[int, ...] = ()
+    """As in :class:`include.delivery.events.Intent`."""
     task_id: str | None = None
     doubted: bool = False
     """The ledger holds an :class:`include.delivery.events.Unknown` for it."""
+
+    @property
+    def writers(self) -> tuple[str, ...]:
+        """Who wrote each message; empty where the ledger does not say: a version before this one wrote it."""
+        known = self.senders + self.bots
+        if len(known) == 1 and not self.who:
+            return known * len(self.message_ids)
+        return tuple(known[place] for place in self.who)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +53,6 @@ class Why(StrEnum):
 
     THROTTLED = "throttled"
     NOT_SENT = "not sent"
-    TASK_FAILED = "its task failed"
     ABSENT = "looked for and absent"
     QUOTA = "quota exhausted"
     BARRED = "the target refuses the caller"

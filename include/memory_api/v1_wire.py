@@ -44,12 +44,14 @@ class RawMessage(msgspec.Struct):
     message_id: str | None = None
     group_id: str | None = None
     session_id: str | None = None
+    sender_id: str | None = None
     timestamp: str | None = None
 
 
 class EpisodeItem(msgspec.Struct):
-    """An episode."""
+    """An episode: of the group, or of one person in it."""
 
+    id: str = ""
     group_id: str | None = None
     user_id: str | None = None
     session_id: str | None = None
@@ -119,6 +121,16 @@ def pending_filters(conversation: Conversation) -> list[dict[str, Any]]:
     user_id = conversation.user_id or ""
     digest = hashlib.md5(user_id.encode(), usedforsecurity=False).hexdigest()[:12]
     return [{"group_id": f"{_DERIVED}solo_{digest}"}, {"user_id": user_id}]
+
+
+def filters_by_writer(conversation: Conversation, writer: str) -> dict[str, Any]:
+    """
+    Return the filters that show what one person, or bot, wrote in a conversation and what still waits.
+
+    The reference server takes ``group_id`` and ``user_id`` together, the latter as whoever sent it
+    (``SearchMemoryService._search_raw_message``).
+    """
+    return {**pending_filters(conversation)[0], "user_id": writer}
 
 
 def belongs(message: RawMessage, conversation: Conversation) -> bool:

@@ -73,13 +73,15 @@ def doubtful(*groups: tuple[str, ...], recovered: bool = False) -> Doubtful:
     return Doubtful(attempt=whole, since_s=0, look_at_s=0, groups=groups or (whole.message_ids,), recovered=recovered)
 
 
-def outgoing(number: int) -> Outgoing:
+def outgoing(number: int, people: int = 1) -> Outgoing:
+    """Every other person is a bot."""
+    writer = number % people
     return Outgoing(
         message_id=f"m{number:03d}",
         timestamp_ms=1_000 + number,
-        sender_id="U1",
+        sender_id=f"U{writer}",
         sender_name="Ann",
-        role="user",
+        role="assistant" if writer % 2 else "user",
         text="x",
     )
 
@@ -133,11 +135,8 @@ class TestTheCall:
 class TestTheTask:
     """What the answer about a task means."""
 
-    def test_a_failed_task_proves_the_batch_not_stored(self) -> None:
-        assert after_ask(accepted(), TaskState.FAILED, 1, RULES, 0).state == NotStored(why=Why.TASK_FAILED)
-
-    @pytest.mark.parametrize("state", [TaskState.MISSING, TaskState.BROKEN])
-    def test_a_task_that_is_not_found_or_broke_on_the_way_proves_nothing(self, state: TaskState) -> None:
+    @pytest.mark.parametrize("state", [TaskState.MISSING, TaskState.FAILED])
+    def test_a_task_that_is_not_found_or_has_failed_proves_nothing(self, state: TaskState) -> None:
         assert isinstance(after_ask(accepted(), state, 1, RULES, 0).state, Doubtful)
 
     def test_a_task_of_unknown_length_is_asked_for_ever_more_rarely(self) -> None:
@@ -281,10 +280,10 @@ class TestSendingAgain:
             after_not_stored(Ready(part=self.part), NotStored(why=Why.THROTTLED, error=hour), 0, RULES, 0), Stuck
         )
 
-    def test_a_task_that_fails_again_and_again_is_sent_so_often_and_no_more(self) -> None:
+    def test_a_part_that_is_absent_again_and_again_is_sent_so_often_and_no_more(self) -> None:
         ready, sent = Ready(part=self.part), 1
         while isinstance(ready, Ready):
-            ready = after_not_stored(ready, NotStored(why=Why.TASK_FAILED), 0, RULES, 0)  # type: ignore[assignment]
+            ready = after_not_stored(ready, NotStored(why=Why.ABSENT), 0, RULES, 0)  # type: ignore[assignment]
             sent += isinstance(ready, Ready)
         assert sent == RULES.max_resends + 1
 
@@ -354,8 +353,8 @@ class Try:
                     answer = self.memory.add([message.message_id for message in part.messages], self.now_s)
                 case Ask(task_id=task_id):
                     answer = self.memory.task_state(task_id, self.now_s)
-                case Look(message_ids=message_ids):
-                    answer = self.memory.find(message_ids, self.now_s)
+                case Look():
+                    answer = self.memory.find(step, self.now_s)
             assert len(self.memory.stored) == len(set(self.memory.stored)), "a message is stored twice"
             if crashes():
                 raise Crash
@@ -367,12 +366,20 @@ class Try:
 def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter[str], data: st.DataObject) -> None:
     """Any interleaving of answers, faults, stops and crashes, then one healthy try: the project's whole promise."""
     size = data.draw(st.integers(1, 4), "batch size")
-    messages = [outgoing(number) for number in range(data.draw(st.integers(1, 10), "messages"))]
+    people = data.draw(st.integers(1, 3), "people")
+    messages = [outgoing(number, people) for number in range(data.draw(st.integers(1, 10), "messages"))]
     batches = [batch_of(n, messages[at : at + size]) for n, at in enumerate(range(0, len(messages), size))]
     ids = [message.message_id for message in messages]
     poison = data.draw(st.frozensets(st.sampled_from(ids), max_size=2), "poison")
     blind = data.draw(st.booleans(), "blind")
-    memory = ModelMemory(choose=lambda options: data.draw(st.sampled_from(list(options))), poison=poison, blind=blind)
+    window = data.draw(st.integers(1, 12), "window")
+    memory = ModelMemory(
+        choose=lambda options: data.draw(st.sampled_from(list(options))),
+        poison=poison,
+        blind=blind,
+        window=window,
+        people=people,
+    )
     ledger: list[events.Line] = []
     names, now_s = count(), 0.0
     for _ in range(data.draw(st.integers(0, 4), "tries that go wrong")):
@@ -399,7 +406,8 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter
     assert held == memory.stored, "a refused message was stored"
     event(f"ends {end.standing}")
     if end.standing is Standing.UNKNOWN:
-        assert blind, "stopped as unknown although reading back could have settled it"
+        most_by_one = -(-len(messages) // people)
+        assert blind or most_by_one >= window, "stopped as unknown although reading back could have settled it"
         return
     assert end.standing is Standing.DONE
     assert held == [message_id for message_id in ids if message_id not in poison], "lost"
