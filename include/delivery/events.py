@@ -30,7 +30,7 @@ class Intent(Event, frozen=True, kw_only=True, tag="intent"):
     bots: tuple[str, ...] = ()
     """Who wrote them, role ``assistant``."""
     who: tuple[int, ...] = ()
-    """Who wrote each: its place in ``by`` and ``bots`` together; empty where one person wrote them all."""
+    """Who wrote each, as a place in ``by`` and ``bots`` together; one place for all where one person wrote them."""
 
 
 class Accepted(Event, frozen=True, kw_only=True, tag="task"):

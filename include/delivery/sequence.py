@@ -159,7 +159,7 @@ class Delivery:
         senders = tuple(dict.fromkeys(message.sender_id for message in part.messages if message.role == "user"))
         bots = tuple(dict.fromkeys(message.sender_id for message in part.messages if message.role != "user"))
         places = {sender_id: place for place, sender_id in enumerate(senders + bots)}
-        who = tuple(places[message.sender_id] for message in part.messages) if len(senders + bots) > 1 else ()
+        who = tuple(places[message.sender_id] for message in part.messages) if len(places) > 1 else (0,)
         attempt = Attempt(
             name=next(self._names),
             conversation_id=self.conversation_id,

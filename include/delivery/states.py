@@ -32,11 +32,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def writers(self) -> tuple[str, ...]:
-        """Who wrote each message; empty where the ledger does not say: a version before this one wrote it."""
+        """Who wrote each message; empty where the ledger does not say, as those of earlier versions do not."""
         known = self.senders + self.bots
-        if len(known) == 1 and not self.who:
-            return known * len(self.message_ids)
-        return tuple(known[place] for place in self.who)
+        places = self.who * len(self.message_ids) if len(self.who) == 1 else self.who
+        return tuple(known[place] for place in places)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ each message. Redirects are not followed: a redirected POST becomes a GET, or go
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -117,14 +117,10 @@ class V1Http:
 
         :param missing: what a 404 means, where it is an answer and not an error.
         """
-        try:
-            async with self._client() as client, self._deadline(what):
-                response = await client.get(path, cast_to=httpx.Response, options=options)
-        except everos.APIError as error:
-            if isinstance(error, everos.NotFoundError) and missing is not None:
-                return missing
-            raise _translated(what, error) from None
-        return _decoded(response, type_, what)
+        reply = await self._reply(what, lambda client: client.get(path, cast_to=httpx.Response, options=options))
+        if reply.status == 404 and missing is not None:
+            return missing
+        return _decoded(reply, type_, what)
 
     async def post[T](self, path: str, body: object, type_: type[T], what: str, *, options: RequestOptions = ONCE) -> T:
         """
@@ -138,12 +134,22 @@ class V1Http:
         except UnicodeEncodeError:
             reason = "text or a name holds half a surrogate pair, which UTF-8 cannot carry"
             raise Refused(f"{what}: {reason}; nothing was sent.", status=422, reason=reason) from None
+        reply = await self._reply(
+            what, lambda client: client.post(path, cast_to=httpx.Response, content=content, options=options)
+        )
+        return _decoded(reply, type_, what)
+
+    async def _reply(
+        self, what: str, send: Callable[[everos.AsyncEverOS], Awaitable[httpx.Response]]
+    ) -> failures.Reply:
         try:
             async with self._client() as client, self._deadline(what):
-                response = await client.post(path, cast_to=httpx.Response, content=content, options=options)
+                response = await send(client)
+        except everos.APIStatusError as error:
+            response = error.response
         except everos.APIError as error:
-            raise _translated(what, error) from None
-        return _decoded(response, type_, what)
+            raise failures.from_transport(what, error.__cause__) from None
+        return failures.Reply(status=response.status_code, headers=response.headers, body=response.content)
 
     @asynccontextmanager
     async def _deadline(self, what: str) -> AsyncIterator[None]:
@@ -163,18 +169,12 @@ def _quieten() -> None:
             log.setLevel(logging.WARNING)
 
 
-def _translated(what: str, error: everos.APIError) -> Exception:
-    if isinstance(error, everos.APIStatusError):
-        answer = error.response
-        reply = failures.Reply(status=answer.status_code, headers=answer.headers, body=answer.content)
-        return failures.from_status(what, reply)
-    return failures.from_transport(what, error.__cause__)
-
-
-def _decoded[T](response: httpx.Response, type_: type[T], what: str) -> T:
+def _decoded[T](reply: failures.Reply, type_: type[T], what: str) -> T:
+    if not 200 <= reply.status < 300:
+        raise failures.from_status(what, reply)
     try:
-        envelope = msgspec.json.decode(response.content, type=Envelope[type_])  # type: ignore[valid-type]
+        envelope = msgspec.json.decode(reply.body, type=Envelope[type_])  # type: ignore[valid-type]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        told = f"HTTP {response.status_code} with an answer that is not EverOS v1"
+        told = f"HTTP {reply.status} with an answer that is not EverOS v1"
         raise OutcomeUnknown(f"{what}: {told}; it may or may not have been carried out.") from None
     return cast("T", envelope.data)

@@ -8,6 +8,7 @@ with a status that is newer than they are, though the statuses are documented as
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 import urllib.request
@@ -113,6 +114,8 @@ class V2Http:
         self._timeouts_s = (settings.connect_timeout_s, settings.read_timeout_s)
         self._deadline_s = failures.deadline_s(settings)
         self._room = asyncio.Semaphore(settings.connections)
+        if (log := logging.getLogger("urllib3.connection")).level == logging.NOTSET:
+            log.setLevel(logging.ERROR)  # it warns of headers that it cannot read, and quotes them
         self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="everos-v2")
 
     async def aclose(self) -> None:

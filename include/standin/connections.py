@@ -42,6 +42,7 @@ class Connections:
 
     async def hang(self, request: Request, longest_s: float) -> bool:
         """Say nothing until the client gives up, the server stops, or the time is over; returns whether it is."""
+        await request.body()  # else the next that is received is the body, and not the client's end
         ends = {asyncio.ensure_future(request.receive()), asyncio.ensure_future(self.closing.wait())}
         ended, _ = await asyncio.wait(ends, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:

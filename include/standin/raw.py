@@ -1,7 +1,8 @@
 """Answers that no web framework sends: written byte by byte, endless, or unpacking to gigabytes."""
 
-import gzip
+import zlib
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain, repeat
 
 from starlette.responses import Response
@@ -9,9 +10,10 @@ from starlette.responses import Response
 from include.standin.faults import Fault
 
 _CHUNK = 64 * 1024
-_UNPACKED = 64 * 2**20
-_MEMBERS = 64
-"""64 gzip members of 64 MiB, one behind the other, which count as one body."""
+_BLOCK = 64 * 2**20
+_BLOCKS = 64
+_GZIP_HEAD = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+"""RFC 1952: gzip, deflate, no name, no time, unknown system."""
 
 
 def pieces(fault: Fault, response: Response) -> Iterator[bytes]:
@@ -26,8 +28,15 @@ def pieces(fault: Fault, response: Response) -> Iterator[bytes]:
         case "endless":
             opening = body.removesuffix(b"}") + b', "more": "'
             return chain([_head(response, "connection: close"), opening], repeat(b"x" * _CHUNK))
-    member = gzip.compress(b" " * _UNPACKED)
-    return chain([_head(response, "content-encoding: gzip", "connection: close")], repeat(member, _MEMBERS))
+    head = _head(response, "content-encoding: gzip", "connection: close")
+    return chain([head, _GZIP_HEAD], repeat(_block(), _BLOCKS))
+
+
+@cache
+def _block() -> bytes:
+    """Return 64 MiB of blanks as deflate blocks that depend on nothing before them."""
+    deflate = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
+    return deflate.compress(b" " * _BLOCK) + deflate.flush(zlib.Z_FULL_FLUSH)
 
 
 def _head(response: Response, *headers: str) -> bytes:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from typing import Literal
 
 import pytest
 from hypothesis import event, given, settings
@@ -247,6 +248,17 @@ class TestTheDoubt:
         assert following == state
         assert isinstance(after_look(fresh, look, 1, rules, 0).state, Stuck)
 
+    @pytest.mark.parametrize(("existing", "absent"), [("resend", ("m0", "m3")), ("skip", ())])
+    def test_what_a_person_decided_does_not_hold_for_messages_that_are_found(
+        self, existing: Literal["resend", "skip"], absent: tuple[str, ...]
+    ) -> None:
+        rules = LoadSettings(settle_s=1, existing=existing)
+        state: object = doubtful(recovered=True)
+        while isinstance(state, Doubtful):
+            found = set(state.groups[0]) <= {"m1", "m2"}
+            state = after_look(state, Evidence.PRESENT if found else Evidence.UNPROVABLE, 1, rules, 0).state
+        assert state == Landed(absent=absent)
+
     def test_what_an_earlier_try_left_is_asked_for_by_its_task_if_it_has_one(self) -> None:
         assert isinstance(recover(attempt(task_id="t1"), 0).state, Accepted)
         assert isinstance(recover(attempt(), 0).state, Doubtful)
@@ -436,6 +448,33 @@ def test_the_ledger_means_the_same_in_any_order_and_read_twice(lines: Sequence[i
     assert [entry.message_ids for entry in settled] == [("m0", "m1")]
     assert {name: open_.doubted for name, open_ in fold.open.items()} == {"b": True, "c": False}
     assert not fold.early, "an outcome read twice is taken for one without an intent"
+
+
+@pytest.mark.parametrize("people", [1, 2, 3])
+def test_the_ledger_keeps_who_wrote_each_message_bots_too(people: int) -> None:
+    messages = [outgoing(number, people) for number in range(5)]
+    a_try = Try([], ModelMemory(choose=lambda options: options[0]))
+    a_try.delivery.next(0)
+    a_try.delivery.offer(batch_of(0, messages))
+    assert isinstance(a_try.delivery.next(0), Send)
+    a_try.delivery.begin()
+    fold = Fold(on_settled=lambda _: None)
+    for line in a_try.delivery.take_lines():
+        read = events.decode(events.encode(line))
+        assert not isinstance(read, events.Header)
+        fold.feed(read)
+    [kept] = fold.open.values()
+    assert kept.writers == tuple(message.sender_id for message in messages)
+    assert kept.senders == tuple(dict.fromkeys(m.sender_id for m in messages if m.role == "user"))
+
+
+def test_a_ledger_of_an_earlier_version_names_nobody_and_nobody_is_guessed() -> None:
+    """It has persons in ``by``, and bots nowhere: whose a message is cannot be told."""
+    assert attempt("m0", "m1").writers == ()
+    line = b'{"event":"intent","conversation":"c","attempt":"a","key":"k","run":"r","ids":["m0"],"ms":[1],"by":["U1"]}'
+    fold = Fold(on_settled=lambda _: None)
+    fold.feed(events.decode(line))  # type: ignore[arg-type]
+    assert fold.open["a"].writers == ()
 
 
 def test_one_bad_message_costs_itself_alone_and_the_order_stays() -> None:

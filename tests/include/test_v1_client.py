@@ -1,12 +1,13 @@
 """Every way a call to EverOS v1 can end, produced by a real server and named by what to do next."""
 
 import asyncio
+import json
 import logging
 import re
 import ssl
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from email.utils import formatdate
 from pathlib import Path
 
@@ -29,8 +30,8 @@ from include.errors import (
     Throttled,
 )
 from include.memory_api import Settings, connect, failures
-from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, Receipt, TaskState
-from include.records import Conversation, Outgoing
+from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, Readback, Receipt, TaskState
+from include.records import Conversation, Outgoing, Role
 from include.standin import Fault, StandIn
 
 START_MS = 1_767_225_600_000
@@ -302,6 +303,127 @@ def test_a_window_full_of_older_messages_proves_nothing(tmp_path: Path) -> None:
             return seen
 
         assert ask(server.base_url, story) == [Evidence.ABSENT, Evidence.UNPROVABLE]
+
+
+def by_turns(count: int, *people: tuple[str, Role], first: int = 0) -> list[Outgoing]:
+    return [
+        Outgoing(
+            message_id=f"m{n}",
+            timestamp_ms=START_MS + n * 1000,
+            sender_id=people[n % len(people)][0],
+            sender_name="",
+            role=people[n % len(people)][1],
+            text=f"note {n}",
+        )
+        for n in range(first, first + count)
+    ]
+
+
+def look_for(api: MemoryAPI, conversation: Conversation, batch: Sequence[Outgoing]) -> Awaitable[Evidence]:
+    return api.find(
+        conversation,
+        [message.message_id for message in batch],
+        batch_key="b",
+        timestamps_ms=[message.timestamp_ms for message in batch],
+        senders=[],
+        writers=[message.sender_id for message in batch],
+    )
+
+
+@pytest.mark.parametrize(
+    ("conversation", "people"),
+    [
+        (CONVERSATION, (("U1", "user"), ("U2", "user"), ("B1", "assistant"))),
+        (
+            Conversation(
+                conversation_id="c",
+                source="everos",
+                kind="personal",
+                channel_id="",
+                name="",
+                user_id="U1",
+                session_id="s",
+            ),
+            (("U1", "user"), ("helper", "assistant")),
+        ),
+    ],
+    ids=["group", "personal"],
+)
+def test_a_batch_behind_a_full_window_is_settled_by_asking_for_each_person(
+    tmp_path: Path, conversation, people
+) -> None:
+    with StandIn.running(tmp_path, episode_messages=500) as server:
+
+        async def story(api: MemoryAPI) -> list[Evidence]:
+            await api.add(conversation, by_turns(150, *people))
+            await asyncio.sleep(0.2)
+            batch = by_turns(20, *people, first=150)
+            before = await look_for(api, conversation, batch)
+            await api.add(conversation, batch)
+            await asyncio.sleep(0.2)
+            return [before, await look_for(api, conversation, batch)]
+
+        assert ask(server.base_url, story) == [Evidence.ABSENT, Evidence.PRESENT]
+
+
+def test_a_batch_stored_in_part_behind_a_full_window_is_settled_message_by_message(tmp_path: Path) -> None:
+    people: list[tuple[str, Role]] = [("U1", "user"), ("U2", "user"), ("U3", "user")]
+    with StandIn.running(tmp_path, episode_messages=500) as server:
+
+        async def story(api: MemoryAPI) -> list[Evidence]:
+            await api.add(CONVERSATION, by_turns(200, *people))
+            await asyncio.sleep(0.2)
+            server.set_faults(Fault(does="partial", kind="add", keep=4))
+            batch = by_turns(6, *people, first=200)
+            with pytest.raises(OutcomeUnknown):
+                await api.add(CONVERSATION, batch)
+            ids, times_ms = [m.message_id for m in batch], [m.timestamp_ms for m in batch]
+            writers = [m.sender_id for m in batch]
+            return [
+                await api.find(
+                    CONVERSATION, ids, batch_key="b", timestamps_ms=times_ms, senders=[], writers=writers, part=part
+                )
+                for part in (slice(0, 6), slice(0, 3), slice(3, 4), slice(4, 6))
+            ]
+
+        present, absent, mixed = Evidence.PRESENT, Evidence.ABSENT, Evidence.UNPROVABLE
+        assert ask(server.base_url, story) == [mixed, present, present, absent]
+
+
+def test_one_person_s_messages_behind_a_window_full_of_them_prove_nothing(tmp_path: Path) -> None:
+    with StandIn.running(tmp_path, episode_messages=500) as server:
+
+        async def story(api: MemoryAPI) -> Evidence:
+            await api.add(CONVERSATION, by_turns(150, ("U1", "user")))
+            await asyncio.sleep(0.2)
+            return await look_for(api, CONVERSATION, by_turns(20, ("U1", "user"), first=150))
+
+        assert ask(server.base_url, story) == Evidence.UNPROVABLE
+
+
+@pytest.mark.parametrize(
+    ("episodes", "doubled"),
+    [
+        ([("1", None, "05.001"), ("2", None, "02.001")], 0),
+        ([("1", None, "05.001"), ("2", None, "05.001")], 1),
+        ([("1", None, "05.001"), ("2", "U1", "05.001")], 0),  # the group's own, and a copy for somebody in it
+        ([("1", "U1", "05.001"), ("2", "U1", "05.001"), ("3", None, "05.001")], 1),
+        ([("1", None, "05.001"), ("1", None, "05.001")], 0),  # one, shown on two pages
+        ([("1", None, "05.000"), ("2", None, "05.000")], 0),  # a target may keep whole seconds only
+        ([("1", None, "31.001"), ("2", None, "31.001")], 0),  # not of this stretch
+    ],
+)
+def test_two_episodes_of_one_owner_that_end_at_one_message_are_a_double(episodes, doubled) -> None:
+    items = [
+        {"id": name, "group_id": "g", "user_id": owner, "timestamp": f"2026-01-01T00:00:{end}Z"}
+        for name, owner, end in episodes
+    ]
+    body = json.dumps({"data": {"raw_messages": [], "episodes": items, "total_count": len(items)}})
+
+    def read(api: MemoryAPI) -> Awaitable[Readback]:
+        return api.readback(CONVERSATION, ["U1"], since_ms=START_MS, until_ms=START_MS + 10_000)
+
+    assert answering(200, body, read).doubled == doubled
 
 
 @pytest.mark.parametrize("elsewhere", ["group", "session"])
