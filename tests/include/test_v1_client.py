@@ -8,7 +8,9 @@ import ssl
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from email.utils import formatdate
+from itertools import repeat
 from pathlib import Path
 
 import httpx
@@ -401,6 +403,23 @@ def test_one_person_s_messages_behind_a_window_full_of_them_prove_nothing(tmp_pa
         assert ask(server.base_url, story) == Evidence.UNPROVABLE
 
 
+def shown(pending: Sequence[Outgoing] = (), episode_ends: Sequence[Outgoing] = ()) -> str:
+    def iso(message: Outgoing) -> str:
+        return datetime.fromtimestamp(message.timestamp_ms / 1000, UTC).isoformat()
+
+    raw = [{"message_id": m.message_id, "sender_id": m.sender_id, "timestamp": iso(m)} for m in pending]
+    episodes = [{"id": m.message_id, "timestamp": iso(m)} for m in episode_ends]
+    return json.dumps({"data": {"raw_messages": raw, "episodes": episodes, "total_count": len(episodes)}})
+
+
+@pytest.mark.parametrize(("ends", "evidence"), [(119, Evidence.PRESENT), (130, Evidence.UNPROVABLE)])
+def test_extraction_in_the_middle_of_a_look_is_not_taken_for_absence(ends: int, evidence: Evidence) -> None:
+    """The older messages were still waiting when the look began, and the batch no longer when its writer was asked."""
+    everything = by_turns(140, ("U1", "user"))
+    answers = [shown(everything[:100]), shown(), shown(), shown(), shown(episode_ends=[everything[ends]])]
+    assert answering(200, answers, lambda api: look_for(api, CONVERSATION, everything[100:120])) == evidence
+
+
 @pytest.mark.parametrize(
     ("episodes", "doubled"),
     [
@@ -471,11 +490,14 @@ def test_a_name_that_is_refused_raises_an_error_of_ours(server_with) -> None:
         ask(server.base_url, lambda api: api.name_conversation(CONVERSATION))
 
 
-def answering[T](status: int, body: str, call: Callable[[MemoryAPI], Awaitable[T]]) -> T:
-    """Talk to a server that gives one answer to everything."""
+def answering[T](status: int, answers: str | Sequence[str], call: Callable[[MemoryAPI], Awaitable[T]]) -> T:
+    """Talk to a server that gives one answer to everything, or one after the other."""
+    left = repeat(answers) if isinstance(answers, str) else iter(answers)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int((re.search(rb"content-length: (\d+)", head, re.IGNORECASE) or [0, 0])[1]))
+        body = next(left)
         writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         await writer.drain()
         writer.close()
