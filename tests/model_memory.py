@@ -46,14 +46,14 @@ class ModelMemory:
     :param poison: Message ids that it refuses for good.
     :param blind: Reading back shows nothing, so that no evidence ever settles a doubt.
     :param window: So many messages one answer shows, the oldest ones of all or of one person; none is ever extracted.
-    :param people: How many take turns in writing.
+    :param turns: Who writes, over and over.
     """
 
     choose: Callable[[Sequence[str]], str]
     poison: frozenset[str] = frozenset()
     blind: bool = False
     window: int = 1_000
-    people: int = 1
+    turns: Sequence[int] = (0,)
     healthy: bool = False
     """From now on nothing goes wrong any more."""
 
@@ -145,8 +145,7 @@ class ModelMemory:
         return 1_000 + int(message_id[1:])
 
     def writer_of(self, message_id: str) -> str:
-        """So many people take turns."""
-        return f"U{int(message_id[1:]) % self.people}"
+        return f"U{self.turns[int(message_id[1:]) % len(self.turns)]}"
 
     def _throttled(self) -> Throttled:
         retry_after_s = {"-": None, "soon": 3, "in an hour": 3600}[self.choose(("-", "soon", "in an hour"))]

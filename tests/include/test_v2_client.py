@@ -26,7 +26,7 @@ from include.errors import (
     Throttled,
 )
 from include.memory_api import MemoryAPI, Settings, connect, failures
-from include.memory_api.contract import Evidence, FlushStatus, Receipt, TaskState
+from include.memory_api.contract import WHOLE, Evidence, FlushStatus, Receipt, TaskState
 from include.records import Conversation, Outgoing
 
 START_MS = 1_767_225_600_000
@@ -449,6 +449,18 @@ def test_nothing_is_said_of_a_batch_while_the_server_works_on_the_session() -> N
 )
 def test_a_batch_is_known_by_its_times(waiting, episodes, evidence) -> None:
     assert answered(store(tasks=[], waiting=waiting, episodes=episodes), find) == evidence
+
+
+@pytest.mark.parametrize(
+    ("part", "evidence"), [(slice(0, 2), Evidence.PRESENT), (slice(2, 3), Evidence.ABSENT), (None, Evidence.UNPROVABLE)]
+)
+def test_a_batch_stored_in_part_is_told_part_by_part(part: slice | None, evidence: Evidence) -> None:
+    def look(api: MemoryAPI) -> Awaitable[Evidence]:
+        times = [START_MS, START_MS + 1000, START_MS + 2000]
+        where = {"batch_key": "b", "timestamps_ms": times, "senders": ["U1"], "part": part or WHOLE}
+        return api.find(CONVERSATION, ["m0", "m1", "m2"], **where)  # type: ignore[arg-type]
+
+    assert answered(store(tasks=[], waiting=[0, 1], episodes={}), look) == evidence
 
 
 def test_what_may_be_a_page_of_waiting_messages_proves_no_absence() -> None:
