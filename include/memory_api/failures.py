@@ -160,24 +160,39 @@ def too_late(what: str, after_s: float) -> OutcomeUnknown:
     return OutcomeUnknown(f"{what}: no whole answer within {after_s:g} s; it may or may not have been carried out.")
 
 
-def check_encoding(headers: Mapping[str, str]) -> None:
-    """
-    Refuse a compressed answer: none is asked for, and a few bytes can unpack to gigabytes.
+@dataclass(frozen=True)
+class Limit:
+    """How much of an answer's body is read."""
 
-    :raises UnusableAnswer: always, unless the answer is what it is.
-    """
-    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise UnusableAnswer("the answer is compressed, which was not asked for, and is not read")
+    most: int
+    strict: bool
+    """Whether an answer that is longer is unusable; otherwise its status says enough, and the rest is not read."""
 
+    @classmethod
+    def of(cls, path: str, status: int, headers: Mapping[str, str]) -> "Limit":
+        """
+        Choose by the call and the head of its answer.
 
-def check_size(received: int, most: int) -> None:
-    """
-    Refuse an answer that is too long.
+        :raises UnusableAnswer: the body is needed and compressed: none was asked for, and a few bytes can unpack to
+            gigabytes.
+        """
+        taken = 200 <= status < 300
+        if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            if taken:
+                raise UnusableAnswer("the answer is compressed, which was not asked for, and is not read")
+            return cls(0, strict=False)
+        carries_messages = taken and path.endswith(("/search", "/get"))
+        return cls(MOST_READ_BYTES if carries_messages else MOST_ANSWER_BYTES, strict=taken)
 
-    :raises UnusableAnswer: more bytes were received than ``most``.
-    """
-    if received > most:
-        raise UnusableAnswer(f"the answer is longer than {most // 2**20} MiB and is not read to its end")
+    def allows(self, received: int) -> bool:
+        """
+        Tell whether to read on after so many bytes.
+
+        :raises UnusableAnswer: they are more than any answer to such a call has.
+        """
+        if received > self.most and self.strict:
+            raise UnusableAnswer(f"the answer is longer than {self.most // 2**20} MiB and is not read to its end")
+        return received <= self.most
 
 
 def from_status(what: str, reply: Reply) -> ChatImportError:

@@ -152,7 +152,8 @@ class V1Client:
                 writer = left.pop(0)
                 shown, all_shown = await self._shown(conversation, filters_by_writer(conversation, writer), what)
                 before += shown
-                if all_shown:
+                known = {message.message_id for message in pending if message.writer == writer}
+                if all_shown and known <= {message.message_id for message in shown}:  # else it is no list of theirs
                     complete_of.add(writer)
                 if first_round and sought.decided_by(before, complete_of):
                     break

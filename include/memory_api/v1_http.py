@@ -31,18 +31,19 @@ _KEEP_IDLE_S = 4.0
 """Less than the usual 5 s of a server: a call on a connection that is just being closed has an unknown outcome."""
 
 
-class _Counted(httpx.AsyncByteStream):
-    """An answer's body, read up to ``most`` bytes."""
+class _Limited(httpx.AsyncByteStream):
+    """An answer's body, as far as it is to be read."""
 
-    def __init__(self, stream: httpx.AsyncByteStream, most: int) -> None:
+    def __init__(self, stream: httpx.AsyncByteStream, limit: failures.Limit) -> None:
         self._stream = stream
-        self._most = most
+        self._limit = limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         received = 0
         async for chunk in self._stream:
             received += len(chunk)
-            failures.check_size(received, self._most)
+            if not self._limit.allows(received):
+                return
             yield chunk
 
     async def aclose(self) -> None:
@@ -50,11 +51,10 @@ class _Counted(httpx.AsyncByteStream):
 
 
 async def _limit(response: httpx.Response) -> None:
-    """Refuse a compressed body, and one that is longer than any answer to the call; called before it is read."""
-    failures.check_encoding(response.headers)
-    carries_messages = response.request.url.path.endswith(("/search", "/get"))
-    most = failures.MOST_READ_BYTES if carries_messages else failures.MOST_ANSWER_BYTES
-    response.stream = _Counted(cast("httpx.AsyncByteStream", response.stream), most)
+    """Limit a body before it is read. It is never unpacked."""
+    limit = failures.Limit.of(response.request.url.path, response.status_code, response.headers)
+    response.headers.pop("content-encoding", None)
+    response.stream = _Limited(cast("httpx.AsyncByteStream", response.stream), limit)
 
 
 class V1Http:

@@ -134,9 +134,13 @@ def filters_by_writer(conversation: Conversation, writer: str) -> dict[str, Any]
 
 
 def belongs(message: RawMessage, conversation: Conversation) -> bool:
-    """Tell whether a pending message is of this conversation: a user's filter also shows what they wrote elsewhere."""
+    """
+    Tell whether a pending message is of this conversation.
+
+    A user's filter also shows what they wrote elsewhere, and so might a server that takes only one of two filters.
+    """
     if conversation.kind == "group":
-        return True
+        return message.group_id in (None, conversation.conversation_id)
     own = message.group_id is None or message.group_id.startswith(_DERIVED)
     session = None if message.session_id == _NO_SESSION else message.session_id
     return own and session == conversation.session_id

@@ -34,6 +34,8 @@ from include.memory_api.v2_wire import Envelope
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
 
+_PIECE = 64 * 1024
+
 Method = Literal["GET", "POST"]
 
 
@@ -169,24 +171,18 @@ class V2Http:
                 call.end()
 
     def _request(
-        self, call: _Blocking, method: Method, path: str, query: list[tuple[str, Any]], body: Any
+        self, call: _Blocking, method: Method, path: str, query: list[tuple[str, Any]], sent: Any
     ) -> failures.Reply:
         _IN_THIS_THREAD.call = call
         request = self._sdk.param_serialize(
-            method, path, query_params=query, header_params=dict(_HEADERS), body=body, auth_settings=["BearerAuth"]
+            method, path, query_params=query, header_params=dict(_HEADERS), body=sent, auth_settings=["BearerAuth"]
         )
-        response = self._sdk.call_api(*request, _request_timeout=self._timeouts_s).response
-        most = failures.MOST_READ_BYTES if path.endswith(("/search", "/get")) else failures.MOST_ANSWER_BYTES
         try:
-            failures.check_encoding(response.headers)
-            content = response.read(most + 1, decode_content=False)
-            failures.check_size(len(content), most)
-        except BaseException:
-            response.close()
-            raise
-        call.answered()
-        response.release_conn()
-        return failures.Reply(status=response.status, headers=response.headers, body=content)
+            response = self._sdk.call_api(*request, _request_timeout=self._timeouts_s).response
+            body = _read(response, path)
+        finally:
+            call.answered()
+        return failures.Reply(status=response.status, headers=response.headers, body=body)
 
 
 def _configuration(settings: Settings) -> Configuration:
@@ -211,6 +207,25 @@ def _proxy(base_url: str) -> str | None:
     proxies = urllib.request.getproxies()
     proxy = proxies.get(address.scheme) or proxies.get("all")
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def _read(response: urllib3.BaseHTTPResponse, path: str) -> bytes:
+    """Read a body as far as it is to be read; what is left of it costs the connection."""
+    content = bytearray()
+    try:
+        limit = failures.Limit.of(path, response.status, response.headers)
+        while piece := response.read(_PIECE, decode_content=False):
+            if not limit.allows(len(content) + len(piece)):
+                break
+            content += piece
+    except BaseException:
+        response.close()
+        raise
+    if piece:
+        response.close()
+    else:
+        response.release_conn()
+    return bytes(content)
 
 
 def _decoded[T](reply: failures.Reply, type_: type[T], what: str) -> Envelope[T]:

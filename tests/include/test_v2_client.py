@@ -285,6 +285,21 @@ def test_an_answer_that_does_not_end_in_time_or_in_size_is_an_unknown_outcome(ca
     assert server.asked[0].headers["Accept-Encoding"] == "identity"
 
 
+@pytest.mark.parametrize("headers", [b"", b"Content-Encoding: gzip\r\n"])
+def test_a_status_that_says_enough_counts_whatever_its_body_is(headers: bytes) -> None:
+    head = b"HTTP/1.1 429 Slow\r\nConnection: close\r\nRetry-After: 7\r\n" + headers + b"\r\n"
+    with pytest.raises(Throttled) as caught:
+        answered(lambda _: chain([head], repeat(b"x" * 65_536)), add)
+    assert caught.value.retry_after_s == 7
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_answer_that_is_cut_off_is_an_unknown_outcome(call) -> None:
+    head = HEAD + b"Content-Length: 1000\r\n\r\n"
+    with pytest.raises(OutcomeUnknown, match="no answer"):
+        answered(lambda _: iter([head + ANSWER]), call)
+
+
 def test_a_call_that_was_given_up_leaves_its_thread_and_its_place_to_the_next_ones() -> None:
     answers = iter([slowly(HEAD + b" " * 1000) for _ in range(3)])
 
