@@ -28,9 +28,9 @@ class Intent(Event, frozen=True, kw_only=True, tag="intent"):
     by: tuple[str, ...] = ()
     """Who wrote them, role ``user`` only: some targets show what they hold only by person."""
     bots: tuple[str, ...] = ()
-    """Who wrote them, role ``assistant``."""
+    """Writers with the role ``assistant``."""
     who: tuple[int, ...] = ()
-    """Who wrote each, as a place in ``by`` and ``bots`` together; one place for all where one person wrote them."""
+    """Writer of each message, as a position in ``by + bots``; a single position where one person wrote all of them."""
 
 
 class Accepted(Event, frozen=True, kw_only=True, tag="task"):

@@ -32,7 +32,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def writers(self) -> tuple[str, ...]:
-        """Who wrote each message; empty where the ledger does not say, as those of earlier versions do not."""
+        """Writer of each message; empty where the ledger does not say, as those of earlier versions do not."""
         known = self.senders + self.bots
         places = self.who * len(self.message_ids) if len(self.who) == 1 else self.who
         return tuple(known[place] for place in places)

@@ -54,7 +54,7 @@ class Look:
     timestamps_ms: tuple[int, ...]
     senders: tuple[str, ...]
     writers: tuple[str, ...]
-    """Who wrote each message; empty when that is not known."""
+    """Writer of each message; empty when that is not known."""
 
     part: slice
 

@@ -175,8 +175,8 @@ class MemoryAPI(Protocol):
         :param message_ids: the batch's ids, in its order.
         :param timestamps_ms: ``timestamp_ms`` of each.
         :param senders: who wrote in it, messages with the role ``user`` only; empty when that is not known.
-        :param writers: who wrote each message, of whatever role; empty when that is not known.
-        :param part: the messages in question, where it is only some of the batch.
+        :param writers: writer of each message, of whatever role; empty when that is not known.
+        :param part: the messages in question, where they are only some of the batch.
         """
         ...
 

@@ -52,7 +52,7 @@ class Seen:
     """What one look at a conversation showed."""
 
     pending: Sequence[Pending]
-    """One that was seen some time before has no time: it is stored, and need not be pending still."""
+    """A message from an earlier look has no time: it is stored, but may have been extracted since."""
 
     pending_complete: bool
     """No further messages can be pending: fewer came than were asked for."""
@@ -60,7 +60,7 @@ class Seen:
     episodes: "Episodes"
 
     complete_of: frozenset[str] = frozenset()
-    """People of whom no further messages can be pending."""
+    """Writers all of whose pending messages are in ``pending``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +91,13 @@ class Sought:
     message_ids: Sequence[str]
     timestamps_ms: Sequence[int]
     writers: Sequence[str] = ()
-    """Who wrote each message; empty when that is not known."""
+    """Writer of each message; empty when that is not known."""
 
     part: slice = WHOLE
     """The messages in question."""
 
     def marks(self, seen: Seen) -> list[bool | None]:
-        """Say of each message whether it is among what waits; ``None`` where that was not to be seen."""
+        """Return for each message whether it is pending; ``None`` where the look could not show it."""
         shown = {message.message_id for message in seen.pending}
         writers = self.writers or ("",) * len(self.message_ids)
         complete_of = seen.complete_of if self.writers else frozenset()
@@ -107,7 +107,7 @@ class Sought:
         ]
 
     def decided_by(self, pending: Sequence[Pending], complete_of: Collection[str]) -> bool:
-        """Tell whether asking for more people cannot show more: the last message is there, or the first is not."""
+        """Return whether more lists add nothing: the last message is pending, or the first is not, or all are known."""
         nothing = Episodes(times_ms=(), complete=False)
         marks = self.marks(
             Seen(pending=pending, pending_complete=False, episodes=nothing, complete_of=frozenset(complete_of))
@@ -116,7 +116,7 @@ class Sought:
 
 
 def fewest_first(sought: Sought, pending: Sequence[Pending]) -> list[str]:
-    """Return who wrote a batch, those first of whom least waits as far as is known: their lists are rather complete."""
+    """Return the writers of a batch, first those with the fewest known messages: their lists are most likely complete."""
     known = Counter(message.writer for message in pending) + Counter(sought.writers)
     return sorted(dict.fromkeys(sought.writers), key=lambda writer: known[writer])
 
@@ -143,7 +143,7 @@ def conclude(sought: Sought, seen: Seen) -> Evidence:
 
 
 def _by_order(sought: Sought, marks: Sequence[bool | None], seen: Seen) -> list[bool | None]:
-    """Fill in what the order tells of messages that were not to be seen: a batch is stored from its front."""
+    """Fill in messages that the look could not show by their position: a batch is stored from its front."""
     if None not in marks:
         return list(marks)
     last_there = max((place for place, mark in enumerate(marks) if mark), default=-1)
@@ -161,7 +161,7 @@ def _by_order(sought: Sought, marks: Sequence[bool | None], seen: Seen) -> list[
 
 
 def _untouched(first_ms: int, last_ms: int, seen: Seen) -> bool:
-    """Tell whether extraction has not come as far as ``first_ms``: what from there on is not pending is not stored."""
+    """Return whether extraction has not reached ``first_ms``: messages from there on that are not pending are not stored."""
     reaching = [time_ms for time_ms in seen.episodes.times_ms if time_ms >= first_ms]
     if _any_older(first_ms, seen):
         return not any(time_ms <= last_ms for time_ms in reaching)

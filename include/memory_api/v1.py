@@ -121,9 +121,9 @@ class V1Client:
         """
         Look once for a batch among pending messages and episodes; the reasoning is in ``readback``.
 
-        Where more messages wait than the server shows, they are asked for by who wrote them, those first of whom least
-        waits. Before any conclusion is drawn, the conversation and its episodes are asked for once more: extraction may
-        have taken the batch meanwhile.
+        Where more messages are pending than the server shows, it is asked for those of one writer at a time, the writer
+        with the fewest known messages first. The conversation and its episodes are read once more after that and before
+        any conclusion: extraction may have taken the batch meanwhile.
 
         A batch that was accepted but waits in the server's queue is seen nowhere, and one that is being extracted
         may be neither pending nor an episode yet: ``ABSENT`` has to hold for longer than an extraction takes.

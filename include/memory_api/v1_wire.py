@@ -125,7 +125,7 @@ def pending_filters(conversation: Conversation) -> list[dict[str, Any]]:
 
 def filters_by_writer(conversation: Conversation, writer: str) -> dict[str, Any]:
     """
-    Return the filters that show what one person, or bot, wrote in a conversation and what still waits.
+    Return the filters that show the pending messages of one writer, person or bot, in a conversation.
 
     The reference server takes ``group_id`` and ``user_id`` together, the latter as whoever sent it
     (``SearchMemoryService._search_raw_message``).
