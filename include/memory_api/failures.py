@@ -10,6 +10,7 @@ import email.utils
 import math
 import re
 import ssl
+import string
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ _PLACE = re.compile(
 _MOST_PLACES = 3
 _MOST_CHARACTERS = 10_000
 
-_NO_LETTER = re.compile(r"[\W_]+")
+_SEPARATORS = (string.punctuation + string.whitespace).encode()
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}")
 
 MOST_WAIT_S = 300.0
@@ -245,8 +246,8 @@ def is_task_id(task_id: str | None, texts: Iterable[str]) -> bool:
     return _letters(task_id) not in _letters(" ".join(texts))
 
 
-def _letters(text: str) -> str:
-    return _NO_LETTER.sub("", text.casefold())
+def _letters(text: str) -> bytes:
+    return text.lower().encode("ascii", "ignore").translate(None, _SEPARATORS)
 
 
 def _places(message: str, detail: bytes) -> list[str]:

@@ -116,7 +116,7 @@ class Sought:
 
 
 def fewest_first(sought: Sought, pending: Sequence[Pending]) -> list[str]:
-    """Return the writers of a batch, first those with the fewest known messages: their lists are most likely complete."""
+    """Return the writers of a batch, first those with the fewest known messages: their lists are likely complete."""
     known = Counter(message.writer for message in pending) + Counter(sought.writers)
     return sorted(dict.fromkeys(sought.writers), key=lambda writer: known[writer])
 
@@ -161,7 +161,7 @@ def _by_order(sought: Sought, marks: Sequence[bool | None], seen: Seen) -> list[
 
 
 def _untouched(first_ms: int, last_ms: int, seen: Seen) -> bool:
-    """Return whether extraction has not reached ``first_ms``: messages from there on that are not pending are not stored."""
+    """Return whether extraction has not reached ``first_ms``: messages from there on are pending, or not stored."""
     reaching = [time_ms for time_ms in seen.episodes.times_ms if time_ms >= first_ms]
     if _any_older(first_ms, seen):
         return not any(time_ms <= last_ms for time_ms in reaching)
