@@ -7,8 +7,10 @@ What it may do is bounded as EverOS is: whatever it took is stored within :data:
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from include.delivery.steps import Look
 from include.errors import ChatImportError, NotSent, OutcomeUnknown, QuotaExhausted, Refused, Throttled
 from include.memory_api.contract import Evidence, Receipt, TaskState
+from include.memory_api.readback import Episodes, Pending, Seen, Sought, conclude
 
 LAG_S = 50.0
 
@@ -17,13 +19,13 @@ DENIES = ("throttled", "not sent", "quota")
 LOSES = ("lost before", "lost after", "lost, stored late", "no task id", "partial")
 FATES = (
     "success",
-    "failed",
     "forgotten",
-    "forgotten though failed",
+    "forgotten, not stored",
     "stuck",
-    "stuck though failed",
-    "broken",
-    "broken though failed",
+    "stuck, not stored",
+    "failed",
+    "failed though stored",
+    "failed, stored in part",
 )
 
 
@@ -43,11 +45,15 @@ class ModelMemory:
     :param choose: Picks one of the given possibilities: the adversary.
     :param poison: Message ids that it refuses for good.
     :param blind: Reading back shows nothing, so that no evidence ever settles a doubt.
+    :param window: So many messages one answer shows, the oldest ones of all or of one person; none is ever extracted.
+    :param turns: Who writes, over and over.
     """
 
     choose: Callable[[Sequence[str]], str]
     poison: frozenset[str] = frozenset()
     blind: bool = False
+    window: int = 1_000
+    turns: Sequence[int] = (0,)
     healthy: bool = False
     """From now on nothing goes wrong any more."""
 
@@ -107,11 +113,9 @@ class ModelMemory:
             return TaskState.PROCESSING
         if task.fate.startswith("forgotten"):
             return TaskState.MISSING
-        if task.fate.startswith("broken"):
-            return TaskState.BROKEN
-        return TaskState.FAILED if "failed" in task.fate else TaskState.SUCCESS
+        return TaskState.SUCCESS if task.fate in ("success", "stuck") else TaskState.FAILED
 
-    def find(self, message_ids: Sequence[str], now_s: float) -> Evidence | ChatImportError:
+    def find(self, look: Look, now_s: float) -> Evidence | ChatImportError:
         """Show what is stored at this moment, and nothing of what is still to come."""
         self.settle(now_s)
         self.calls += 1
@@ -120,12 +124,28 @@ class ModelMemory:
                 return NotSent("refused connection")
             case "throttled":
                 return self._throttled()
-        held = set(self.stored)
         if self.blind:
             return Evidence.UNPROVABLE
-        if all(message_id in held for message_id in message_ids):
-            return Evidence.PRESENT
-        return Evidence.UNPROVABLE if any(message_id in held for message_id in message_ids) else Evidence.ABSENT
+        by_writer = {
+            writer: [message_id for message_id in self.stored if self.writer_of(message_id) == writer]
+            for writer in look.writers
+        }
+        shown = {message_id for ids in (self.stored, *by_writer.values()) for message_id in ids[: self.window]}
+        seen = Seen(
+            pending=[Pending(message_id=message_id, timestamp_ms=self.time_of(message_id)) for message_id in shown],
+            pending_complete=len(self.stored) < self.window,
+            episodes=Episodes(times_ms=(), complete=True),
+            complete_of=frozenset(writer for writer, ids in by_writer.items() if len(ids) < self.window),
+        )
+        return conclude(Sought(look.message_ids, look.timestamps_ms, look.writers, look.part), seen)
+
+    @staticmethod
+    def time_of(message_id: str) -> int:
+        """Messages are named by their number, ``m007``."""
+        return 1_000 + int(message_id[1:])
+
+    def writer_of(self, message_id: str) -> str:
+        return f"U{self.turns[int(message_id[1:]) % len(self.turns)]}"
 
     def _throttled(self) -> Throttled:
         retry_after_s = {"-": None, "soon": 3, "in an hour": 3600}[self.choose(("-", "soon", "in an hour"))]
@@ -136,6 +156,8 @@ class ModelMemory:
         lands_at_s = now_s + (1.0 if self.healthy else {"soon": 1.0, "late": LAG_S}[self.choose(("soon", "late"))])
         task_id = f"t{len(self.tasks)}"
         self.tasks[task_id] = Task(fate=fate, lands_at_s=lands_at_s)
-        if "failed" not in fate:
+        if fate == "failed, stored in part":
+            message_ids = message_ids[: (len(message_ids) + 1) // 2]
+        if fate not in ("failed", "forgotten, not stored", "stuck, not stored"):
             self._coming.append((lands_at_s, message_ids))
         return task_id

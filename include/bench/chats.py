@@ -29,12 +29,15 @@ class Chats:
         return sum(len(ids) for ids in self.expected.values())
 
 
-def write_chats(path: Path, sizes: Sequence[int], *, prefix: str = "chat", silence_every: int | None = 17) -> Chats:
+def write_chats(
+    path: Path, sizes: Sequence[int], *, prefix: str = "chat", silence_every: int | None = 17, people: int = 3
+) -> Chats:
     """
     Write one conversation of each size; the last of several is a personal one, with an assistant.
 
     :param prefix: Of the names of conversations, which are ``chat-00`` and so on.
     :param silence_every: After so many messages nobody writes for two hours, which ends an episode; ``None``: never.
+    :param people: How many take turns in a group, at most three.
     """
     documents, expected = [], {}
     for number, size in enumerate(sizes):
@@ -42,7 +45,7 @@ def write_chats(path: Path, sizes: Sequence[int], *, prefix: str = "chat", silen
         name = f"{prefix}-{number:02}"
         owner = {"user_id": "ann", "session_id": name} if personal else {"group_id": name}
         messages = [
-            _message(name, position, at_ms, personal=personal)
+            _message(name, position, at_ms, personal=personal, people=people)
             for position, at_ms in enumerate(_times_ms(size, silence_every))
         ]
         documents.append({**owner, "messages": messages})
@@ -56,9 +59,9 @@ def _times_ms(count: int, silence_every: int | None) -> list[int]:
     return list(accumulate(pauses, initial=_FIRST_MS))
 
 
-def _message(name: str, position: int, at_ms: int, *, personal: bool) -> dict[str, Any]:
+def _message(name: str, position: int, at_ms: int, *, personal: bool, people: int) -> dict[str, Any]:
     assistant = personal and position % 2 == 1
-    sender = "assistant" if assistant else "ann" if personal else _PEOPLE[position % len(_PEOPLE)]
+    sender = "assistant" if assistant else "ann" if personal else _PEOPLE[position % people]
     return {
         "message_id": f"{name}.{position:05}",
         "sender_id": sender,

@@ -53,7 +53,12 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 
     def connection(self) -> Settings:
         """Return whom to talk to."""
-        return Settings(base_url=self.base_url, api_key=KEY, read_timeout_s=self.read_timeout_s)
+        return Settings(
+            base_url=self.base_url,
+            api_key=KEY,
+            connect_timeout_s=min(10, 2 * self.read_timeout_s),
+            read_timeout_s=self.read_timeout_s,
+        )
 
 
 class Took(msgspec.Struct, frozen=True, kw_only=True):

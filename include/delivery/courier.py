@@ -119,8 +119,16 @@ class Courier:
         match step:
             case Ask(task_id=task_id):
                 return await self._api.task_state(task_id)
-            case Look(key=key, message_ids=ids, timestamps_ms=times, senders=senders):
-                return await self._api.find(conversation, ids, batch_key=key, timestamps_ms=times, senders=senders)
+            case Look():
+                return await self._api.find(
+                    conversation,
+                    step.message_ids,
+                    batch_key=step.key,
+                    timestamps_ms=step.timestamps_ms,
+                    senders=step.senders,
+                    writers=step.writers,
+                    part=step.part,
+                )
 
     async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
         """

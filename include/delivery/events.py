@@ -27,6 +27,10 @@ class Intent(Event, frozen=True, kw_only=True, tag="intent"):
     """``timestamp_ms`` of each message."""
     by: tuple[str, ...] = ()
     """Who wrote them, role ``user`` only: some targets show what they hold only by person."""
+    bots: tuple[str, ...] = ()
+    """Writers with the role ``assistant``."""
+    who: tuple[int, ...] = ()
+    """Writer of each message, as a position in ``by + bots``; a single position where one person wrote all of them."""
 
 
 class Accepted(Event, frozen=True, kw_only=True, tag="task"):

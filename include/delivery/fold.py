@@ -130,6 +130,8 @@ def _attempt(line: events.Intent) -> Attempt:
         message_ids=line.ids,
         timestamps_ms=line.ms,
         senders=line.by,
+        bots=line.bots,
+        who=line.who,
     )
 
 
@@ -157,6 +159,8 @@ def lines_of(attempt: Attempt) -> list[events.Line]:
             ids=attempt.message_ids,
             ms=attempt.timestamps_ms,
             by=attempt.senders,
+            bots=attempt.bots,
+            who=attempt.who,
         )
     ]
     if attempt.task_id is not None:

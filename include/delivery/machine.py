@@ -83,12 +83,10 @@ def after_ask(  # noqa: PLR0911 - a table
     match answer:
         case TaskState.SUCCESS:
             return _landed(attempt)
-        case TaskState.FAILED:
-            return _not_stored(attempt, Why.TASK_FAILED)
         case TaskState.MISSING:
             return doubt(attempt, "the server does not know its task", now_s)
-        case TaskState.BROKEN:
-            return doubt(attempt, "the server failed on it and may have stored a part", now_s)
+        case TaskState.FAILED:
+            return doubt(attempt, "its task failed: the server may have stored it, or a part", now_s)
         case PermanentError():
             return Next(state=Stuck(reason="asking for its task is refused", error=answer))
         case TaskState.PROCESSING:
@@ -142,10 +140,9 @@ def after_look(  # noqa: PLR0911 - a table
             half = len(group) // 2
             return Next(state=replace(rest, groups=(group[:half], group[half:], *rest.groups)))
         case Evidence.UNPROVABLE if state.recovered and settings.existing == "resend":
-            return _settle(replace(rest, groups=()))
+            return _settle(rest)  # of the others some may still be found
         case Evidence.UNPROVABLE if state.recovered and settings.existing == "skip":
-            unsettled = tuple(message_id for unsettled in state.groups for message_id in unsettled)
-            return _settle(replace(rest, groups=(), present=state.present + unsettled), reason="existing=skip")
+            return _settle(replace(rest, present=state.present + group), reason="existing=skip")
         case Evidence.UNPROVABLE:
             return Next(state=Stuck(reason="no evidence tells whether it is stored", unknown=True))
     raise TypeError(f"not an answer to a look: {answer!r}")
@@ -174,7 +171,7 @@ def after_not_stored(
     """Decide when a part that is proved not stored is sent again, if it is."""
     if state.why in (Why.QUOTA, Why.BARRED):
         return Stuck(reason=state.why.value, error=state.error)
-    if state.why in (Why.TASK_FAILED, Why.ABSENT):
+    if state.why is Why.ABSENT:
         if ready.resends >= settings.max_resends:
             return Stuck(reason=f"sent {ready.resends + 1} times, not stored: {state.why.value}")
         wait_s = backoff_s(ready.resends, jitter, settings)
@@ -187,10 +184,9 @@ def after_not_stored(
 
 
 def wait_after_s(error: BaseException | None, tries: int, jitter: float, settings: LoadSettings) -> float:
-    """Return the wait that the server asks for, a little spread; else backoff."""
-    if isinstance(error, Throttled) and error.retry_after_s is not None:
-        return error.retry_after_s * (1 + 0.1 * jitter)
-    return backoff_s(tries, jitter, settings)
+    """Return the wait that the server asks for, a little spread; backoff where it asks for none or next to none."""
+    asked_s = error.retry_after_s * (1 + 0.1 * jitter) if isinstance(error, Throttled) and error.retry_after_s else 0
+    return asked_s if asked_s >= settings.backoff_base_s else max(asked_s, backoff_s(tries, jitter, settings))
 
 
 def poll_after_s(elapsed_s: float, settings: LoadSettings, typical_s: float | None = None) -> float:

@@ -156,6 +156,10 @@ class Delivery:
         if self._ready is None or self._sending is not None:
             raise RuntimeError(f"{self.conversation_id}: begin() without a Send")
         part = self._ready.part
+        senders = tuple(dict.fromkeys(message.sender_id for message in part.messages if message.role == "user"))
+        bots = tuple(dict.fromkeys(message.sender_id for message in part.messages if message.role != "user"))
+        places = {sender_id: place for place, sender_id in enumerate(senders + bots)}
+        who = tuple(places[message.sender_id] for message in part.messages) if len(places) > 1 else (0,)
         attempt = Attempt(
             name=next(self._names),
             conversation_id=self.conversation_id,
@@ -163,7 +167,9 @@ class Delivery:
             run_id=self._run_id,
             message_ids=tuple(message.message_id for message in part.messages),
             timestamps_ms=tuple(message.timestamp_ms for message in part.messages),
-            senders=tuple(dict.fromkeys(message.sender_id for message in part.messages if message.role == "user")),
+            senders=senders,
+            bots=bots,
+            who=who,
         )
         self._lines += lines_of(attempt)
         self._sending = attempt
@@ -279,10 +285,13 @@ def part_key(conversation_id: str, message_ids: Sequence[str]) -> str:
 
 
 def _look(attempt: Attempt, group: tuple[str, ...]) -> Look:
-    times = dict(zip(attempt.message_ids, attempt.timestamps_ms, strict=True))
+    first = attempt.message_ids.index(group[0])
+    whole = len(group) == len(attempt.message_ids)
     return Look(
-        key=attempt.key if len(group) == len(attempt.message_ids) else part_key(attempt.conversation_id, group),
-        message_ids=group,
-        timestamps_ms=tuple(times[message_id] for message_id in group),
+        key=attempt.key if whole else part_key(attempt.conversation_id, group),
+        message_ids=attempt.message_ids,
+        timestamps_ms=attempt.timestamps_ms,
         senders=attempt.senders,
+        writers=attempt.writers,
+        part=slice(first, first + len(group)),
     )

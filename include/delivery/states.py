@@ -23,9 +23,19 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     timestamps_ms: tuple[int, ...]
     senders: tuple[str, ...] = ()
     """Who wrote them, role ``user`` only; empty where the ledger does not say."""
+    bots: tuple[str, ...] = ()
+    who: tuple[int, ...] = ()
+    """As in :class:`include.delivery.events.Intent`."""
     task_id: str | None = None
     doubted: bool = False
     """The ledger holds an :class:`include.delivery.events.Unknown` for it."""
+
+    @property
+    def writers(self) -> tuple[str, ...]:
+        """Writer of each message; empty where the ledger does not say, as those of earlier versions do not."""
+        known = self.senders + self.bots
+        places = self.who * len(self.message_ids) if len(self.who) == 1 else self.who
+        return tuple(known[place] for place in places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +52,6 @@ class Why(StrEnum):
 
     THROTTLED = "throttled"
     NOT_SENT = "not sent"
-    TASK_FAILED = "its task failed"
     ABSENT = "looked for and absent"
     QUOTA = "quota exhausted"
     BARRED = "the target refuses the caller"

@@ -47,12 +47,16 @@ class Ask:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Look for messages and report the evidence."""
+    """Look for ``part`` of a batch's messages and report the evidence."""
 
     key: str
     message_ids: tuple[str, ...]
     timestamps_ms: tuple[int, ...]
     senders: tuple[str, ...]
+    writers: tuple[str, ...]
+    """Writer of each message; empty when that is not known."""
+
+    part: slice
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,15 +22,17 @@ DEFAULT_BASE_URL = "https://api.evermind.ai"
 """EverOS Cloud, from the vendor's batch-processing guide."""
 
 
+WHOLE = slice(None)
+"""All messages of a batch."""
+
+
 class TaskState(StrEnum):
     """What a server says of an accepted batch."""
 
     PROCESSING = "processing"
     SUCCESS = "success"
     FAILED = "failed"
-    """The batch was not stored."""
-    BROKEN = "broken"
-    """Its processing failed on the way: all of it may be stored, a part, or nothing."""
+    """Its processing failed on the way, after the batch was stored, or a part of it, or before."""
     MISSING = "missing"
     """404: expired or never known. No proof of anything."""
 
@@ -172,6 +174,8 @@ class MemoryAPI(Protocol):
         batch_key: str,
         timestamps_ms: Sequence[int],
         senders: Sequence[str],
+        writers: Sequence[str] = (),
+        part: slice = WHOLE,
     ) -> Evidence:
         """
         Look once for a batch whose outcome is unknown, without sending anything; raises as a read.
@@ -184,6 +188,8 @@ class MemoryAPI(Protocol):
         :param message_ids: the batch's ids, in its order.
         :param timestamps_ms: ``timestamp_ms`` of each.
         :param senders: who wrote in it, messages with the role ``user`` only; empty when that is not known.
+        :param writers: writer of each message, of whatever role; empty when that is not known.
+        :param part: the messages in question, where they are only some of the batch.
         """
         ...
 

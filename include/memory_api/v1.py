@@ -1,19 +1,24 @@
 """EverOS v1 as a :class:`~include.memory_api.contract.MemoryAPI`: which calls, and what their answers mean."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from include.errors import OutcomeUnknown, Refused
-from include.memory_api.contract import Episode, Evidence, FlushStatus, Readback, Receipt, Target, TaskState
+from include.memory_api.contract import WHOLE, Episode, Evidence, FlushStatus, Readback, Receipt, Target, TaskState
+from include.memory_api.failures import is_task_id
 from include.memory_api.readback import (
     PAGE,
     Episodes,
     Page,
     Pending,
     Seen,
+    Sought,
     conclude,
+    doubled,
     episodes_since,
+    fewest_first,
     milliseconds,
     read_back,
 )
@@ -29,6 +34,7 @@ from include.memory_api.v1_wire import (
     TaskResult,
     add_body,
     belongs,
+    filters_by_writer,
     flaw_of,
     owner,
     pending_filters,
@@ -74,11 +80,10 @@ class V1Client:
         path = "/api/v1/memories/group" if conversation.kind == "group" else "/api/v1/memories"
         if flaw := flaw_of(conversation):
             raise Refused(f"{what}: {flaw}; nothing was sent.", status=422, reason=flaw)
-        texts = [message.text for message in messages]
-        result = await self._http.post(path, add_body(conversation, messages), AddResult, what, texts=texts)
+        result = await self._http.post(path, add_body(conversation, messages), AddResult, what)
         if result.message_count not in (None, len(messages)):
             raise OutcomeUnknown(f"{what}: the server counted {result.message_count}; some may be stored and some not.")
-        if result.task_id:
+        if is_task_id(result.task_id, (message.text for message in messages)):
             return Receipt(task_id=result.task_id, landed=False)
         if result.status in ("extracted", "accumulated"):  # a server that does the work at once, whatever it is asked
             return Receipt(task_id=None, landed=True)
@@ -96,7 +101,11 @@ class V1Client:
     # -- reading
 
     async def task_state(self, task_id: str) -> TaskState:
-        """Ask for an accepted batch. A status that is not known is not final."""
+        """
+        Ask for an accepted batch. A status that is not known is not final.
+
+        One that failed is not proved absent: the reference server stores a batch before it extracts.
+        """
         path, what = f"/api/v1/tasks/{quote(task_id, safe='')}", f"question about task {task_id}"
         result = await self._http.get(path, TaskResult, what, missing=TaskResult(status=TaskState.MISSING))
         return TaskState(result.status) if result.status in set(TaskState) else TaskState.PROCESSING
@@ -109,19 +118,49 @@ class V1Client:
         batch_key: str,
         timestamps_ms: Sequence[int],
         senders: Sequence[str],
+        writers: Sequence[str] = (),
+        part: slice = WHOLE,
     ) -> Evidence:
         """
         Look once for a batch among pending messages and episodes; the reasoning is in ``readback``.
+
+        Where more messages are pending than the server shows, it is asked for those of one writer at a time, the writer
+        with the fewest known messages first. The conversation and its episodes are read once more after that and before
+        any conclusion: extraction may have taken the batch meanwhile.
 
         A batch that was accepted but waits in the server's queue is seen nowhere, and one that is being extracted
         may be neither pending nor an episode yet: ``ABSENT`` has to hold for longer than an extraction takes.
         """
         what = f"look for batch {batch_key} in {conversation.conversation_id}"
-        first_ms, last_ms = timestamps_ms[0], timestamps_ms[-1]
-        pending, complete = await self._pending(conversation, what)
-        episodes = await self._episodes(conversation, first_ms, what)
-        seen = Seen(pending=pending, pending_complete=complete, episodes=episodes)
-        return conclude(message_ids, first_ms, last_ms, seen)
+        sought = Sought(message_ids, timestamps_ms, writers, part)
+        before: list[Pending] = []
+        complete_of: set[str] = set()
+        left: list[str] | None = None
+        while True:
+            pending, complete = await self._pending(conversation, what)
+            episodes = await self._episodes(conversation, timestamps_ms[0], what)
+            seen = Seen(
+                pending=[*pending, *before],
+                pending_complete=complete,
+                episodes=episodes,
+                complete_of=frozenset(complete_of),
+            )
+            evidence = conclude(sought, seen)
+            first_round = left is None
+            left = fewest_first(sought, pending) if left is None else left
+            if evidence is not Evidence.UNPROVABLE or complete or not left:
+                return evidence
+            before += pending
+            while left:
+                writer = left.pop(0)
+                shown, all_shown = await self._shown(conversation, filters_by_writer(conversation, writer), what)
+                before += shown
+                known = {message.message_id for message in pending if message.writer == writer}
+                if all_shown and known <= {message.message_id for message in shown}:  # else it is no list of theirs
+                    complete_of.add(writer)
+                if first_round and sought.decided_by(before, complete_of):
+                    break
+            before = [replace(message, timestamp_ms=None) for message in before]
 
     async def readback(
         self,
@@ -169,28 +208,47 @@ class V1Client:
         """Return what waits for extraction, and whether that is all of it."""
         pending: list[Pending] = []
         complete = True
-        asked = {"query": "*", "method": "keyword", "memory_types": ["raw_message"], "top_k": MOST_PENDING}
         for filters in pending_filters(conversation):
-            body = {"filters": filters, **asked}
-            result = await self._http.post("/api/v1/memories/search", body, SearchResult, what)
-            found = result.raw_messages or []
-            complete = complete and len(found) < MOST_PENDING
-            pending += [
-                Pending(message_id=m.message_id, timestamp_ms=milliseconds(m.timestamp))
-                for m in found
-                if belongs(m, conversation)
-            ]
+            shown, all_shown = await self._shown(conversation, filters, what)
+            pending += shown
+            complete = complete and all_shown
         return pending, complete
 
+    async def _shown(
+        self, conversation: Conversation, filters: dict[str, Any], what: str
+    ) -> tuple[list[Pending], bool]:
+        """Return what waits of a conversation as the filters show it, and whether that is all that they could show."""
+        asked = {"query": "*", "method": "keyword", "memory_types": ["raw_message"], "top_k": MOST_PENDING}
+        body = {"filters": filters, **asked}
+        result = await self._http.post("/api/v1/memories/search", body, SearchResult, what)
+        found = result.raw_messages or []
+        shown = [
+            Pending(message_id=m.message_id, timestamp_ms=milliseconds(m.timestamp), writer=m.sender_id)
+            for m in found
+            if belongs(m, conversation)
+        ]
+        return shown, len(found) < MOST_PENDING
+
     async def _episodes(self, conversation: Conversation, since_ms: int, what: str) -> Episodes:
+        by_id: dict[str, tuple[str | None, int | None]] = {}  # one that moves to the next page meanwhile comes twice
+
         async def page(number: int) -> Page:
             order = {"page": number, "page_size": PAGE, "rank_by": "timestamp", "rank_order": "desc"}
             body = {"filters": owner(conversation), "memory_type": "episodic_memory", **order}
             found = await self._http.post("/api/v1/memories/get", body, GetResult, what)
             times_ms = [milliseconds(item.timestamp) for item in found.episodes or ()]
+            for item, time_ms in zip(found.episodes or (), times_ms, strict=True):
+                if item.id:
+                    by_id[item.id] = item.user_id or None, time_ms
             return Page(times_ms=times_ms, total=found.total_count)
 
-        return await episodes_since(since_ms, page)
+        episodes = await episodes_since(since_ms, page)
+        of_owner: dict[str | None, list[int]] = {}  # the group's own, and a copy for each person
+        for user_id, time_ms in by_id.values():
+            if time_ms is not None:
+                of_owner.setdefault(user_id, []).append(time_ms)
+        twice = [time_ms for times_ms in of_owner.values() for time_ms in doubled(times_ms)]
+        return replace(episodes, doubled_ms=twice)
 
 
 def _episode(item: EpisodeItem) -> Episode:

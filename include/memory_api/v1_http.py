@@ -7,7 +7,7 @@ each message. Redirects are not followed: a redirected POST becomes a GET, or go
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -31,6 +31,32 @@ _KEEP_IDLE_S = 4.0
 """Less than the usual 5 s of a server: a call on a connection that is just being closed has an unknown outcome."""
 
 
+class _Limited(httpx.AsyncByteStream):
+    """An answer's body, as far as it is to be read."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, limit: failures.Limit) -> None:
+        self._stream = stream
+        self._limit = limit
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        received = 0
+        async for chunk in self._stream:
+            received += len(chunk)
+            if not self._limit.allows(received):
+                return
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _limit(response: httpx.Response) -> None:
+    """Limit a body before it is read. It is never unpacked."""
+    limit = failures.Limit.of(response.request.url.path, response.status_code, response.headers)
+    response.headers.pop("content-encoding", None)
+    response.stream = _Limited(cast("httpx.AsyncByteStream", response.stream), limit)
+
+
 class V1Http:
     """
     The SDK's client, with its exceptions translated. Use it from one event loop.
@@ -41,6 +67,7 @@ class V1Http:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._deadline_s = failures.deadline_s(settings)
         self._tls = httpx.create_ssl_context()  # takes longer to make than a client; they share it
         self._clients: list[everos.AsyncEverOS] = []
         self._idle: list[everos.AsyncEverOS] = []
@@ -70,7 +97,14 @@ class V1Http:
             base_url=self._settings.address,  # else the SDK reads EVER_OS_BASE_URL, and no other variable
             timeout=timeout,
             max_retries=0,
-            http_client=httpx.AsyncClient(timeout=timeout, limits=limits, verify=self._tls, follow_redirects=False),
+            http_client=httpx.AsyncClient(
+                headers={"Accept-Encoding": "identity"},
+                timeout=timeout,
+                limits=limits,
+                verify=self._tls,
+                follow_redirects=False,
+                event_hooks={"response": [_limit]},
+            ),
         )
         self._clients.append(client)
         return client
@@ -83,30 +117,16 @@ class V1Http:
 
         :param missing: what a 404 means, where it is an answer and not an error.
         """
-        try:
-            async with self._client() as client:
-                response = await client.get(path, cast_to=httpx.Response, options=options)
-        except everos.APIError as error:
-            if isinstance(error, everos.NotFoundError) and missing is not None:
-                return missing
-            raise _translated(what, error, ()) from None
-        return _decoded(response, type_, what)
+        reply = await self._reply(what, lambda client: client.get(path, cast_to=httpx.Response, options=options))
+        if reply.status == 404 and missing is not None:
+            return missing
+        return _decoded(reply, type_, what)
 
-    async def post[T](
-        self,
-        path: str,
-        body: object,
-        type_: type[T],
-        what: str,
-        *,
-        texts: Sequence[str] = (),
-        options: RequestOptions = ONCE,
-    ) -> T:
+    async def post[T](self, path: str, body: object, type_: type[T], what: str, *, options: RequestOptions = ONCE) -> T:
         """
         Send a body and decode what comes under ``data``.
 
         :param what: the call, for people and without chat text: ``add of 50 messages to slack_general``.
-        :param texts: what must not come back in an error message.
         :raises ChatImportError: see :mod:`include.memory_api.failures`.
         """
         try:
@@ -114,33 +134,47 @@ class V1Http:
         except UnicodeEncodeError:
             reason = "text or a name holds half a surrogate pair, which UTF-8 cannot carry"
             raise Refused(f"{what}: {reason}; nothing was sent.", status=422, reason=reason) from None
+        reply = await self._reply(
+            what, lambda client: client.post(path, cast_to=httpx.Response, content=content, options=options)
+        )
+        return _decoded(reply, type_, what)
+
+    async def _reply(
+        self, what: str, send: Callable[[everos.AsyncEverOS], Awaitable[httpx.Response]]
+    ) -> failures.Reply:
         try:
-            async with self._client() as client:
-                response = await client.post(path, cast_to=httpx.Response, content=content, options=options)
+            async with self._client() as client, self._deadline(what):
+                response = await send(client)
+        except everos.APIStatusError as error:
+            response = error.response
         except everos.APIError as error:
-            raise _translated(what, error, texts) from None
-        return _decoded(response, type_, what)
+            raise failures.from_transport(what, error.__cause__) from None
+        return failures.Reply(status=response.status_code, headers=response.headers, body=response.content)
+
+    @asynccontextmanager
+    async def _deadline(self, what: str) -> AsyncIterator[None]:
+        """Give up a call that is not answered in full in time: httpx's own timeouts begin anew with every byte."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                yield
+        except TimeoutError:
+            raise failures.too_late(what, self._deadline_s) from None
 
 
 def _quieten() -> None:
     """Keep chat text out of the logs, and a line for every question about a task."""
     logging.getLogger("everos._base_client").setLevel(logging.WARNING)  # at DEBUG it logs whole request bodies
-    if (httpx_log := logging.getLogger("httpx")).level == logging.NOTSET:
-        httpx_log.setLevel(logging.WARNING)
+    for name in ("httpx", "httpcore"):  # reason phrases and headers are the server's words
+        if (log := logging.getLogger(name)).level == logging.NOTSET:
+            log.setLevel(logging.WARNING)
 
 
-def _translated(what: str, error: everos.APIError, texts: Sequence[str]) -> Exception:
-    if isinstance(error, everos.APIStatusError):
-        answer = error.response
-        reply = failures.Reply(status=answer.status_code, headers=answer.headers, body=answer.content)
-        return failures.from_status(what, reply, texts=texts)
-    return failures.from_transport(what, error.__cause__)
-
-
-def _decoded[T](response: httpx.Response, type_: type[T], what: str) -> T:
+def _decoded[T](reply: failures.Reply, type_: type[T], what: str) -> T:
+    if not 200 <= reply.status < 300:
+        raise failures.from_status(what, reply)
     try:
-        envelope = msgspec.json.decode(response.content, type=Envelope[type_])  # type: ignore[valid-type]
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        told = f"HTTP {response.status_code} with an answer that is not EverOS v1"
+        envelope = msgspec.json.decode(reply.body, type=Envelope[type_])  # type: ignore[valid-type]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        told = f"HTTP {reply.status} with an answer that is not EverOS v1"
         raise OutcomeUnknown(f"{what}: {told}; it may or may not have been carried out.") from None
     return cast("T", envelope.data)

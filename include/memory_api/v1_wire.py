@@ -44,12 +44,14 @@ class RawMessage(msgspec.Struct):
     message_id: str | None = None
     group_id: str | None = None
     session_id: str | None = None
+    sender_id: str | None = None
     timestamp: str | None = None
 
 
 class EpisodeItem(msgspec.Struct):
-    """An episode."""
+    """An episode: of the group, or of one person in it."""
 
+    id: str = ""
     group_id: str | None = None
     user_id: str | None = None
     session_id: str | None = None
@@ -130,10 +132,24 @@ def pending_filters(conversation: Conversation) -> list[dict[str, Any]]:
     return [{"group_id": f"{_DERIVED}solo_{digest}"}, {"user_id": user_id}]
 
 
+def filters_by_writer(conversation: Conversation, writer: str) -> dict[str, Any]:
+    """
+    Return the filters that show the pending messages of one writer, person or bot, in a conversation.
+
+    The reference server takes ``group_id`` and ``user_id`` together, the latter as whoever sent it
+    (``SearchMemoryService._search_raw_message``).
+    """
+    return {**pending_filters(conversation)[0], "user_id": writer}
+
+
 def belongs(message: RawMessage, conversation: Conversation) -> bool:
-    """Tell whether a pending message is of this conversation: a user's filter also shows what they wrote elsewhere."""
+    """
+    Tell whether a pending message is of this conversation.
+
+    A user's filter also shows what they wrote elsewhere, and so might a server that takes only one of two filters.
+    """
     if conversation.kind == "group":
-        return True
+        return message.group_id in (None, conversation.conversation_id)
     own = message.group_id is None or message.group_id.startswith(_DERIVED)
     session = None if message.session_id == _NO_SESSION else message.session_id
     return own and session == conversation.session_id

@@ -12,13 +12,15 @@ from typing import Any
 from urllib.parse import quote
 
 from include.errors import OutcomeUnknown, Refused
-from include.memory_api.contract import Episode, Evidence, FlushStatus, Readback, Receipt, Target, TaskState
+from include.memory_api.contract import WHOLE, Episode, Evidence, FlushStatus, Readback, Receipt, Target, TaskState
+from include.memory_api.failures import is_task_id
 from include.memory_api.readback import (
     PAGE,
     Episodes,
     Page,
     Pending,
     Seen,
+    Sought,
     conclude,
     doubled,
     episodes_since,
@@ -84,14 +86,13 @@ class V2Client:
         if flaw := flaw_of(session_of(conversation), messages):
             raise Refused(f"{what}: {flaw}; nothing was sent.", status=422, reason=flaw)
         body = {**self._session(conversation), "messages": messages_of(messages), "async_mode": True}
-        texts = [message.text for message in messages]
-        answer = await self._http.post("/api/v2/memory/add", body, AddResult, what, texts=texts)
+        answer = await self._http.post("/api/v2/memory/add", body, AddResult, what)
         status, count = answer.data.status, answer.data.message_count
         if count not in (None, len(messages)):
             raise OutcomeUnknown(f"{what}: the server counted {count}; some may be stored and some not.")
         if status in ("accumulated", "extracted"):  # a server that does the work at once, whatever it is asked
             return Receipt(task_id=None, landed=True)
-        if answer.request_id:
+        if is_task_id(answer.request_id, (message.text for message in messages)):
             return Receipt(task_id=answer.request_id, landed=False)
         raise OutcomeUnknown(f"{what}: accepted without a request id; nothing tells when it is stored.")
 
@@ -127,7 +128,7 @@ class V2Client:
             return TaskState.MISSING
         if not task.finished:
             return TaskState.PROCESSING
-        return TaskState.SUCCESS if task.status == "success" else TaskState.BROKEN
+        return TaskState.SUCCESS if task.status == "success" else TaskState.FAILED
 
     async def find(
         self,
@@ -137,6 +138,8 @@ class V2Client:
         batch_key: str,
         timestamps_ms: Sequence[int],
         senders: Sequence[str],
+        writers: Sequence[str] = (),
+        part: slice = WHOLE,
     ) -> Evidence:
         """
         Look once for a batch among unprocessed messages and its senders' episodes; the reasoning is in ``readback``.
@@ -148,6 +151,7 @@ class V2Client:
         tasks = await self._http.get("/api/v2/tasks", TaskList, what, query=query)
         if working := sum(not task.finished for task in tasks.items):
             raise OutcomeUnknown(f"{what}: the server still works on {working} of the conversation's requests.")
+        message_ids, timestamps_ms = message_ids[part], timestamps_ms[part]
         names = dict(zip(timestamps_ms, message_ids, strict=True))
         times = await self._unprocessed(conversation, what)
         seen = Seen(
@@ -156,7 +160,7 @@ class V2Client:
             pending_complete=not times or len(times) % 100 > 0,
             episodes=await self._episodes(conversation, senders, timestamps_ms[0], what),
         )
-        return conclude(message_ids, timestamps_ms[0], timestamps_ms[-1], seen)
+        return conclude(Sought(message_ids, timestamps_ms), seen)
 
     async def readback(
         self, conversation: Conversation, senders: Sequence[str], *, since_ms: int, until_ms: int

@@ -40,6 +40,36 @@ def faulty(fault: Fault, request: Request) -> Response:
     return response
 
 
+async def echo(fault: Fault, request: Request) -> Response:
+    """
+    Return an error that repeats what was submitted: in every field, in other case, escaped, split and cut short.
+
+    Of an add it is the text of the first message that is repeated, otherwise the whole body.
+    """
+    body = json.loads(await request.body() or b"{}")
+    messages = body.get("messages") if isinstance(body, dict) else None
+    text = str(messages[0].get("content")) if messages else json.dumps(body)
+    words = text.split()
+    forms = [text, text.upper(), text.title(), json.dumps(text.encode("utf-16-be").hex()), " ".join(text), text[:5]]
+    forms += ["".join(f"&#{ord(character)};" for character in text), "-".join(words), "_".join(words).upper(), *words]
+    told = {
+        "code": "_".join(words).upper(),
+        "message": f"messages[0].content: cannot take {'; '.join(forms)}",
+        "task_id": text,
+        "status": text,
+        "request_id": text,
+        "path": f"/{text}",
+        "detail": [
+            {"loc": ["body", "messages", 0, form], "msg": form, "type": form, "input": form, "ctx": {"error": form}}
+            for form in forms
+        ],
+        text: text,
+    }
+    header = text.encode("ascii", "backslashreplace").decode()
+    headers = {"X-Error": header, "Location": f"http://{header}/", "Retry-After": header, "X-Request-Id": header}
+    return JSONResponse({**told, "error": told}, status_code=fault.status, headers=headers)
+
+
 def added(count: int, *, task_id: str | None = None, status: str | None = None) -> dict[str, Any]:
     """``AddResult``."""
     message = "Messages accepted" if status else "Messages queued for processing"

@@ -13,6 +13,7 @@ from include.standin import answers
 from include.standin.connections import Connections
 from include.standin.faults import Fault, Faults
 from include.standin.journal import Entry
+from include.standin.raw import pieces
 from include.standin.settings import Settings
 from include.standin.store import Store
 from include.standin.validation import Invalid
@@ -84,10 +85,11 @@ class Calls:
         if fault is None:
             return None
         match fault.does:
-            case "status":
-                return answers.faulty(fault, request)
-            case "rate_limit":
-                return answers.faulty(msgspec.structs.replace(fault, status=429), request)
+            case "status" | "rate_limit":
+                status = 429 if fault.does == "rate_limit" else fault.status
+                return answers.faulty(msgspec.structs.replace(fault, status=status), request)
+            case "echo":
+                return await answers.echo(fault, request)
             case "refuse":
                 return answers.error(422, "message refused by the stand-in on request", request)
             case "reset_before" | "hang_before":
@@ -104,6 +106,9 @@ class Calls:
                 return await self._cut(fault, request)
             case "slow":
                 await self._connections.hang(request, fault.delay_s)
+            case "trickle_headers" | "trickle_body" | "endless" | "gzip_bomb":
+                await self._connections.send_raw(request, pieces(fault, response), _pause_s(fault))
+                return await self._cut(fault, request)
         return response
 
     async def _cut(self, fault: Fault, request: Request) -> Response:
@@ -111,6 +116,10 @@ class Calls:
             await self._connections.hang(request, fault.delay_s)
         await self._connections.reset(request)
         return Response(status_code=answers.CUT)
+
+
+def _pause_s(fault: Fault) -> float:
+    return fault.delay_s if fault.does.startswith("trickle") else 0.0
 
 
 def _name(fault: Fault | None) -> str | None:

@@ -3,10 +3,15 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.requests import Request
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+_MOST_WAITING = 2**20
+_LOOK_S = 0.01
+"""So many bytes wait for a client that does not read, looked at so often."""
 
 _AT_ONCE = struct.pack("ii", 1, 0)
 """``SO_LINGER`` on, zero seconds: closing sends a TCP reset."""
@@ -35,21 +40,43 @@ class Connections:
 
         return Noted
 
-    async def hang(self, request: Request, longest_s: float) -> None:
-        """Say nothing until the client gives up, the server stops, or the time is over."""
+    async def hang(self, request: Request, longest_s: float) -> bool:
+        """Say nothing until the client gives up, the server stops, or the time is over; returns whether it is."""
+        await request.body()  # else the next that is received is the body, and not the client's end
         ends = {asyncio.ensure_future(request.receive()), asyncio.ensure_future(self.closing.wait())}
-        await asyncio.wait(ends, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait(ends, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()
+        return not ended
+
+    async def send_raw(self, request: Request, pieces: Iterable[bytes], pause_s: float) -> None:
+        """
+        Write pieces of an answer past the server, pausing after each, until the client gives up.
+
+        The connection is of no use afterwards: :meth:`reset` it.
+        """
+        transport = self._transport(request)
+        for piece in pieces:
+            if transport is None or transport.is_closing():
+                return
+            transport.write(piece)
+            while transport.get_write_buffer_size() > _MOST_WAITING:
+                if not await self.hang(request, _LOOK_S):
+                    return
+            if not await self.hang(request, pause_s):
+                return
 
     async def reset(self, request: Request) -> None:
         """Send a TCP reset on the connection of a call and wait until it is closed."""
-        client = (request.client.host, request.client.port) if request.client else ("", 0)
-        transport = self._transports.get(client)
+        transport = self._transport(request)
         if transport is None:
             return
+        client = transport.get_extra_info("peername")[:2]
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         transport.abort()
         while client in self._transports:  # noqa: ASYNC110 - two turns of the loop
             await asyncio.sleep(0)
+
+    def _transport(self, request: Request) -> asyncio.Transport | None:
+        return self._transports.get((request.client.host, request.client.port)) if request.client else None

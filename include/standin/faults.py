@@ -22,7 +22,13 @@ Does = Literal[
     "refuse",
     "no_task_id",
     "rate_limit",
+    "trickle_headers",
+    "trickle_body",
+    "endless",
+    "gzip_bomb",
+    "echo",
     "task_failed",
+    "task_failed_stored",
     "task_stuck",
     "task_stuck_stored",
     "task_404_failed",
@@ -45,7 +51,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     ``refuse``              422 for a batch that holds one of ``message_ids``
     ``no_task_id``          202 without a task id; the batch is stored
     ``rate_limit``          429 above ``rate_per_s`` calls in a second
+    ``trickle_headers``     do it, then answer one byte every ``delay_s``, from the status line on
+    ``trickle_body``        do it, then answer one byte of the body every ``delay_s``
+    ``endless``             do it, then answer with a body that does not end
+    ``gzip_bomb``           do it, then answer with a compressed body that unpacks to 4 GiB
+    ``echo``                answer ``status`` with what was submitted in every field of the error, in many forms
     ``task_failed``         the task ends as ``failed``, nothing is stored
+    ``task_failed_stored``  the task ends as ``failed``, the batch is stored
     ``task_stuck``          the task says ``processing`` for ever, nothing is stored
     ``task_stuck_stored``   the task says ``processing`` for ever, the batch is stored
     ``task_404_failed``     the task answers 404, nothing is stored

@@ -14,7 +14,7 @@ from include.standin.extraction import EPISODE_MESSAGES
 from include.standin.journal import Entry
 from include.standin.memory import Memory, Scope, Work
 
-_STORED = ("success", "stuck_stored", "404_stored")
+_STORED = ("success", "failed_stored", "stuck_stored", "404_stored")
 """Fates of a task with which its batch is stored."""
 
 _NAMED = "SELECT * FROM names WHERE kind = ? AND id = ?"
@@ -111,7 +111,7 @@ class Store:
                 self.store(seq, msgspec.json.decode(row["work"], type=Work))
             else:
                 self.amend(seq, ended_s=time.time(), detail=fate)
-            state = fate if fate in ("success", "failed") else "processing"
+            state = fate.removesuffix("_stored") if fate in ("success", "failed", "failed_stored") else "processing"
             update = "UPDATE tasks SET state = ?, work = '', updated_s = ? WHERE task_id = ?"
             self._db.execute(update, (state, time.time(), task_id))
 

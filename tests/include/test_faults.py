@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from include.bench.chats import write_chats
 from include.bench.faults.__main__ import main
 from include.bench.faults.judging import Account, Said, account
 from include.bench.faults.scenarios import Scenario, Times, scenarios
@@ -22,6 +21,7 @@ TELLING = (
     "500 after, nothing to be seen",
     "SIGKILL at 45 %",
     "SIGKILL and half stored",
+    "much waits: SIGKILL, 500 after",
 )
 
 
@@ -32,10 +32,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Trial]:
 
     def run(scenario: Scenario) -> Trial:
         place = folder / scenario.name.replace(" ", "-")
-        silence_every = None if scenario.blind else 17
-        return run_trial(
-            scenario, write_chats(place.with_suffix(".json"), SIZES, silence_every=silence_every), place, TIMES
-        )
+        return run_trial(scenario, scenario.write_chats(place.with_suffix(".json"), SIZES), place, TIMES)
 
     with ThreadPoolExecutor(2) as pool:
         return {

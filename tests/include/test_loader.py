@@ -143,6 +143,7 @@ class TestFaults:
             Fault(does="status", kind="add", status=429, probability=0.4, seed=1),
             Fault(does="rate_limit", rate_per_s=40),
             Fault(does="task_failed", kind="add", count=2),
+            Fault(does="task_failed_stored", kind="add", count=2),
             Fault(does="status", kind="task", status=500, count=3),
             Fault(does="status", kind="register", status=503, count=3),
             Fault(does="status", kind="add", status=500, after=1, count=2),
@@ -230,7 +231,7 @@ class TestFaults:
         server.set_faults(Fault(does="status", kind="add", status=429, retry_after="3600"))
         with pytest.raises(Throttled) as caught:
             world.load(run, chunk)
-        assert caught.value.retry_after_s == 3600
+        assert caught.value.retry_after_s == 300
         assert {name: outcome.pending for name, outcome in world.outcomes(run).items()} == {
             "slack_a": 20,
             "slack_b": 20,
@@ -267,6 +268,26 @@ class TestFaults:
         outcome = world.outcomes(run)["slack_a"]
         assert (outcome.loaded, sum(outcome.rejected.values())) == (38, 2)
         assert all("422" in reason for reason in outcome.rejected)
+
+    @pytest.mark.parametrize("status", [422, 500])
+    def test_what_a_server_repeats_of_a_message_is_in_no_ledger_log_or_error(
+        self, world: World, server: StandIn, status: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The text of each message is ``words`` and a number."""
+        caplog.set_level("DEBUG")
+        run, (chunk,) = a_run(world.home, {"slack_a": 20})
+        server.set_faults(Fault(does="echo", kind="add", status=status, after=1, count=30))
+        said = ""
+        try:
+            world.load(run, chunk)
+        except LoadIncomplete as error:
+            said = f"{error} {error.__notes__ if hasattr(error, '__notes__') else ''}"
+        outcome = world.outcomes(run)["slack_a"]
+        assert (outcome.loaded, sum(outcome.rejected.values()) + outcome.pending) == (10, 10)
+        kept = [path.read_text() for path in world.ledger.folder.rglob("*.jsonl")]
+        assert kept
+        for told in (*kept, caplog.text, said, *map(str, outcome.rejected), str(world.notes["run 1", 0].values)):
+            assert "words" not in told.lower()
 
     def test_a_task_that_does_not_end_stays_pending_and_is_asked_for_again(self, world: World, server: StandIn) -> None:
         run, (chunk,) = a_run(world.home, {"slack_a": 30, "slack_b": 30})

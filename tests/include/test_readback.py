@@ -1,13 +1,14 @@
 """Reading back never lies: against a model of the server that stores, loses, cuts and forgets."""
 
 import dataclasses
+from collections import Counter
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from include.memory_api.contract import Evidence
-from include.memory_api.readback import Episodes, Pending, Seen, conclude, holds_all_since
+from include.memory_api.contract import WHOLE, Evidence
+from include.memory_api.readback import Episodes, Pending, Seen, Sought, conclude, fewest_first, holds_all_since
 
 WINDOW = 8
 
@@ -27,57 +28,128 @@ class History:
     flushed_before: int = 0
     """Messages of earlier loads, all of them extracted."""
 
+    turns: tuple[int, ...] = ()
+    """Who writes, over and over, and is asked for; empty where nobody knows who wrote."""
+
+    @property
+    def first(self) -> int:
+        return self.flushed_before + self.older
+
+    def writer(self, number: int) -> str:
+        return f"U{self.turns[number % len(self.turns)]}" if self.turns else ""
+
     def seen(self) -> Seen:
-        first = self.flushed_before
-        total = first + self.older + self.stored
-        ends = sorted({first, *(first + cut for cut in self.cuts if 0 < cut <= total - first)} - {0})
-        pending = [Pending(message_id=f"m{n}", timestamp_ms=n) for n in range(ends[-1] if ends else 0, total)]
-        times = [end - 1 for end in reversed(ends)]
+        before = self.flushed_before
+        total = self.first + self.stored
+        ends = sorted({before, *(before + cut for cut in self.cuts if 0 < cut <= total - before)} - {0})
+        pending = range(ends[-1] if ends else 0, total)
+        of_each = {f"U{who}": [n for n in pending if self.writer(n) == f"U{who}"] for who in self.turns}
+        shown = {n for numbers in (list(pending), *of_each.values()) for n in numbers[:WINDOW]}
         return Seen(
-            pending=pending[:WINDOW],
+            pending=[Pending(message_id=f"m{n}", timestamp_ms=n) for n in sorted(shown)],
             pending_complete=len(pending) < WINDOW,
-            episodes=Episodes(times_ms=times, complete=True),
+            episodes=Episodes(times_ms=[end - 1 for end in reversed(ends)], complete=True),
+            complete_of=frozenset(who for who, numbers in of_each.items() if len(numbers) < WINDOW),
         )
 
-    def conclude(self) -> Evidence:
-        first = self.flushed_before + self.older
-        ids = [f"m{n}" for n in range(first, first + self.batch)]
-        return conclude(ids, first, first + self.batch - 1, self.seen())
+    def conclude(self, part: slice = WHOLE) -> Evidence:
+        numbers = range(self.first, self.first + self.batch)
+        writers = [self.writer(n) for n in numbers] if self.turns else []
+        return conclude(Sought([f"m{n}" for n in numbers], numbers, writers, part), self.seen())
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> History:
+def histories(draw: st.DrawFn, *, most_older: int = 10) -> History:
     batch = draw(st.integers(1, 6))
     return History(
-        older=draw(st.integers(0, 10)),
+        older=draw(st.integers(0, most_older)),
         batch=batch,
         stored=draw(st.sampled_from([0, batch, draw(st.integers(0, batch))])),
         cuts=tuple(draw(st.lists(st.integers(1, 16), max_size=3))),
         flushed_before=draw(st.integers(0, 3)),
+        turns=tuple(draw(st.lists(st.integers(0, 3), max_size=7))),
     )
 
 
-@given(histories())
-@example(History(older=0, batch=3, stored=2, cuts=(2,)))
-@example(History(older=2, batch=3, stored=3, cuts=(5,)))
-@example(History(older=2, batch=3, stored=3, cuts=(4,)))
-def test_present_is_only_said_of_a_batch_that_was_stored_whole(history: History) -> None:
-    if history.conclude() == Evidence.PRESENT:
-        assert history.stored == history.batch
-
-
-@given(histories())
-@example(History(older=0, batch=3, stored=1, cuts=(1,)))
-@example(History(older=9, batch=3, stored=3, cuts=()))
-def test_absent_is_only_said_of_a_batch_of_which_nothing_was_stored(history: History) -> None:
-    if history.conclude() == Evidence.ABSENT:
-        assert history.stored == 0
+@given(histories(most_older=30), st.data())
+@example(History(older=0, batch=3, stored=2, cuts=(2,)), None)
+@example(History(older=2, batch=3, stored=3, cuts=(5,)), None)
+@example(History(older=2, batch=3, stored=3, cuts=(4,)), None)
+@example(History(older=0, batch=3, stored=1, cuts=(1,)), None)
+@example(History(older=9, batch=3, stored=3, cuts=()), None)
+def test_what_is_concluded_of_a_batch_or_a_part_of_it_is_true(history: History, data: st.DataObject | None) -> None:
+    first, end = 0, history.batch
+    if data is not None:
+        first = data.draw(st.integers(0, history.batch - 1), "first in question")
+        end = data.draw(st.integers(first + 1, history.batch), "end")
+    evidence = history.conclude(slice(first, end))
+    if evidence == Evidence.PRESENT:
+        assert history.stored >= end
+    if evidence == Evidence.ABSENT:
+        assert history.stored <= first
 
 
 @given(histories().filter(lambda h: h.stored in (0, h.batch) and h.older + h.batch < WINDOW))
 def test_a_batch_stored_whole_or_not_at_all_is_always_settled_while_the_window_holds_it(history: History) -> None:
     expected = Evidence.PRESENT if history.stored else Evidence.ABSENT
     assert history.conclude() == expected
+
+
+def most_by_one(history: History) -> int:
+    written = Counter(history.writer(n) for n in range(history.flushed_before, history.first + history.batch))
+    return max(written.values())
+
+
+@given(histories(most_older=30).filter(lambda h: h.turns and most_by_one(h) < WINDOW))
+def test_where_the_window_holds_what_each_person_wrote_a_batch_is_always_settled(history: History) -> None:
+    history = dataclasses.replace(history, cuts=())
+    places = [history.conclude(slice(place, place + 1)) for place in range(history.batch)]
+    assert places == [Evidence.PRESENT] * history.stored + [Evidence.ABSENT] * (history.batch - history.stored)
+
+
+AB = ["a", "b", "c", "d"]
+"""Written by Ada, Bo, Ada, Bo at 10, 20, 30 and 40."""
+
+
+@pytest.mark.parametrize(
+    ("shown", "complete_of", "evidence"),
+    [
+        (["b", "d"], {"Bo"}, Evidence.PRESENT),  # the last is there, so are those before it
+        (["b"], {"Bo"}, Evidence.UNPROVABLE),  # stored as far as b; d is not; c nobody can tell
+        ([], {"Bo"}, Evidence.UNPROVABLE),  # a may be stored alone
+        ([], {"Ada"}, Evidence.ABSENT),  # the first was never stored, so none of those behind it
+        (["a", "c"], {"Ada"}, Evidence.UNPROVABLE),  # d nobody can tell
+        ([], set(), Evidence.UNPROVABLE),
+    ],
+)
+def test_what_the_lists_of_some_people_do_not_show_follows_from_the_order(
+    shown: list[str], complete_of: set[str], evidence: Evidence
+) -> None:
+    pending = [Pending(message_id="old", timestamp_ms=1)]
+    pending += [Pending(message_id=name, timestamp_ms=None) for name in shown]
+    what = Seen(
+        pending=pending,
+        pending_complete=False,
+        episodes=Episodes(times_ms=[], complete=True),
+        complete_of=frozenset(complete_of),
+    )
+    assert conclude(Sought(AB, [10, 20, 30, 40], ["Ada", "Bo"] * 2), what) == evidence
+
+
+def test_a_message_that_extraction_may_have_taken_says_nothing_of_those_behind_it() -> None:
+    """Ada's ``a`` is gone, and an episode ends there: it may have been stored and extracted, and ``b`` may wait."""
+    what = Seen(
+        pending=[],
+        pending_complete=False,
+        episodes=Episodes(times_ms=[10], complete=True),
+        complete_of=frozenset({"Ada"}),
+    )
+    assert conclude(Sought(["a", "b"], [10, 20], ["Ada", "Bo"]), what) == Evidence.UNPROVABLE
+
+
+def test_people_of_whom_least_is_known_to_wait_are_asked_for_first() -> None:
+    pending = [Pending(message_id=f"m{n}", timestamp_ms=n, writer="Ada" if n % 9 else "Bo") for n in range(99)]
+    assert fewest_first(Sought(AB, [10, 20, 30, 40], ["Ada", "Bo", "Cy", "Ada"]), pending) == ["Cy", "Bo", "Ada"]
 
 
 def seen(pending: list[tuple[str, int | None]], times: list[int], *, complete: bool = True, all_: bool = True) -> Seen:
@@ -106,7 +178,7 @@ def seen(pending: list[tuple[str, int | None]], times: list[int], *, complete: b
     ],
 )
 def test_evidence_that_is_not_enough_is_not_taken_for_proof(what: Seen, evidence: Evidence) -> None:
-    assert conclude(["a", "b"], 10, 20, what) == evidence
+    assert conclude(Sought(["a", "b"], [10, 20]), what) == evidence
 
 
 @pytest.mark.parametrize(

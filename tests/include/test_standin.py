@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -177,6 +178,17 @@ def test_a_batch_sent_twice_is_stored_twice(server: StandIn, client: Client) -> 
     assert judge(server.journal(), {"g": ["m0", "m1"]})["g"].doubled == ("m0", "m1")
 
 
+def test_what_one_person_wrote_in_a_group_and_what_waits_is_shown_with_both_filters(client: Client) -> None:
+    by_turns = [message(n, sender_id=f"U{n % 2}", role="user" if n % 2 else "assistant") for n in range(50)]
+    client.add(by_turns, group_id="g")
+    client.add([message(500, sender_id="U0")], group_id="other")
+    wanted = [f"m{n}" for n in range(0, 50, 2)]
+    assert client.pending(group_id="g", user_id="U0") == wanted
+    assert client.pending(AND=[{"group_id": "g"}, {"user_id": "U0"}]) == wanted
+    assert client.pending(user_id="U0") == [*wanted, "m500"]
+    assert client.pending(group_id="g", user_id="U7") == []
+
+
 def test_a_missing_message_id_is_derived_from_the_millisecond_and_can_collide(client: Client) -> None:
     client.add([message(0, message_id=...), message(1, message_id=..., at_ms=START_MS), message(2, message_id=...)])
     one, two, three = client.pending()
@@ -310,6 +322,7 @@ def test_a_task_is_forgotten_after_its_time(tmp_path: Path) -> None:
     ("does", "state", "stored"),
     [
         ("task_failed", "failed", False),
+        ("task_failed_stored", "failed", True),
         ("task_404_failed", None, False),
         ("task_404_stored", None, True),
     ],
@@ -358,6 +371,40 @@ def test_a_hanging_call_ends_with_its_client_or_with_the_server(tmp_path: Path) 
         with pytest.raises(httpx.ReadTimeout):
             impatient.add(messages(1))
         assert Client(server.base_url).pending() == ["m0"]
+
+
+def test_an_answer_can_trickle_and_ends_with_its_client(server: StandIn, client: Client) -> None:
+    for does in ("trickle_headers", "trickle_body"):
+        server.set_faults(Fault(does=does, delay_s=0.01))
+        with socket.create_connection(("127.0.0.1", int(server.base_url.rsplit(":", 1)[1]))) as raw:
+            raw.sendall(b"GET /api/v1/settings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n\r\n")
+            pieces = [raw.recv(1000) for _ in range(5)]
+        assert b"".join(pieces).startswith(b"HTTP/1.1" if does == "trickle_body" else b"HT")
+        assert all(len(piece) < 20 for piece in pieces[1:])
+        server.set_faults()
+        assert client.get("/settings").status_code == 200
+
+
+def test_an_answer_can_be_endless_or_unpack_to_gigabytes(server: StandIn, client: Client) -> None:
+    for does in ("endless", "gzip_bomb"):
+        server.set_faults(Fault(does=does))
+        with httpx.stream("GET", f"{server.base_url}/api/v1/settings", headers={"Authorization": "Bearer k"}) as answer:
+            assert answer.status_code == 200
+            length = 0
+            for chunk in answer.iter_bytes():
+                length += len(chunk)
+                if length > 100 * 2**20:
+                    break
+        assert length > 100 * 2**20
+
+
+def test_an_error_can_repeat_what_was_submitted_in_every_field(server: StandIn, client: Client) -> None:
+    server.set_faults(Fault(does="echo", status=422))
+    answer = client.add([message(1, content="my cat is ill")])
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "MY_CAT_IS_ILL"
+    assert answer.json()["detail"][0]["input"] == "my cat is ill"
+    assert answer.headers["location"] == "http://my cat is ill/"
 
 
 def test_a_slow_answer_comes_late(server: StandIn, client: Client) -> None:

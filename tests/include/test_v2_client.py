@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import dataclasses
+import gzip
 import json
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -23,7 +26,7 @@ from include.errors import (
     Throttled,
 )
 from include.memory_api import MemoryAPI, Settings, connect, failures
-from include.memory_api.contract import Evidence, FlushStatus, Receipt, TaskState
+from include.memory_api.contract import WHOLE, Evidence, FlushStatus, Receipt, TaskState
 from include.records import Conversation, Outgoing
 
 START_MS = 1_767_225_600_000
@@ -43,9 +46,9 @@ class Asked:
 
 
 class Server:
-    """Answers by a function of what was asked: ``(status, body)``, or ``None`` to hang up."""
+    """Answers by a function of what was asked: ``(status, body)``, pieces to write, or ``None`` to hang up."""
 
-    def __init__(self, answers: Callable[[Asked], tuple[int, Any] | None]) -> None:
+    def __init__(self, answers: Callable[[Asked], tuple[int, Any] | Iterator[bytes] | None]) -> None:
         self.asked: list[Asked] = []
         self.at_once = self.most_at_once = 0
         self.headers: dict[str, str] = {}
@@ -64,6 +67,11 @@ class Server:
                     outer.at_once -= 1
                 if answer is None:
                     self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                if isinstance(answer, Iterator):
+                    with contextlib.suppress(OSError):
+                        for piece in answer:
+                            self.connection.sendall(piece)
                     return
                 status, content = answer
                 data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
@@ -246,6 +254,65 @@ def test_an_answer_that_does_not_come_in_time_is_an_unknown_outcome(call) -> Non
             ask(address, call, read_timeout_s=0.2)
 
 
+def slowly(data: bytes) -> Iterator[bytes]:
+    for byte in data:
+        time.sleep(0.05)
+        yield bytes([byte])
+
+
+HEAD = b"HTTP/1.1 202 Accepted\r\nConnection: close\r\n"
+ANSWER = json.dumps(QUEUED).encode()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "told"),
+    [
+        (lambda: slowly(HEAD + b"\r\n" + ANSWER), "no whole answer within 0.7 s"),
+        (lambda: chain([HEAD + b"\r\n"], slowly(ANSWER)), "no whole answer within 0.7 s"),
+        (lambda: chain([HEAD + b"\r\n"], repeat(b" " * 65_536)), "longer than (4|64) MiB"),
+        (lambda: chain([HEAD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(ANSWER)]), "compressed"),
+    ],
+    ids=["headers trickle", "body trickles", "endless", "compressed"],
+)
+@pytest.mark.parametrize("call", CALLS)
+def test_an_answer_that_does_not_end_in_time_or_in_size_is_an_unknown_outcome(call, pieces, told) -> None:
+    with (
+        Server(lambda _: pieces()).running() as server,
+        pytest.raises(OutcomeUnknown, match=f"{told}.*may or may not have been carried out"),
+    ):
+        ask(server.base_url, call, connect_timeout_s=0.4, read_timeout_s=0.3)
+    assert len(server.asked) == 1
+    assert server.asked[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("headers", [b"", b"Content-Encoding: gzip\r\n"])
+def test_a_status_that_says_enough_counts_whatever_its_body_is(headers: bytes) -> None:
+    head = b"HTTP/1.1 429 Slow\r\nConnection: close\r\nRetry-After: 7\r\n" + headers + b"\r\n"
+    with pytest.raises(Throttled) as caught:
+        answered(lambda _: chain([head], repeat(b"x" * 65_536)), add)
+    assert caught.value.retry_after_s == 7
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_answer_that_is_cut_off_is_an_unknown_outcome(call) -> None:
+    head = HEAD + b"Content-Length: 1000\r\n\r\n"
+    with pytest.raises(OutcomeUnknown, match="no answer"):
+        answered(lambda _: iter([head + ANSWER]), call)
+
+
+def test_a_call_that_was_given_up_leaves_its_thread_and_its_place_to_the_next_ones() -> None:
+    answers = iter([slowly(HEAD + b" " * 1000) for _ in range(3)])
+
+    async def story(api: MemoryAPI) -> Receipt:
+        for _ in range(3):
+            with pytest.raises(OutcomeUnknown, match="no whole answer"):
+                await add(api)
+        return await add(api)
+
+    with Server(lambda _: next(answers, (202, QUEUED))).running() as server:
+        assert ask(server.base_url, story, connect_timeout_s=0.2, read_timeout_s=0.2, connections=1).task_id == "task-1"
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_a_refused_connection_was_never_a_call(call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -291,13 +358,26 @@ def test_a_proxy_of_the_environment_is_used_unless_the_address_is_exempt(monkeyp
     "echo",
     [
         error("INVALID_INPUT", f"cannot take {SECRET!r}"),
+        error("SWORDFISH", "messages[0].content is swordfish"),
+        error("INVALID_INPUT", SECRET.upper()),
+        error("INVALID_INPUT", " ".join(SECRET)),
         {"detail": [{"loc": ["messages", 0], "msg": "bad", "input": SECRET}]},
+        {"detail": [{"loc": ["messages", 0, "swordfish"], "msg": SECRET, "type": "swordfish"}], "swordfish": SECRET},
+        {"error": SECRET, "detail": SECRET},
     ],
 )
 def test_what_was_written_comes_back_in_no_error(echo) -> None:
     with pytest.raises(Refused) as caught:
         answered(always(422, echo), add)
-    assert "swordfish" not in str(caught.value) + caught.value.reason
+    said = (str(caught.value) + caught.value.reason).lower()
+    assert "swordfish" not in said.replace(" ", "")
+    assert "launch" not in said
+
+
+def test_what_repeats_a_message_is_no_name_of_a_task() -> None:
+    for echo in (SECRET, "swordfish", "Launch", SECRET.replace(" ", "_")):
+        with pytest.raises(OutcomeUnknown, match="without a request id"):
+            answered(always(202, {**QUEUED, "request_id": echo}), add)
 
 
 @pytest.mark.parametrize(
@@ -334,8 +414,8 @@ def task(status: str, *, finished: bool) -> dict[str, Any]:
         (task("something new", finished=False), TaskState.PROCESSING),
         (task("success", finished=True), TaskState.SUCCESS),
         (task("success", finished=False), TaskState.SUCCESS),
-        (task("failed", finished=True), TaskState.BROKEN),
-        (task("cancelled", finished=True), TaskState.BROKEN),
+        (task("failed", finished=True), TaskState.FAILED),
+        (task("cancelled", finished=True), TaskState.FAILED),
     ],
 )
 def test_a_task_is_over_when_it_says_when_it_ended(told, state) -> None:
@@ -384,6 +464,18 @@ def test_nothing_is_said_of_a_batch_while_the_server_works_on_the_session() -> N
 )
 def test_a_batch_is_known_by_its_times(waiting, episodes, evidence) -> None:
     assert answered(store(tasks=[], waiting=waiting, episodes=episodes), find) == evidence
+
+
+@pytest.mark.parametrize(
+    ("part", "evidence"), [(slice(0, 2), Evidence.PRESENT), (slice(2, 3), Evidence.ABSENT), (None, Evidence.UNPROVABLE)]
+)
+def test_a_batch_stored_in_part_is_told_part_by_part(part: slice | None, evidence: Evidence) -> None:
+    def look(api: MemoryAPI) -> Awaitable[Evidence]:
+        times = [START_MS, START_MS + 1000, START_MS + 2000]
+        where = {"batch_key": "b", "timestamps_ms": times, "senders": ["U1"], "part": part or WHOLE}
+        return api.find(CONVERSATION, ["m0", "m1", "m2"], **where)  # type: ignore[arg-type]
+
+    assert answered(store(tasks=[], waiting=[0, 1], episodes={}), look) == evidence
 
 
 def test_what_may_be_a_page_of_waiting_messages_proves_no_absence() -> None:

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from include.bench.chats import Chats, write_chats
 from include.bench.faults.scenarios import Scenario, Times, scenarios
 from include.bench.faults.trial import Run, Trial, run_trial
 
@@ -51,7 +50,7 @@ def main() -> int:
         for trial in pool.map(partial(_one, chosen, folder, times), range(len(chosen))):
             trials.append(trial)
             print(_row(trial), flush=True)
-    print(f"\n{len(trials)} scenarios, {sum(SIZES):,} messages each, in {time.monotonic() - began_s:.0f} s")
+    print(f"\n{len(trials)} scenarios, {sum(SIZES):,} messages and more, in {time.monotonic() - began_s:.0f} s")
     _print_unknown(trials)
     return _conclude(trials, folder, keep=given.keep)
 
@@ -69,13 +68,7 @@ def _arguments() -> argparse.Namespace:
 
 def _one(chosen: Sequence[Scenario], folder: Path, times: Times, number: int) -> Trial:
     scenario, place = chosen[number], folder / f"{number:02}"
-    return run_trial(scenario, _chats(folder, scenario, number), place, times)
-
-
-def _chats(folder: Path, scenario: Scenario, number: int) -> Chats:
-    """Where nothing is to be seen, nobody falls silent: a single episode, pending for long."""
-    silence_every = None if scenario.blind else 17
-    return write_chats(folder / f"{number:02}.json", SIZES, silence_every=silence_every)
+    return run_trial(scenario, scenario.write_chats(folder / f"{number:02}.json", SIZES), place, times)
 
 
 def _print_head(chosen: Sequence[Scenario]) -> None:

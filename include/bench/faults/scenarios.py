@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from include.bench.chats import Chats, write_chats
 from include.delivery.settings import LoadSettings
 from include.standin.faults import CallKind, Does, Fault
+
+_LONG = (300, 300, 300, 300, 300, 300, 300, 180)
+"""Of three people each writes 100, of the two in the last one each 90."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +98,30 @@ class Scenario:
     rest_s: float = 0.0
     """Between the first run and the second."""
 
+    all_waits: bool = False
+    """The target extracts nothing before the flush: more waits than one answer to a search shows."""
+
     blind: bool = False
     """
-    More is pending at the target than a search can show, so that there may be no evidence at all: only here may the
-    second run leave something ``unknown``.
+    As ``all_waits``, and one person wrote it all, so that there may be no evidence at all: only here may the second run
+    leave something ``unknown``.
     """
+
+    @property
+    def target_options(self) -> tuple[str, ...]:
+        """What the stand-in is started with, besides the times."""
+        return ("--episode-messages", "500") if self.all_waits or self.blind else ()
+
+    def write_chats(self, path: Path, sizes: Sequence[int]) -> Chats:
+        """
+        Write the export to import.
+
+        :param sizes: Of its conversations, unless the scenario needs others.
+        """
+        if not self.all_waits and not self.blind:
+            return write_chats(path, sizes)
+        # nobody falls silent: a single episode, pending for long; of one person 100 messages are shown
+        return write_chats(path, _LONG if self.all_waits else sizes, silence_every=None, people=1 if self.blind else 3)
 
 
 def scenarios(times: Times) -> list[Scenario]:
@@ -106,6 +130,8 @@ def scenarios(times: Times) -> list[Scenario]:
         Scenario(name="none"),
         *_slowness(times),
         *_lost_answers(),
+        *_answers_without_end(times),
+        *_much_waiting(),
         *_tasks(times),
         *_flushes(),
         *_outages(times),
@@ -159,9 +185,47 @@ def _lost_answers() -> Sequence[Scenario]:
     ]
 
 
+def _answers_without_end(times: Times) -> Sequence[Scenario]:
+    pause_s = 0.3 * times.read_timeout_s
+    return [
+        Scenario(name="headers trickle", faults=(_fault("trickle_headers", share=0.05, delay_s=pause_s),)),
+        Scenario(name="body trickles", faults=(_fault("trickle_body", share=0.05, delay_s=pause_s),)),
+        Scenario(
+            name="answers to questions trickle",
+            faults=(
+                _fault("trickle_body", kind="task", share=0.03, delay_s=pause_s),
+                _fault("trickle_headers", kind="search", share=0.3, delay_s=pause_s),
+                _fault("trickle_body", kind="flush", share=0.2, delay_s=pause_s),
+                _fault("status_after", share=0.05),
+            ),
+        ),
+        Scenario(name="answers without end", faults=(_fault("endless"),)),
+        Scenario(name="answers that unpack to 4 GiB", faults=(_fault("gzip_bomb"),)),
+        Scenario(name="errors that repeat the messages", faults=(_fault("echo"), _fault("echo", kind="task"))),
+    ]
+
+
+def _much_waiting() -> Sequence[Scenario]:
+    """More than a search shows waits in each conversation when it happens."""
+    thrice = Fault(does="status", kind="add", after=60, count=3)
+    one = Fault(does="status", kind="add", conversation="chat-00", after=9, count=3)
+    after = _fault("status_after")
+    return [
+        Scenario(name="much waits: 500 after", faults=(after,), all_waits=True),
+        Scenario(name="much waits: three 500 before", faults=(thrice,), all_waits=True),
+        Scenario(name="much waits: three 500 in one", faults=(one,), all_waits=True),
+        Scenario(name="much waits: half stored", faults=(_fault("partial"),), all_waits=True),
+        Scenario(name="much waits: task failed", faults=(_fault("task_failed"),), all_waits=True),
+        Scenario(name="much waits: failed, stored", faults=(_fault("task_failed_stored"),), all_waits=True),
+        Scenario(name="much waits: SIGKILL", events=(KillImport(at=0.45),), all_waits=True),
+        Scenario(name="much waits: SIGKILL, 500 after", faults=(after,), events=(KillImport(at=0.45),), all_waits=True),
+    ]
+
+
 def _tasks(times: Times) -> Sequence[Scenario]:
     return [
         Scenario(name="task failed", faults=(_fault("task_failed"),)),
+        Scenario(name="task failed though stored", faults=(_fault("task_failed_stored"),)),
         Scenario(
             name="task stuck",
             faults=(Fault(does="task_stuck", kind="add", after=5, count=2),),
@@ -223,6 +287,7 @@ def _misery() -> Sequence[Scenario]:
         _fault("partial", share=0.04),
         _fault("status", share=0.05, status=503),
         _fault("task_failed", share=0.05),
+        _fault("task_failed_stored", share=0.05),
         _fault("task_404_stored", share=0.05),
         _fault("no_task_id", share=0.05),
         _fault("status", kind="task", share=0.1),

@@ -93,9 +93,7 @@ def run_trial(scenario: Scenario, chats: Chats, folder: Path, times: Times) -> T
     """
     folder.mkdir(parents=True)
     options = ["--latency-s", str(scenario.batch_s), "--flush-s", "0.02", "--task-kept-s", str(times.task_kept_s)]
-    if scenario.blind:
-        options += ["--episode-messages", "500"]
-    with TargetProcess(folder / "target", *options) as target:
+    with TargetProcess(folder / "target", *options, *scenario.target_options) as target:
         target.arm(scenario.faults)
         attempt = _Attempt(folder, chats, target, times)
         first = attempt.run("first", scenario.events)
