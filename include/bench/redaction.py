@@ -25,8 +25,7 @@ def print_redaction(corpus: Path) -> None:
     missed = sum(secret in redact(text, everything=True)[0] for _, text, secret in credentials)
     hit = sum(redact(text, everything=True)[0] != text for text in innocents)
     took_us = (time.process_time() - began) / (len(credentials) + len(innocents)) * 1e6
-    kinds = len(credentials) // SEEDS
-    print(f"\nredaction: {kinds} kinds of credential and {len(innocents) // SEEDS} other messages, {SEEDS} times each")
-    print(
-        f"found {1 - missed / len(credentials):.1%}, false alarms {hit / len(innocents):.1%}, {took_us:.0f} us a message"
-    )
+    number = len(credentials) // SEEDS
+    print(f"\nredaction: {number} credentials and {len(innocents) // SEEDS} other messages, {SEEDS} times each")
+    recall, alarms = 1 - missed / len(credentials), hit / len(innocents)
+    print(f"found {recall:.1%}, false alarms {alarms:.1%}, {took_us:.0f} us a message")
