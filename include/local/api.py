@@ -49,6 +49,9 @@ class AirflowAPI:
         self.base_url = base_url
         self.user = user
         self.password = password
+        self.token = ""
+        """Of the user, as soon as the server is up."""
+
         self._check = check
         self.http = httpx.Client(base_url=f"{base_url}/api/v2", timeout=60, trust_env=False)
 
@@ -65,8 +68,8 @@ class AirflowAPI:
         self.wait(up, timeout_s, "Airflow's API server did not answer")
         login = {"username": self.user, "password": self.password}
         answer = self.http.post(f"{self.base_url}/auth/token", json=login)
-        token = answer.raise_for_status().json()["access_token"]
-        self.http.headers["Authorization"] = f"Bearer {token}"
+        self.token = str(answer.raise_for_status().json()["access_token"])
+        self.http.headers["Authorization"] = f"Bearer {self.token}"
 
     def warm_up(self) -> None:
         """Make the server build its task-facing API now: it takes seconds, and the first task would wait for it."""

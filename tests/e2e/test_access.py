@@ -17,6 +17,12 @@ def test_without_a_login_there_is_no_answer(airflow: LocalAirflow, path: str) ->
     assert airflow.api.http.get(airflow.api.base_url + path).is_success
 
 
+def test_a_browser_that_has_logged_in_is_let_in_by_its_cookie(airflow: LocalAirflow) -> None:
+    for path in PAGES:
+        answer = httpx.get(airflow.api.base_url + path, cookies={"_token": airflow.api.token})
+        assert answer.is_success
+
+
 def test_no_token_is_given_without_the_password(airflow: LocalAirflow) -> None:
     url = f"{airflow.api.base_url}/auth/token"
     assert not httpx.get(url).is_success
