@@ -1,4 +1,5 @@
-# The images of docker-compose.yaml.
+# The images of docker-compose.yaml. Base images are pinned by version; for a build that is the same for good, add the
+# digest that `docker buildx imagetools inspect IMAGE` prints: FROM image:version@sha256:…
 
 # A self-hosted EverOS, in the environment that it has on a laptop, too.
 FROM python:3.12.11-slim-bookworm AS everos
@@ -27,7 +28,7 @@ FROM apache/airflow:slim-3.3.2-python3.12 AS airflow
 
 WORKDIR /opt/airflow
 COPY --chown=airflow:0 requirements-distributed.txt ./
-RUN pip install --no-cache-dir --no-deps --requirement requirements-distributed.txt
+RUN pip install --no-cache-dir --no-deps --require-hashes --requirement requirements-distributed.txt
 
 COPY --chown=airflow:0 pyproject.toml README.md ./
 COPY --chown=airflow:0 include include

@@ -9,7 +9,7 @@ override CONF := $(value CONF)
 override TARGET := $(value TARGET)
 export SOURCE CONF TARGET PYTHON
 
-.PHONY: help demo up import test test-fast test-distributed test-outage test-browser screenshots check lint format lock bench fuzz faults clean environment selfhosted
+.PHONY: help demo up import test test-fast test-distributed test-outage test-browser screenshots check lint format lock audit bench fuzz faults clean environment selfhosted
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,11 +30,11 @@ test-fast: environment selfhosted  ## the tests that need no running Airflow
 	@exec $(PYTHON_HERE) -m pytest -m "not e2e and not distributed and not outage and not browser"
 
 test-distributed: environment  ## two Celery workers that share a ledger and a bucket; needs PostgreSQL and Redis on this machine
-	@.venv/bin/uv pip install --quiet --no-deps --python $(PYTHON_HERE) --requirements requirements-distributed.txt
+	@.venv/bin/uv pip install --quiet --no-deps --require-hashes --python $(PYTHON_HERE) --requirements requirements-distributed.txt
 	@exec $(PYTHON_HERE) -m pytest -m distributed
 
 test-outage: environment  ## Airflow's own database is locked or killed, its disk is full; PostgreSQL, Redis, for the disk root
-	@.venv/bin/uv pip install --quiet --no-deps --python $(PYTHON_HERE) --requirements requirements-distributed.txt
+	@.venv/bin/uv pip install --quiet --no-deps --require-hashes --python $(PYTHON_HERE) --requirements requirements-distributed.txt
 	@exec $(PYTHON_HERE) -m pytest -m outage
 
 test-browser: environment  ## an import as a person does it, in a Chromium; fetches one where the system has none
@@ -57,8 +57,11 @@ format: environment     ## mend lint and format where a machine can
 	@$(PYTHON_HERE) -m ruff check --fix --quiet
 	@$(PYTHON_HERE) -m ruff format
 
-lock: environment       ## resolve pyproject.toml anew into the four requirements*.txt
+lock: environment       ## resolve pyproject.toml anew into the four requirements*.txt, with digests [UPGRADE=1]
 	@scripts/lock
+
+audit: environment      ## look up every pin of the locks among published advisories (asks api.osv.dev)
+	@scripts/audit
 
 bench: environment      ## time and memory from an export to its plan; speed of a load beside a plain client
 	@exec $(PYTHON_HERE) -m include.bench

@@ -18,8 +18,9 @@ goes on where it stood: clear it, or let it retry. The run fails when anything i
 and the report says what.
 
 **Nightly**: scheduled and backfill runs load what was written in their data interval, and `lookback_days` before it;
-a run waits until those of older intervals are over. Other DAGs can wait for the asset `everos`: it is updated by every
-run that loaded something.
+a run waits until those of older intervals are over. Where an older one is queued and cannot start, the run that waits
+fails, frees its place, and is queued again by itself when the older one is over. Other DAGs can wait for the asset
+`everos`: it is updated by every run that loaded something.
 **Rejected messages**: correct them in `corrections.json` of the run's folder, then *Trigger* with the source
 `rejects:<run id>`.
 **By hand**: *Trigger* loads everything, or the period you give. Start with *Dry run* to see what it would send, and
@@ -33,14 +34,26 @@ Chat text is in the run's folder (Parquet, `corrections.json`) and nowhere else:
 
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
-from everos_provider import alerts, run
-from everos_provider.assets import EVEROS, LOADED
-from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
-from everos_provider.params import import_params
-from everos_provider.retry_policy import LOAD_RETRIES
+
+try:
+    from everos_provider import alerts, run
+    from everos_provider.assets import EVEROS, LOADED
+    from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
+    from everos_provider.params import import_params
+    from everos_provider.retry_policy import LOAD_RETRIES
+except ModuleNotFoundError as error:
+    if str(error.name).partition(".")[0] not in {"everos_provider", "include"}:
+        raise
+    root = Path(__file__).resolve().parents[1]
+    raise ImportError(
+        f"{error}. The project's root, the folder that holds include/ and plugins/, has to be on PYTHONPATH of every "
+        f"component of Airflow (scheduler, DAG processor, API server, workers), and its plugins/ has to be Airflow's "
+        f"plugins folder, or the project be installed: PYTHONPATH={root}, AIRFLOW__CORE__PLUGINS_FOLDER={root}/plugins"
+    ) from error
 
 SCHEDULE = os.environ.get("EVEROS_IMPORT_SCHEDULE", "0 2 * * *")
 

@@ -33,7 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 TOGETHER = {
     "everos": ("contract/", "include/test_selfhosted_model.py"),
-    "airflow": ("e2e/test_import.py", "e2e/test_nightly.py", "e2e/test_browser.py", "e2e/test_faults_of_airflow.py"),
+    "airflow": tuple(
+        f"e2e/test_{name}.py" for name in ("import", "nightly", "browser", "faults_of_airflow", "turns", "access")
+    ),
 }
 """Tests that share something that takes long to start."""
 

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from include.bench.measured import PIPELINE, Figures, measure, print_header, print_row, total
+from include.bench.redaction import print_redaction
 
 GENERATORS = Path(__file__).parents[2] / "tests"
 COMPARISONS = ("decode", "plain")
@@ -74,7 +75,12 @@ def print_load(_given: argparse.Namespace, _folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "include.bench.throughput"], check=True)
 
 
-SECTIONS = {"growth": print_growth, "files": print_files, "load": print_load}
+def print_redacted(_given: argparse.Namespace, _folder: Path) -> None:
+    """Print what redaction finds of a corpus."""
+    print_redaction(GENERATORS / "credential_corpus.py")
+
+
+SECTIONS = {"growth": print_growth, "files": print_files, "load": print_load, "redaction": print_redacted}
 
 
 def _generate(kind: str, path: Path, *arguments: object) -> Path:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from include.layout import PROJECT
 from include.local.api import AirflowAPI
-from include.local.settings import DATABASE, airflow_environment
+from include.local.settings import DATABASE, USER, airflow_environment, new_password
 from include.processes.home import Home, free_port
 from include.processes.leashed import Leashed
 
@@ -65,7 +65,7 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     _migrate(home, processes, env, say)
     parsed_after = datetime.now(UTC)
     say("Starting Airflow …")
-    api = AirflowAPI(f"http://127.0.0.1:{port}", processes.check)
+    api = AirflowAPI(f"http://127.0.0.1:{port}", processes.check, user=USER, password=new_password(home))
     _start(processes, "api-server", env)
     _start(processes, "dag-processor", env)
     api.wait_until_up()

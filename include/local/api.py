@@ -43,36 +43,43 @@ class TaskInstance:
 
 class AirflowAPI:
     """
-    A client of one Airflow whose only user is the one on this machine.
+    A client of one Airflow, with its user's password.
 
     :param check: Called while waiting; raises when waiting is useless.
     """
 
-    def __init__(self, base_url: str, check: Callable[[], None]) -> None:
+    def __init__(self, base_url: str, check: Callable[[], None], *, user: str, password: str) -> None:
         self.base_url = base_url
+        self.user = user
+        self.password = password
+        self.token = ""
+        """Of the user, as soon as the server is up."""
+
         self._check = check
-        self._http = httpx.Client(base_url=f"{base_url}/api/v2", timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=f"{base_url}/api/v2", timeout=60, trust_env=False)
 
     def wait_until_up(self, timeout_s: float = 180) -> None:
         """Wait for the API server and take a token."""
 
         def up() -> bool:
             try:
-                answer = self._http.get("/monitor/health")
+                answer = self.http.get("/monitor/health")
             except httpx.TransportError:
                 return False
             return answer.is_success
 
         self.wait(up, timeout_s, "Airflow's API server did not answer")
-        token = self._http.get(f"{self.base_url}/auth/token").raise_for_status().json()["access_token"]
-        self._http.headers["Authorization"] = f"Bearer {token}"
+        login = {"username": self.user, "password": self.password}
+        answer = self.http.post(f"{self.base_url}/auth/token", json=login)
+        self.token = str(answer.raise_for_status().json()["access_token"])
+        self.http.headers["Authorization"] = f"Bearer {self.token}"
 
     def warm_up(self) -> None:
         """Make the server build its task-facing API now: it takes seconds, and the first task would wait for it."""
 
         def warm() -> bool:
             try:
-                return self._http.get(f"{self.base_url}/execution/health").is_success
+                return self.http.get(f"{self.base_url}/execution/health").is_success
             except httpx.TransportError:
                 return False
 
@@ -89,7 +96,7 @@ class AirflowAPI:
             for error in self._get("/importErrors")["import_errors"]:
                 if datetime.fromisoformat(error["timestamp"]) > parsed_after:
                     raise DagBroken(f"{error['filename']} cannot be imported:\n{error['stack_trace']}")
-            dag = self._http.get(f"/dags/{dag_id}")
+            dag = self.http.get(f"/dags/{dag_id}")
             return dag.is_success and datetime.fromisoformat(dag.json()["last_parsed_time"]) > parsed_after
 
         self.wait(parsed, timeout_s, f"Airflow did not read the DAG {dag_id}")
@@ -102,7 +109,7 @@ class AirflowAPI:
         """Switch the DAG off or on; a metadata database that is busy is asked again."""
 
         def switched() -> bool:
-            answer = self._http.patch(f"/dags/{dag_id}", json={"is_paused": is_paused})
+            answer = self.http.patch(f"/dags/{dag_id}", json={"is_paused": is_paused})
             return not answer.is_server_error and answer.raise_for_status().is_success
 
         self.wait(switched, _PATIENCE_S, f"Airflow did not switch the DAG {dag_id}")
@@ -113,7 +120,7 @@ class AirflowAPI:
 
         :raises ChatImportError: Airflow refuses the parameters; the message says which.
         """
-        answer = self._http.post(f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(conf)})
+        answer = self.http.post(f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(conf)})
         if answer.is_client_error:
             raise ChatImportError(f"Airflow refuses the run: {answer.json().get('detail', answer.text)}")
         return str(answer.raise_for_status().json()["dag_run_id"])
@@ -124,7 +131,7 @@ class AirflowAPI:
 
     def unfinished_runs(self, dag_id: str) -> list[str]:
         """Return ids of runs that are queued or running; none where the DAG is not known yet."""
-        answer = self._http.get(f"/dags/{dag_id}/dagRuns", params={"state": UNFINISHED, "limit": _PAGE})
+        answer = self.http.get(f"/dags/{dag_id}/dagRuns", params={"state": UNFINISHED, "limit": _PAGE})
         if answer.status_code == httpx.codes.NOT_FOUND:
             return []
         return [str(run["dag_run_id"]) for run in answer.raise_for_status().json()["dag_runs"]]
@@ -141,8 +148,8 @@ class AirflowAPI:
         while unfinished := [task for task in self.task_instances(dag_id, run_id) if task.state not in _ENDED]:
             for task in unfinished:
                 which = task.task_id if task.map_index < 0 else f"{task.task_id}/{task.map_index}"
-                self._http.patch(f"{run}/{which}", json={"new_state": "failed"}).raise_for_status()
-        self._http.patch(f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed", "note": note}).raise_for_status()
+                self.http.patch(f"{run}/{which}", json={"new_state": "failed"}).raise_for_status()
+        self.http.patch(f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed", "note": note}).raise_for_status()
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """Return all of a run's tasks and mapped instances."""
@@ -157,12 +164,12 @@ class AirflowAPI:
 
     def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """Return what a task that is not mapped handed on, ``None`` when it did not."""
-        answer = self._http.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value")
+        answer = self.http.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value")
         return answer.json()["value"] if answer.is_success else None
 
     def log(self, dag_id: str, run_id: str, task: TaskInstance) -> list[dict[str, Any]]:
         """Return the structured log of a task's last try: ``event``, ``level``, ``error_detail`` …."""
-        answer = self._http.get(
+        answer = self.http.get(
             f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{max(task.try_number, 1)}",
             params={"map_index": task.map_index, "full_content": True},
             headers={"Accept": "application/json"},
@@ -185,14 +192,14 @@ class AirflowAPI:
 
     def close(self) -> None:
         """Close connections."""
-        self._http.close()
+        self.http.close()
 
     def _get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """Read, and try again while the server is busy or away: a person's import must not end because of that."""
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                answer = self._http.get(path, params=dict(params or {}))
+                answer = self.http.get(path, params=dict(params or {}))
                 if not answer.is_server_error or time.monotonic() > deadline:
                     return answer.raise_for_status().json()
             except httpx.TransportError:

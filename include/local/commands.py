@@ -43,7 +43,8 @@ def demo(target: str, *, stay: bool) -> int:
             if embedded.markdown:
                 say(f"\nThe memories are Markdown files: {embedded.markdown}")
         if stay:
-            say(f"\n{'Airflow':8}  {api.base_url}\n{embedded.name:8}  {embedded.settings.base_url}\nCtrl-C ends both.")
+            say(f"\n{'Airflow':8}  {api.base_url}  (user {api.user}, password {api.password})")
+            say(f"{embedded.name:8}  {embedded.settings.base_url}\nCtrl-C ends both.")
             while True:
                 processes.check()
                 time.sleep(0.5)

@@ -1,5 +1,7 @@
 """The environment of a local Airflow: every setting in one place, none from the person's own Airflow."""
 
+import json
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +10,14 @@ from include.layout import HOME_VARIABLE, PROJECT
 from include.processes.home import Home
 
 DATABASE = "airflow.db"
+USER = "admin"
+"""The one user of a local Airflow."""
+
+HOSTS_VARIABLE = "EVEROS_IMPORT_UI_HOSTS"
+"""
+Names, separated by commas, that the API server answers to (``plugins/everos_plugin.py``). A page of another site that
+points its own name at 127.0.0.1 (DNS rebinding) gets no answer. Without the setting every name is answered.
+"""
 
 
 def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, dags: Path) -> dict[str, str]:
@@ -23,7 +33,8 @@ def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, da
     url = f"http://127.0.0.1:{port}"
     return ours | {
         HOME_VARIABLE: str(home.root),
-        "PYTHONPATH": str(PROJECT),
+        # plugins/, too: this project's provider comes before one that is installed
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
         "AIRFLOW_HOME": str(home.airflow),
         # seconds that a writer waits for another one; SQLite's own default of 5 is short on a busy laptop
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.airflow}/{DATABASE}?timeout=60",
@@ -34,8 +45,9 @@ def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, da
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        # nobody but this machine reaches it, so nobody has to log in
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
+        HOSTS_VARIABLE: "127.0.0.1,localhost",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
@@ -54,6 +66,24 @@ def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, da
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home.airflow / "logs"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
+
+
+def new_password(home: Home) -> str:
+    """Make a password for :data:`USER`, write it where only this user of the machine can read it, and return it."""
+    password = secrets.token_urlsafe(18)
+    path = _passwords(home)
+    path.unlink(missing_ok=True)
+    with open(path, "x", encoding="utf-8", opener=_private) as file:
+        json.dump({USER: password}, file)
+    return password
+
+
+def _passwords(home: Home) -> Path:
+    return home.airflow / "passwords.json"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _of_another_airflow(name: str) -> bool:

@@ -48,7 +48,7 @@ class Loading:
 
     def __init__(self, run: RunFolder, ledgers: Path, run_id: str) -> None:
         self._run = run
-        self._ledgers = ledgers
+        self.ledgers = ledgers
         self._run_id = run_id
         self._tails: dict[Path, Tail] = {}
         self._segments: dict[str, Landings] = {}
@@ -60,7 +60,7 @@ class Loading:
     def read(self) -> dict[str, Landings]:
         """Return what is known by now, by name of segment: those kept, and those being written."""
         with self._reading:
-            for path in sorted(self._ledgers.glob("*/*.jsonl")):
+            for path in sorted(self.ledgers.glob("*/*.jsonl")):
                 self._follow(path)
             return self._kept() | self._segments
 

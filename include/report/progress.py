@@ -12,6 +12,7 @@ from include.layout import RunFolder
 from include.plan.estimate import read_estimate
 from include.report.figures import conversation_figures
 from include.report.loading import Landings, Loading, account_of, by_conversation
+from include.report.waiting import read_waiting
 
 _RECENT_S = 60
 
@@ -31,10 +32,11 @@ def progress_of(run: RunFolder, loading: Loading, run_id: str) -> dict[str, Any]
     left = max(sum(planned.values()) - done, 0)
     per_s = _speed(segments)
     estimate = read_estimate(run)
+    waiting = read_waiting(loading.ledgers, run_id)
     return {
         "run_id": run_id,
         "target": _target(loading),
-        "step": _step(run, left=left, flushed=len(flushed)),
+        "step": waiting.sentence() if waiting else _step(run, left=left, flushed=len(flushed)),
         "planned": sum(planned.values()),
         "landed": sum(landed.values()),
         "rejected": sum(rejected.values()),

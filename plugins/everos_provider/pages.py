@@ -36,6 +36,7 @@ from include.report.page import (
 )
 from include.report.progress import progress_of
 from include.report.rejects import first_rejects
+from include.report.waiting import read_waiting
 
 DAG_ID = "chat_history_to_everos"
 PREFIX = "/everos"
@@ -152,6 +153,9 @@ def show_run(request: Request, session: SessionDep, run_id: RunId) -> HTMLRespon
         return _html(running_page(progress, _place(request, view.run, run_id, state), look_at=look_at))
     run = view.refresh(*REPORT)
     place = _place(request, run, run_id, state)
+    waiting = read_waiting(ledger_root(), run_id)
+    if waiting and waiting.ended:
+        return _html(message_page(waiting.sentence(), place))
     if not run.report_json.is_file():
         return _html(message_page(NO_REPORT, place))
     report = msgspec.json.decode(run.report_json.read_bytes())

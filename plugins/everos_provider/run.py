@@ -2,39 +2,28 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowRescheduleException
 
 from everos_provider.assets import EVEROS, LOADED
 from everos_provider.hooks import EverOSHook
 from everos_provider.params import check_params, import_params
 from everos_provider.sources import opened, opened_export
 from everos_provider.staging import Data, place_of, staged
+from everos_provider.turns import INTERVAL_RUNS, queue_again, wait_for_turn
 from include import redo, steps
 from include.delivery.guard import raise_generation
 from include.delivery.ledger import Ledger
 from include.delivery.verification import Checked, verify
 from include.errors import ImportIncomplete, NotConserved
-from include.layout import RunFolder
-from include.logs import get_logger
+from include.layout import RunFolder, ledger_root
 from include.memory_api import connect
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
+from include.report.waiting import read_waiting
 from include.window import Window, window_of_interval, window_of_parameters
-
-log = get_logger(__name__)
-
-INTERVAL_RUNS = {"scheduled", "backfill"}
-
-LOOK_AGAIN_S = 5, 60
-"""
-How often a run that waits for an older one looks whether it is its turn: at first, and at last. Each look costs about a
-second of a core, and many runs of a backfill may be waiting.
-"""
 
 # What each task reads of the run's folder and what it leaves there.
 DISCOVER = Data(reads=["corrections*"], writes=["*"])
@@ -107,26 +96,6 @@ def _known(context: Context, key: str) -> Any:
     return None if state is None else state.get(key)
 
 
-def wait_for_turn(context: Context) -> None:
-    """
-    Let older intervals go first, one at a time: EverOS wants a conversation's history in order.
-
-    The DAG's ``max_active_runs`` does not hold for backfills: a backfill brings its own, 10 unless somebody says
-    otherwise, and goes beside nightly and manual runs.
-
-    :raises AirflowRescheduleException: a run for an older interval is not over; the task gives its slot back meanwhile.
-    """
-    if context["dag_run"].run_type not in INTERVAL_RUNS:
-        return
-    for state in ("running", "queued"):
-        if older := context["ti"].get_previous_dagrun(state=state):
-            log.info("Waiting for %s, which is %s and comes first", older.run_id, state)
-            now = datetime.now(UTC)
-            since = context["ti"].get_first_reschedule_date(context) or now
-            again_s = min(max((now - since).total_seconds() / 4, LOOK_AGAIN_S[0]), LOOK_AGAIN_S[1])
-            raise AirflowRescheduleException(now + timedelta(seconds=again_s))
-
-
 def options_of(params: Mapping[str, Any]) -> ParseOptions:
     """Return what the parsers need of the parameters."""
     return ParseOptions(
@@ -181,11 +150,17 @@ def report(context: Context) -> dict[str, Any]:
     :raises NotConserved: the figures do not add up.
     :raises ImportIncomplete: something is pending, unknown, unread or not remembered; the report says what.
     """
+    queue_again(context)
     run_id, target = context["run_id"], EverOSHook().target
     with staged(run_id, REPORT) as run:
         exports = context["ti"].xcom_pull(task_ids="discover")
         if exports is None or (exports and not run.conversations.exists()):
-            raise ImportIncomplete("the run stopped before its plan, nothing was sent: see the failed task")
+            waiting = read_waiting(ledger_root(), run_id)
+            raise ImportIncomplete(
+                waiting.sentence()
+                if waiting and waiting.ended
+                else "the run stopped before its plan, nothing was sent: see the failed task"
+            )
         ledger = ledger_of(context, target)
         document = steps.report(
             run,

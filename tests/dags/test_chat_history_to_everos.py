@@ -2,6 +2,12 @@
 
 import importlib
 import itertools
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +18,9 @@ import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowRescheduleException, ParamValidationError
+from airflow.sdk.exceptions import ParamValidationError
 from everos_provider import run
+from everos_provider.assets import EVEROS
 from everos_provider.retry_policy import LOAD_RETRIES
 
 from include import errors
@@ -47,6 +54,74 @@ def test_the_example_waits_for_the_asset_and_starts_switched_off() -> None:
     [example] = [dag for dag in DagBag(PROJECT / "dags", bundle_name="test").dags.values() if "example" in dag.tags]
     assert example.is_paused_upon_creation
     assert [asset.name for asset in example.timetable.asset_condition.objects] == ["everos"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (None, "no figures"),
+        ({}, "no figures"),
+        ({"from": "a form"}, "no figures"),
+        ({"run_id": "r", "loaded": "3", "conversations": 1, "already_loaded": 0}, "no figures"),
+        ({"run_id": "r", "loaded": 3, "conversations": 1, "already_loaded": 0}, "r loaded 3 messages into 1"),
+    ],
+)
+def test_the_example_takes_any_event(extra: Any, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One that a person made in the UI has whatever extra was typed."""
+    bag = DagBag(PROJECT / "dags", bundle_name="test")
+    figures = bag.dags["example_after_import"].get_task("figures").python_callable
+    caplog.set_level("INFO")
+    events = {EVEROS: [SimpleNamespace(extra=extra)]}
+    assert figures(triggering_asset_events=events) == [extra or {}]
+    assert told in caplog.text
+    assert figures(triggering_asset_events={}) == []
+
+
+def loaded_apart(folder: Path, **environ: str) -> list[str]:
+    """The DAGs and import errors that Airflow finds in a folder, in a process with its own paths."""
+    code = (
+        "import json, sys; from pathlib import Path; from airflow.dag_processing.dagbag import DagBag\n"
+        "bag = DagBag(Path(sys.argv[1]), bundle_name='test')\n"
+        "print(json.dumps([*(f'dag {name}' for name in sorted(bag.dags)), *bag.import_errors.values()]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, folder],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_whole_repository_can_be_a_dag_bundle() -> None:
+    path = os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")])
+    found = loaded_apart(PROJECT, PYTHONPATH=path, AIRFLOW__CORE__PLUGINS_FOLDER=str(PROJECT / "plugins"))
+    assert found == ["dag chat_history_to_everos", "dag example_after_import"]
+
+
+def test_a_project_root_that_is_not_on_the_path_is_named_with_the_setting_that_puts_it_there(tmp_path: Path) -> None:
+    """The DAG files and the provider are where Airflow looks; `include` is not."""
+    for name in ("dags", "plugins"):
+        shutil.copytree(PROJECT / name, tmp_path / name)
+    # a finder of an editable install would find `include` beside the copy's original
+    (tmp_path / "plugins" / "include").mkdir()
+    (tmp_path / "plugins" / "include" / "__init__.py").write_text("")
+    path = str(tmp_path / "plugins")
+    found = "\n".join(loaded_apart(tmp_path / "dags", PYTHONPATH=path, AIRFLOW__CORE__PLUGINS_FOLDER=path))
+    assert "No module named 'include." in found
+    assert f"PYTHONPATH={tmp_path}" in found
+
+
+def test_a_second_copy_of_the_provider_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree(PROJECT / "plugins", tmp_path / "plugins")
+    runpy.run_path(str(PROJECT / "plugins" / "everos_plugin.py"))
+    assert caplog.text == ""
+    runpy.run_path(str(tmp_path / "plugins" / "everos_plugin.py"))
+    for path in (PROJECT / "plugins" / "everos_provider", tmp_path / "plugins" / "everos_provider"):
+        assert str(path) in caplog.text
 
 
 def test_the_tasks_follow_the_diagram(dag: DAG) -> None:
@@ -124,31 +199,6 @@ def a_context(run_type: str, **params: Any) -> Any:
 def test_scheduled_and_backfill_runs_load_their_interval_and_the_lookback(run_type: str) -> None:
     day_us = 86_400_000_000
     assert run.window_of(a_context(run_type)) == Window(since_us=day_us, until_us=3 * day_us)
-
-
-class Runs:
-    """The other runs of the DAG, as a task can ask for them."""
-
-    def __init__(self, **older: str) -> None:
-        self._older = older
-
-    def get_previous_dagrun(self, state: str) -> Any:
-        return SimpleNamespace(run_id=self._older[state]) if state in self._older else None
-
-    def get_first_reschedule_date(self, _: Any) -> None:
-        return None
-
-
-@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
-@pytest.mark.parametrize("state", ["running", "queued"])
-def test_a_run_waits_for_one_of_an_older_interval(run_type: str, state: str) -> None:
-    with pytest.raises(AirflowRescheduleException):
-        run.wait_for_turn(a_context(run_type) | {"ti": Runs(**{state: "older"})})
-
-
-def test_a_run_goes_ahead_when_no_older_one_is_left_and_a_manual_one_at_once() -> None:
-    run.wait_for_turn(a_context("backfill") | {"ti": Runs()})
-    run.wait_for_turn(a_context("manual") | {"ti": Runs(running="older")})
 
 
 def test_manual_runs_load_what_the_form_says() -> None:

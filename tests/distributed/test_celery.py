@@ -81,7 +81,8 @@ def tasks_done(broker_url: str) -> dict[str, int]:
 
 def report_of(airflow: LocalAirflow, run_id: str) -> dict[str, Any]:
     """The report as a person downloads it: the API server, too, shares no folder with the workers."""
-    answer = httpx.get(f"{airflow.api.base_url}/everos/imports/files/report.json/{quote(run_id, safe='')}", timeout=60)
+    url = f"{airflow.api.base_url}/everos/imports/files/report.json/{quote(run_id, safe='')}"
+    answer = airflow.api.http.get(url)
     return dict(answer.raise_for_status().json())
 
 

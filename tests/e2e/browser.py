@@ -10,8 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from include.local.api import AirflowAPI
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -31,6 +36,11 @@ def browsing() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+def let_in(context: BrowserContext, api: AirflowAPI) -> None:
+    """Log the browser in: with the cookie that Airflow's login page sets."""
+    context.add_cookies([{"name": "_token", "value": api.token, "url": api.base_url}])
 
 
 if __name__ == "__main__":

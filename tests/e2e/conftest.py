@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 from e2e.told import TOLD
@@ -93,7 +92,7 @@ class LocalAirflow:
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Read from Airflow's public REST API."""
-        answer = httpx.get(f"{self.api.base_url}/api/v2/{path}", params=params, timeout=60)
+        answer = self.api.http.get(path, params=params)
         return dict(answer.raise_for_status().json())
 
     def runs(self, run_type: str) -> list[dict[str, Any]]:
@@ -112,13 +111,12 @@ class LocalAirflow:
     def clear_failed(self, run_id: str) -> None:
         """Clear the failed tasks of a run, as a person does in the UI."""
         body = {"dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True, "dry_run": False}
-        path = f"/api/v2/dags/{DAG_ID}/clearTaskInstances"
-        httpx.post(self.api.base_url + path, json=body).raise_for_status()
+        self.api.http.post(f"dags/{DAG_ID}/clearTaskInstances", json=body).raise_for_status()
 
     def task_state(self, run_id: str, task: TaskInstance) -> dict[str, Any]:
         """What a task instance keeps in Airflow's task state store, by key: what people see in the UI."""
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task.task_id}/state-store"
-        answer = httpx.get(self.api.base_url + path, params={"map_index": task.map_index, "limit": 100})
+        path = f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task.task_id}/state-store"
+        answer = self.api.http.get(path, params={"map_index": task.map_index, "limit": 100})
         return {row["key"]: row["value"] for row in answer.raise_for_status().json()["task_state_store"]}
 
     def task_processes(self, run_id: str, task_id: str) -> list[psutil.Process]:

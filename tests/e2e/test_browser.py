@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from e2e.browser import browsing
+from e2e.browser import browsing, let_in
 from e2e.conftest import LocalAirflow
 from e2e.test_import import MARKER, group, write
 from playwright.sync_api import Browser, Page, expect
@@ -30,6 +30,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, airflow: LocalAirflow) -> Iterator[Page]:
     """A tab of somebody who likes the dark."""
     context = browser.new_context(base_url=airflow.api.base_url, viewport={"width": 1400, "height": 1000})
+    let_in(context, airflow.api)
     context.set_default_timeout(PATIENCE_MS)
     context.add_init_script("localStorage.setItem('theme', 'dark')")
     yield context.new_page()

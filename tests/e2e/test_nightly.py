@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from e2e.conftest import NIGHT, LocalAirflow, last_night
 
@@ -72,7 +71,7 @@ def backfill(airflow: LocalAirflow, first: int, last: int, source: Path, *option
         ours = ["--from-date", from_date, "--to-date", to_date, "--dag-run-conf", conf, *options]
         done = airflow.command(*documented("backfill create"), *ours)  # of options given twice the last one holds
         for left in backfills(airflow) if done.returncode else ():
-            httpx.put(f"{airflow.api.base_url}/api/v2/backfills/{left['id']}/cancel", timeout=60)
+            airflow.api.http.put(f"backfills/{left['id']}/cancel")
         assert done.returncode == 0 or "database is locked" in done.stderr, done.stderr
         return done.returncode == 0
 

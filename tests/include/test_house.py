@@ -14,9 +14,22 @@ def pins(lock: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_locks_name_exact_versions_and_no_machine(lock: str) -> None:
-    lines = [line for line in LOCKS[lock].splitlines() if line and not line.lstrip().startswith("#")]
-    assert [line for line in lines if not re.match(r"[\w.-]+==\S+( ; .+)?$", line)] == []
+def test_locks_name_exact_versions_with_their_digests_and_no_machine(lock: str) -> None:
+    text = re.sub(r" *\\\n\s+", " ", LOCKS[lock])  # a pin and its digests in one line
+    lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    pin = re.compile(r"[\w.-]+==\S+( ; [^\\]+?)?( --hash=sha256:[0-9a-f]{64})+$")
+    assert lines
+    assert [line for line in lines if not pin.match(line)] == []
+
+
+def test_everything_that_installs_a_lock_asks_for_the_digests() -> None:
+    for name in ("Makefile", "Dockerfile", "scripts/environment"):
+        text = re.sub(r"\\\n\s+", "", (PROJECT / name).read_text())
+        installs = [
+            line for line in text.splitlines() if re.search(r"pip install .*(--requirement|requirements)", line)
+        ]
+        assert installs, name
+        assert [line for line in installs if "--require-hashes" not in line] == []
 
 
 def test_the_image_has_what_the_tests_ran_with() -> None:

@@ -1,7 +1,9 @@
 """Commands refuse what cannot work in one clear sentence, before anything is started."""
 
+import json
 import shutil
 import sqlite3
+import stat
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +14,7 @@ from include.errors import ConfigurationError
 from include.layout import PROJECT
 from include.local.airflow import has_connection
 from include.local.commands import demo, import_source
-from include.local.settings import airflow_environment
+from include.local.settings import airflow_environment, new_password
 from include.processes.home import Home
 
 
@@ -80,12 +82,23 @@ def test_settings_of_another_airflow_are_left_out_and_connections_are_kept(tmp_p
     assert settings["HTTPS_PROXY"] == "proxy"
 
 
-def test_nothing_listens_beyond_this_machine(tmp_path: Path) -> None:
-    """Nobody has to log in, so nobody else may reach it."""
+def test_nothing_listens_beyond_this_machine_and_nobody_gets_in_without_a_password(tmp_path: Path) -> None:
     settings = environment(tmp_path)
-    assert settings["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "True"
+    assert "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS" not in settings
+    assert settings["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin"
+    assert settings["EVEROS_IMPORT_UI_HOSTS"] == "127.0.0.1,localhost"
     assert settings["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert settings["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:8123/execution/"
+
+
+def test_each_start_has_another_password_which_only_this_user_of_the_machine_can_read(tmp_path: Path) -> None:
+    home = Home(tmp_path, 0)
+    home.airflow.mkdir()
+    first, second = new_password(home), new_password(home)
+    path = Path(environment(tmp_path)["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+    assert first != second
+    assert json.loads(path.read_text()) == {"admin": second}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_every_start_has_secrets_of_its_own(tmp_path: Path) -> None:

@@ -24,10 +24,11 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from include import steps
-from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
+from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder, ledger_root
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.report.page import SERVED_POLICY
+from include.report.waiting import Waiting, write_waiting
 from include.window import Window
 
 SAMPLES = Path(__file__).parents[2] / "include" / "samples"
@@ -126,6 +127,17 @@ def test_a_run_shows_its_report_under_a_strict_policy(client: TestClient, sessio
         assert "Every entry is accounted for" in answer.text
         assert answer.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
     assert "unsafe" not in SERVED_POLICY
+
+
+def test_a_run_that_ended_to_free_its_place_says_for_which_one(client: TestClient, session: Session) -> None:
+    add_run(session, state=DagRunState.FAILED)
+    day = "2026-02-28T00:00:00+00:00"
+    write_waiting(
+        ledger_root(),
+        Waiting(run_id=RUN, interval_start=day, older_run_id="older", older_state="queued", since=day, ended=True),
+    )
+    page = client.get(f"/imports/runs/{quote(RUN, safe='')}").text
+    assert f"freed its place for older, which is queued and loads an older interval (seen since {day})" in page
 
 
 def test_a_run_that_goes_on_shows_how_far_it_has_come(client: TestClient, session: Session) -> None:

@@ -1,0 +1,70 @@
+"""Runs that wait for runs of older intervals, under a real scheduler."""
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from e2e.conftest import LocalAirflow
+from e2e.test_nightly import paused
+
+from include.layout import ledger_root
+from include.local.airflow import DAG_ID
+from include.local.settings import DATABASE
+from include.report.waiting import read_waiting
+from include.standin import StandIn
+from include.standin.journal import judge
+
+
+def interval_run(airflow: LocalAirflow, day: int, source: Path, state: str) -> str:
+    """Make a run of a day's interval, in a state, as a scheduler leaves it; return its id."""
+    start, end = (datetime(2026, 2, number, tzinfo=UTC).isoformat() for number in (day, day + 1))
+    run_id = f"turn__{start}"
+    body = {"dag_run_id": run_id, "logical_date": start, "data_interval_start": start, "data_interval_end": end}
+    conf = {"source": str(source), "lookback_days": 0}
+    airflow.api.http.post(f"dags/{DAG_ID}/dagRuns", json=body | {"conf": conf}).raise_for_status()
+    with closing(sqlite3.connect(airflow.home.airflow / DATABASE, timeout=60)) as metadata, metadata:
+        metadata.execute("UPDATE dag_run SET run_type = 'scheduled', state = ? WHERE run_id = ?", [state, run_id])
+    return run_id
+
+
+def drop(folder: Path) -> list[str]:
+    """Two days of a conversation; return the message ids."""
+    times = [datetime(2026, 2, day, hour, tzinfo=UTC) for day in (3, 4) for hour in (8, 20)]
+    messages = [
+        {
+            "role": "user",
+            "sender_id": "ann",
+            "timestamp": int(time.timestamp() * 1000),
+            "content": f"at {time:%H}",
+            "message_id": f"{time:%d-%H}",
+        }
+        for time in times
+    ]
+    folder.mkdir()
+    (folder / "turns.json").write_text(json.dumps({"group_id": "turns", "messages": messages}), encoding="utf-8")
+    return [message["message_id"] for message in messages]
+
+
+def test_an_older_run_that_is_queued_behind_a_newer_one_goes_first_and_both_load_without_a_person(
+    airflow: LocalAirflow, standin: StandIn, tmp_path: Path
+) -> None:
+    """The newer run has the only place, and waits for the older one, which needs that place."""
+    airflow.wait_until(lambda: airflow.runs("scheduled"), "last night's run is made up for")
+    airflow.wait_until(lambda: not airflow.api.unfinished_runs(DAG_ID), "last night's run is over")
+    ids = drop(tmp_path / "drop")
+    with paused(airflow):
+        newer = interval_run(airflow, 4, tmp_path / "drop", "running")
+        older = interval_run(airflow, 3, tmp_path / "drop", "queued")
+    airflow.wait_until(lambda: airflow.api.run_state(DAG_ID, newer) == "failed", "the newer run frees its place", 90)
+    waiting = read_waiting(ledger_root(airflow.home.root), newer)
+    page = airflow.api.http.get(f"{airflow.api.base_url}/everos/imports/runs/{newer}").raise_for_status().text
+    assert waiting is not None
+    assert waiting.older_run_id == older
+    assert f"it freed its place for {older}" in page
+    assert airflow.wait(older).report["loaded"] == 2
+    airflow.wait_until(lambda: airflow.api.run_state(DAG_ID, newer) == "success", "the newer run is queued again", 90)
+    assert airflow.wait(newer).report["loaded"] == 2
+    assert judge(standin.journal(), {"turns": ids})["turns"].clean
+    assert read_waiting(ledger_root(airflow.home.root), newer) is None

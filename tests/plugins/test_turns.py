@@ -1,0 +1,212 @@
+"""Rules of turns: which run waits for which, which one ends to free its place, and which are queued again."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pendulum
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+from everos_provider import turns
+from everos_provider.turns import QUEUED_S, queue_again, wait_for_turn
+
+from include.layout import HOME_VARIABLE, RunFolder, ledger_root
+from include.report.loading import Loading
+from include.report.progress import progress_of
+from include.report.waiting import Waiting, all_ended, read_waiting, write_waiting
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+
+
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs that a task asked Airflow to clear."""
+    asked: list[str] = []
+
+    def send(message: Any) -> None:
+        assert isinstance(message, TriggerDagRun)
+        assert message.reset_dag_run
+        asked.append(message.run_id)
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=send), raising=False)
+    return asked
+
+
+class Runs:
+    """The runs of the DAG, as a task can ask for them."""
+
+    def __init__(self, states: Mapping[str, str], older: Mapping[str, Any]) -> None:
+        self._states, self._older = states, older
+
+    def get_previous_dagrun(self, state: str) -> Any:
+        return self._older.get(state)
+
+    def get_dagrun_state(self, dag_id: str, run_id: str) -> str:
+        if run_id not in self._states:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 404}))
+        return self._states[run_id]
+
+
+def a_context(run_type: str, *, run_id: str = "this", states: Mapping[str, str] | None = None, **older: str) -> Any:
+    """``older``: the type of the older run in each state."""
+    runs = {state: SimpleNamespace(run_id="older", run_type=kind) for state, kind in older.items()}
+    return {
+        "run_id": run_id,
+        "dag_run": SimpleNamespace(run_type=run_type, dag_id="dag"),
+        "data_interval_start": pendulum.datetime(2026, 1, 9),
+        "ti": Runs(states or {}, runs),
+    }
+
+
+def waited(seconds: float) -> None:
+    """Make this run have waited for so long already."""
+    waiting = read_waiting(ledger_root(), "this")
+    assert waiting is not None
+    since = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    write_waiting(ledger_root(), msgspec.structs.replace(waiting, since=since))
+
+
+def ended(run_id: str, day: int, older: str) -> None:
+    write_waiting(
+        ledger_root(),
+        Waiting(
+            run_id=run_id,
+            interval_start=f"2026-01-{day:02}T00:00:00+00:00",
+            older_run_id=older,
+            older_state="queued",
+            since="2026-01-20T00:00:00+00:00",
+            ended=True,
+        ),
+    )
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
+@pytest.mark.parametrize("older", ["scheduled", "backfill"])
+def test_a_run_waits_as_long_as_an_older_one_is_running(run_type: str, older: str) -> None:
+    for seconds in (0, 100 * QUEUED_S):
+        with pytest.raises(AirflowRescheduleException):
+            wait_for_turn(a_context(run_type, running=older, queued="scheduled"))
+        waited(seconds)
+
+
+def test_a_run_that_an_older_one_needs_the_place_of_ends_at_once() -> None:
+    with pytest.raises(AirflowFailException, match="freed its place for older"):
+        wait_for_turn(a_context("scheduled", queued="scheduled"))
+
+
+@pytest.mark.parametrize(
+    ("run_type", "older"), [("scheduled", "backfill"), ("backfill", "backfill"), ("backfill", "scheduled")]
+)
+def test_a_run_waits_a_little_for_one_that_is_queued_and_then_ends(run_type: str, older: str) -> None:
+    """A backfill that is paused stays queued, and one whose places are all taken by waiting runs."""
+    context = a_context(run_type, queued=older)
+    with pytest.raises(AirflowRescheduleException):
+        wait_for_turn(context)
+    waited(QUEUED_S - 10)
+    with pytest.raises(AirflowRescheduleException):
+        wait_for_turn(context)
+    waited(QUEUED_S + 1)
+    with pytest.raises(AirflowFailException, match="unpause its backfill"):
+        wait_for_turn(context)
+
+
+def test_the_time_counts_anew_when_the_older_run_is_another_or_in_another_state() -> None:
+    with pytest.raises(AirflowRescheduleException):
+        wait_for_turn(a_context("backfill", running="backfill"))
+    waited(100 * QUEUED_S)
+    with pytest.raises(AirflowRescheduleException):
+        wait_for_turn(a_context("backfill", queued="backfill"))
+
+
+def test_a_run_goes_ahead_when_no_older_one_is_left_and_a_manual_one_at_once() -> None:
+    with pytest.raises(AirflowRescheduleException):
+        wait_for_turn(a_context("backfill", running="backfill"))
+    wait_for_turn(a_context("backfill"))
+    assert read_waiting(ledger_root(), "this") is None
+    wait_for_turn(a_context("manual", running="backfill"))
+
+
+def test_the_page_of_a_run_says_which_run_it_waits_for_and_since_when(tmp_path: Path) -> None:
+    with pytest.raises(AirflowRescheduleException):
+        wait_for_turn(a_context("backfill", running="backfill"))
+    waiting = read_waiting(ledger_root(), "this")
+    run = RunFolder.of("this")
+    step = progress_of(run, Loading(run, ledger_root(), "this"), "this")["step"]
+    assert waiting is not None
+    assert step == f"Waiting for older, which is running and loads an older interval (seen since {waiting.since})"
+
+
+def test_a_run_that_ends_queues_those_again_that_ended_for_it(queued: list[str]) -> None:
+    ended("newer", 9, older="this")
+    queue_again(a_context("scheduled", states={"this": "running", "newer": "failed"}))
+    assert queued == ["newer"]
+    assert all_ended(ledger_root()) == []
+
+
+def test_a_run_is_not_queued_again_while_the_one_that_it_waited_for_is_unfinished(queued: list[str]) -> None:
+    ended("newer", 9, older="paused")
+    for state in ("queued", "running"):
+        queue_again(a_context("manual", states={"newer": "failed", "paused": state}))
+    assert queued == []
+    queue_again(a_context("manual", states={"newer": "failed", "paused": "failed"}))
+    assert queued == ["newer"]
+
+
+def test_a_run_is_queued_again_when_the_one_that_it_waited_for_was_deleted(queued: list[str]) -> None:
+    ended("newer", 9, older="deleted")
+    queue_again(a_context("manual", states={"newer": "failed"}))
+    assert queued == ["newer"]
+
+
+def test_runs_that_ended_one_for_another_are_queued_again_oldest_first_and_not_past_one_that_has_to_wait(
+    queued: list[str],
+) -> None:
+    ended("third", 3, older="second")
+    ended("second", 2, older="first")
+    ended("first", 1, older="paused")
+    states = {"first": "failed", "second": "failed", "third": "failed"}
+    queue_again(a_context("manual", states=states | {"paused": "queued"}))
+    assert queued == []
+    queue_again(a_context("manual", states=states | {"paused": "success"}))
+    assert queued == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize("state", ["running", "queued"])
+def test_a_run_that_a_person_cleared_is_left_alone(queued: list[str], state: str) -> None:
+    ended("newer", 9, older="this")
+    queue_again(a_context("scheduled", states={"newer": state}))
+    assert queued == []
+
+
+@pytest.mark.parametrize("states", [{}, {"newer": "success"}])
+def test_a_run_that_was_deleted_or_marked_as_a_success_is_forgotten(queued: list[str], states: dict[str, str]) -> None:
+    ended("newer", 9, older="this")
+    queue_again(a_context("scheduled", states=states))
+    assert (queued, all_ended(ledger_root())) == ([], [])
+
+
+def test_a_run_that_starts_queues_only_older_ones_and_then_lets_them_go_first(queued: list[str]) -> None:
+    ended("older", 8, older="over")
+    ended("newer", 10, older="over")
+    states = {"older": "failed", "newer": "failed", "over": "success"}
+    with pytest.raises(AirflowFailException):
+        wait_for_turn(a_context("scheduled", states=states, queued="scheduled"))
+    assert queued == ["older"]
+
+
+def test_an_import_goes_on_when_another_run_cannot_be_queued_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(_: Any) -> None:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 500}))
+
+    monkeypatch.setattr(turns.task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=send), raising=False)
+    ended("newer", 9, older="this")
+    queue_again(a_context("scheduled", states={"newer": "failed"}))
+    assert [each.run_id for each in all_ended(ledger_root())] == ["newer"]
