@@ -86,7 +86,10 @@ def queue_again(context: Context, *, before: str | None = None) -> None:
     own = context["run_id"]
     left = set[str]()
     for each in all_ended(ledger_root()):
-        if each.run_id == own or (before is not None and each.interval_start >= before):
+        if before is not None and each.interval_start >= before:
+            continue
+        if each.run_id == own:  # this run has loaded nothing either: what waits for it goes on waiting
+            left.add(own)
             continue
         try:
             if not _queued_again(context, each, left, own):

@@ -179,6 +179,13 @@ def test_runs_that_ended_one_for_another_are_queued_again_oldest_first_and_not_p
     assert queued == ["first", "second", "third"]
 
 
+def test_a_run_that_ends_to_free_its_place_queues_none_of_those_that_wait_for_it(queued: list[str]) -> None:
+    ended("this", 8, older="queued")
+    ended("newer", 9, older="this")
+    queue_again(a_context("backfill", states={"this": "running", "newer": "failed", "queued": "queued"}))
+    assert queued == []
+
+
 @pytest.mark.parametrize("state", ["running", "queued"])
 def test_a_run_that_a_person_cleared_is_left_alone(queued: list[str], state: str) -> None:
     ended("newer", 9, older="this")
