@@ -1,6 +1,5 @@
 """Registers what Airflow's UI shows of imports, a page of all of them and a tab on each run, and when a run is late."""
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from airflow.plugins_manager import AirflowPlugin
 try:
     import everos_provider
     from everos_provider.alerts import ScheduledRunDue
+    from include.logs import get_logger
 except ModuleNotFoundError as error:
     if str(error.name).partition(".")[0] not in {"everos_provider", "include"}:
         raise
@@ -23,7 +23,7 @@ PREFIX = "/everos"
 _HERE = Path(__file__).resolve().with_name("everos_provider")
 _IN_USE = Path(str(everos_provider.__file__)).resolve().parent
 if _HERE.is_dir() and _HERE != _IN_USE:
-    logging.getLogger(__name__).warning(
+    get_logger(__name__).warning(
         "There are two copies of the provider: %s is used, %s is not. Changes to the second one have no effect: remove "
         "one of them, or install the project with `pip install --no-deps --editable .`, which makes no copy.",
         _IN_USE,
