@@ -9,6 +9,7 @@ from airflow.plugins_manager import AirflowPlugin
 try:
     import everos_provider
     from everos_provider.alerts import ScheduledRunDue
+
     from include.logs import get_logger
 except ModuleNotFoundError as error:
     if str(error.name).partition(".")[0] not in {"everos_provider", "include"}:
