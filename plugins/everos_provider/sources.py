@@ -8,7 +8,7 @@ address that begins with ``file://`` is read where it is, as a path is: links th
 import os
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +22,7 @@ from include.archive import is_named_as_archive
 from include.errors import ChatImportError, ExportError
 from include.layout import private_folder
 from include.parsers import Export
+from include.parsers.slack_layout import LISTS
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,12 @@ class Source:
         """Return an export of this source as every worker can find it."""
         if not is_url(self.place):
             return export
-        inside = Path(export.path).relative_to(self.path).as_posix()
-        address = self.place if inside == "." else f"{self.place.rstrip('/')}/{inside}"
-        return msgspec.structs.replace(export, path=address)
+        lists = tuple(msgspec.structs.replace(part, path=self._address(part.path)) for part in export.lists)
+        return msgspec.structs.replace(export, path=self._address(export.path), lists=lists)
+
+    def _address(self, path: str) -> str:
+        inside = Path(path).relative_to(self.path).as_posix()
+        return self.place if inside == "." else f"{self.place.rstrip('/')}/{inside}"
 
 
 @contextmanager
@@ -74,17 +78,27 @@ def opened(source: str) -> Iterator[Source]:
 
 @contextmanager
 def opened_export(export: Export) -> Iterator[Export]:
-    """Give one export, where this task finds it; other exports beside it stay where they are."""
-    if not is_url(export.path):
-        yield export
-        return
-    local = _local(export.path)
-    if local:
-        yield msgspec.structs.replace(export, path=str(local))
-        return
-    gone = ExportError(f"{export.path}: the {export.format} export found before is gone; run the import again")
-    with _brought(export.path, gone, lambda name: _may_belong(name, export.root)) as path:
-        yield msgspec.structs.replace(export, path=str(path))
+    """Give one export, and the lists of another part of it, where this task finds them; the rest stays where it is."""
+    with ExitStack() as stack:
+
+        def here(address: str, wanted: Callable[[str], bool]) -> str:
+            if not is_url(address):
+                return address
+            if local := _local(address):
+                return str(local)
+            gone = ExportError(f"{address}: the {export.format} export found before is gone; run the import again")
+            return str(stack.enter_context(_brought(address, gone, wanted)))
+
+        yield msgspec.structs.replace(
+            export,
+            path=here(export.path, lambda name: _may_belong(name, export.root)),
+            lists=tuple(msgspec.structs.replace(part, path=here(part.path, _is_list)) for part in export.lists),
+        )
+
+
+def _is_list(name: str) -> bool:
+    """Tell whether an object may hold lists of people and conversations."""
+    return name.rpartition("/")[2] in LISTS or is_named_as_archive(name)
 
 
 def _local(address: str) -> Path | None:

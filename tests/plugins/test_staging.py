@@ -25,7 +25,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from include.errors import ConfigurationError, ExportError, ImportIncomplete, StorageError, StoreUnavailable
 from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
-from include.parsers import Export, discover, open_export
+from include.parsers import Export, ParseOptions, discover, open_export, parse
+from include.records import Conversation
 from include.standin import StandIn
 from include.standin.journal import judge
 
@@ -397,6 +398,17 @@ def test_an_archive_in_an_archive_in_a_store_is_read(tmp_path: Path, objects: Me
     assert (found["path"], found["inside"]) == ("memory://bucket/in/outer.zip", "x/inner.zip")
     with sources.opened_export(msgspec.convert(found, Export)) as export, open_export(export) as archive:
         assert set(archive.names()) == slack_export().keys()
+
+
+def test_lists_of_another_part_of_an_export_are_brought_with_it(tmp_path: Path, objects: MemoryFileSystem) -> None:
+    parts = {"acme 1": slack_export(slack_message()), "acme 2": {"board/2026-01-02.json": [slack_message()]}}
+    for name, files in parts.items():
+        objects.pipe(f"/bucket/in/{name}.zip", write_zip(tmp_path / f"{name}.zip", files).read_bytes())
+    found = {export["label"]: export for export in run.discover(a_context("memory://bucket/in"))}
+    assert found["acme 2.zip"]["lists"][0]["path"] == "memory://bucket/in/acme 1.zip"
+    with sources.opened_export(msgspec.convert(found["acme 2.zip"], Export)) as export:
+        [conversation] = [record for record in parse(export, ParseOptions()) if isinstance(record, Conversation)]
+    assert conversation.private_reason == "not listed in channels.json"
 
 
 def test_an_address_of_a_folder_here_follows_the_rules_of_a_path(tmp_path: Path) -> None:
