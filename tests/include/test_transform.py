@@ -465,6 +465,17 @@ def test_two_given_ids_that_are_equal_stay_two_conversations(tmp_path: Path) -> 
     assert next(iter(counts)) == "slack_general"
 
 
+def test_a_longer_id_is_told_also_in_a_run_without_the_other_channel(tmp_path: Path) -> None:
+    ids = KnownIds(tmp_path / "ids.json", DEFAULT_ID_TEMPLATE)
+    notes = []
+    for number, workspace in enumerate(["Red", "Blue", "Blue", "Red"]):
+        channel = a_conversation(**GENERAL, workspace=workspace, channel_id=f"C{workspace}")
+        folder = extracted(tmp_path / f"x{number}", [a_message(workspace)], conversations=[channel])
+        run_folders(tmp_path / f"run{number}", [folder], known_ids=ids)
+        notes.append(pq.read_table(RunFolder(tmp_path / f"run{number}").notes)["detail"].to_pylist())
+    assert notes == [[], ["slack_Blue_general"], ["slack_Blue_general"], []]
+
+
 def test_a_channel_of_two_names_is_one_conversation_named_by_the_newest_export(tmp_path: Path) -> None:
     old = extracted(
         tmp_path / "old",
