@@ -4,7 +4,7 @@ import json
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,7 +97,7 @@ HISTORY = {"user_id": "x", "messages": [said("in the history", sender="x")]}
     ],
 )
 def test_a_group_and_a_person_of_one_id_are_two_conversations_and_the_second_id_can_be_read(
-    nights: Nights, runs: Sequence[Any], plain: str
+    nights: Nights, runs: Sequence[Sequence[Any]], plain: str
 ) -> None:
     last = [nights.run({"a.json": documents}) for documents in runs][-1]
     texts = {message.conversation_id: message.text for message in nights.messages}
@@ -106,3 +106,123 @@ def test_a_group_and_a_person_of_one_id_are_two_conversations_and_the_second_id_
     (longer,) = texts
     assert re.fullmatch("x_[0-9a-f]{12}", longer)
     assert last.shared_names == [longer]
+
+
+# --- order and copies in one run ------------------------------------------------------------------------------------
+
+
+def texts(messages: Sequence[Message]) -> list[str]:
+    return [message.text for message in messages]
+
+
+def test_files_are_read_in_the_order_in_which_people_number_them(nights: Nights) -> None:
+    files = {f"part-{number}.json": group(said(f"{number}")) for number in (1, 2, 3, 10, 11)}
+    assert texts(nights.run(files).messages) == ["1", "2", "3", "10", "11"]
+
+
+@pytest.mark.parametrize("form", ["array", "lines", "files"])
+def test_a_conversation_that_is_there_twice_is_said_once_and_equal_messages_in_it_stay(
+    nights: Nights, form: str
+) -> None:
+    first, longer = (
+        group(said("ok"), said("ok"), said("done")),
+        group(said("ok"), said("ok"), said("done"), said("bye")),
+    )
+    lines = "\n".join(json.dumps(document) for document in (first, longer))
+    files: dict[str, Any] = {
+        "array": {"a.json": [first, longer]},
+        "lines": {"a.jsonl": lines.encode()},
+        "files": {"a.json": first, "b.json": longer},
+    }[form]
+    night = nights.run(files)
+    assert (texts(night.messages), night.duplicates) == (["ok", "ok", "done", "bye"], 3)
+
+
+def test_ids_may_be_numbers_of_any_kind(nights: Nights) -> None:
+    """Tools for tables write ``7.0`` for an id in a column with gaps."""
+    ids: list[Any] = [7, "7", 7.0]
+    night = nights.run({"a.json": [group(said("a", sender=id_, message_id=id_), group_id=id_) for id_ in ids]})
+    assert [(m.conversation_id, m.sender_id, m.message_id) for m in night.messages] == [("7", "7", "7")]
+
+
+# --- properties -----------------------------------------------------------------------------------------------------
+
+
+class Chat(NamedTuple):
+    """A conversation in true order."""
+
+    entries: list[dict[str, Any]]
+
+    def part(self, start: int, end: int) -> dict[str, Any]:
+        """Return what an export of these messages holds."""
+        return group(*self.entries[start:end])
+
+
+@st.composite
+def chats(draw: st.DrawFn, *, steps_s: Sequence[int], ids: Sequence[str] = ("none", "given", "restart")) -> Chat:
+    """
+    Make a chat of few times, senders and texts.
+
+    Messages that agree in everything come only with ids: without, nobody can tell copies from repetitions.
+    """
+    habit = draw(st.sampled_from(ids))
+    steps = draw(st.lists(st.sampled_from(steps_s), min_size=1, max_size=25))
+    entries: list[dict[str, Any]] = []
+    at_s = AT_S
+    for number, seconds in enumerate(steps):
+        at_s += seconds
+        text = draw(st.sampled_from(["ok", "yes"])) if habit == "given" else f"{number}"
+        sender = draw(st.sampled_from(["ann", "bob"]))
+        id_ = {"none": None, "given": f"m{len(steps) - number}", "restart": number % 4}[habit]
+        entries.append(said(text, at_s, sender, message_id=id_))
+    return Chat(entries)
+
+
+def as_written(chat: Chat) -> list[tuple[str, str]]:
+    return [(entry["sender_id"], entry["content"]) for entry in chat.entries]
+
+
+def as_loaded(messages: Sequence[Message]) -> list[tuple[str, str]]:
+    return [(message.sender_id, message.text) for message in messages]
+
+
+@settings(max_examples=25, deadline=None)
+@given(chat=chats(steps_s=[0, 0, 0, 1]), data=st.data())
+def test_parts_that_overlap_give_every_message_once_in_the_order_of_the_source(chat: Chat, data: st.DataObject) -> None:
+    """Over two files and two exports; most times are equal, and they have whole seconds."""
+    size = len(chat.entries)
+    ends = sorted(data.draw(st.tuples(*[st.integers(0, size)] * 3)))
+    starts = [data.draw(st.integers(0, end)) for end in ends]
+    parts = [chat.part(start, end) for start, end in zip([0, *starts], [*ends, size], strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        night = Nights(Path(folder)).run(
+            {"part-9.json": parts[0], "part-10.json": parts[1]}, {"a.json": [parts[2], parts[3]]}
+        )
+    assert as_loaded(night.messages) == as_written(chat)
+    assert night.duplicates == sum(len(part["messages"]) for part in parts) - size
+    times = [message.timestamp_ms for message in night.messages]
+    assert times == sorted(set(times))
+    assert len({message.message_id for message in night.messages}) == size
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    chat=st.one_of(chats(steps_s=[0, 0, 0, 60], ids=["none", "given"]), chats(steps_s=[1, 60], ids=["restart"])),
+    data=st.data(),
+)
+def test_over_several_runs_every_message_is_loaded_once(chat: Chat, data: st.DataObject) -> None:
+    """
+    Whatever part of the conversation each run holds.
+
+    Where ids restart, times tell messages of different runs apart: the ledger holds no text.
+    """
+    size = len(chat.entries)
+    windows = data.draw(st.lists(st.tuples(st.integers(0, size), st.integers(0, size)), max_size=4))
+    with tempfile.TemporaryDirectory() as folder:
+        nights = Nights(Path(folder))
+        for one, other in [*windows, (0, size)]:
+            nights.run({"a.json": chat.part(min(one, other), max(one, other))})
+        again = nights.run({"a.json": chat.part(0, size)})
+    assert Counter(as_loaded(nights.messages)) == Counter(as_written(chat))
+    assert len({message.message_id for message in nights.messages}) == size
+    assert not again.messages
