@@ -245,9 +245,9 @@ class Staging:
         """
         Give messages of one id that differ in sender, time or text ids of their own: the id and a digest.
 
-        The id itself stays with the message that the ledger knows by it, else with the earliest. The ledger holds no
-        text: there the time tells, which is that of the source or, where times are equal, later by at most one
-        millisecond for each message of the conversation.
+        The id itself stays with the message that the ledger knows by it, of several the nearest in time, else with the
+        earliest. The ledger holds no text: there the time tells, which is that of the source or later, where messages
+        of equal times were moved apart: by less than there are messages of one time and of successive milliseconds.
         """
         if not (ledgers or self._any("shared")) or not self._any(self._source, _WEAK_ID):
             return
@@ -256,7 +256,7 @@ class Staging:
         execute(
             f"""
             CREATE OR REPLACE TEMP TABLE weak AS
-            SELECT row, conversation_id, message_id, sent_at_us, {_CONTENT} AS content, same
+            SELECT row, conversation_id, message_id, sent_at_us, {_CONTENT} AS content, same, apart_ms
             FROM ({self._numbered}) LEFT JOIN remembered USING (row)
             WHERE {_WEAK_ID} AND (same IS FALSE OR hash(conversation_id, message_id) IN (SELECT digest FROM shared))
             """
@@ -266,7 +266,7 @@ class Staging:
             CREATE OR REPLACE TEMP TABLE renamed AS
             WITH ranked AS (
                 SELECT *, bool_or(same) OVER ids AS remembered, first_value(content) OVER (
-                    ids ORDER BY coalesce(same, false) DESC, sent_at_us, row
+                    ids ORDER BY coalesce(same, false) DESC, apart_ms, sent_at_us, row
                 ) AS keeps
                 FROM weak WINDOW ids AS (PARTITION BY conversation_id, message_id)
             )
@@ -289,23 +289,41 @@ class Staging:
             if "timestamp_ms" in self._database.sql(f"SELECT * FROM {self._table(rows)} LIMIT 0").columns
         )
         if not known:
-            self._database.execute("CREATE OR REPLACE TEMP TABLE remembered (row BIGINT, same BOOLEAN)")
+            self._database.execute(
+                "CREATE OR REPLACE TEMP TABLE remembered (row BIGINT, same BOOLEAN, apart_ms BIGINT)"
+            )
             return
         self._database.execute(
             f"""
-            CREATE OR REPLACE TEMP TABLE sizes AS
-            SELECT conversation_id, max(size) AS size FROM (
-                SELECT conversation_id, count(*) AS size FROM {self._source} GROUP BY conversation_id
-                UNION ALL SELECT conversation_id, count(*) AS size FROM ({known}) GROUP BY conversation_id
-            ) GROUP BY conversation_id
-            """
-        )
-        self._database.execute(
-            f"""
             CREATE OR REPLACE TEMP TABLE remembered AS
-            SELECT row, bool_or(timestamp_ms - sent_at_us // 1000 BETWEEN 0 AND size) AS same
-            FROM (SELECT conversation_id, message_id, sent_at_us, row FROM ({self._numbered}) WHERE {_WEAK_ID})
-            JOIN ({known}) USING (conversation_id, message_id) JOIN sizes USING (conversation_id) GROUP BY row
+            WITH known AS ({known}),
+            met AS (
+                SELECT row, conversation_id, timestamp_ms - sent_at_us // 1000 AS late_ms
+                FROM (SELECT conversation_id, message_id, sent_at_us, row FROM ({self._numbered}) WHERE {_WEAK_ID})
+                JOIN known USING (conversation_id, message_id)
+            ),
+            moved AS (SELECT DISTINCT conversation_id FROM met WHERE late_ms > 0),
+            equal AS (
+                SELECT conversation_id, count(*) AS size FROM {self._source} SEMI JOIN moved USING (conversation_id)
+                GROUP BY conversation_id, sent_at_us // 1000
+            ),
+            numbered AS (
+                SELECT conversation_id, timestamp_ms, row_number() OVER (
+                    PARTITION BY conversation_id ORDER BY timestamp_ms
+                ) AS number
+                FROM (SELECT DISTINCT conversation_id, timestamp_ms FROM known SEMI JOIN moved USING (conversation_id))
+            ),
+            successive AS (
+                SELECT conversation_id, count(*) AS size FROM numbered GROUP BY conversation_id, timestamp_ms - number
+            ),
+            furthest AS (
+                SELECT conversation_id, sum(size - 1) AS ms FROM (
+                    SELECT conversation_id, max(size) AS size FROM equal GROUP BY conversation_id
+                    UNION ALL SELECT conversation_id, max(size) AS size FROM successive GROUP BY conversation_id
+                ) GROUP BY conversation_id
+            )
+            SELECT row, bool_or(late_ms BETWEEN 0 AND coalesce(ms, 0)) AS same, min(abs(late_ms)) AS apart_ms
+            FROM met LEFT JOIN furthest USING (conversation_id) GROUP BY row
             """
         )
 

@@ -621,6 +621,18 @@ def test_many_equal_times_are_known_again_although_each_was_moved(tmp_path: Path
     assert (again.result.messages, again.result.already_loaded) == (0, 50)
 
 
+@pytest.mark.parametrize("earlier_ms", [1, 10, 40])
+def test_an_id_used_again_shortly_before_is_another_message_however_large_the_conversation(
+    tmp_path: Path, earlier_ms: int
+) -> None:
+    """Only as far as equal times moved messages can a time in the ledger be that of an earlier one."""
+    messages = [everos(f"m{n}", sent_at_us=DAY_US + n * 1_000_000) for n in range(50)]
+    first = run_transform(tmp_path / "1", [messages])
+    other = everos("m7", sent_at_us=messages[7].sent_at_us - earlier_ms * 1_000, text="before")
+    again = run_transform(tmp_path / "2", [[*messages, other]], landed=landed_of(first))
+    assert ([message.text for message in again.messages], again.result.already_loaded) == (["before"], 50)
+
+
 # --- messages of one time -------------------------------------------------------------------------------------------
 
 
