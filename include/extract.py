@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import NotConserved
+from include.ids import provisional_id
 from include.layout import drafted
 from include.parsers import Export, ParseOptions, parse
 from include.records import (
@@ -107,7 +108,7 @@ def with_own_ids(records: Iterable[Parsed]) -> Iterator[Parsed]:
             shared = own = ""
             identity = record.identity
             if channels.setdefault(record.conversation_id, identity) != identity:
-                shared, own = record.conversation_id, "\x1f".join((record.conversation_id, *identity))
+                shared, own = record.conversation_id, provisional_id(record.conversation_id, identity)
         if own and not isinstance(record, Note) and record.conversation_id == shared:
             yield msgspec.structs.replace(record, conversation_id=own)
         else:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from include.errors import ConfigurationError
 
@@ -19,6 +20,7 @@ _UNWANTED = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff/\\]+")
 _UNSAFE_IN_SENDER = re.compile(rb"[^a-zA-Z0-9_.@-]")
 _ESCAPE = re.compile(r"\+([0-9A-F]{2})")
 _DIGEST = "++"
+_SEPARATOR = "\x1f"
 
 
 def check_id_template(template: str) -> None:
@@ -58,6 +60,20 @@ def conversation_id_of(template: str, *, source: str, workspace: str, channel: s
     if len(name) > MAX_ID_CHARACTERS:
         name = f"{name[:111]}_{_digest(name)[:16]}"
     return name
+
+
+def provisional_id(conversation_id: str, identity: Sequence[str]) -> str:
+    """
+    Return an id for the second of two channels of one export that have one id, until all exports are known.
+
+    :param identity: See :attr:`include.records.Conversation.identity`.
+    """
+    return _SEPARATOR.join((conversation_id, *identity))
+
+
+def without_provision(conversation_id: str, identity: Sequence[str]) -> str:
+    """Undo :func:`provisional_id`; return any other id as it is."""
+    return conversation_id.removesuffix(provisional_id("", identity))
 
 
 def sender_id_of(platform_id: str) -> str:

@@ -35,7 +35,7 @@ from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import Head
 from include.parsers.json_stream import Document, documents, listed
 from include.parsers.outcomes import left_out, outcomes, unreadable
-from include.parsers.values import identifier, mapping, string
+from include.parsers.values import identifier, in_natural_order, mapping, string
 from include.parsers.zones import UnknownZone, zone_of
 from include.records import Conversation, Note, Parsed
 
@@ -68,7 +68,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     :raises LimitExceeded: if the archive as a whole is too big; single files and entries never raise.
     """
     unknown_zones: dict[str, set[str]] = defaultdict(set)
-    for name in archive.names():
+    for name in sorted(archive.names(), key=in_natural_order):
         try:
             with ExitStack() as stack:
                 yield from _File(archive, name, options, stack, unknown_zones).parsed()
@@ -96,6 +96,7 @@ class _File:
         self._documents = documents(streams[0], members=_MEMBERS, lists=_LISTS)
         self._listed = listed(streams[1], members=_MEMBERS, lists=_LISTS)
         self._ordinals = Ordinals()
+        """Of messages that stand alone; each list has its own, so that a copy of a list says nothing twice."""
         self._at = ""
         """Where the document would go on."""
 
@@ -121,18 +122,20 @@ class _File:
             for key, length in document.lengths.items():
                 listed_at = place if index is None else f"{place}.{key}"
                 read = self._numbered(islice(self._listed, length), listed_at)
-                yield from self._judged(read, listed_at, description)
+                yield from self._judged(read, listed_at, description, Ordinals())
         elif "role" in document.members and "content" in document.members:
             at = (self._name, document.value) if index is None else (value, index)
-            yield from self._judged([(at[1], document.members)], at[0], description)
+            yield from self._judged([(at[1], document.members)], at[0], description, self._ordinals)
         elif not document.flaw:
             reason = description.flaw or f"expected a list {' or '.join(_LISTS)}, found none"
             yield from unreadable(place, SOURCE, reason, description.conversation.conversation_id)
 
-    def _judged(self, read: Iterable[tuple[int, Any]], place: str, description: Description) -> Iterator[Parsed]:
+    def _judged(
+        self, read: Iterable[tuple[int, Any]], place: str, description: Description, ordinals: Ordinals
+    ) -> Iterator[Parsed]:
         return outcomes(
             read,
-            partial(to_message, description=description, ordinals=self._ordinals),
+            partial(to_message, description=description, ordinals=ordinals),
             conversation=description.conversation,
             place=place,
             leave_out="" if description.flaw else left_out(description.conversation, self._options),

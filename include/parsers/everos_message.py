@@ -14,20 +14,21 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from include.ids import RESERVED_PREFIX, sender_id_of
-from include.parsers.everos_text import reply_lines, text_of
+from include.parsers.everos_text import is_of_a_tool, reply_lines, text_of
+from include.parsers.everos_time import unix_us
 from include.parsers.outcomes import Reject, Skip
-from include.parsers.values import identifier, mapping, microseconds, string
+from include.parsers.values import identifier, mapping, string
 from include.records import Conversation, Message, Role
 
 SOURCE = "everos"
 
-_SECONDS_BELOW = 10**12
-"""The v1 server takes a smaller timestamp as seconds."""
-
 _ROLES: Mapping[str, Role] = {
     "user": "user",
     "human": "user",
-    **dict.fromkeys(("assistant", "ai", "bot", "model", "agent", "gpt", "chatbot"), "assistant"),
+    "person": "user",
+    "participant": "user",
+    "customer": "user",
+    **dict.fromkeys(("assistant", "ai", "bot", "model", "agent", "gpt", "chatgpt", "chatbot", "llm"), "assistant"),
 }
 """In lower case. Chat exports of other tools call the two roles by these names."""
 
@@ -37,7 +38,7 @@ _MACHINE_ROLES = ("system", "developer", "tool", "function")
 _ASSISTANTS = ("assistant", "ai", "bot", "chatbot")
 """Roles of people in ``user_details`` that mean an assistant; others may be jobs ("agent", "model")."""
 
-_END_OF_CALENDAR_MS = 253_402_300_800_000
+_MILLISECONDS_FROM, _MILLISECONDS_BELOW = 10**12, 10**14
 _MAX_ORDINALS = 100_000
 
 
@@ -77,12 +78,12 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
     """
     Return the record of one entry.
 
-    :raises Skip: for a ``system`` notice of the older format (its ``type``, not its role).
+    :raises Skip: for a ``system`` notice of the older format (its ``type``, not its role), and for calls of tools.
     :raises Reject: for whatever the API would refuse.
     """
     if description.flaw:
         raise Reject(description.flaw)
-    if entry.get("type") == "system":
+    if string(entry.get("type")).strip().lower() == "system":
         raise Skip("system")
     conversation = description.conversation
     given = identifier(entry, "sender_id") or identifier(entry, "sender")
@@ -92,6 +93,8 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
     at_us = _sent_at_us(entry, description.zone)
     text = text_of(entry)
     if not text.strip():
+        if is_of_a_tool(entry):
+            raise Skip("empty")
         raise Reject("expected content, found none")
     refers = entry.get("refer_list")
     return Message(
@@ -141,19 +144,16 @@ def _sender(given: str, role: Role, description: Description) -> str:
 
 
 def _sent_at_us(entry: Mapping[str, Any], zone: tzinfo) -> int:
-    """Return microseconds of a number (milliseconds, or seconds if small) or of an ISO 8601 text."""
+    """Return microseconds of a number or text (:mod:`include.parsers.everos_time`)."""
     given = entry.get("timestamp")
-    given = entry.get("create_time") if given is None else given
-    if isinstance(given, str) and given.strip().isdecimal() and len(given) <= 20:
-        given = int(given)
+    if type(given) is int and _MILLISECONDS_FROM <= given < _MILLISECONDS_BELOW:  # as the guide has it
+        return given * 1_000
+    if given is None or given == "":
+        given = entry.get("create_time")
     if given is None or given == "":
         raise Reject("expected a timestamp, found none")
-    us = 0
-    if isinstance(given, str):
-        us = microseconds(given, zone) or 0
-    elif isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < _END_OF_CALENDAR_MS:
-        us = round(given * (1_000_000 if given < _SECONDS_BELOW else 1_000))
-    if us <= 0:
+    us = unix_us(given, zone)
+    if us is None:
         raise Reject("expected a timestamp in milliseconds or as ISO 8601 text, found a value that is neither")
     return us
 

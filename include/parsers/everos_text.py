@@ -9,6 +9,28 @@ from include.parsers.values import file_name_in, identifier, mapping, objects, s
 
 _FILE_TYPES = ("image", "file", "audio", "video", "link")
 
+_KINDS = {
+    **dict.fromkeys(("image_url", "input_image", "image_file"), "image"),
+    **dict.fromkeys(("input_audio", "audio_url"), "audio"),
+    **dict.fromkeys(("input_file", "document"), "file"),
+    "video_url": "video",
+}
+"""Names that APIs of models give to items that are files."""
+
+_NESTED = ("image_url", "file_url", "video_url", "audio_url", "source")
+"""Members that hold the address of such an item."""
+
+_WORDS_OF_ITEM = ("text", "content", "parts", "value", "refusal")
+_OF_MACHINES = (
+    *("tool_use", "server_tool_use", "tool_call", "tool_result", "tool_response"),
+    *("function_call", "function_call_output", "function_response"),
+    *("thinking", "redacted_thinking", "reasoning"),
+)
+"""Items that nobody said: calls of tools, what came back, and thoughts on the way to an answer."""
+
+_CALLS = ("tool_calls", "function_call")
+_DEPTH = 8
+
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.|(?:[\w-]+\.)+[a-z]{2,}/)\S+", re.IGNORECASE | re.ASCII)
 _DATA = re.compile(r"data:[^\s,]*,\S*", re.IGNORECASE)
 _EXTENSION = r"\.(?:[A-Za-z][A-Za-z0-9]{0,4}|7z)"
@@ -33,10 +55,13 @@ def text_of(entry: Mapping[str, Any]) -> str:
     kind = entry.get("type")
     if kind and isinstance(kind, str) and kind.strip().lower() in _FILE_TYPES:
         return _file(kind.strip().lower(), string(content).strip(), mapping(entry.get("extra")))
-    if isinstance(content, str):
-        return content
-    parts = [part if isinstance(part, str) else _item(mapping(part)) for part in _listed(content)]
-    return "\n".join(part for part in parts if part.strip())
+    return content if isinstance(content, str) else _words(content)
+
+
+def is_of_a_tool(entry: Mapping[str, Any]) -> bool:
+    """Tell whether an entry without words calls tools or holds what they gave back: nobody spoke."""
+    parts = _listed(entry.get("content"))
+    return any(entry.get(name) for name in _CALLS) or any(_kind(mapping(part)) in _OF_MACHINES for part in parts)
 
 
 def reply_lines(refers: object, people: Mapping[str, Any]) -> Iterator[str]:
@@ -95,8 +120,31 @@ def _listed(content: object) -> list[Any]:
     return content if isinstance(content, list) else [content] if isinstance(content, dict) else []
 
 
-def _item(item: Mapping[str, Any]) -> str:
-    if words := string(item.get("text")):
+def _words(content: object, depth: int = 0) -> str:
+    """Return the text of an item, or of a list of them, as far as anybody said it."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, dict):
+        return _item(content, depth)
+    if not isinstance(content, list) or depth > _DEPTH:
+        return ""
+    return "\n".join(words for item in content if (words := _words(item, depth + 1)).strip())
+
+
+def _item(item: Mapping[str, Any], depth: int) -> str:
+    kind = _kind(item)
+    if kind in _OF_MACHINES or depth > _DEPTH:
+        return ""
+    given = (_words(item.get(key), depth + 1) for key in _WORDS_OF_ITEM)
+    words = next((words for words in given if words.strip()), "")
+    places = (string(item.get(key)) or string(mapping(item.get(key)).get("url")) for key in ("uri", "url", *_NESTED))
+    place = next(filter(None, places), "")
+    named = any(string(item.get(key)) for key in ("name", "file_name", "filename"))
+    kind = _KINDS.get(kind, kind)
+    if kind not in _FILE_TYPES and (words or not (named or place)):
         return words
-    name = string(item.get("name")) or (file_name_in(string(item.get("uri"))) if item.get("uri") else "")
-    return f"[{string(item.get('type')) or 'file'}: {name}]" if name else ""
+    return _file(kind or "file", words, {**item, "url": place}) or f"[{kind}]"
+
+
+def _kind(item: Mapping[str, Any]) -> str:
+    return string(item.get("type")).strip().lower()

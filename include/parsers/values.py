@@ -5,6 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+_EXACT = 2**53
+"""Whole numbers below it are exact as floats."""
+
+_EXACT_DIGITS = 100
+"""Of a number in a name."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,8 +35,14 @@ def strings(value: object) -> list[str]:
 
 
 def identifier(thing: Mapping[str, Any], key: str = "id") -> str:
-    """Return an id, be it text or a whole number, as text without white space around it; ``""`` if it has none."""
+    """
+    Return an id, be it text or a whole number, as text without white space around it; ``""`` if it has none.
+
+    Tools for tables write whole numbers as ``7.0`` where some rows have none.
+    """
     value = thing.get(key)
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return str(int(value))
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else string(value).strip()
 
 
@@ -47,6 +59,17 @@ def microseconds(timestamp: object, zone: tzinfo = UTC) -> int | None:
         return ((moment if moment.tzinfo else moment.replace(tzinfo=zone)) - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         return None
+
+
+def in_natural_order(name: str) -> list[tuple[int, str]]:
+    """
+    Return a key that sorts names as people number them.
+
+    >>> sorted(["chat-10.json", "chat-2.json"], key=in_natural_order)
+    ['chat-2.json', 'chat-10.json']
+    """
+    pieces = re.split(r"([0-9]+)", name)  # text and digits in turn
+    return [(int(piece[:_EXACT_DIGITS]), piece) if at % 2 else (0, piece) for at, piece in enumerate(pieces)]
 
 
 def file_name_in(url: str) -> str:

@@ -6,6 +6,7 @@ from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 _OFFSET = re.compile(r"(?:UTC|GMT|Z)?\s*([+\-\u2212])\s*(\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
+_OFFSET_BEFORE_CITIES = re.compile(r"\((?:UTC|GMT)([+\-\u2212]\d{2}:\d{2})\) .*")
 _UTC_NAMES = ("z", "utc", "gmt", "utc0", "zulu")
 _HOURS = 14
 """No place is further from UTC."""
@@ -36,6 +37,7 @@ def zone_of(given: object) -> tzinfo:
     """
     Return the zone of a name or offset: ``Asia/Shanghai``, ``+08:00``, ``UTC+8``, ``GMT-3``, ``Z``, hours as a number.
 
+    An offset may stand in brackets before the names of cities, as Windows shows it: ``(UTC+08:00) Beijing``.
     Nothing given is UTC. Abbreviations such as ``CST`` stand for several zones and cannot be told; neither can
     names that Windows gives to zones.
     """
@@ -44,6 +46,8 @@ def zone_of(given: object) -> tzinfo:
     if not isinstance(given, str):
         return UTC if given is None else UnknownZone(type(given).__name__)
     name = given.strip()
+    if shown := _OFFSET_BEFORE_CITIES.fullmatch(name):
+        name = shown[1]
     if not name or name.casefold() in _UTC_NAMES:
         return UTC
     if offset := _OFFSET.fullmatch(name):

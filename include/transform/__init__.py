@@ -15,7 +15,6 @@ One order for everything extracted: merged over exports, deduplicated, sorted by
 The same messages in the same order give the same bytes, however they were spread over files and exports.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from include.ids import DEFAULT_ID_TEMPLATE
 from include.layout import RunFolder, files_in, make_private, private_folder
 from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA
 from include.transform.channels import Channel, Merged, merge_channels
-from include.transform.naming import KnownIds, wanted_id
+from include.transform.naming import KnownIds, is_longer_id
 from include.transform.parts import PartWriter
 from include.transform.restated import restate_all
 from include.transform.staging import LedgerRows, Staging
@@ -138,13 +137,10 @@ def _table(channels: dict[str, Channel], counts: dict[str, Counts]) -> Any:
 
 
 def _notes(merged: Merged, template: str) -> Any:
-    """Name the channels that wanted an id which another channel has."""
-    made = set(merged.made.values())
-    wanted = Counter(wanted_id(merged.channels[id_].conversation, template) for id_ in made)
+    """Name the channels whose id was made longer, since another channel has or wanted the plain one."""
     rows = [
         {"export": "", "code": "shared_name", "detail": id_, "count": 1}
-        for id_ in sorted(made)
-        if (plain := wanted_id(merged.channels[id_].conversation, template)) != id_
-        and (wanted[plain] > 1 or plain in made)
+        for id_ in sorted(merged.made.values())
+        if is_longer_id(id_, merged.channels[id_].conversation, template)
     ]
     return pa.Table.from_pylist(rows[:MAX_NOTES], schema=NOTE_SCHEMA)

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pyarrow.parquet as pq
 
+from include.ids import without_provision
 from include.records import Conversation
 from include.transform.naming import Identity, make_ids
 
@@ -46,13 +47,13 @@ def merge_channels(extracted: Sequence[Path], template: str, known: Mapping[Iden
     """
     rows = _read(extracted)
     by_identity: dict[Identity, list[Channel]] = defaultdict(list)
-    for _, channel in rows:
+    for _, _, channel in rows:
         by_identity[channel.conversation.identity].append(channel)
     merged = {identity: _merge(channels) for identity, channels in by_identity.items()}
     made = make_ids(merged, template, known)
     ids: dict[str, dict[str, str]] = defaultdict(dict)
-    for folder, channel in rows:
-        ids[folder.name][channel.conversation.conversation_id] = made[channel.conversation.identity]
+    for folder, id_there, channel in rows:
+        ids[folder.name][id_there] = made[channel.conversation.identity]
     return Merged(
         channels={
             made[identity]: msgspec.structs.replace(
@@ -65,13 +66,17 @@ def merge_channels(extracted: Sequence[Path], template: str, known: Mapping[Iden
     )
 
 
-def _read(extracted: Sequence[Path]) -> list[tuple[Path, Channel]]:
+def _read(extracted: Sequence[Path]) -> list[tuple[Path, str, Channel]]:
+    """Return each channel of each folder with the id that it has there, which may be provisional."""
     rows = []
     for folder in extracted:
         for row in pq.read_table(folder / "conversations.parquet").to_pylist():
             if row["conversation_id"]:
                 counts = {name: row.pop(name) for name in ("entries", "imported")}
-                rows.append((folder, Channel(conversation=msgspec.convert(row, Conversation), **counts)))
+                there = msgspec.convert(row, Conversation)
+                plain = without_provision(there.conversation_id, there.identity)
+                channel = Channel(conversation=msgspec.structs.replace(there, conversation_id=plain), **counts)
+                rows.append((folder, there.conversation_id, channel))
     return rows
 
 

@@ -86,7 +86,7 @@ def make_ids(channels: Mapping[Identity, Named], template: str, known: Mapping[I
     ids = {identity: known[identity] for identity in channels if identity in known}
     taken = set(known.values())
 
-    def assign(candidate: Callable[[Conversation], str], waiting: Sequence[Identity], *, alone: bool) -> None:
+    def assign(candidate: _Candidate, waiting: Sequence[Identity], *, alone: bool) -> None:
         """Give an id to those whose candidate no other wants; unless ``alone``, the first of several gets it."""
         wanted: dict[str, list[Identity]] = defaultdict(list)
         for identity in waiting:
@@ -101,14 +101,30 @@ def make_ids(channels: Mapping[Identity, Named], template: str, known: Mapping[I
     imported = [identity for identity in ordered if channels[identity].imported]
     for waiting in (imported, ordered):
         assign(_given, waiting, alone=False)
-        for made in (_by_template(template), _with_workspace(template), _with_channel_id(template)):
+        assign(_by_template(template), waiting, alone=True)
+        *longer, longest = _longer(template)
+        for made in longer:
             assign(made, waiting, alone=True)
-        assign(_with_digest(template), waiting, alone=False)
+        assign(longest, waiting, alone=False)
     return ids
 
 
-def wanted_id(conversation: Conversation, template: str) -> str:
-    """Return the id that a conversation would have if no other wanted it."""
+def is_longer_id(id_: str, conversation: Conversation, template: str) -> bool:
+    """Tell whether an id is one that a conversation gets only where another has or wants the plain one."""
+    if id_.endswith(_digest(conversation)):
+        return True
+    return id_ != _plain(conversation, template) and any(id_ == made(conversation) for made in _longer(template))
+
+
+type _Candidate = Callable[[Conversation], str]
+"""Returns an id for a conversation; empty if it makes none."""
+
+
+def _longer(template: str) -> tuple[_Candidate, ...]:
+    return _with_workspace(template), _with_channel_id(template), _with_digest(template)
+
+
+def _plain(conversation: Conversation, template: str) -> str:
     return _given(conversation) or _by_template(template)(conversation)
 
 
@@ -116,7 +132,7 @@ def _given(conversation: Conversation) -> str:
     return "" if conversation.channel else conversation.conversation_id
 
 
-def _by_template(template: str) -> Callable[[Conversation], str]:
+def _by_template(template: str) -> _Candidate:
     def candidate(conversation: Conversation) -> str:
         if not conversation.channel:
             return ""
@@ -131,7 +147,7 @@ def _by_template(template: str) -> Callable[[Conversation], str]:
     return candidate
 
 
-def _with_workspace(template: str) -> Callable[[Conversation], str]:
+def _with_workspace(template: str) -> _Candidate:
     if "{workspace}" in template:
         return lambda _: ""
     longer = template.replace("{channel", "{workspace}_{channel", 1)
@@ -139,14 +155,18 @@ def _with_workspace(template: str) -> Callable[[Conversation], str]:
     return lambda conversation: made(conversation) if conversation.workspace else ""
 
 
-def _with_channel_id(template: str) -> Callable[[Conversation], str]:
+def _with_channel_id(template: str) -> _Candidate:
     return _by_template(template if "{channel_id}" in template else f"{template}_{{channel_id}}")
 
 
-def _with_digest(template: str) -> Callable[[Conversation], str]:
+def _with_digest(template: str) -> _Candidate:
     def candidate(conversation: Conversation) -> str:
-        digest = hashlib.sha256("\x1f".join(conversation.identity).encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        plain = wanted_id(conversation, template)
-        return f"{plain[: MAX_ID_CHARACTERS - len(digest) - 1]}_{digest}"
+        digest = _digest(conversation)
+        return f"{_plain(conversation, template)[: MAX_ID_CHARACTERS - len(digest)]}{digest}"
 
     return candidate
+
+
+def _digest(conversation: Conversation) -> str:
+    digest = hashlib.sha256("\x1f".join(conversation.identity).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"_{digest[:12]}"

@@ -137,7 +137,8 @@ class Staging:
         """
         fates = np.zeros(self._rows, dtype=np.uint8)
         if self._rows:
-            self._tell_apart([rows for rows in (landed, refused) if not isinstance(rows, Sequence) or rows])
+            self._find_shared_ids()
+            self._tell_apart([rows for rows in (landed, refused) if self._holds(rows)])
             self._mark(fates, REFUSED, self._known(refused))
             self._mark(fates, LANDED, self._known(landed))
             self._mark(fates, DUPLICATE, self._duplicates())
@@ -203,10 +204,15 @@ class Staging:
             yield Slice(first=conversation_id, last=conversation_id, since_us=since_us, until_us=until_us, bytes=size)
 
     def _known(self, ledger: LedgerRows) -> str:
-        if isinstance(ledger, Sequence) and not ledger:
+        if not self._holds(ledger):
             return ""
         known = self._table(ledger)
         return f"SELECT row FROM ({self._numbered}) SEMI JOIN {known} USING (conversation_id, message_id)"
+
+    def _holds(self, ledger: LedgerRows) -> bool:
+        """Tell whether there are any rows in it."""
+        given = bool(ledger) if isinstance(ledger, Sequence) else True
+        return given and self._any(self._table(ledger))
 
     def _table(self, ledger: LedgerRows) -> str:
         """Return what SQL calls rows of the ledger; Arrow data is read once."""
@@ -219,50 +225,40 @@ class Staging:
             self._database.unregister("stream")
         return self._tables[id(ledger)]
 
+    def _find_shared_ids(self) -> None:
+        """
+        Make the table ``shared``: the digests of ids that stand in several rows.
+
+        Digests find the few candidates without holding every id; only those are compared in full.
+        """
+        self._database.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE shared AS
+            SELECT hash(conversation_id, message_id) AS digest FROM {self._source} GROUP BY digest HAVING count(*) > 1
+            """
+        )
+
+    def _any(self, table: str, where: str = "true") -> bool:
+        return bool(self._database.sql(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1").fetchall())
+
     def _tell_apart(self, ledgers: Sequence[LedgerRows]) -> None:
         """
         Give messages of one id that differ in sender, time or text ids of their own: the id and a digest.
 
-        The id itself stays with the message that the ledger knows by it, else with the earliest. The ledger holds no
-        text: there the time tells, which is that of the source or, where times are equal, later by at most one
-        millisecond for each message of the conversation.
+        The id itself stays with the message that the ledger knows by it, of several the nearest in time, else with the
+        earliest. The ledger holds no text: there the time tells, which is that of the source or later, where messages
+        of equal times were moved apart: by less than there are messages of one time and of successive milliseconds.
         """
-        if not self._database.sql(f"SELECT 1 FROM {self._source} WHERE {_WEAK_ID} LIMIT 1").fetchall():
+        if not (ledgers or self._any("shared")) or not self._any(self._source, _WEAK_ID):
             return
         execute = self._database.execute
-        known = " UNION ALL ".join(
-            f"SELECT conversation_id, message_id, timestamp_ms FROM {self._table(rows)}"
-            for rows in ledgers
-            if "timestamp_ms" in self._database.sql(f"SELECT * FROM {self._table(rows)} LIMIT 0").columns
-        )
-        known = known or "SELECT '' AS conversation_id, '' AS message_id, 0::BIGINT AS timestamp_ms LIMIT 0"
-        execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE sizes AS
-            SELECT conversation_id, max(size) AS size FROM (
-                SELECT conversation_id, count(*) AS size FROM {self._source} GROUP BY conversation_id
-                UNION ALL SELECT conversation_id, count(*) AS size FROM ({known}) GROUP BY conversation_id
-            ) GROUP BY conversation_id
-            """
-        )
-        execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE remembered AS
-            SELECT row, bool_or(timestamp_ms - sent_at_us // 1000 BETWEEN 0 AND size) AS same
-            FROM (SELECT conversation_id, message_id, sent_at_us, row FROM ({self._numbered}) WHERE {_WEAK_ID})
-            JOIN ({known}) USING (conversation_id, message_id) JOIN sizes USING (conversation_id) GROUP BY row
-            """
-        )
+        self._remember(ledgers)
         execute(
             f"""
             CREATE OR REPLACE TEMP TABLE weak AS
-            WITH suspect AS (
-                SELECT hash(conversation_id, message_id) AS digest FROM {self._source} WHERE {_WEAK_ID}
-                GROUP BY digest HAVING count(*) > 1
-            )
-            SELECT row, conversation_id, message_id, sent_at_us, {_CONTENT} AS content, same
+            SELECT row, conversation_id, message_id, sent_at_us, {_CONTENT} AS content, same, apart_ms
             FROM ({self._numbered}) LEFT JOIN remembered USING (row)
-            WHERE {_WEAK_ID} AND (same IS FALSE OR hash(conversation_id, message_id) IN (SELECT digest FROM suspect))
+            WHERE {_WEAK_ID} AND (same IS FALSE OR hash(conversation_id, message_id) IN (SELECT digest FROM shared))
             """
         )
         execute(
@@ -270,36 +266,75 @@ class Staging:
             CREATE OR REPLACE TEMP TABLE renamed AS
             WITH ranked AS (
                 SELECT *, bool_or(same) OVER ids AS remembered, first_value(content) OVER (
-                    ids ORDER BY coalesce(same, false) DESC, sent_at_us, row
+                    ids ORDER BY coalesce(same, false) DESC, apart_ms, sent_at_us, row
                 ) AS keeps
                 FROM weak WINDOW ids AS (PARTITION BY conversation_id, message_id)
             )
-            SELECT row, message_id || '-' || content[:12] AS new_id FROM ranked
+            SELECT row, conversation_id, message_id || '-' || content[:12] AS new_id FROM ranked
             WHERE content != keeps OR remembered IS FALSE
             """
         )
-        if self._database.sql("SELECT 1 FROM renamed LIMIT 1").fetchall():
+        if self._any("renamed"):
+            execute("INSERT INTO shared SELECT DISTINCT hash(conversation_id, new_id) FROM renamed")
             self._numbered = f"""
                 SELECT * EXCLUDE (new_id) REPLACE (coalesce(new_id, message_id) AS message_id)
-                FROM ({self._numbered}) LEFT JOIN renamed USING (row)
+                FROM ({self._numbered}) LEFT JOIN (SELECT row, new_id FROM renamed) USING (row)
                 """
+
+    def _remember(self, ledgers: Sequence[LedgerRows]) -> None:
+        """Make the table ``remembered``: rows of weak ids that the ledger has, and whether with about their time."""
+        known = " UNION ALL ".join(
+            f"SELECT conversation_id, message_id, timestamp_ms FROM {self._table(rows)}"
+            for rows in ledgers
+            if "timestamp_ms" in self._database.sql(f"SELECT * FROM {self._table(rows)} LIMIT 0").columns
+        )
+        if not known:
+            self._database.execute(
+                "CREATE OR REPLACE TEMP TABLE remembered (row BIGINT, same BOOLEAN, apart_ms BIGINT)"
+            )
+            return
+        self._database.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE remembered AS
+            WITH known AS ({known}),
+            met AS (
+                SELECT row, conversation_id, timestamp_ms - sent_at_us // 1000 AS late_ms
+                FROM (SELECT conversation_id, message_id, sent_at_us, row FROM ({self._numbered}) WHERE {_WEAK_ID})
+                JOIN known USING (conversation_id, message_id)
+            ),
+            moved AS (SELECT DISTINCT conversation_id FROM met WHERE late_ms > 0),
+            equal AS (
+                SELECT conversation_id, count(*) AS size FROM {self._source} SEMI JOIN moved USING (conversation_id)
+                GROUP BY conversation_id, sent_at_us // 1000
+            ),
+            numbered AS (
+                SELECT conversation_id, timestamp_ms, row_number() OVER (
+                    PARTITION BY conversation_id ORDER BY timestamp_ms
+                ) AS number
+                FROM (SELECT DISTINCT conversation_id, timestamp_ms FROM known SEMI JOIN moved USING (conversation_id))
+            ),
+            successive AS (
+                SELECT conversation_id, count(*) AS size FROM numbered GROUP BY conversation_id, timestamp_ms - number
+            ),
+            furthest AS (
+                SELECT conversation_id, sum(size - 1) AS ms FROM (
+                    SELECT conversation_id, max(size) AS size FROM equal GROUP BY conversation_id
+                    UNION ALL SELECT conversation_id, max(size) AS size FROM successive GROUP BY conversation_id
+                ) GROUP BY conversation_id
+            )
+            SELECT row, bool_or(late_ms BETWEEN 0 AND coalesce(ms, 0)) AS same, min(abs(late_ms)) AS apart_ms
+            FROM met LEFT JOIN furthest USING (conversation_id) GROUP BY row
+            """
+        )
 
     def _duplicates(self) -> str:
         """
         Return the query for all rows of a message but the one to keep.
 
-        Digests find the few candidates without holding every id; only those are compared in full. Where edits tie, the
-        earlier time, the longer text and then the content decides, so that it does not matter which file a row came
-        from. The row that is kept takes the place of the first.
+        Where edits tie, the earlier time, the longer text and then the content decides, so that it does not matter
+        which file a row came from. The row that is kept takes the place of the first.
         """
-        self._database.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE suspect AS
-            SELECT hash(conversation_id, message_id) AS digest FROM ({self._numbered})
-            GROUP BY digest HAVING count(*) > 1
-            """
-        )
-        if not self._database.sql("SELECT 1 FROM suspect LIMIT 1").fetchall():
+        if not self._any("shared"):
             return ""
         self._database.execute(
             f"""
@@ -309,14 +344,14 @@ class Staging:
                 ORDER BY edited_at_us DESC NULLS LAST, sent_at_us, strlen(text) DESC,
                     hash(source, sender_id, sender_name, role, text, thread_id, origin), row
             ) AS preference, min(row) OVER (PARTITION BY conversation_id, message_id) AS first
-            FROM ({self._numbered}) SEMI JOIN suspect ON digest = hash(conversation_id, message_id)
+            FROM ({self._numbered}) SEMI JOIN shared ON digest = hash(conversation_id, message_id)
             """
         )
         self._database.execute(
             "CREATE OR REPLACE TEMP TABLE moved AS "
             "SELECT row AS kept, first FROM copies WHERE preference = 1 AND first < row"
         )
-        if self._database.sql("SELECT 1 FROM moved LIMIT 1").fetchall():
+        if self._any("moved"):
             self._places, self._place = "LEFT JOIN moved ON row = kept", "coalesce(first, row)"
         return "SELECT row FROM copies WHERE preference > 1"
 

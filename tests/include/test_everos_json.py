@@ -312,12 +312,100 @@ def test_items_that_are_files_are_named_without_their_address(reading):
 
 
 @pytest.mark.parametrize(
-    "timestamp",
-    [AT_MS, AT_MS // 1000, float(AT_MS), AT_MS / 1000, str(AT_MS), str(AT_MS // 1000), "2026-03-02T11:00:00+01:00"],
+    ("items", "text"),
+    [
+        ([{"type": "text", "content": "a"}, {"type": "output_text", "text": "b"}], "a\nb"),
+        ({"content_type": "text", "parts": ["a", "b"]}, "a\nb"),
+        ([["a"], {"type": "text", "text": {"value": "b", "annotations": []}}], "a\nb"),
+        (
+            [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "https://x.y/b.png?key=1"}}],
+            "a\n[image: b.png]",
+        ),
+        ([{"type": "image", "source": {"type": "base64", "data": "AAAA"}}], "[image]"),
+        ([{"type": "image", "uri": "data:image/png;base64,AAAA"}], "[image]"),
+        ([{"type": "image", "name": "b.png", "text": "the harbour"}], "[image: b.png] the harbour"),
+        ([{"type": "link", "uri": "https://x.y/b?key=1"}], "[link: https://x.y/b]"),
+        ([{"type": "file", "filename": "b.pdf"}], "[file: b.pdf]"),
+        (
+            [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a"}, {"type": "tool_use", "name": "f"}],
+            "a",
+        ),
+    ],
 )
-def test_a_time_in_milliseconds_in_seconds_or_as_text_is_the_same_time(timestamp, reading):
+def test_items_of_other_apis_give_all_words_and_files_and_nothing_of_tools(items, text, reading):
+    assert reading(group(message(items))).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"content": None, "tool_calls": [{"function": {"name": "f"}}]},
+        {"content": "", "function_call": {"name": "f"}},
+        {"content": [{"type": "tool_result", "content": [{"type": "text", "text": "found"}]}]},
+    ],
+)
+def test_a_call_of_a_tool_is_no_message(fields, reading):
+    result = reading(group(message(**fields, role="assistant")))
+    assert (result.texts, result.reasons, result.rejected) == ([], {"empty": 1}, [])
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        *(AT_MS, AT_MS // 1000, float(AT_MS), AT_MS / 1000, AT_MS * 1_000, AT_MS * 1_000_000, AT_MS * 1e6),
+        *(
+            str(AT_MS),
+            str(AT_MS // 1000),
+            f"{AT_MS // 1000}.0",
+            str(AT_MS * 1_000),
+            {"$date": {"$numberLong": str(AT_MS)}},
+        ),
+        *("2026-03-02T11:00:00+01:00", "2026-03-02T18:00:00+08:00[Asia/Shanghai]", "2026-03-02 18:00:00 Asia/Shanghai"),
+        *(
+            "2026-03-02 10:00:00 UTC",
+            "2026/3/2 10:00",
+            "2026.03.02 10:00:00,000",
+            "2026年3月2日 10:00",
+            "20260302100000",
+        ),
+        "2026-03-02 10:00 AM",
+        *("Mon, 02 Mar 2026 10:00:00 GMT", "Mon Mar 2 10:00:00 2026", "2 March 2026 18:00:00 +0800"),
+        "Mon Mar 02 2026 18:00:00 GMT+0800 (China Standard Time)",
+    ],
+)
+def test_a_time_in_any_unit_or_form_is_the_same_time(timestamp, reading):
     (record,) = reading(group(message(timestamp=timestamp))).messages
     assert record.timestamp_ms == AT_MS
+
+
+@pytest.mark.parametrize(("text", "second"), [("2026-03-01T24:00:00Z", 0), ("2026-03-01T23:59:60Z", -1)])
+def test_midnight_and_a_leap_second_have_two_names(text, second, reading):
+    midnight_us = (AT_MS - 10 * 3_600_000) * 1_000
+    assert reading(group(message(timestamp=text))).messages[0].sent_at_us == midnight_us + second * 1_000_000
+
+
+def test_a_text_without_a_zone_is_in_the_zone_of_the_conversation_in_any_form(reading):
+    forms = ["2026-03-02T10:00:00", "2026/3/2 10:00", "Mon Mar 2 10:00:00 2026", "20260302100000"]
+    result = reading(classic(*(entry(create_time=form) for form in forms), default_timezone="Asia/Shanghai"))
+    assert {message.timestamp_ms for message in result.messages} == {AT_MS - 8 * 3_600_000}
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "03/02/2026 10:00",
+        "2026-03-02 10:00:00 CST",
+        "Mon, 02 Mar 2026 10:00:00 IST",
+        "March 2, 2026 10:00 AM",
+        "9" * 30,
+    ],
+)
+def test_a_time_that_may_mean_several_is_rejected(timestamp, reading):
+    result = reading(group(message(timestamp=timestamp)))
+    assert (result.texts, [record.reason.partition(",")[0] for record in result.rejected]) == (
+        [],
+        ["expected a timestamp in milliseconds or as ISO 8601 text"],
+    )
 
 
 REFUSED = {
@@ -325,7 +413,7 @@ REFUSED = {
     "timestamp null": message(timestamp=None),
     "timestamp 0": message(timestamp=0),
     "timestamp negative": message(timestamp=-AT_MS),
-    "timestamp in microseconds": message(timestamp=AT_MS * 1000),
+    "timestamp of no unit": message(timestamp=AT_MS * 10**9),
     "timestamp no number": message(timestamp="soon"),
     "timestamp a boolean": message(timestamp=True),
     "timestamp an object": message(timestamp={"ms": AT_MS}),

@@ -465,6 +465,17 @@ def test_two_given_ids_that_are_equal_stay_two_conversations(tmp_path: Path) -> 
     assert next(iter(counts)) == "slack_general"
 
 
+def test_a_longer_id_is_told_also_in_a_run_without_the_other_channel(tmp_path: Path) -> None:
+    ids = KnownIds(tmp_path / "ids.json", DEFAULT_ID_TEMPLATE)
+    notes = []
+    for number, workspace in enumerate(["Red", "Blue", "Blue", "Red"]):
+        channel = a_conversation(**GENERAL, workspace=workspace, channel_id=f"C{workspace}")
+        folder = extracted(tmp_path / f"x{number}", [a_message(workspace)], conversations=[channel])
+        run_folders(tmp_path / f"run{number}", [folder], known_ids=ids)
+        notes.append(pq.read_table(RunFolder(tmp_path / f"run{number}").notes)["detail"].to_pylist())
+    assert notes == [[], ["slack_Blue_general"], ["slack_Blue_general"], []]
+
+
 def test_a_channel_of_two_names_is_one_conversation_named_by_the_newest_export(tmp_path: Path) -> None:
     old = extracted(
         tmp_path / "old",
@@ -608,6 +619,18 @@ def test_many_equal_times_are_known_again_although_each_was_moved(tmp_path: Path
     first = run_transform(tmp_path / "1", [messages])
     again = run_transform(tmp_path / "2", [messages], landed=landed_of(first))
     assert (again.result.messages, again.result.already_loaded) == (0, 50)
+
+
+@pytest.mark.parametrize("earlier_ms", [1, 10, 40])
+def test_an_id_used_again_shortly_before_is_another_message_however_large_the_conversation(
+    tmp_path: Path, earlier_ms: int
+) -> None:
+    """Only as far as equal times moved messages can a time in the ledger be that of an earlier one."""
+    messages = [everos(f"m{n}", sent_at_us=DAY_US + n * 1_000_000) for n in range(50)]
+    first = run_transform(tmp_path / "1", [messages])
+    other = everos("m7", sent_at_us=messages[7].sent_at_us - earlier_ms * 1_000, text="before")
+    again = run_transform(tmp_path / "2", [[*messages, other]], landed=landed_of(first))
+    assert ([message.text for message in again.messages], again.result.already_loaded) == (["before"], 50)
 
 
 # --- messages of one time -------------------------------------------------------------------------------------------
