@@ -24,10 +24,10 @@ _NEARLY_ISO = re.compile(
     r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
     r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?\s*([AaPp]\.?[Mm]\.?(?![A-Za-z]))?\s*(.*)"
 )
-_IN_BRACKETS = re.compile(r"\s*[\[(][^\])]*[\])]$")
+_IN_BRACKETS = re.compile(r"[\[(][^\])\[(]{0,99}[\])]$")
 """A zone's name after its offset: ``[Asia/Shanghai]``, ``(China Standard Time)``."""
 
-_OFFSET_AT_END = re.compile(r"(.*?)\s*(?:GMT|UTC)?([+-]\d{2}:?\d{2})")
+_OFFSET_AT_END = re.compile(r"(.{0,99}?)[ \t]{0,9}(?:GMT|UTC)?([+-]\d{2}:?\d{2})")
 _WORDS = re.compile(r"[A-Za-z]+")
 _OF_A_DATE = re.compile(
     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun)[a-z]*", re.IGNORECASE
@@ -96,7 +96,7 @@ def _nearly_iso(text: str, zone: tzinfo) -> datetime | None:
     if hour > 24 or int(minutes or 0) > 59 or int(seconds or 0) > 60:
         return None
     if named:
-        zone = zone_of(_IN_BRACKETS.sub("", named) or named.strip("[]()"))
+        zone = zone_of(_IN_BRACKETS.sub("", named).rstrip() or named.strip("[]()"))
         if isinstance(zone, UnknownZone):
             return None
     past = timedelta(hours=hour, minutes=int(minutes or 0), seconds=min(int(seconds or 0), 59))
@@ -106,7 +106,7 @@ def _nearly_iso(text: str, zone: tzinfo) -> datetime | None:
 
 def _of_mail(text: str, zone: tzinfo) -> datetime | None:
     """Read ``Mon, 02 Mar 2026 10:00:00 GMT``, and what C and JavaScript print."""
-    text = _IN_BRACKETS.sub("", text)
+    text = _IN_BRACKETS.sub("", text).rstrip()
     if offset := _OFFSET_AT_END.fullmatch(text):
         text, zone = offset[1], zone_of(offset[2])
     for word in _WORDS.findall(text):
