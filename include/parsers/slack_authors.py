@@ -11,6 +11,8 @@ from include.parsers.values import mapping, string
 
 _SLACKBOT_BOT = "B01"
 _ID = re.compile(r"[UWB][0-9A-Z]+")
+_PERSON = re.compile(r"<@([UW][0-9A-Z]+)(?:\|[^<>]*)?>")
+"""``username`` of people in exports before 2017."""
 _BOT_ADDED = re.compile(r"/services/(B[0-9A-Z]+)[^|<>]*\|([^<>]+)>")
 
 _PART_WITH_AUTHOR: Mapping[str, tuple[str, str]] = {
@@ -59,6 +61,8 @@ class Authors:
             user = string(mapping(decoded(getattr(entry, part))).get(key)) or user
         elif not user and entry.subtype == "file_share":  # with one, somebody may have shared another's file
             user = string(mapping(decoded(entry.file)).get("user"))
+        if not user and entry.username and (person := _PERSON.fullmatch(entry.username)):
+            user = person[1]
         author = self._known.get(user or "") or self._stranger(entry, user)
         return self._sender(entry, author) if author.bot and entry.username and author is not SLACKBOT else author
 

@@ -22,7 +22,7 @@ from include.parsers.slack_entries import Entry, decoded
 from include.parsers.slack_files import files_text
 from include.parsers.slack_repeats import is_for_other_clients, joined, repeats
 from include.parsers.slack_text import Names, to_plain_text, with_labels, without_secrets
-from include.parsers.values import mapping, string, strings
+from include.parsers.values import mapping, string, strings, visible
 
 _REWRITTEN = frozenset({"me_message", "file_comment", "file_share", "file_mention", "huddle_thread", "sh_room_created"})
 _FILE_TOLD = re.compile(r".*? (uploaded|shared|mentioned) a file:.*?(?: and commented: (.*))?", re.DOTALL)
@@ -39,7 +39,7 @@ def text_of(entry: Entry, names: Names, *, author: str, bot: bool) -> str:
     :param bot: Whether a bot wrote it; a person can also post through an app.
     """
     text = _rewritten(entry, names, author) if entry.subtype in _REWRITTEN else to_plain_text(entry.text or "", names)
-    text = text.strip()
+    text = visible(text.strip())
     app = bot or bool(entry.bot_id) or bool(entry.username and not entry.username.startswith("<@"))
     blocks = bool(entry.blocks) and (app or not text or say_more_than_text(entry.blocks))
     if blocks or entry.attachments or bot:
@@ -49,7 +49,7 @@ def text_of(entry: Entry, names: Names, *, author: str, bot: bool) -> str:
         text = f"{text}\n{files_text(files)}".strip()
     if not text and entry.attachments and entry.subtype != "reply_broadcast":
         text = previews_text(decoded(entry.attachments), names)
-    return without_secrets(text)
+    return visible(without_secrets(text))
 
 
 def _with_parts(entry: Entry, names: Names, text: str, *, app: bool, blocks: bool) -> str:

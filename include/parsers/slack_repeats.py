@@ -5,6 +5,7 @@ Apps repeat in ``text``, ``blocks`` and ``attachments`` what they have to say, w
 by their words in order, case included. Not compared: marks of emphasis, code and quotes, bullets, numbering, tones of
 emoji, the address behind a label, HTML entities, punctuation, white space. Signs that change a meaning (``<``, ``-5``,
 ``%``) count as words. A part of up to two words repeats only a whole line, since such parts also occur by chance.
+A part that ends in an ellipsis, as notifications that are cut do, repeats a text that goes on from there.
 """
 
 import html
@@ -41,6 +42,8 @@ _NAME, _SIGN, _ANY = "\ue000", "\ue001", "\ue002"
 _EMOJI = (_NAME, _SIGN)
 _NAMES, _SIGNS = re.compile(rf"{_NAME}\S+"), re.compile(rf"{_SIGN}\S+")
 
+_ELLIPSIS = ("…", "...")
+
 _FOR_OTHER_CLIENTS = frozenset(
     {
         # ``fallback`` of an attachment that has only blocks (exports of 2019 to 2026)
@@ -57,6 +60,14 @@ _FOR_OTHER_CLIENTS = frozenset(
         "new assistant thread",
     }
 )
+_CANNOT_SHOW = re.compile(
+    r"(?:please )?(?:upgrade|update) your (?:slack )?(?:client|app)\b.*"
+    r"|(?:sorry, )?(?:your|this) (?:slack )?(?:client|device|app) (?:can(?:'|no)t|does(?:n't| not)) "
+    r"(?:show|display|support)\b.*"
+    r"|required plain-?text summary(?: of the attachment)?\.?"
+)
+"""``fallback`` of attachments with buttons, as samples in Slack's documentation have it and apps copied it."""
+
 _PICTURE_SIZE = re.compile(r"\d+x\d+px image")
 """``fallback`` of a link to a picture."""
 
@@ -69,6 +80,11 @@ def is_for_other_clients(text: str) -> bool:
     return plain in _FOR_OTHER_CLIENTS or _PICTURE_SIZE.fullmatch(plain) is not None
 
 
+def asks_for_another_client(text: str) -> bool:
+    """Tell a ``fallback`` that says only that a client cannot show the rest; as text, people write such sentences."""
+    return is_for_other_clients(text) or _CANNOT_SHOW.fullmatch(text.replace("’", "'").casefold()) is not None  # noqa: RUF001
+
+
 def joined(text: str, more: str, *, summary: bool = False) -> str:
     """
     Put what ``more`` adds below ``text``; lines of ``text`` that a line of ``more`` says with more words are replaced.
@@ -79,14 +95,18 @@ def joined(text: str, more: str, *, summary: bool = False) -> str:
         return text or more
     if _text(text).shares_nothing(more):
         return f"{text}\n{more}"
-    if not repeats(text, more) and repeats(more, text):
+    if repeats(text, more):
+        return text
+    if repeats(more, text):
         return more
     fresh = unsaid(text, more, summary=summary)
     if not fresh:
         return text
     old: list[str | None] = list(text.split("\n"))
     shorter = [
-        (number, _spaced(words)) for number, line in enumerate(old) if len(words := _line(line or "").all) > _SHORT
+        (number, _needle(line or "", words))
+        for number, line in enumerate(old)
+        if len(words := _line(line or "").all) > _SHORT
     ]
     new: list[str] = []
     for line in fresh.split("\n"):
@@ -104,7 +124,10 @@ def joined(text: str, more: str, *, summary: bool = False) -> str:
 def repeats(text: str, part: str) -> bool:
     """Tell whether ``text`` says all of ``part``, in its words and order."""
     words = _Words.of(part.split("\n"))
-    return bool(words.all) and _text(text).has(words, _SHORT)
+    if not words.all:
+        return False
+    cut = len(words.all) > _SHORT and part.rstrip().endswith(_ELLIPSIS)
+    return _text(text).has(words, _SHORT) or (cut and _text(text).goes_on_from(words))
 
 
 def unsaid(text: str, more: str, *, summary: bool = False) -> str:
@@ -133,7 +156,7 @@ def unsaid(text: str, more: str, *, summary: bool = False) -> str:
 def says_more(summary: str, rest: str) -> bool:
     """Tell whether a summary has a word that the rest has not, in any order and case; a word that is cut is none."""
     words = [word.casefold() for line in summary.split("\n") for word in _line(line).all if word[0].isalnum()]
-    if summary.rstrip().endswith(("…", "...")):
+    if summary.rstrip().endswith(_ELLIPSIS):
         words = words[:-1]
     return not set(words) <= {word.casefold() for word in _tokens(rest)}
 
@@ -184,6 +207,10 @@ class _Text:
             len(words.bare) > short and _contains(self._bare, _spaced(words.bare))
         )
 
+    def goes_on_from(self, words: _Words) -> bool:
+        """Tell whether the words stand here together, the last one as the beginning of a word at least."""
+        return _contains(self._all, _spaced(words.all).rstrip())
+
     def end_of_run(self, lines: Sequence[str], start: int, short: int) -> int:
         """Return where the longest run of lines ends that stands here; ``start`` if the first line does not."""
         words, end = _Words((), ()), start
@@ -220,6 +247,11 @@ def _equal(one: str, other: str) -> bool:
 def _spaced(words: Sequence[str]) -> str:
     """Return words between single spaces, so that one such text stands in another only as whole words."""
     return f" {' '.join(words)} "
+
+
+def _needle(line: str, words: Sequence[str]) -> str:
+    """Return spaced words; behind the last word of a line that is cut, letters may follow."""
+    return _spaced(words).rstrip() if line.rstrip().endswith(_ELLIPSIS) else _spaced(words)
 
 
 @lru_cache(maxsize=512)  # the lines of one message are compared several times
