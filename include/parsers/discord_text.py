@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
-from include.parsers.values import file_name_in, mapping, objects, string, without_query
+from include.parsers.values import file_name_in, mapping, objects, string, visible, without_query
 
 _TOKEN = re.compile(
     r"<(?:"
@@ -82,7 +82,7 @@ def text_of(message: Mapping[str, Any], names: Mapping[str, str], *, bot: bool, 
     else. A forward does not say who wrote it; there an embed without an address is no preview and counts.
     Members that are new to this project count when a message says nothing else. Never raises, whatever it holds.
     """
-    content = to_plain_text(string(message.get("content")), names).strip()
+    content = visible(to_plain_text(string(message.get("content")), names).strip())
     parts = [content] if content else []
     for key, tell in _PARTS:
         if value := message.get(key):
@@ -95,7 +95,7 @@ def text_of(message: Mapping[str, Any], names: Mapping[str, str], *, bot: bool, 
     if not parts:
         unknown = (value for key, value in message.items() if key not in _KNOWN)
         parts = [part for value in unknown for part in _words_in(value, names, 0)]
-    return parts[0] if len(parts) == 1 else "\n".join(parts)
+    return visible(parts[0] if len(parts) == 1 else "\n".join(parts))
 
 
 def one_line(text: str, limit: int) -> str:
@@ -234,12 +234,15 @@ def _embeds(
 
 def _embed(embed: Mapping[str, Any], said: str, names: Mapping[str, str]) -> str:
     """Tell an embed, without what the message says already."""
-    fields = [(string(field.get("name")), _member(field.get("value"), "")) for field in objects(embed.get("fields"))]
+    fields = [
+        (visible(string(field.get("name"))), visible(_member(field.get("value"), "")))
+        for field in objects(embed.get("fields"))
+    ]
     if result := [value for name, value in fields if name in ("poll_question_text", "victor_answer_text") and value]:
         return f"[poll result: {' / '.join(result)}]"
 
     def plain(value: object) -> str:
-        return to_plain_text(string(value), names).strip()
+        return visible(to_plain_text(string(value), names).strip())
 
     author, footer = plain(_member(embed.get("author"), "name")), plain(_member(embed.get("footer"), "text"))
     title, description = plain(embed.get("title")), plain(embed.get("description"))
@@ -293,11 +296,21 @@ def _files(message: Mapping[str, Any]) -> list[str]:
 
 def _file(attachment: Mapping[str, Any], *, voice: bool) -> str:
     name = file_name(attachment)
-    if voice or name == _VOICE_FILE or attachment.get("waveform"):
-        return "[voice message]"
-    caption = one_line(string(attachment.get("description")) or string(attachment.get("title")), 1000)
-    said = [re.sub(r"\W", "", text) for text in ("", name, name.rpartition(".")[0])]
-    return f"[file: {name}]" if re.sub(r"\W", "", caption) in said else f"[file: {name}: {caption}]"
+    if voice or attachment.get("waveform"):
+        name = _VOICE_FILE
+    captions: list[str] = []
+    said = {re.sub(r"\W", "", text) for text in ("", name, name.rpartition(".")[0])}
+    for key in ("title", "description"):
+        caption = one_line(string(attachment.get(key)), 1000)
+        if (plain := re.sub(r"\W", "", caption)) not in said:
+            said |= {plain, re.sub(r"\W", "", caption.rpartition(".")[0])}
+            captions.append(caption)
+    return file_text(name, *captions)
+
+
+def file_text(name: str, *captions: str) -> str:
+    """Return what stands for a file; a voice message has a name that says nothing."""
+    return "[voice message]" if name == _VOICE_FILE else f"[file: {': '.join((name, *captions))}]"
 
 
 def file_name(attachment: Mapping[str, Any]) -> str:

@@ -296,6 +296,9 @@ def _unknown(item: _Object, names: Names, depth: int) -> str:
     """Return the text of an object by the names of its members; text objects, sections and headers are read so too."""
     keys = [key for key in _TEXT_KEYS if key in item]
     keys += [key for key in item if key not in _TEXT_KEYS and key not in _NO_TEXT]
+    if isinstance(item.get("data"), list) and "title" not in item:  # a series of a chart
+        item = {"title": item.get("name"), **item}
+        keys.insert(0, "title")
     value = _scalar(item.get("value")) or _text(item.get("value"), names)
     parts: list[str] = []
     for key in keys:

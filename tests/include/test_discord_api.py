@@ -210,11 +210,12 @@ def test_an_answer_of_a_bot_that_is_left_out_is_not_quoted(tmp_path):
     assert result.texts == ["yes"]
 
 
-def test_the_answer_to_a_command_names_the_person_and_the_command(tmp_path):
+@pytest.mark.parametrize("member", ["interaction", "interaction_metadata"])
+def test_the_answer_to_a_command_names_the_person_and_the_command(member, tmp_path):
     asked = {"id": "1", "type": 2, "name": "status", "user": {"id": "11", "username": "ann", "global_name": "Ann"}}
     bot = {"id": "9", "username": "statusbot", "bot": True}
     (record,) = read(
-        write_folder(tmp_path, {"dump.json": [message(0, "all well", type=20, author=bot, interaction=asked)]})
+        write_folder(tmp_path, {"dump.json": [message(0, "all well", type=20, author=bot, **{member: asked})]})
     ).messages
     assert record.text == '[in reply to Ann: "/status"]\nall well'
 

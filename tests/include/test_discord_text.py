@@ -239,6 +239,7 @@ def test_a_voice_message_is_told_as_one(message):
         ({"filename": "c.png", "description": "Sales\nof May"}, "[file: c.png: Sales of May]"),
         ({"filename": "c.png", "title": "Chart of May"}, "[file: c.png: Chart of May]"),
         ({"filename": "a_b.png", "title": "a_b"}, "[file: a_b.png]"),
+        ({"filename": "a.mp4", "title": "Race", "description": "Ann wins"}, "[file: a.mp4: Race: Ann wins]"),
         ({"url": "https://a.example/a%20b.png?ex=1"}, "[file: a b.png]"),
     ],
 )
@@ -283,6 +284,12 @@ def test_texts_of_an_unknown_member_are_told_when_there_is_nothing_else():
     assert said(**unknown) == "To do\nRope\nCake"
     assert said(content="hi", **unknown) == "hi"
     assert said(referenced_message={"content": "other"}, author={"description": "x"}) == ""
+
+
+def test_letters_that_cannot_be_seen_are_no_words():
+    assert said(content="\u200b \u3164") == ""
+    fields = [{"name": "\u200b", "value": "Ann 3"}, {"name": "Bo", "value": "\u200b"}]
+    assert card(title="\u200b", fields=fields) == "Ann 3\nBo"
 
 
 def test_a_message_that_says_nothing_is_empty():
