@@ -49,6 +49,10 @@ class Roster:
         if channels := message.get("mention_channels"):
             for channel in objects(channels):
                 self._names.setdefault(identifier(channel), string(channel.get("name")))
+        for snapshot in objects(message.get("message_snapshots")):
+            self.names_for({**mapping(snapshot.get("message")), "message_snapshots": None})
+        if forwarded := message.get("forwardedMessage"):
+            self.names_for({**mapping(forwarded), "forwardedMessage": None})
         return self._names
 
     def tell_apart(self, text: str, users: object) -> str:

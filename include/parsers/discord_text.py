@@ -28,6 +28,7 @@ _VOICE_FILE = "voice-message.ogg"
 """Every Discord client names a voice message so; the exporter keeps nothing else that tells one."""
 
 _MARKUP = re.compile(r"[\s*_~`>|#]+")
+_SHORT = 2
 _SIGNED = re.compile(
     r"//(?:cdn|media|images-ext-\d+)\.discordapp\.|[?&](?:ex|hm|token|sig|signature|key|x-amz-\w+)=", re.I
 )
@@ -86,7 +87,8 @@ def text_of(message: Mapping[str, Any], names: Mapping[str, str], *, bot: bool, 
     parts = [content] if content else []
     for key, tell in _PARTS:
         if value := message.get(key):
-            parts += [part for part in tell(value, names) if part and part not in parts]
+            added = [part for part in tell(value, names) if part and part not in parts]
+            parts += [part for part in added if not (key == "components" and _says(content, part))]
     files = _files(message) if message.get("attachments") else []
     if embeds := message.get("embeds"):
         parts += _embeds(objects(embeds), parts, names, bot=bot, forwarded=forwarded, alone=not (parts or files))
@@ -225,15 +227,20 @@ def _embeds(
     forwarded: bool,
     alone: bool,
 ) -> list[str]:
-    told = list(parts)
+    own, told = "\n".join(parts), list(parts)
     for embed in embeds:
-        if (bot or alone or (forwarded and not embed.get("url"))) and (words := _embed(embed, "\n".join(told), names)):
-            told.append(words)
+        if bot or alone or (forwarded and not embed.get("url")):
+            words = _embed(embed, own, "\n".join(told), names)
+            told += [words] if words and words not in told else []
     return told[len(parts) :]
 
 
-def _embed(embed: Mapping[str, Any], said: str, names: Mapping[str, str]) -> str:
-    """Tell an embed, without what the message says already."""
+def _embed(embed: Mapping[str, Any], said: str, told: str, names: Mapping[str, str]) -> str:
+    """
+    Tell an embed, without what the message says already.
+
+    :param told: The message with its embeds so far; they may say the same of several things, an address is given once.
+    """
     fields = [
         (visible(string(field.get("name"))), visible(_member(field.get("value"), "")))
         for field in objects(embed.get("fields"))
@@ -251,7 +258,7 @@ def _embed(embed: Mapping[str, Any], said: str, names: Mapping[str, str]) -> str
     if said and words and _says(said, words):
         return ""
     url = _address(string(embed.get("url")))
-    link = "" if url in said or url in words else url
+    link = "" if url in told or url in words else url
     if said:
         title, description = ("" if _says(said, part) else part for part in (title, description))
     if title and link:
@@ -271,9 +278,19 @@ def _embedded_media(embed: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _says(said: str, words: str) -> bool:
-    """Tell whether a text holds words as whole words, whatever their case, markup and white space."""
-    wanted = _MARKUP.sub(" ", words).strip().casefold()
-    return bool(re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", _MARKUP.sub(" ", said).casefold()))
+    """
+    Tell whether a text holds words as whole words, whatever their case, markup and white space.
+
+    Up to two words must be a line of it: such words also stand in it by chance.
+    """
+    wanted = _bare(words)
+    if len(wanted.split()) <= _SHORT:
+        return any(_bare(line) == wanted for line in said.split("\n"))
+    return bool(re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", _bare(said)))
+
+
+def _bare(text: str) -> str:
+    return _MARKUP.sub(" ", text).strip().casefold()
 
 
 def _member(value: object, key: str) -> str:

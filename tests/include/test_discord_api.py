@@ -204,6 +204,12 @@ def test_a_reply_to_a_notice_or_to_nothing_quotes_nothing(changes, tmp_path):
     assert read(write_folder(tmp_path, {"dump.json": [reply(5, message() | changes)]})).texts == ["yes"]
 
 
+def test_a_mention_in_a_forward_is_named_from_the_forward(tmp_path):
+    inner = {"content": "ask <@12>", "mentions": [{"id": "12", "username": "bo", "global_name": "Bo"}]}
+    forward = message(0, "", message_reference={"type": 1}, message_snapshots=[{"message": inner}])
+    assert read(write_folder(tmp_path, {"dump.json": [forward]})).texts == ["[forwarded] ask @Bo"]
+
+
 def test_an_answer_of_a_bot_that_is_left_out_is_not_quoted(tmp_path):
     answered = message(author={"id": "9", "username": "bot", "bot": True})
     result = read(write_folder(tmp_path, {"dump.json": [reply(5, answered)]}), bots="skip")

@@ -202,6 +202,25 @@ def test_a_card_does_not_repeat_what_the_content_says_in_whole_words(content, to
     assert said(content=content, embeds=[embed], bot=True) == told
 
 
+def test_short_words_that_the_content_has_by_chance_are_told():
+    assert said(content="Deploy of api failed", embeds=[{"title": "api"}], bot=True) == "Deploy of api failed\napi"
+    assert said(content="Deploy\n**api**", embeds=[{"title": "API"}], bot=True) == "Deploy\n**api**"
+
+
+def test_two_cards_may_say_the_same_of_two_things_and_equal_cards_are_told_once():
+    cards = [{"title": title, "description": "given to Ann Lee"} for title in ("FE-1", "FE-2", "FE-2")]
+    assert said(embeds=cards, bot=True) == "FE-1\ngiven to Ann Lee\nFE-2\ngiven to Ann Lee"
+    pictures = [{"url": "https://a.example/1", "image": {"url": f"https://a.example/{n}.png"}} for n in (1, 2)]
+    assert said(embeds=[{"url": "https://a.example/1", "title": "Boats"}, *pictures], bot=True) == (
+        "Boats (https://a.example/1)\n[image: 1.png]\n[image: 2.png]"
+    )
+
+
+def test_components_do_not_repeat_the_content():
+    shown = [{"type": 10, "content": "**Pump 3 is down**"}, {"type": 10, "content": "since nine"}]
+    assert said(content="Pump 3 is down", components=shown) == "Pump 3 is down\nsince nine"
+
+
 def test_an_address_that_the_content_has_is_not_repeated():
     embed = {"title": "Rope", "url": "https://a.example/1"}
     assert said(content="see https://a.example/1", embeds=[embed], bot=True) == "see https://a.example/1\nRope"
