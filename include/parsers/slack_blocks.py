@@ -83,6 +83,8 @@ _TEXT_KEYS = (
     "alt_text",
     "hint",
     "plain_text",
+    "x_label",
+    "y_label",
 )
 """Members whose text is words where the type of the object is unknown, in the order in which they are given."""
 
@@ -171,9 +173,10 @@ def forwards_text(attachments: object, names: Names) -> str:
     return _lines(dict.fromkeys(forwards))
 
 
-def previews_text(attachments: object, names: Names) -> str:
-    """Return previews of links, named as such, for a message that has nothing else."""
-    cards = (_card(item, names, _DEPTH, "") for item in objects(attachments) if not is_forward(item))
+def previews_text(attachments: object, names: Names, *, said: str = "") -> str:
+    """Return previews of links, named as such, for a message that has nothing else or nothing but the links."""
+    others = [item for item in objects(attachments) if not is_forward(item)]
+    cards = [unsaid(said, _card(item, names, _DEPTH, said)) for item in others]
     return _lines(f"[link preview] {card}" for card in cards if card)
 
 

@@ -71,7 +71,8 @@ def _email(file: _File) -> str:
     senders = [sender for sender in senders if sender]
     head = f"{subject}, from {', '.join(senders)}" if senders else subject
     keys = ("plain_text", "simplified_html", "preview_plain_text", "preview")
-    return "\n".join([f"[email: {head}]", *_written(file, keys)])
+    attached = [f"[file: {name}]" for item in objects(file.get("attachments")) if (name := _str(item, "filename"))]
+    return "\n".join([f"[email: {head}]", *_written(file, keys), *attached])
 
 
 def _sender(sender: _File) -> str:

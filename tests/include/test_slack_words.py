@@ -250,8 +250,9 @@ def test_ordered_lists_go_on_where_they_were_interrupted_and_nested_ones_are_ind
                 "from": [{"name": "Parts Ltd"}],
                 "plain_text": "At noon.",
                 "preview": "At",
+                "attachments": [{"filename": "bill.pdf"}],
             },
-            "[email: Parts, from Parts Ltd]\nAt noon.",
+            "[email: Parts, from Parts Ltd]\nAt noon.\n[file: bill.pdf]",
         ),
         ({"mode": "space", "title": "Rota", "preview": "<p>Ann &amp; Bob</p>"}, "[post: Rota]\nAnn & Bob"),
         ({"filetype": "quip", "title": "Plan"}, "[canvas: Plan]"),
@@ -366,6 +367,15 @@ def test_what_an_app_attached_to_a_persons_message_is_said() -> None:
 def test_what_an_app_made_of_a_persons_link_is_a_preview() -> None:
     card = {"app_unfurl_url": "https://t.example/FE-1", "is_app_unfurl": True, "title": "FE-1 Ramp"}
     assert said(text="see <https://t.example/FE-1>", attachments=[card]) == "see https://t.example/FE-1"
+
+
+def test_a_bot_that_posts_nothing_but_links_brings_what_stands_in_their_previews() -> None:
+    post = {"from_url": "https://b.example/1", "service_name": "Blog", "title": "New boat", "text": "It is red"}
+    link = "<https://b.example/1>"
+    told = "https://b.example/1\n[link preview] New boat\nIt is red"
+    assert said(text=link, **APP, attachments=[post]) == told
+    assert said(text=f"look {link}", **APP, attachments=[post]) == "look https://b.example/1"
+    assert said(text=link, attachments=[post]) == "https://b.example/1"
 
 
 def test_two_cards_may_say_the_same_of_two_things() -> None:
