@@ -77,6 +77,7 @@ class Authors:
             self._guest(entry, entry.user)
         if entry.bot_id and entry.bot_profile and entry.bot_id not in self._people:
             self._name_bot(entry.bot_id, string(mapping(decoded(entry.bot_profile)).get("name")))
+        self._name_bot_user(entry)
         if entry.subtype == "bot_add":
             self.learn(entry)
 
@@ -87,13 +88,14 @@ class Authors:
             return SLACKBOT
         if entry.bot_id:
             self._name_bot(entry.bot_id, string(mapping(decoded(entry.bot_profile)).get("name")))
-            name = dict.get(self._people, entry.bot_id) or entry.username or entry.bot_id
+            self._name_bot_user(entry)
+            name = dict.get(self._people, entry.bot_id) or (entry.username or "").strip() or entry.bot_id
             return Author(sender_id_of(user or entry.bot_id), name, bot=True)
         bot = entry.subtype == "bot_message"
         if user:  # deleted, and missing in the roster
             return Author(sender_id_of(user), user, bot)
-        if entry.username:
-            return Author(sender_id_of(f"name:{entry.username}"), entry.username, bot)
+        if name := (entry.username or "").strip():
+            return Author(sender_id_of(f"name:{name}"), name, bot)
         return UNKNOWN._replace(bot=True) if bot else UNKNOWN
 
     def _guest(self, entry: Entry, user: str) -> Author | None:
@@ -113,6 +115,12 @@ class Authors:
         """Note the name of an integration; the roster's stays. Names of single messages are their senders' alone."""
         if name and bot_id not in self._people:
             self._people[bot_id] = name
+
+    def _name_bot_user(self, entry: Entry) -> None:
+        """Note the name of an integration for its user too, where the roster and the message do not describe one."""
+        user = entry.user
+        if user and entry.bot_id and entry.bot_profile and not entry.user_profile and user not in self._known:
+            self._name_bot(user, dict.get(self._people, entry.bot_id, ""))
 
     def _sender(self, entry: Entry, author: Author) -> Author:
         """

@@ -553,6 +553,21 @@ ODD_USERS = [
 ]
 
 
+def test_a_mention_of_the_user_of_a_bot_that_the_roster_lacks_is_its_integration() -> None:
+    bot = slack_message("1767312001.000100", user="UX", bot_id="BX", bot_profile={"id": "BX", "name": "Pager"})
+    asked = slack_message("1767312002.000100", text="ask <@UX>")
+    assert [found.text for found in messages(bot, asked)] == ["hello", "ask @Pager"]
+    assert [found.text for found in messages(asked, bot, files=lambda: [[decode_entries(to_json([asked, bot]))]])] == [
+        "ask @Pager",
+        "hello",
+    ]
+
+
+def test_a_username_without_letters_names_nobody() -> None:
+    assert authors(slack_message(**APP, username="  ")) == [("B1", "B1", "assistant")]
+    assert authors(slack_message(user=..., username=" ")) == [("unknown", "unknown", "user")]
+
+
 def test_a_username_that_is_a_mention_is_that_person() -> None:
     assert authors(slack_message(user=..., username="<@U2|bob>")) == [("U2", "Bob Ray", "user")]
 
