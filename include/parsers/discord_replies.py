@@ -25,7 +25,11 @@ _Place = tuple[int, int, str, str]
 """Number and time (microseconds) of a message, name of its sender, and its text."""
 
 _ARROWS = " \u21a9\u21aa\u2935\ufe0f"
-_REPLY_TO = re.compile(r"[\s*_]*\[?reply(?:ing)? to:?\]?[\s*_]*(?:\(<?https?://[^\s()<>]+>?\))?[\s*_]*", re.IGNORECASE)
+_REPLY_TO = re.compile(
+    r"[\s*_\u2709\ufe0f]*\[?(?:reply(?:ing)? to:?|\(?click to see [a-z]+\)?)\]?[\s*_]*"
+    r"(?:\(<?https?://[^\s()<>]+>?\))?[\s*_]*",
+    re.IGNORECASE,
+)
 _MESSAGE_LINK = re.compile(r"discord(?:app)?\.com/channels/(?:[0-9]+|@me)/([0-9]+)/([0-9]+)")
 _LINKED = re.compile(r"\[([^\[\]]*)\]\(<?https?://[^\s()<>]+>?\)")
 
@@ -95,15 +99,16 @@ class ProxiedReply(NamedTuple):
 
 
 def proxied_reply(entry: Mapping[str, Any]) -> ProxiedReply | None:
-    """Find the embed of PluralKit and Tupperbox: an author with an arrow, "Reply to" with a link, the answered text."""
+    """Find the embed of PluralKit and its like: "Reply to" with a link, or an author with an arrow, and the text."""
     embeds = objects(entry.get("embeds"))
     for number, embed in enumerate(embeds):
         author, text = mapping(embed.get("author")), string(embed.get("description"))
-        name = string(author.get("name")).rstrip(_ARROWS)
+        given = string(author.get("name")).strip()
+        name = given.rstrip(_ARROWS)
         begin = _REPLY_TO.match(text)
-        if begin and name != string(author.get("name")) and name.strip():
-            place = _MESSAGE_LINK.search(f"{text} {string(author.get('url'))} {string(embed.get('url'))}")
+        place = _MESSAGE_LINK.search(f"{text} {string(author.get('url'))} {string(embed.get('url'))}")
+        if begin and name and (place or name != given):
             channel_id, message_id = place.groups() if place else ("", None)
             said = _LINKED.sub(r"\1", text[begin.end() :]).strip(" *\n")
-            return ProxiedReply(name.strip(), said, channel_id, message_id, embeds[:number] + embeds[number + 1 :])
+            return ProxiedReply(name, said, channel_id, message_id, embeds[:number] + embeds[number + 1 :])
     return None

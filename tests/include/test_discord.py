@@ -226,8 +226,18 @@ def test_a_webhook_that_replies_by_an_embed_names_the_answered_message(descripti
     spoken = message(1, "never", author=HOOK, embeds=[card], mentions=[ANN])
     (record,) = reading(export(spoken)).messages
     assert (record.text, record.thread_id) == (f'[in reply to bo: "{quoted}"]\nnever', "33")
-    (other,) = reading(export(message(1, "never", author=HOOK, embeds=[{**card, "author": {"name": "bo"}}]))).messages
-    assert other.thread_id is None
+    plain = {**card, "author": {"name": "bo"}, "url": "https://discord.com/channels/1/2/33"}
+    assert reading(export(message(1, "never", author=HOOK, embeds=[plain]))).messages[0].thread_id == "33"
+    news = {**plain, "description": "Ann commented"}
+    (other,) = reading(export(message(1, "never", author=HOOK, embeds=[news]))).messages
+    assert (other.thread_id, other.text.split("\n")[:2]) == (None, ["never", "bo"])
+
+
+def test_a_webhook_that_replies_to_a_file_names_the_thread_alone(reading):
+    link = "https://discord.com/channels/1/2/33"
+    card = {"description": f"*[(click to see attachment)]({link})*", "author": {"name": "bo \u21a9"}}
+    (record,) = reading(export(message(1, "nice", author=HOOK, embeds=[card]))).messages
+    assert (record.text, record.thread_id) == ("nice", "33")
 
 
 def test_an_unknown_kind_that_says_nothing_is_skipped_under_its_own_name(reading):
