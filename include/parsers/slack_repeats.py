@@ -24,6 +24,9 @@ _RUN = 500
 _LINE_START = re.compile(r"^[ \t]*(?:>[ \t]?)*[ \t]*(?:[*+•◦▪‣●○■□·–-][ \t]+)?")  # noqa: RUF001
 _NUMBERING = re.compile(r"^(?:\d{1,4}|[a-z]|[ivx]{1,5})[.)][ \t]+")
 _ADDRESS = r"(?:[a-z][a-z0-9+.-]*://|mailto:|tel:)[^\s()]*(?:\([^\s()]*\)[^\s()]*)*"
+_LABEL, _LABELS = r"\S+(?: \S+){0,11}", 3
+"""Words of a label, and labels in a line: bounds the work for a hostile message."""
+_IN_PARENTHESES = re.compile(r"(?<=\S) \(([a-z]+://[^\s()]+)\)")
 _LABELLED = re.compile(rf"(?<=\S) \({_ADDRESS}\)")
 _MARKDOWN_LINK = re.compile(rf"\[([^\[\]\n]{{1,300}})\]\({_ADDRESS}\)")
 
@@ -93,7 +96,7 @@ def joined(text: str, more: str, *, summary: bool = False) -> str:
     """
     if not text.strip() or not more.strip():
         return text or more
-    if _text(text).shares_nothing(more):
+    if _text(text).shares_nothing(more) and not ("://" in text and "://" in more):
         return f"{text}\n{more}"
     if repeats(text, more):
         return text
@@ -106,12 +109,12 @@ def joined(text: str, more: str, *, summary: bool = False) -> str:
     shorter = [
         (number, _needle(line or "", words))
         for number, line in enumerate(old)
-        if len(words := _line(line or "").all) > _SHORT
+        if len(words := _line(line or "").all) > _SHORT or (words and "://" in words[-1])
     ]
     new: list[str] = []
     for line in fresh.split("\n"):
         longer = _spaced(_line(line).all)
-        said = [number for number, words in shorter if _contains(longer, words)]
+        said = [number for number, words in shorter if _contains(longer, words) or _labels(line, longer, words)]
         for number in said:
             old[number] = None
         if said:
@@ -238,6 +241,15 @@ def _contains(text: str, part: str) -> bool:
     if _SIGN in part or _SIGN in text:
         return _NAMES.sub(_ANY, part) in _SIGNS.sub(_ANY, text) or _SIGNS.sub(_ANY, part) in _NAMES.sub(_ANY, text)
     return False
+
+
+def _labels(line: str, longer: str, words: str) -> bool:
+    """Tell whether a line says spaced words with labels in place of their addresses: ``the plan (https://x.example)``."""
+    if "://" not in words or "://" not in line:
+        return False
+    labelled = {address.rstrip("/") for address in _IN_PARENTHESES.findall(line)}
+    parts = [_LABEL if word in labelled else re.escape(word) for word in words.split()]
+    return 0 < parts.count(_LABEL) <= _LABELS and re.search(rf"(?<= ){' '.join(parts)}(?= )", longer) is not None
 
 
 def _equal(one: str, other: str) -> bool:

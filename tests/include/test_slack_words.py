@@ -430,6 +430,24 @@ def test_different_words_are_never_dropped(text: str, more: str) -> None:
     assert joined(text, more) == f"{text}\n{more}"
 
 
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("see https://x.example/a for details", "see the whole plan (https://x.example/a) for details"),
+        ("New: https://x.example/a/", "New: *The plan* (https://x.example/a/)\nby Ann"),
+        ("https://x.example/a", "the plan (https://x.example/a)"),
+    ],
+)
+def test_an_address_gives_way_to_the_same_with_a_label(text: str, more: str) -> None:
+    assert joined(text, more) == more
+
+
+@pytest.mark.parametrize("text", ["ask Ann about https://x.example/a", "see https://x.example/b"])
+def test_an_address_that_is_another_or_stands_beside_other_words_stays(text: str) -> None:
+    more = "see the plan (https://x.example/a)"
+    assert joined(text, more) == f"{text}\n{more}"
+
+
 def test_a_text_that_is_cut_gives_way_to_the_text_it_was_cut_from() -> None:
     whole = "Incident 33\nThe disk is almost full and writes will stop"
     assert joined("Incident 33 The disk is almost fu…", whole) == whole
