@@ -97,7 +97,7 @@ def text_of(message: Mapping[str, Any], names: Mapping[str, str], *, bot: bool, 
     if not parts:
         unknown = (value for key, value in message.items() if key not in _KNOWN)
         parts = [part for value in unknown for part in _words_in(value, names, 0)]
-    return visible(parts[0] if len(parts) == 1 else "\n".join(parts))
+    return parts[0] if len(parts) == 1 else "\n".join(parts)
 
 
 def one_line(text: str, limit: int) -> str:
@@ -157,7 +157,7 @@ def _component(component: Mapping[str, Any], names: Mapping[str, str], depth: in
     kind = component.get("type")
     if depth > _DEPTH:
         return
-    if content := to_plain_text(string(component.get("content")), names).strip():
+    if content := visible(to_plain_text(string(component.get("content")), names).strip()):
         yield content
     if kind == _MEDIA:
         yield from _medium(component)

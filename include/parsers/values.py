@@ -18,7 +18,9 @@ def string(value: object) -> str:
 
 def visible(text: str) -> str:
     """Return a text, or ``""`` if it cannot be seen: such letters fill what must not be empty."""
-    return "" if not text.isascii() and _INVISIBLE.fullmatch(text) else text
+    if "!" <= text[:1] <= "~":  # nearly always, and quickly told
+        return text
+    return "" if _INVISIBLE.fullmatch(text) else text
 
 
 def mapping(value: object) -> dict[str, Any]:
