@@ -174,7 +174,9 @@ def _is_preview(part: Entry, name: str) -> bool:
     """Tell what a client adds below a person's message for a link in it: words of the page, not of the person."""
     if name == "embeds":
         return True
-    return not _is_share(part) and any(part.get(key) for key in ("from_url", "original_url", "service_name"))
+    return not _is_share(part) and any(
+        part.get(key) for key in ("from_url", "original_url", "service_name", "is_app_unfurl")
+    )
 
 
 def _is_share(part: Entry) -> bool:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from include.ids import sender_id_of
-from include.parsers.discord_replies import Replies, quote
+from include.parsers.discord_replies import Replies, proxied_reply, quote
 from include.parsers.discord_roster import Roster, name_of
-from include.parsers.discord_text import text_of
+from include.parsers.discord_text import text_of, to_plain_text
 from include.parsers.discord_time import sent_at_us
 from include.parsers.outcomes import Reject, Skip
 from include.parsers.values import identifier, mapping, microseconds, string
@@ -68,8 +68,26 @@ _KINDS = {
     "23": "ContextMenuCommand",
     "46": "PollResult",
 }
+_OTHER_NAMES = {
+    "applicationcommand": _SLASH_COMMAND,
+    "guildmemberjoin": "GuildMemberJoin",
+    "newmember": "GuildMemberJoin",
+    "pinsadd": "ChannelPinnedMessage",
+    "premiumguildsubscription": "GuildBoost",
+    "premiumguildtier1": "GuildBoostTier1",
+    "premiumguildtier2": "GuildBoostTier2",
+    "premiumguildtier3": "GuildBoostTier3",
+    "userjoin": "GuildMemberJoin",
+    "userpremiumguildsubscription": "GuildBoost",
+    "userpremiumguildsubscriptiontier1": "GuildBoostTier1",
+    "userpremiumguildsubscriptiontier2": "GuildBoostTier2",
+    "userpremiumguildsubscriptiontier3": "GuildBoostTier3",
+}
+"""Names of libraries (discord.py, discord.js) and of older documentation, without case and marks."""
+
 _WORDY_NAMES = frozenset(_KINDS.values()) - {_THREAD_STARTER}
 _NAMES = {name: name for name in (*SYSTEM_KINDS.values(), *_KINDS.values())} | SYSTEM_KINDS | _KINDS
+_FOLDED = {name.casefold(): name for name in _NAMES.values()} | _OTHER_NAMES
 _COMMANDS = (_SLASH_COMMAND, "ContextMenuCommand")
 _FORWARD = ("Forward", "1", 1)
 
@@ -132,6 +150,9 @@ def to_message(
     at_us = sent_at_us(message_id, entry.get("timestamp"))
     if at_us is None or at_us <= 0:
         raise Reject("expected an ISO 8601 timestamp or a snowflake as id, found neither")
+    proxied = proxied_reply(entry) if webhook and entry.get("embeds") else None
+    if proxied:
+        entry = {**entry, "embeds": proxied.others}
     text = text_of(entry, roster.names_for(entry), bot=bot)
     known = kind in _KINDS.values()
     if not text:
@@ -144,12 +165,14 @@ def to_message(
     if users := entry.get("mentions"):
         text = roster.tell_apart(text, users)
     answered = _answered(entry, conversation.channel_id)
-    said = text
-    if answered and not replies.close(answered, at_us):
-        text = _with_quote(text, replies.find(answered) or _referenced(entry, roster, skip_bots=skip_bots))
-    elif bot and (command := entry.get("interaction")):
-        text = _with_quote(text, _command(mapping(command), kind, roster))
-    replies.add(message_id, at_us, shown, said)
+    before = None
+    if proxied:
+        answered = proxied.message_id if proxied.channel_id == conversation.channel_id else None
+        quoted = to_plain_text(proxied.text, roster.names_for(entry))
+        before = (proxied.name, quoted) if quoted else None
+    elif not (answered and replies.close(answered, at_us)):
+        before = _answered_words(entry, answered, kind, roster, replies, bot=bot, skip_bots=skip_bots)
+    replies.add(message_id, at_us, shown, text)
     return Message(
         source=SOURCE,
         conversation_id=conversation.conversation_id,
@@ -160,7 +183,7 @@ def to_message(
         sender_id=sender_id_of(f"{author_id}:{name}" if webhook else author_id),
         sender_name=shown,
         role="assistant" if bot else "user",
-        text=text,
+        text=f"{quote(*before)}\n{text}" if before else text,
         thread_id=answered,
         origin=origin,
     )
@@ -181,8 +204,21 @@ def _by_webhook(entry: Mapping[str, Any], author: Mapping[str, Any], kind: str) 
     return string(author.get("discriminator")) in without and not author.get("roles")
 
 
-def _with_quote(text: str, answered: tuple[str, str] | None) -> str:
-    return f"{quote(*answered)}\n{text}" if answered else text
+def _answered_words(
+    entry: Mapping[str, Any],
+    answered: str | None,
+    kind: str,
+    roster: Roster,
+    replies: Replies,
+    *,
+    bot: bool,
+    skip_bots: bool,
+) -> tuple[str, str] | None:
+    """Return name and text of the message that is answered, or the person and the command that a bot answers."""
+    if answered:
+        return replies.find(answered) or _referenced(entry, roster, skip_bots=skip_bots)
+    command = mapping(entry.get("interaction") or entry.get("interaction_metadata")) if bot else {}
+    return _command(command, kind, roster) if command else None
 
 
 def _referenced(entry: Mapping[str, Any], roster: Roster, *, skip_bots: bool) -> tuple[str, str] | None:
@@ -224,8 +260,9 @@ def _answered(entry: Mapping[str, Any], channel_id: str) -> str | None:
 
 def _kind(value: object) -> str:
     """Return one name for a kind of message, however it is written; missing is a plain message, as in old exports."""
-    written = str(value) if isinstance(value, int) else string(value).strip()
-    return _NAMES.get(written) or (written if re.fullmatch(r"\w{1,40}", written) else "Default")
+    written = str(value) if isinstance(value, int) else string(value).strip().removeprefix("MessageType.")
+    known = _NAMES.get(written) or _FOLDED.get(re.sub(r"[\W_]", "", written).casefold())
+    return known or (written if re.fullmatch(r"\w{1,40}", written) else "Default")
 
 
 def is_private_kind(value: object) -> bool:

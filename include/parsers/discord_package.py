@@ -23,13 +23,13 @@ from include.errors import EntryUnreadable
 from include.ids import conversation_id_of, sender_id_of
 from include.parsers.discord_message import SOURCE
 from include.parsers.discord_package_index import Owner, PackageIndex
-from include.parsers.discord_text import name_in_address, to_plain_text
+from include.parsers.discord_text import file_text, name_in_address, to_plain_text
 from include.parsers.discord_time import sent_at_us
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import look
 from include.parsers.json_stream import BrokenJson, entries
 from include.parsers.outcomes import Reject, Skip, left_out, outcomes, unreadable
-from include.parsers.values import identifier, string
+from include.parsers.values import identifier, string, strings
 from include.records import Conversation, Message, Note, Parsed
 
 _CHANNEL_FILE = re.compile(r"(?P<messages>(?:.*/)?)c?(?P<id>[0-9]+)/(?P<file>channel\.json|messages\.(?:json|csv))")
@@ -93,7 +93,9 @@ def _to_message(
     if at_us is None or at_us <= 0:
         raise Reject("expected a time as Timestamp or a snowflake as ID, found neither")
     said = to_plain_text(string(entry.get("Contents")), names).strip()
-    files = [f"[file: {name_in_address(url)}]" for url in string(entry.get("Attachments")).split()]
+    attached = entry.get("Attachments")
+    addresses = strings(attached) or string(attached).split()
+    files = [file_text(name_in_address(url)) for url in addresses]
     if not (said or files):
         raise Skip("empty")
     return Message(

@@ -1,11 +1,12 @@
 """Says briefly what a reply answers, where the answered message is not close before it."""
 
-from collections.abc import Iterable
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from include.parsers.discord_text import one_line
 from include.parsers.discord_time import sent_at_us
-from include.parsers.values import identifier
+from include.parsers.values import identifier, mapping, objects, string
 
 REMEMBERED = 10_000
 """Messages that are remembered at least; at most twice as many are."""
@@ -22,6 +23,15 @@ _KEPT = 300
 
 _Place = tuple[int, int, str, str]
 """Number and time (microseconds) of a message, name of its sender, and its text."""
+
+_ARROWS = " \u21a9\u21aa\u2935\ufe0f"
+_REPLY_TO = re.compile(
+    r"[\s*_\u2709\ufe0f]*\[?(?:reply(?:ing)? to:?|\(?click to see [a-z]+\)?)\]?[\s*_]*"
+    r"(?:\(<?https?://[^\s()<>]+>?\))?[\s*_]*",
+    re.IGNORECASE,
+)
+_MESSAGE_LINK = re.compile(r"discord(?:app)?\.com/channels/(?:[0-9]+|@me)/([0-9]+)/([0-9]+)")
+_LINKED = re.compile(r"\[([^\[\]]*)\]\(<?https?://[^\s()<>]+>?\)")
 
 
 class Replies:
@@ -75,3 +85,30 @@ def quote(name: str, text: str) -> str:
     '[in reply to ada: "Shall we sell the blue boat?"]'
     """
     return f'[in reply to {name}: "{one_line(text.replace('"', "'"), _QUOTE)}"]'
+
+
+class ProxiedReply(NamedTuple):
+    """What a message of a webhook answers. Webhooks cannot reply, so bots that post for people put it in an embed."""
+
+    name: str
+    text: str
+    channel_id: str
+    message_id: str | None
+    others: list[dict[str, Any]]
+    """The embeds without this one."""
+
+
+def proxied_reply(entry: Mapping[str, Any]) -> ProxiedReply | None:
+    """Find the embed of PluralKit and its like: "Reply to" with a link, or an author with an arrow, and the text."""
+    embeds = objects(entry.get("embeds"))
+    for number, embed in enumerate(embeds):
+        author, text = mapping(embed.get("author")), string(embed.get("description"))
+        given = string(author.get("name")).strip()
+        name = given.rstrip(_ARROWS)
+        begin = _REPLY_TO.match(text)
+        place = _MESSAGE_LINK.search(f"{text} {string(author.get('url'))} {string(embed.get('url'))}")
+        if begin and name and (place or name != given):
+            channel_id, message_id = place.groups() if place else ("", None)
+            said = _LINKED.sub(r"\1", text[begin.end() :]).strip(" *\n")
+            return ProxiedReply(name, said, channel_id, message_id, embeds[:number] + embeds[number + 1 :])
+    return None

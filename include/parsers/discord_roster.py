@@ -49,6 +49,11 @@ class Roster:
         if channels := message.get("mention_channels"):
             for channel in objects(channels):
                 self._names.setdefault(identifier(channel), string(channel.get("name")))
+        if snapshots := message.get("message_snapshots"):
+            for snapshot in objects(snapshots):
+                self.names_for({**mapping(snapshot.get("message")), "message_snapshots": None})
+        if forwarded := message.get("forwardedMessage"):
+            self.names_for({**mapping(forwarded), "forwardedMessage": None})
         return self._names
 
     def tell_apart(self, text: str, users: object) -> str:

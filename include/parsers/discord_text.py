@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
-from include.parsers.values import file_name_in, mapping, objects, string, without_query
+from include.parsers.values import file_name_in, mapping, objects, string, visible, without_query
 
 _TOKEN = re.compile(
     r"<(?:"
@@ -28,6 +28,7 @@ _VOICE_FILE = "voice-message.ogg"
 """Every Discord client names a voice message so; the exporter keeps nothing else that tells one."""
 
 _MARKUP = re.compile(r"[\s*_~`>|#]+")
+_SHORT = 2
 _SIGNED = re.compile(
     r"//(?:cdn|media|images-ext-\d+)\.discordapp\.|[?&](?:ex|hm|token|sig|signature|key|x-amz-\w+)=", re.I
 )
@@ -82,11 +83,12 @@ def text_of(message: Mapping[str, Any], names: Mapping[str, str], *, bot: bool, 
     else. A forward does not say who wrote it; there an embed without an address is no preview and counts.
     Members that are new to this project count when a message says nothing else. Never raises, whatever it holds.
     """
-    content = to_plain_text(string(message.get("content")), names).strip()
+    content = visible(to_plain_text(string(message.get("content")), names).strip())
     parts = [content] if content else []
     for key, tell in _PARTS:
         if value := message.get(key):
-            parts += [part for part in tell(value, names) if part and part not in parts]
+            added = [part for part in tell(value, names) if part and part not in parts]
+            parts += [part for part in added if not (key == "components" and _says(content, part))]
     files = _files(message) if message.get("attachments") else []
     if embeds := message.get("embeds"):
         parts += _embeds(objects(embeds), parts, names, bot=bot, forwarded=forwarded, alone=not (parts or files))
@@ -155,7 +157,7 @@ def _component(component: Mapping[str, Any], names: Mapping[str, str], depth: in
     kind = component.get("type")
     if depth > _DEPTH:
         return
-    if content := to_plain_text(string(component.get("content")), names).strip():
+    if content := visible(to_plain_text(string(component.get("content")), names).strip()):
         yield content
     if kind == _MEDIA:
         yield from _medium(component)
@@ -225,21 +227,29 @@ def _embeds(
     forwarded: bool,
     alone: bool,
 ) -> list[str]:
-    told = list(parts)
+    own, told = "\n".join(parts), list(parts)
     for embed in embeds:
-        if (bot or alone or (forwarded and not embed.get("url"))) and (words := _embed(embed, "\n".join(told), names)):
-            told.append(words)
+        if bot or alone or (forwarded and not embed.get("url")):
+            words = _embed(embed, own, "\n".join(told), names)
+            told += [words] if words and words not in told else []
     return told[len(parts) :]
 
 
-def _embed(embed: Mapping[str, Any], said: str, names: Mapping[str, str]) -> str:
-    """Tell an embed, without what the message says already."""
-    fields = [(string(field.get("name")), _member(field.get("value"), "")) for field in objects(embed.get("fields"))]
+def _embed(embed: Mapping[str, Any], said: str, told: str, names: Mapping[str, str]) -> str:
+    """
+    Tell an embed, without what the message says already.
+
+    :param told: The message with its embeds so far; they may say the same of several things, an address is given once.
+    """
+    fields = [
+        (visible(string(field.get("name"))), visible(_member(field.get("value"), "")))
+        for field in objects(embed.get("fields"))
+    ]
     if result := [value for name, value in fields if name in ("poll_question_text", "victor_answer_text") and value]:
         return f"[poll result: {' / '.join(result)}]"
 
     def plain(value: object) -> str:
-        return to_plain_text(string(value), names).strip()
+        return visible(to_plain_text(string(value), names).strip())
 
     author, footer = plain(_member(embed.get("author"), "name")), plain(_member(embed.get("footer"), "text"))
     title, description = plain(embed.get("title")), plain(embed.get("description"))
@@ -248,7 +258,7 @@ def _embed(embed: Mapping[str, Any], said: str, names: Mapping[str, str]) -> str
     if said and words and _says(said, words):
         return ""
     url = _address(string(embed.get("url")))
-    link = "" if url in said or url in words else url
+    link = "" if url in told or url in words else url
     if said:
         title, description = ("" if _says(said, part) else part for part in (title, description))
     if title and link:
@@ -268,9 +278,19 @@ def _embedded_media(embed: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _says(said: str, words: str) -> bool:
-    """Tell whether a text holds words as whole words, whatever their case, markup and white space."""
-    wanted = _MARKUP.sub(" ", words).strip().casefold()
-    return bool(re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", _MARKUP.sub(" ", said).casefold()))
+    """
+    Tell whether a text holds words as whole words, whatever their case, markup and white space.
+
+    Up to two words must be a line of it: such words also stand in it by chance.
+    """
+    wanted = _bare(words)
+    if len(wanted.split()) <= _SHORT:
+        return any(_bare(line) == wanted for line in said.split("\n"))
+    return bool(re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", _bare(said)))
+
+
+def _bare(text: str) -> str:
+    return _MARKUP.sub(" ", text).strip().casefold()
 
 
 def _member(value: object, key: str) -> str:
@@ -293,11 +313,21 @@ def _files(message: Mapping[str, Any]) -> list[str]:
 
 def _file(attachment: Mapping[str, Any], *, voice: bool) -> str:
     name = file_name(attachment)
-    if voice or name == _VOICE_FILE or attachment.get("waveform"):
-        return "[voice message]"
-    caption = one_line(string(attachment.get("description")) or string(attachment.get("title")), 1000)
-    said = [re.sub(r"\W", "", text) for text in ("", name, name.rpartition(".")[0])]
-    return f"[file: {name}]" if re.sub(r"\W", "", caption) in said else f"[file: {name}: {caption}]"
+    if voice or attachment.get("waveform"):
+        name = _VOICE_FILE
+    captions: list[str] = []
+    said = {re.sub(r"\W", "", text) for text in ("", name, name.rpartition(".")[0])}
+    for key in ("title", "description"):
+        caption = one_line(string(attachment.get(key)), 1000)
+        if (plain := re.sub(r"\W", "", caption)) not in said:
+            said |= {plain, re.sub(r"\W", "", caption.rpartition(".")[0])}
+            captions.append(caption)
+    return file_text(name, *captions)
+
+
+def file_text(name: str, *captions: str) -> str:
+    """Return what stands for a file; a voice message has a name that says nothing."""
+    return "[voice message]" if name == _VOICE_FILE else f"[file: {': '.join((name, *captions))}]"
 
 
 def file_name(attachment: Mapping[str, Any]) -> str:

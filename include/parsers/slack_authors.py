@@ -12,6 +12,8 @@ from include.parsers.values import mapping, string
 _SLACKBOT_BOT = "B01"
 _ID = re.compile(r"[UWB][0-9A-Z]+")
 _BOT_ADDED = re.compile(r"/services/(B[0-9A-Z]{1,30}+)[^|<>]{0,200}+\|([^<>]{1,200}+)>")  # bounded: linear time
+_PERSON = re.compile(r"<@([UW][0-9A-Z]+)(?:\|[^<>]*)?>")
+"""``username`` of people in exports before 2017."""
 
 _PART_WITH_AUTHOR: Mapping[str, tuple[str, str]] = {
     "huddle_thread": ("room", "created_by"),
@@ -59,6 +61,8 @@ class Authors:
             user = string(mapping(decoded(getattr(entry, part))).get(key)) or user
         elif not user and entry.subtype == "file_share":  # with one, somebody may have shared another's file
             user = string(mapping(decoded(entry.file)).get("user"))
+        if not user and entry.username and (person := _PERSON.fullmatch(entry.username)):
+            user = person[1]
         author = self._known.get(user or "") or self._stranger(entry, user)
         return self._sender(entry, author) if author.bot and entry.username and author is not SLACKBOT else author
 
@@ -73,6 +77,7 @@ class Authors:
             self._guest(entry, entry.user)
         if entry.bot_id and entry.bot_profile and entry.bot_id not in self._people:
             self._name_bot(entry.bot_id, string(mapping(decoded(entry.bot_profile)).get("name")))
+        self._name_bot_user(entry)
         if entry.subtype == "bot_add":
             self.learn(entry)
 
@@ -83,13 +88,14 @@ class Authors:
             return SLACKBOT
         if entry.bot_id:
             self._name_bot(entry.bot_id, string(mapping(decoded(entry.bot_profile)).get("name")))
-            name = dict.get(self._people, entry.bot_id) or entry.username or entry.bot_id
+            self._name_bot_user(entry)
+            name = dict.get(self._people, entry.bot_id) or (entry.username or "").strip() or entry.bot_id
             return Author(sender_id_of(user or entry.bot_id), name, bot=True)
         bot = entry.subtype == "bot_message"
         if user:  # deleted, and missing in the roster
             return Author(sender_id_of(user), user, bot)
-        if entry.username:
-            return Author(sender_id_of(f"name:{entry.username}"), entry.username, bot)
+        if name := (entry.username or "").strip():
+            return Author(sender_id_of(f"name:{name}"), name, bot)
         return UNKNOWN._replace(bot=True) if bot else UNKNOWN
 
     def _guest(self, entry: Entry, user: str) -> Author | None:
@@ -109,6 +115,12 @@ class Authors:
         """Note the name of an integration; the roster's stays. Names of single messages are their senders' alone."""
         if name and bot_id not in self._people:
             self._people[bot_id] = name
+
+    def _name_bot_user(self, entry: Entry) -> None:
+        """Note the name of an integration for its user too, where the roster and the message do not describe one."""
+        user = entry.user
+        if user and entry.bot_id and entry.bot_profile and not entry.user_profile and user not in self._known:
+            self._name_bot(user, dict.get(self._people, entry.bot_id, ""))
 
     def _sender(self, entry: Entry, author: Author) -> Author:
         """

@@ -17,7 +17,14 @@ from typing import Any
 import msgspec
 
 from include.parsers.slack_files import files_text, picture_name
-from include.parsers.slack_repeats import is_for_other_clients, joined, repeats, says_more, unsaid
+from include.parsers.slack_repeats import (
+    asks_for_another_client,
+    is_for_other_clients,
+    joined,
+    repeats,
+    says_more,
+    unsaid,
+)
 from include.parsers.slack_text import Names, date_text, link, to_plain_text
 from include.parsers.values import mapping, objects, string
 
@@ -52,6 +59,7 @@ _CONTROLS = frozenset(
         "timepicker",
         "datetimepicker",
         "action",
+        "input",
         "divider",
     }
 )
@@ -75,6 +83,8 @@ _TEXT_KEYS = (
     "alt_text",
     "hint",
     "plain_text",
+    "x_label",
+    "y_label",
 )
 """Members whose text is words where the type of the object is unknown, in the order in which they are given."""
 
@@ -166,9 +176,10 @@ def forwards_text(attachments: object, names: Names) -> str:
     return _lines(dict.fromkeys(forwards))
 
 
-def previews_text(attachments: object, names: Names) -> str:
-    """Return previews of links, named as such, for a message that has nothing else."""
-    cards = (_card(item, names, _DEPTH, "") for item in objects(attachments) if not is_forward(item))
+def previews_text(attachments: object, names: Names, *, said: str = "") -> str:
+    """Return previews of links, named as such, for a message that has nothing else or nothing but the links."""
+    others = [item for item in objects(attachments) if not is_forward(item)]
+    cards = [unsaid(said, _card(item, names, _DEPTH, said)) for item in others]
     return _lines(f"[link preview] {card}" for card in cards if card)
 
 
@@ -181,7 +192,7 @@ def _is_preview(attachment: _Object, *, by_app: bool) -> bool:
     """Tell a preview that Slack made of a web page, and for a person also what an app made of a link."""
     address = attachment.get("from_url") or attachment.get("original_url")
     if not by_app:
-        return bool(address or attachment.get("service_name"))
+        return bool(address or attachment.get("service_name") or attachment.get("is_app_unfurl"))
     if attachment.get("is_app_unfurl"):
         return False
     return bool(attachment.get("original_url") or (address and attachment.get("service_name")))
@@ -207,12 +218,14 @@ def _card(attachment: _Object, names: Names, depth: int, said: str) -> str:
     Return the words of an attachment.
 
     ``fallback`` is a summary for clients that cannot show the rest: given only if it has words that the rest has not.
+    Beside buttons it tells such clients that they cannot press them, and is given only if there is no rest.
     """
     author = to_plain_text(_str(attachment, "author_name"), names).strip()
     text = _body(attachment, names, depth, said, author)
     footer = to_plain_text(_str(attachment, "footer"), names).strip()
     fallback = to_plain_text(_str(attachment, "fallback"), names).strip()
-    if is_for_other_clients(fallback):
+    interactive = attachment.get("actions") or attachment.get("callback_id")
+    if asks_for_another_client(fallback) or (text and interactive):
         fallback = ""
     if not text:
         text = fallback or picture_name(_str(attachment, "image_url"))
@@ -231,7 +244,8 @@ def _body(attachment: _Object, names: Names, depth: int, said: str, author: str 
     parts += [
         _message(mapping(item.get("message")), names, depth - 1) for item in _objects(attachment, "message_blocks")
     ]
-    parts += [_card(item, names, depth - 1, said) for item in _objects(attachment, "attachments")]
+    inner = _objects(attachment, "attachments")
+    parts += [_card(item, names, depth - 1, said) for item in inner if not _is_elsewhere(item)]
     others = {
         key: value
         for key, value in attachment.items()
@@ -239,15 +253,23 @@ def _body(attachment: _Object, names: Names, depth: int, said: str, author: str 
     }
     parts.append(_unknown(others, names, depth - 1))
     text = reduce(joined, ("" if is_for_other_clients(part) else part for part in parts))
-    return _lines([text, files_text(attachment.get("files"))])
+    forwards = (_forward(item, names, depth - 1) for item in inner if is_forward(item))
+    return _lines([text, *forwards, files_text(attachment.get("files"))])
+
+
+def _is_elsewhere(attachment: _Object) -> bool:
+    """Tell what is no card: somebody else's message, or a preview of a web page."""
+    return is_forward(attachment) or _is_preview(attachment, by_app=True)
 
 
 def _message(message: _Object, names: Names, depth: int) -> str:
     """Return the words of a whole message inside an attachment."""
     text = to_plain_text(_str(message, "text"), names).strip()
     text = joined(text, _part(message.get("blocks"), names, depth))
-    cards = [_card(item, names, depth - 1, text) for item in _objects(message, "attachments")] if depth > 0 else []
-    return _lines([reduce(joined, [text, *cards]), files_text(message.get("files"))])
+    inner = _objects(message, "attachments") if depth > 0 else []
+    cards = [_card(item, names, depth - 1, text) for item in inner if not _is_elsewhere(item)]
+    forwards = (_forward(item, names, depth - 1) for item in inner if is_forward(item))
+    return _lines([reduce(joined, [text, *cards]), *forwards, files_text(message.get("files"))])
 
 
 def _title(attachment: _Object, names: Names, said: str) -> str:
@@ -280,6 +302,9 @@ def _unknown(item: _Object, names: Names, depth: int) -> str:
     """Return the text of an object by the names of its members; text objects, sections and headers are read so too."""
     keys = [key for key in _TEXT_KEYS if key in item]
     keys += [key for key in item if key not in _TEXT_KEYS and key not in _NO_TEXT]
+    if isinstance(item.get("data"), list) and "title" not in item:  # a series of a chart
+        item = {"title": item.get("name"), **item}
+        keys.insert(0, "title")
     value = _scalar(item.get("value")) or _text(item.get("value"), names)
     parts: list[str] = []
     for key in keys:
@@ -371,6 +396,14 @@ def _rich_quote(element: _Object, names: Names, depth: int) -> str:
     return "\n".join(f"> {line}" for line in _rich_text(element, names, depth).splitlines())
 
 
+def _sign(codes: str) -> str:
+    """Return the emoji of code points as Slack writes them (``1f44b-1f3fd``); empty if they are none."""
+    try:
+        return "".join(chr(int(code, 16)) for code in codes.split("-"))
+    except (ValueError, OverflowError):
+        return ""
+
+
 def _count(item: _Object, key: str, limit: int) -> int:
     value = item.get(key)
     return min(max(value, 0), limit) if isinstance(value, int) else 0
@@ -388,7 +421,7 @@ _RENDER: Mapping[str, Callable[[_Object, Names, int], str]] = {
     "table": _table,
     "data_table": _table,
     "call": _call,
-    "file": lambda item, *_: files_text([item.get("file")]),
+    "file": lambda item, names, depth: files_text([item.get("file")]) or _unknown(item, names, depth),
     "text": lambda item, *_: _str(item, "text"),
     "link": lambda item, *_: link(_str(item, "url"), _str(item, "text")),
     "user": lambda item, names, _: f"@{names.users.get(_str(item, 'user_id')) or _str(item, 'user_id')}",
@@ -397,7 +430,7 @@ _RENDER: Mapping[str, Callable[[_Object, Names, int], str]] = {
     ),
     "channel": lambda item, names, _: f"#{names.channels.get(_str(item, 'channel_id')) or _str(item, 'channel_id')}",
     "broadcast": lambda item, *_: f"@{_str(item, 'range') or 'channel'}",
-    "emoji": lambda item, *_: f":{_str(item, 'name')}:",
+    "emoji": lambda item, *_: f":{_str(item, 'name')}:" if item.get("name") else _sign(_str(item, "unicode")),
     "date": lambda item, *_: _str(item, "fallback") or date_text(item.get("timestamp", "")),
     "color": lambda item, *_: _str(item, "value"),
     "canvas": lambda item, *_: f"[canvas {_str(item, 'file_id')}]",

@@ -22,10 +22,17 @@ from include.parsers.slack_entries import Entry, decoded
 from include.parsers.slack_files import files_text
 from include.parsers.slack_repeats import is_for_other_clients, joined, repeats
 from include.parsers.slack_text import Names, to_plain_text, with_labels, without_secrets
-from include.parsers.values import mapping, string, strings
+from include.parsers.values import mapping, string, strings, visible
 
 _REWRITTEN = frozenset({"me_message", "file_comment", "file_share", "file_mention", "huddle_thread", "sh_room_created"})
-_FILE_TOLD = re.compile(r".*? (uploaded|shared|mentioned) a file:.*?(?: and commented: (.*))?", re.DOTALL)
+_LINKS = re.compile(r"\s*(?:<[^@#!<>][^<>]*>\s*)+")
+"""All the text of an app that brings pages (news, tweets): what it brings stands in the previews."""
+
+_FILE_TOLD = re.compile(
+    r"(?:<@[^<>]*>|[^\n<>]{1,80}) (uploaded|created|added|shared|mentioned) an? [\w -]{1,30}: ?<[^<>]+>"
+    r".*?(?: and commented: (.*))?",
+    re.DOTALL,
+)
 """Slack's own sentence about a file before 2018: who did what, and maybe what that person said."""
 
 
@@ -39,7 +46,7 @@ def text_of(entry: Entry, names: Names, *, author: str, bot: bool) -> str:
     :param bot: Whether a bot wrote it; a person can also post through an app.
     """
     text = _rewritten(entry, names, author) if entry.subtype in _REWRITTEN else to_plain_text(entry.text or "", names)
-    text = text.strip()
+    text = visible(text.strip())
     app = bot or bool(entry.bot_id) or bool(entry.username and not entry.username.startswith("<@"))
     blocks = bool(entry.blocks) and (app or not text or say_more_than_text(entry.blocks))
     if blocks or entry.attachments or bot:
@@ -49,7 +56,7 @@ def text_of(entry: Entry, names: Names, *, author: str, bot: bool) -> str:
         text = f"{text}\n{files_text(files)}".strip()
     if not text and entry.attachments and entry.subtype != "reply_broadcast":
         text = previews_text(decoded(entry.attachments), names)
-    return without_secrets(text)
+    return visible(without_secrets(text))
 
 
 def _with_parts(entry: Entry, names: Names, text: str, *, app: bool, blocks: bool) -> str:
@@ -64,6 +71,8 @@ def _with_parts(entry: Entry, names: Names, text: str, *, app: bool, blocks: boo
         attachments = decoded(entry.attachments)
         cards = attachments_text(attachments, names, by_app=app, said=text)
         text = cards if text and cards and repeats(cards, text) else "\n".join(filter(None, (text, cards)))
+        if app and not cards and _LINKS.fullmatch(entry.text or ""):
+            text = "\n".join(filter(None, (text, previews_text(attachments, names, said=text))))
         text = "\n".join(filter(None, (text, forwards_text(attachments, names))))
     return text.strip() or ("" if app else typed)
 
@@ -84,11 +93,13 @@ def _rewritten(entry: Entry, names: Names, author: str) -> str:
 
 
 def _said_of_file(entry: Entry, text: str, names: Names) -> str:
-    told = _FILE_TOLD.fullmatch(text) if entry.file or entry.files else None
-    if told and told[1] != "uploaded":  # the first comment is its uploader's
-        return told[2] or ""
+    raw = entry.text or ""
+    told = _FILE_TOLD.fullmatch(raw) if entry.file or (entry.files and raw.startswith("<@")) else None
+    said = to_plain_text(told[2] or "", names) if told else text
+    if told and told[1] in ("shared", "mentioned"):  # the first comment is its uploader's
+        return said
     comment = string(mapping(mapping(decoded(entry.file)).get("initial_comment")).get("comment"))
-    return to_plain_text(comment, names) or (told[2] or "" if told else text)
+    return to_plain_text(comment, names) or said
 
 
 def _minutes(room: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,8 @@ type _File = Mapping[str, Any]
 _GONE_MODES = ("tombstone", "hidden_by_limit")
 _GONE_ACCESS = ("access_denied", "file_not_found")
 _TAG = re.compile(r"<[^<>]{1,500}>")
+_NEW_LINE = re.compile(r"<(?:br|hr|/?(?:p|div|h\d|li|ul|ol|tr|table|blockquote|pre))\b[^<>]{0,500}>", re.IGNORECASE)
+_NEW_CELL = re.compile(r"</t[dh]>", re.IGNORECASE)
 _CUT = "[cut in the export]"
 _KINDS: Mapping[str, str] = {
     "snippet": "snippet",
@@ -57,7 +59,8 @@ def _file(file: _File) -> str:
         head = kind if kind.endswith("message") else f"{media if media == 'video' else 'audio'}: {_title(file)}"
         return f"[{head}] {words}{f' {_CUT}' if spoken.get('has_more') is True else ''}"
     head = f"[{kind}: {_title(file)}]"
-    if described := _str(file, "alt_txt").strip():  # written by who uploaded a picture
+    described = _str(file, "alt_txt").strip() or _str(mapping(file.get("list_metadata")), "description").strip()
+    if described:  # written by who uploaded a picture or made a list
         return f"{head} {described}"
     return "\n".join([head, *_written(file, ("content", "preview", "plain_text"))])
 
@@ -67,8 +70,9 @@ def _email(file: _File) -> str:
     subject = _str(file, "subject").strip() or _title(file)
     senders = [sender for sender in senders if sender]
     head = f"{subject}, from {', '.join(senders)}" if senders else subject
-    keys = ("plain_text", "preview_plain_text", "preview", "simplified_html")
-    return "\n".join([f"[email: {head}]", *_written(file, keys)])
+    keys = ("plain_text", "simplified_html", "preview_plain_text", "preview")
+    attached = [f"[file: {name}]" for item in objects(file.get("attachments")) if (name := _str(item, "filename"))]
+    return "\n".join([f"[email: {head}]", *_written(file, keys), *attached])
 
 
 def _sender(sender: _File) -> str:
@@ -80,12 +84,18 @@ def _written(file: _File, keys: tuple[str, ...]) -> list[str]:
     for key in keys:
         words = _str(file, key)
         if words.lstrip().startswith("<") and _str(file, "mode") != "snippet":  # posts and canvases are HTML
-            words = html.unescape(_TAG.sub(" ", words))
+            words = _without_tags(words)
         if words := words.strip("\n").rstrip():
             previews = (_str(file, other) for other in ("preview", "preview_plain_text"))
             whole = any(0 < len(preview) < len(words) for preview in previews)
             return [words, _CUT] if _is_cut(file) and not whole else [words]
     return []
+
+
+def _without_tags(markup: str) -> str:
+    """Return the words of HTML, a line per paragraph, item or row."""
+    text = html.unescape(_TAG.sub("", _NEW_CELL.sub(" ", _NEW_LINE.sub("\n", markup))))
+    return "\n".join(line for part in text.split("\n") if (line := " ".join(part.split())))
 
 
 def _is_cut(file: _File) -> bool:

@@ -20,6 +20,7 @@ from include.parsers.slack_blocks import say_more_than_text
 from include.parsers.slack_content import text_of
 from include.parsers.slack_entries import Entry, Slice
 from include.parsers.slack_index import Index
+from include.parsers.values import visible
 from include.records import Message, Note, Rejected, Skipped
 
 SOURCE = "slack"
@@ -116,7 +117,7 @@ class Judge:
             return Rejected(source=SOURCE, conversation_id=conversation_id, reason=problem, origin=origin, entry=kept)
         author = self._authors.of(entry)
         bot = author.bot
-        text = (entry.text or "").strip()  # most messages are plain words, and that is all there is to them
+        text = visible((entry.text or "").strip())  # most messages are plain words, and that is all there is to them
         plain = text and not ("<" in text or "&" in text or "=" in text)  # "=" as in an address that ends in a token
         if (
             subtype

@@ -5,6 +5,7 @@ Apps repeat in ``text``, ``blocks`` and ``attachments`` what they have to say, w
 by their words in order, case included. Not compared: marks of emphasis, code and quotes, bullets, numbering, tones of
 emoji, the address behind a label, HTML entities, punctuation, white space. Signs that change a meaning (``<``, ``-5``,
 ``%``) count as words. A part of up to two words repeats only a whole line, since such parts also occur by chance.
+A part that ends in an ellipsis, as notifications that are cut do, repeats a text that goes on from there.
 """
 
 import html
@@ -23,6 +24,9 @@ _RUN = 500
 _LINE_START = re.compile(r"^[ \t]*(?:>[ \t]?)*[ \t]*(?:[*+•◦▪‣●○■□·–-][ \t]+)?")  # noqa: RUF001
 _NUMBERING = re.compile(r"^(?:\d{1,4}|[a-z]|[ivx]{1,5})[.)][ \t]+")
 _ADDRESS = r"(?:[a-z][a-z0-9+.-]*://|mailto:|tel:)[^\s()]*(?:\([^\s()]*\)[^\s()]*)*"
+_LABEL, _LABELS = r"\S+(?: \S+){0,11}", 3
+"""Words of a label, and labels in a line: bounds the work for a hostile message."""
+_IN_PARENTHESES = re.compile(r"(?<=\S) \(([a-z]+://[^\s()]+)\)")
 _LABELLED = re.compile(rf"(?<=\S) \({_ADDRESS}\)")
 _MARKDOWN_LINK = re.compile(rf"\[([^\[\]\n]{{1,300}})\]\({_ADDRESS}\)")
 
@@ -41,6 +45,8 @@ _NAME, _SIGN, _ANY = "\ue000", "\ue001", "\ue002"
 _EMOJI = (_NAME, _SIGN)
 _NAMES, _SIGNS = re.compile(rf"{_NAME}\S+"), re.compile(rf"{_SIGN}\S+")
 
+_ELLIPSIS = ("…", "...")
+
 _FOR_OTHER_CLIENTS = frozenset(
     {
         # ``fallback`` of an attachment that has only blocks (exports of 2019 to 2026)
@@ -57,6 +63,14 @@ _FOR_OTHER_CLIENTS = frozenset(
         "new assistant thread",
     }
 )
+_CANNOT_SHOW = re.compile(
+    r"(?:please )?(?:upgrade|update) your (?:slack )?(?:client|app)\b.*"
+    r"|(?:sorry, )?(?:your|this) (?:slack )?(?:client|device|app) (?:can(?:'|no)t|does(?:n't| not)) "
+    r"(?:show|display|support)\b.*"
+    r"|required plain-?text summary(?: of the attachment)?\.?"
+)
+"""``fallback`` of attachments with buttons, as samples in Slack's documentation have it and apps copied it."""
+
 _PICTURE_SIZE = re.compile(r"\d+x\d+px image")
 """``fallback`` of a link to a picture."""
 
@@ -69,6 +83,11 @@ def is_for_other_clients(text: str) -> bool:
     return plain in _FOR_OTHER_CLIENTS or _PICTURE_SIZE.fullmatch(plain) is not None
 
 
+def asks_for_another_client(text: str) -> bool:
+    """Tell a ``fallback`` that says only that a client cannot show the rest; as text, people write such sentences."""
+    return is_for_other_clients(text) or _CANNOT_SHOW.fullmatch(text.replace("’", "'").casefold()) is not None  # noqa: RUF001
+
+
 def joined(text: str, more: str, *, summary: bool = False) -> str:
     """
     Put what ``more`` adds below ``text``; lines of ``text`` that a line of ``more`` says with more words are replaced.
@@ -77,21 +96,25 @@ def joined(text: str, more: str, *, summary: bool = False) -> str:
     """
     if not text.strip() or not more.strip():
         return text or more
-    if _text(text).shares_nothing(more):
+    if _text(text).shares_nothing(more) and not ("://" in text and "://" in more):
         return f"{text}\n{more}"
-    if not repeats(text, more) and repeats(more, text):
+    if repeats(text, more):
+        return text
+    if repeats(more, text):
         return more
     fresh = unsaid(text, more, summary=summary)
     if not fresh:
         return text
     old: list[str | None] = list(text.split("\n"))
     shorter = [
-        (number, _spaced(words)) for number, line in enumerate(old) if len(words := _line(line or "").all) > _SHORT
+        (number, _needle(line or "", words))
+        for number, line in enumerate(old)
+        if len(words := _line(line or "").all) > _SHORT or (words and "://" in words[-1])
     ]
     new: list[str] = []
     for line in fresh.split("\n"):
         longer = _spaced(_line(line).all)
-        said = [number for number, words in shorter if _contains(longer, words)]
+        said = [number for number, words in shorter if _contains(longer, words) or _labels(line, longer, words)]
         for number in said:
             old[number] = None
         if said:
@@ -104,7 +127,10 @@ def joined(text: str, more: str, *, summary: bool = False) -> str:
 def repeats(text: str, part: str) -> bool:
     """Tell whether ``text`` says all of ``part``, in its words and order."""
     words = _Words.of(part.split("\n"))
-    return bool(words.all) and _text(text).has(words, _SHORT)
+    if not words.all:
+        return False
+    cut = len(words.all) > _SHORT and part.rstrip().endswith(_ELLIPSIS)
+    return _text(text).has(words, _SHORT) or (cut and _text(text).goes_on_from(words))
 
 
 def unsaid(text: str, more: str, *, summary: bool = False) -> str:
@@ -133,7 +159,7 @@ def unsaid(text: str, more: str, *, summary: bool = False) -> str:
 def says_more(summary: str, rest: str) -> bool:
     """Tell whether a summary has a word that the rest has not, in any order and case; a word that is cut is none."""
     words = [word.casefold() for line in summary.split("\n") for word in _line(line).all if word[0].isalnum()]
-    if summary.rstrip().endswith(("…", "...")):
+    if summary.rstrip().endswith(_ELLIPSIS):
         words = words[:-1]
     return not set(words) <= {word.casefold() for word in _tokens(rest)}
 
@@ -184,6 +210,10 @@ class _Text:
             len(words.bare) > short and _contains(self._bare, _spaced(words.bare))
         )
 
+    def goes_on_from(self, words: _Words) -> bool:
+        """Tell whether the words stand here together, the last one as the beginning of a word at least."""
+        return _contains(self._all, _spaced(words.all).rstrip())
+
     def end_of_run(self, lines: Sequence[str], start: int, short: int) -> int:
         """Return where the longest run of lines ends that stands here; ``start`` if the first line does not."""
         words, end = _Words((), ()), start
@@ -213,6 +243,15 @@ def _contains(text: str, part: str) -> bool:
     return False
 
 
+def _labels(line: str, longer: str, words: str) -> bool:
+    """Tell whether a line says spaced words with labels in place of their addresses: ``the plan (https://x.example)``."""
+    if "://" not in words or "://" not in line:
+        return False
+    labelled = {address.rstrip("/") for address in _IN_PARENTHESES.findall(line)}
+    parts = [_LABEL if word in labelled else re.escape(word) for word in words.split()]
+    return 0 < parts.count(_LABEL) <= _LABELS and re.search(rf"(?<= ){' '.join(parts)}(?= )", longer) is not None
+
+
 def _equal(one: str, other: str) -> bool:
     return one == other or (len(one.split()) == len(other.split()) and _contains(one, other))
 
@@ -220,6 +259,11 @@ def _equal(one: str, other: str) -> bool:
 def _spaced(words: Sequence[str]) -> str:
     """Return words between single spaces, so that one such text stands in another only as whole words."""
     return f" {' '.join(words)} "
+
+
+def _needle(line: str, words: Sequence[str]) -> str:
+    """Return spaced words; behind the last word of a line that is cut, letters may follow."""
+    return _spaced(words).rstrip() if line.rstrip().endswith(_ELLIPSIS) else _spaced(words)
 
 
 @lru_cache(maxsize=512)  # the lines of one message are compared several times

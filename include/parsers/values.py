@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+_INVISIBLE = re.compile(
+    r"[\s\u00ad\u034f\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\u2800\u3164\ufe0f\ufeff\uffa0]*"
+)
 _EXACT = 2**53
 """Whole numbers below it are exact as floats."""
 
@@ -17,6 +20,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def string(value: object) -> str:
     """Return a string, else ``""``."""
     return value if isinstance(value, str) else ""
+
+
+def visible(text: str) -> str:
+    """Return a text, or ``""`` if it cannot be seen: such letters fill what must not be empty."""
+    if "!" <= text[:1] <= "~":  # nearly always, and quickly told
+        return text
+    return "" if _INVISIBLE.fullmatch(text) else text
 
 
 def mapping(value: object) -> dict[str, Any]:

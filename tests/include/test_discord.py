@@ -196,6 +196,50 @@ def test_system_notices_are_skipped_under_one_name_however_they_are_written(numb
     assert result.reasons == {name: 3}
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("MessageType.new_member", "GuildMemberJoin"),
+        ("PINS_ADD", "ChannelPinnedMessage"),
+        ("USER_PREMIUM_GUILD_SUBSCRIPTION_TIER_2", "GuildBoostTier2"),
+        ("CHANNEL_PINNED_MESSAGE", "ChannelPinnedMessage"),
+        ("thread_created", "ThreadCreated"),
+    ],
+)
+def test_names_that_libraries_give_to_kinds_are_known(written, name, reading):
+    kinds = [written, "DEFAULT", "MessageType.reply", "chat_input_command"]
+    result = reading(export(*(message(n, type=kind) for n, kind in enumerate(kinds))))
+    assert (result.reasons, len(result.texts), result.notes) == ({name: 1}, 3, {})
+
+
+@pytest.mark.parametrize(
+    ("description", "quoted"),
+    [
+        ("**[Reply to:](https://discord.com/channels/1/2/33)** <@11>, shall we sell?", "@Ann, shall we sell?"),
+        ("[Reply to:](<https://discord.com/channels/1/2/33>) yes", "yes"),
+        ("**Reply to:** **no**", "no"),
+    ],
+)
+def test_a_webhook_that_replies_by_an_embed_names_the_answered_message(description, quoted, reading):
+    author = {"name": "bo \u21a9\ufe0f", "url": "https://discord.com/channels/1/2/33"}
+    card = {"title": "", "description": description, "author": author, "fields": []}
+    spoken = message(1, "never", author=HOOK, embeds=[card], mentions=[ANN])
+    (record,) = reading(export(spoken)).messages
+    assert (record.text, record.thread_id) == (f'[in reply to bo: "{quoted}"]\nnever', "33")
+    plain = {**card, "author": {"name": "bo"}, "url": "https://discord.com/channels/1/2/33"}
+    assert reading(export(message(1, "never", author=HOOK, embeds=[plain]))).messages[0].thread_id == "33"
+    news = {**plain, "description": "Ann commented"}
+    (other,) = reading(export(message(1, "never", author=HOOK, embeds=[news]))).messages
+    assert (other.thread_id, other.text.split("\n")[:2]) == (None, ["never", "bo"])
+
+
+def test_a_webhook_that_replies_to_a_file_names_the_thread_alone(reading):
+    link = "https://discord.com/channels/1/2/33"
+    card = {"description": f"*[(click to see attachment)]({link})*", "author": {"name": "bo \u21a9"}}
+    (record,) = reading(export(message(1, "nice", author=HOOK, embeds=[card]))).messages
+    assert (record.text, record.thread_id) == ("nice", "33")
+
+
 def test_an_unknown_kind_that_says_nothing_is_skipped_under_its_own_name(reading):
     assert reading(export(message(content="", type="NewKind"))).reasons == {"NewKind": 1}
 

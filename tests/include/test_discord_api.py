@@ -204,17 +204,24 @@ def test_a_reply_to_a_notice_or_to_nothing_quotes_nothing(changes, tmp_path):
     assert read(write_folder(tmp_path, {"dump.json": [reply(5, message() | changes)]})).texts == ["yes"]
 
 
+def test_a_mention_in_a_forward_is_named_from_the_forward(tmp_path):
+    inner = {"content": "ask <@12>", "mentions": [{"id": "12", "username": "bo", "global_name": "Bo"}]}
+    forward = message(0, "", message_reference={"type": 1}, message_snapshots=[{"message": inner}])
+    assert read(write_folder(tmp_path, {"dump.json": [forward]})).texts == ["[forwarded] ask @Bo"]
+
+
 def test_an_answer_of_a_bot_that_is_left_out_is_not_quoted(tmp_path):
     answered = message(author={"id": "9", "username": "bot", "bot": True})
     result = read(write_folder(tmp_path, {"dump.json": [reply(5, answered)]}), bots="skip")
     assert result.texts == ["yes"]
 
 
-def test_the_answer_to_a_command_names_the_person_and_the_command(tmp_path):
+@pytest.mark.parametrize("member", ["interaction", "interaction_metadata"])
+def test_the_answer_to_a_command_names_the_person_and_the_command(member, tmp_path):
     asked = {"id": "1", "type": 2, "name": "status", "user": {"id": "11", "username": "ann", "global_name": "Ann"}}
     bot = {"id": "9", "username": "statusbot", "bot": True}
     (record,) = read(
-        write_folder(tmp_path, {"dump.json": [message(0, "all well", type=20, author=bot, interaction=asked)]})
+        write_folder(tmp_path, {"dump.json": [message(0, "all well", type=20, author=bot, **{member: asked})]})
     ).messages
     assert record.text == '[in reply to Ann: "/status"]\nall well'
 

@@ -202,10 +202,11 @@ def test_a_single_label_names_a_person_with_its_last_word(tmp_path):
     assert read(write_folder(tmp_path, files)).texts == ["@bo"]
 
 
-def test_names_of_files_are_decoded(tmp_path):
-    url = "https://cdn.example/1/2/a%20b.png?ex=1&is=2"
-    files = package(row(contents="", Attachments=f"{url} {url}"))
-    assert read(write_folder(tmp_path, files)).texts == ["[file: a b.png]\n[file: a b.png]"]
+@pytest.mark.parametrize("listed", [False, True])
+def test_names_of_files_are_decoded_and_a_voice_message_is_told_as_one(listed, tmp_path):
+    urls = ["https://cdn.example/1/2/a%20b.png?ex=1&is=2", "https://cdn.example/1/3/voice-message.ogg"]
+    files = package(row(contents="", Attachments=urls if listed else " ".join(urls)))
+    assert read(write_folder(tmp_path, files)).texts == ["[file: a b.png]\n[voice message]"]
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,25 @@ def test_a_card_does_not_repeat_what_the_content_says_in_whole_words(content, to
     assert said(content=content, embeds=[embed], bot=True) == told
 
 
+def test_short_words_that_the_content_has_by_chance_are_told():
+    assert said(content="Deploy of api failed", embeds=[{"title": "api"}], bot=True) == "Deploy of api failed\napi"
+    assert said(content="Deploy\n**api**", embeds=[{"title": "API"}], bot=True) == "Deploy\n**api**"
+
+
+def test_two_cards_may_say_the_same_of_two_things_and_equal_cards_are_told_once():
+    cards = [{"title": title, "description": "given to Ann Lee"} for title in ("FE-1", "FE-2", "FE-2")]
+    assert said(embeds=cards, bot=True) == "FE-1\ngiven to Ann Lee\nFE-2\ngiven to Ann Lee"
+    pictures = [{"url": "https://a.example/1", "image": {"url": f"https://a.example/{n}.png"}} for n in (1, 2)]
+    assert said(embeds=[{"url": "https://a.example/1", "title": "Boats"}, *pictures], bot=True) == (
+        "Boats (https://a.example/1)\n[image: 1.png]\n[image: 2.png]"
+    )
+
+
+def test_components_do_not_repeat_the_content():
+    shown = [{"type": 10, "content": "**Pump 3 is down**"}, {"type": 10, "content": "since nine"}]
+    assert said(content="Pump 3 is down", components=shown) == "Pump 3 is down\nsince nine"
+
+
 def test_an_address_that_the_content_has_is_not_repeated():
     embed = {"title": "Rope", "url": "https://a.example/1"}
     assert said(content="see https://a.example/1", embeds=[embed], bot=True) == "see https://a.example/1\nRope"
@@ -239,6 +258,7 @@ def test_a_voice_message_is_told_as_one(message):
         ({"filename": "c.png", "description": "Sales\nof May"}, "[file: c.png: Sales of May]"),
         ({"filename": "c.png", "title": "Chart of May"}, "[file: c.png: Chart of May]"),
         ({"filename": "a_b.png", "title": "a_b"}, "[file: a_b.png]"),
+        ({"filename": "a.mp4", "title": "Race", "description": "Ann wins"}, "[file: a.mp4: Race: Ann wins]"),
         ({"url": "https://a.example/a%20b.png?ex=1"}, "[file: a b.png]"),
     ],
 )
@@ -283,6 +303,12 @@ def test_texts_of_an_unknown_member_are_told_when_there_is_nothing_else():
     assert said(**unknown) == "To do\nRope\nCake"
     assert said(content="hi", **unknown) == "hi"
     assert said(referenced_message={"content": "other"}, author={"description": "x"}) == ""
+
+
+def test_letters_that_cannot_be_seen_are_no_words():
+    assert said(content="\u200b \u3164") == ""
+    fields = [{"name": "\u200b", "value": "Ann 3"}, {"name": "Bo", "value": "\u200b"}]
+    assert card(title="\u200b", fields=fields) == "Ann 3\nBo"
 
 
 def test_a_message_that_says_nothing_is_empty():

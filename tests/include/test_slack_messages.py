@@ -281,6 +281,20 @@ def test_an_old_upload_is_the_comment_and_the_file_not_slacks_sentence() -> None
     assert message(**fields).text == "[file: a.jpg]"
 
 
+@pytest.mark.parametrize("told", ["<@U1|ann> uploaded an image", "<@U1> created a post", "ci-bot uploaded a file"])
+def test_an_upload_of_any_kind_is_told_without_slacks_sentence(told: str) -> None:
+    fields: dict[str, Any] = {"subtype": "file_share", "file": {"title": "Plan", "user": "U1"}}
+    assert message(text=f"{told}: <https://x.slack.com/f/F1|Plan>", **fields).text == "[file: Plan]"
+    commented = f"{told}: <https://x.slack.com/f/F1|Plan> and commented: read <https://a.example|this>"
+    assert message(text=commented, **fields).text == "read this (https://a.example)\n[file: Plan]"
+
+
+def test_a_person_may_write_of_an_upload() -> None:
+    text = "I uploaded a file: <https://a.example/1> and commented: nothing"
+    found = message(subtype="file_share", text=text, files=[{"title": "Plan"}])
+    assert found.text == "I uploaded a file: https://a.example/1 and commented: nothing\n[file: Plan]"
+
+
 def test_a_file_of_somebody_else_is_shared_in_the_words_of_who_shares_it() -> None:
     told = "<@U2|bob> shared a file: <https://x.slack.com/f/F1|Plan> and commented: have a look"
     file = {"title": "Plan", "user": "U1", "initial_comment": {"user": "U1", "comment": "words of the uploader"}}

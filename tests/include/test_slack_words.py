@@ -250,16 +250,27 @@ def test_ordered_lists_go_on_where_they_were_interrupted_and_nested_ones_are_ind
                 "from": [{"name": "Parts Ltd"}],
                 "plain_text": "At noon.",
                 "preview": "At",
+                "attachments": [{"filename": "bill.pdf"}],
             },
-            "[email: Parts, from Parts Ltd]\nAt noon.",
+            "[email: Parts, from Parts Ltd]\nAt noon.\n[file: bill.pdf]",
         ),
-        ({"mode": "space", "title": "Rota", "preview": "<p>Ann &amp; Bob</p>"}, "[post: Rota]\n Ann & Bob"),
+        ({"mode": "space", "title": "Rota", "preview": "<p>Ann &amp; Bob</p>"}, "[post: Rota]\nAnn & Bob"),
         ({"filetype": "quip", "title": "Plan"}, "[canvas: Plan]"),
         (
             {"mode": "email", "title": "Parts", "preview_plain_text": "Dear", "has_more": True},
             "[email: Parts]\nDear\n[cut in the export]",
         ),
+        (
+            {
+                "mode": "email",
+                "title": "Parts",
+                "preview": "<p>Dear</p>",
+                "simplified_html": "<p>Dear<br>Ann <b>Lee</b></p>",
+            },
+            "[email: Parts]\nDear\nAnn Lee",
+        ),
         ({"title": "boat.png", "alt_txt": "a red boat"}, "[file: boat.png] a red boat"),
+        ({"mode": "list", "title": "Jobs", "list_metadata": {"description": "all of May"}}, "[list: Jobs] all of May"),
     ],
 )
 @pytest.mark.parametrize("era", ["files", "file"])
@@ -269,6 +280,16 @@ def test_a_file_is_named_as_what_it_is_with_the_text_that_the_export_has_of_it(
     parts: dict[str, Any] = {"files": [file]} if era == "files" else {"file": file}
     assert said(text="", **parts) == text
     assert said(text="words", **parts) == f"words\n{text}"
+
+
+def test_a_forward_in_a_forward_names_its_author_and_a_preview_in_it_is_left_out() -> None:
+    inner = {"is_share": True, "author_id": "U1", "text": "we are late", "fallback": "[Jan 1st] ann: we are late"}
+    preview = {"from_url": "https://n.example", "original_url": "https://n.example", "title": "Headline"}
+    outer = {"is_share": True, "author_id": "U2", "text": "we are late", "attachments": [inner, preview]}
+    expected = "[shared] Bob Ray: we are late\n[shared] Ann Lee: we are late"
+    assert said(text="", attachments=[outer]) == expected
+    whole = {**outer, "text": "", "attachments": [], "message_blocks": [{"message": {**outer, "is_share": False}}]}
+    assert said(text="", attachments=[whole]) == expected
 
 
 # --- cards of apps
@@ -319,6 +340,10 @@ def test_a_file_is_named_as_what_it_is_with_the_text_that_the_export_has_of_it(
             "New ticket: Login broken\nsince Monday noon",
         ),
         ({"fallback": "480x270px image", "image_url": "https://x.example/a.png"}, "[image: a.png]"),
+        (
+            {"title": "Vote", "fallback": "You cannot press these", "callback_id": "v", "actions": [{"text": "Yes"}]},
+            "Vote",
+        ),
         ({"new_part": {"type": "mrkdwn", "text": "in a new part"}, "color": "#fff", "id": 1}, "in a new part"),
     ],
 )
@@ -337,6 +362,20 @@ def test_an_address_that_the_text_has_is_not_repeated_by_a_title() -> None:
 def test_what_an_app_attached_to_a_persons_message_is_said() -> None:
     note = {"text": "a note of her app", "fallback": "a note of her app"}
     assert said(text="words of a person", attachments=[note]) == "words of a person\na note of her app"
+
+
+def test_what_an_app_made_of_a_persons_link_is_a_preview() -> None:
+    card = {"app_unfurl_url": "https://t.example/FE-1", "is_app_unfurl": True, "title": "FE-1 Ramp"}
+    assert said(text="see <https://t.example/FE-1>", attachments=[card]) == "see https://t.example/FE-1"
+
+
+def test_a_bot_that_posts_nothing_but_links_brings_what_stands_in_their_previews() -> None:
+    post = {"from_url": "https://b.example/1", "service_name": "Blog", "title": "New boat", "text": "It is red"}
+    link = "<https://b.example/1>"
+    told = "https://b.example/1\n[link preview] New boat\nIt is red"
+    assert said(text=link, **APP, attachments=[post]) == told
+    assert said(text=f"look {link}", **APP, attachments=[post]) == "look https://b.example/1"
+    assert said(text=link, attachments=[post]) == "https://b.example/1"
 
 
 def test_two_cards_may_say_the_same_of_two_things() -> None:
@@ -361,6 +400,8 @@ def test_two_cards_may_say_the_same_of_two_things() -> None:
         ("see https://x.example/a/ there", "see https://x.example/a there"),
         ("Ann & Bob <3 it", "Ann &amp; Bob &lt;3 it"),
         ("*Deploy*  _done_ by @Ann Lee", "Deploy done by Ann Lee."),
+        ("The disk of the database is full", "The disk of the data…"),
+        ("The disk of the database is full", "The disk of the..."),
     ],
 )
 def test_a_repetition_in_another_form_is_left_out(text: str, more: str) -> None:
@@ -387,6 +428,33 @@ def test_a_repetition_in_another_form_is_left_out(text: str, more: str) -> None:
 )
 def test_different_words_are_never_dropped(text: str, more: str) -> None:
     assert joined(text, more) == f"{text}\n{more}"
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("see https://x.example/a for details", "see the whole plan (https://x.example/a) for details"),
+        ("New: https://x.example/a/", "New: *The plan* (https://x.example/a/)\nby Ann"),
+        ("https://x.example/a", "the plan (https://x.example/a)"),
+    ],
+)
+def test_an_address_gives_way_to_the_same_with_a_label(text: str, more: str) -> None:
+    assert joined(text, more) == more
+
+
+@pytest.mark.parametrize("text", ["ask Ann about https://x.example/a", "see https://x.example/b"])
+def test_an_address_that_is_another_or_stands_beside_other_words_stays(text: str) -> None:
+    more = "see the plan (https://x.example/a)"
+    assert joined(text, more) == f"{text}\n{more}"
+
+
+def test_a_text_that_is_cut_gives_way_to_the_text_it_was_cut_from() -> None:
+    whole = "Incident 33\nThe disk is almost full and writes will stop"
+    assert joined("Incident 33 The disk is almost fu…", whole) == whole
+    assert joined("now on call: Ann\nThe disk is almost...", whole) == (
+        "now on call: Ann\nThe disk is almost full and writes will stop\nIncident 33"
+    )
+    assert joined("The disk is almost empty…", whole) == f"The disk is almost empty…\n{whole}"
 
 
 def test_only_the_parts_that_are_new_are_added_and_a_longer_line_takes_the_place_of_a_shorter() -> None:
@@ -424,6 +492,20 @@ def test_sentences_for_clients_that_cannot_show_a_message_are_left_out(sentence:
     assert said(text=sentence, **APP, blocks=[section]) == "Pump 3 stands still"
     assert said(text=sentence, blocks=[TABLE]) == "Ferry | Seats\nTern | 48"
     assert said(text=sentence, **APP) == ""
+
+
+def test_a_fallback_that_asks_for_another_client_is_left_out() -> None:
+    card = {"fallback": "Upgrade your Slack client to use messages like these.", "title": "Vote now"}
+    assert said(text="", **APP, attachments=[card]) == "Vote now"
+    del card["title"]
+    assert said(text="", **APP, attachments=[card]) == ""
+    assert said(text="Upgrade your client before Friday", blocks=[TABLE]).startswith("Upgrade your client")
+
+
+@pytest.mark.parametrize("text", ["\u200b\u2060", "\u3164", " \u00a0"])
+def test_letters_that_cannot_be_seen_are_no_words(text: str) -> None:
+    assert said(text=text) == ""
+    assert said(text="", **APP, attachments=[{"text": text}]) == ""
 
 
 def test_a_person_may_write_such_a_sentence() -> None:
@@ -487,6 +569,25 @@ ODD_USERS = [
     {"id": "U14", "name": "x@example.org", "profile": {"real_name": "x@example.org"}},
     {"id": "W1", "name": "w", "profile": {"real_name_normalized": "Wanda Grid", "display_name_normalized": "wanda"}},
 ]
+
+
+def test_a_mention_of_the_user_of_a_bot_that_the_roster_lacks_is_its_integration() -> None:
+    bot = slack_message("1767312001.000100", user="UX", bot_id="BX", bot_profile={"id": "BX", "name": "Pager"})
+    asked = slack_message("1767312002.000100", text="ask <@UX>")
+    assert [found.text for found in messages(bot, asked)] == ["hello", "ask @Pager"]
+    assert [found.text for found in messages(asked, bot, files=lambda: [[decode_entries(to_json([asked, bot]))]])] == [
+        "ask @Pager",
+        "hello",
+    ]
+
+
+def test_a_username_without_letters_names_nobody() -> None:
+    assert authors(slack_message(**APP, username="  ")) == [("B1", "B1", "assistant")]
+    assert authors(slack_message(user=..., username=" ")) == [("unknown", "unknown", "user")]
+
+
+def test_a_username_that_is_a_mention_is_that_person() -> None:
+    assert authors(slack_message(user=..., username="<@U2|bob>")) == [("U2", "Bob Ray", "user")]
 
 
 def test_people_of_one_name_are_told_apart_everywhere() -> None:
