@@ -15,10 +15,13 @@ import msgspec
 
 from include.archive import Archive
 from include.parsers.json_loose import decode_loose, mended, without_mark
-from include.parsers.json_stream import BrokenJson, entries
+from include.parsers.json_stream import BrokenJson, entries, in_lines
 
 WHOLE_FILE_BYTES = 32 << 20
 """Up to this a file is decoded in one go; above, entry by entry in bounded memory, at about a tenth of the speed."""
+
+_LINES_BYTES = 32 << 20
+"""The longest first line of a file of lines."""
 
 _SLICE = 1_000
 _NOTHING = msgspec.Raw()
@@ -57,6 +60,9 @@ class Entry(msgspec.Struct, gc=False):
     channel_type: str | None = None
     messages: msgspec.Raw = _NOTHING
     """No message's: of an answer of the API that stands among entries."""
+    event: msgspec.Raw = _NOTHING
+    payload: msgspec.Raw = _NOTHING
+    """No message's: of what Slack's Events API sends, which has the message in ``event``."""
 
 
 class Defect(msgspec.Struct, frozen=True):
@@ -71,7 +77,7 @@ _TEXTS = ("user", "text", "subtype", "bot_id", "username", "channel_type")
 _NESTED = tuple(field for field, type_ in Entry.__annotations__.items() if type_ is msgspec.Raw)
 _FILE = msgspec.json.Decoder(list[Entry | str | int | float | bool | list[Any] | None])
 """What is no message is let through, so that it does not cost its neighbours the fast way."""
-_NESTED_KEY = re.compile(rb'"(?:(?:slackdump_)?(?:thread_)?replies|messages)"\s*:\s*[\[{]')
+_NESTED_KEY = re.compile(rb'"(?:(?:slackdump_)?(?:thread_)?replies|messages|event|payload)"\s*:\s*[\[{]')
 _WORDS_KEY = re.compile(rb'"(?:text|blocks|attachments|files)"\s*:')
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _ITEM = msgspec.json.Decoder(Entry)
@@ -91,8 +97,17 @@ def read_entries(archive: Archive, name: str) -> Iterator[Slice]:
     else:
         with archive.open(name) as stream:
             start = stream.peek(64)[:64]  # type: ignore[attr-defined]
-        path = "item" if without_mark(start).lstrip().startswith(b"[") else "messages.item"
+        if without_mark(start).lstrip().startswith(b"["):
+            path = "item"
+        else:
+            path = "" if holds_lines(archive, name) else "messages.item"
         yield from stream_entries(archive, name, path)
+
+
+def holds_lines(archive: Archive, name: str) -> bool:
+    """Tell whether a large file has one value per line."""
+    with archive.open(name) as stream:
+        return in_lines(stream.read(_LINES_BYTES))
 
 
 def stream_entries(archive: Archive, name: str, path: str) -> Iterator[Slice]:
@@ -136,6 +151,11 @@ def _is_object(data: bytes) -> bool:
         return False
 
 
+def entries_of(items: Iterable[object]) -> Slice:
+    """Return the entries that decoded values are, see :func:`read_entries`."""
+    return _flat(items)
+
+
 def _flat(items: Iterable[object]) -> Slice:
     """Return entries with the replies that are nested in them, and those of answers and arrays among them."""
     result: Slice = []
@@ -148,6 +168,8 @@ def _flat(items: Iterable[object]) -> Slice:
             result.append(entry)
         elif entry.messages and not entry.ts:
             result += decode_entries(bytes(entry.messages))
+        elif (entry.event or entry.payload) and not entry.ts:
+            result += _of_event(entry)
         else:
             result.append(entry)
             for nested in (entry.replies, entry.slackdump_thread_replies, entry.thread_replies):
@@ -158,6 +180,16 @@ def _flat(items: Iterable[object]) -> Slice:
                             reply.thread_ts = entry.ts
                     result += replies
     return result
+
+
+def _of_event(entry: Entry) -> Slice:
+    """Return the message that an event of the Events API reports; other events are hidden entries."""
+    inner = _decode_one(entry.event or entry.payload)
+    if isinstance(inner, Entry) and inner.event and not inner.ts:
+        inner = _decode_one(inner.event)
+    if isinstance(inner, Entry) and not (inner.ts and (inner.text is not None or inner.subtype)):
+        inner.hidden = True
+    return [inner]
 
 
 def _decode_each(data: bytes) -> Slice:
