@@ -59,11 +59,15 @@ type _Part = tuple[Channel, Iterator[Slice], Iterable[int]]
 """A conversation, entries of it, and their positions in the file."""
 
 _PART = re.compile(
-    r"(?:\d{4}(?:[-_. ]?\d{2}){0,2}|(?:page|part|chunk)?[-_ ]?\d+|messages?|history|channel|conversation|data|export)"
-    r"(?:[-_ ]?\(?\d+\)?)?",
+    r"(?:\d{10}[._]\d{6}|\d{4}(?:[-_. ]?\d{2}){0,2}|(?:page|part|chunk)?[-_ ]?\d+"
+    r"|threads?|replies|messages?|history|channel|conversation|data|export)(?:[-_ ]?\(?\d+\)?)?",
     re.IGNORECASE,
 )
 """Names of files that do not name a conversation: a time, a number, or a word for any."""
+_NAMED_PART = re.compile(
+    r"(.+?)[-_ ](?:replies|threads?|history|messages|export|(?:thread[-_ ])?\d{10}[._]\d{6})", re.IGNORECASE
+)
+_CONVERSATION_ID = re.compile(r"[CDG][0-9A-Z]+")
 
 
 class _Chunk(msgspec.Struct):
@@ -342,7 +346,11 @@ def _channel(described: Mapping[str, Any], file: str, index: Index, kinds: Seque
         described = {**described, **mapping(described.get(member))}
     path = file.rpartition(".")[0] or file
     *above, stem = path.split("/")
-    if above and _is_part_of_conversation(stem, above[-1], index):
+    named = _NAMED_PART.fullmatch(stem)
+    if named and not index.knows(stem) and (_CONVERSATION_ID.fullmatch(named[1]) or index.knows(named[1])):
+        stem = named[1]
+        path = "/".join((*above, stem))
+    while above and _is_part_of_conversation(stem, above[-1], index):
         path = path.removesuffix(f"/{stem}")
         *above, stem = above
     key = _key(described)

@@ -67,6 +67,13 @@ _PRIVATE_NAME = re.compile(
 )
 """Files and folders that scripts name after the kind of conversation: ``dm_bob``, ``private_channel-board``."""
 
+_DIRECT_ID_IN_NAME = re.compile(r"(?<![0-9A-Za-z])D[0-9A-Z]{8,}(?![0-9A-Za-z])")
+_PRIVATE_WORDS = (
+    *("privat", "prive", "direct", "direkt", "diret", "gruppe", "groupe", "grupo", "личн", "приват"),
+    *("ダイレクト", "プライベート", "非公開", "私", "直接", "비공개", "다이렉트"),
+)
+"""Beginnings and parts of names of private kinds, in the languages in which Slack and its tools are used."""
+
 _PRIVATE_KINDS = ("dm", "dms", "im", "ims", "mpim", "mpims", "mpdm", "mpdms", "group", "groups")
 _NAMES = ("real_name", "real_name_normalized", "display_name", "display_name_normalized", "name")
 _E_MAIL = re.compile(r"\S+@\S+\.\S+")
@@ -155,7 +162,7 @@ class Index(NamedTuple):
         """Return why a conversation that is not in the lists is private; empty if nothing says so."""
         if fitting:
             return f"its name fits {fitting} listed conversations"
-        if _DIRECT_ID.fullmatch(folder) or _DIRECT_NAME.fullmatch(folder):
+        if _DIRECT_ID.fullmatch(folder) or _DIRECT_NAME.fullmatch(folder) or _DIRECT_ID_IN_NAME.search(folder):
             return "a direct message by its name"
         if self.lists:
             unread = sorted({name.rpartition("/")[2] for name in self.broken} & set(self.lists))
@@ -165,8 +172,8 @@ class Index(NamedTuple):
 
 def is_private_kind(folder: str) -> bool:
     """Tell whether a folder's name says that it holds private conversations: ``dms``, ``private_channels``."""
-    name = re.sub(r"[\W_]", "", folder.casefold())
-    return name in _PRIVATE_KINDS or "private" in name or "direct" in name
+    name = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", folder).casefold().replace("é", "e"))
+    return name in _PRIVATE_KINDS or any(word in name for word in _PRIVATE_WORDS)
 
 
 def privacy_of(item: Mapping[str, Any], file: str = "") -> str | None:

@@ -14,6 +14,7 @@ begins above its conversation folders.
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import islice
@@ -39,7 +40,10 @@ _ATTACHMENTS = re.compile(r"attachments?|files?|uploads?|downloads?|media|emojis
 """Folders into which tools put what was shared in the conversations; any folder may be called so elsewhere."""
 _TEAMS = "teams"
 _WORKSPACE = re.compile(rf"(?:.*/)?{_TEAMS}/[^/]+/")
-_PUBLIC_KINDS = ("channel", "channels", "public", "publicchannels", "publicchannel")
+_PUBLIC_KINDS = (
+    *("channel", "channels", "public", "publicchannels", "publicchannel"),
+    *("kanal", "kanäle", "kanaele", "canaux", "canales", "canais", "canali", "каналы", "チャンネル", "频道", "채널"),
+)
 _LIST_LIKE = re.compile(r"\.(?:json|jsonl|ndjson)$", re.IGNORECASE)
 _TXT = re.compile(r"((?:.*/)?)(?:channels|dms)/.+\.txt")
 _WITHOUT_MESSAGES = (
@@ -218,7 +222,10 @@ def _workspace_of(folder: str) -> str:
 
 
 def _is_kind(folder: str) -> bool:
-    return is_private_kind(folder) or re.sub(r"[\W_]", "", folder.casefold()) in _PUBLIC_KINDS
+    return (
+        is_private_kind(folder)
+        or re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", folder).casefold()) in _PUBLIC_KINDS
+    )
 
 
 def _organisation(root: str) -> Iterator[str]:

@@ -47,6 +47,8 @@ _LIST = re.compile(
 
 _CONVERSATION_MARKS = ("is_channel", "is_im", "is_mpim", "is_group", "is_private", "num_members", "purpose")
 _SAYINGS = ("text", "user", "type", "subtype", "blocks", "attachments")
+_BY_TIME = re.compile(r"(?:^|\.)\d{10}\.\d{6}$")
+"""A place in a map of messages by their times."""
 _AUTHORS = ("user", "type", "bot_id", "username")
 _PLAIN_PLACES = ("messages.item", "item", "", "item.messages.item", "item.item")
 _PLACES = frozenset({*_PLAIN_PLACES, "event", "item.event", "payload.event", "item.payload.event"})
@@ -107,7 +109,7 @@ def message_places(head: Head) -> Iterator[str]:
         *above, last = place.split(".")
         if place in _PLAIN_PLACES:
             found = _says(head, place)
-        elif last in ("item", "event") and "latest" not in above and not _is_part(above):
+        elif (last in ("item", "event") or _BY_TIME.search(place)) and "latest" not in above and not _is_part(above):
             found = head.has(place, "ts", "text") and any(head.has(place, key) for key in _AUTHORS)
         else:
             found = False

@@ -157,6 +157,10 @@ SEVERAL: Mapping[str, tuple[str, Any]] = {
         lines({"channel_id": "C1", "messages": PUBLIC}, {"channel_id": "D2", "messages": SECRET}),
     ),
     "a map by name": ("all.json", {"general": PUBLIC, "board": SECRET}),
+    "a map by name and day": (
+        "all.json",
+        {"general": {"2026-01-01": PUBLIC}, "board": {"2026-01-01": SECRET}},
+    ),
     "a map by id": ("all.json", {"C1": PUBLIC, "D2": SECRET}),
     "conversations with messages": (
         "all.json",
@@ -173,6 +177,12 @@ def test_conversations_in_one_file_are_kept_apart(tmp_path: Path, file: str, con
     both = read(tmp_path, include_private=True)
     assert sorted(both.texts) == ["public", "secret"]
     assert len({one.conversation_id for one in both.messages}) == 2
+
+
+def test_messages_may_be_a_map_by_time(tmp_path: Path) -> None:
+    times = {f"{1767312000 + number}.000100": message(number, str(number)) for number in range(2)}
+    files = {"C1.json": {"channel_id": "C1", "messages": times}, "C2.json": times}
+    assert sorted(read(write_folder(tmp_path, files)).texts) == ["0", "0", "1", "1"]
 
 
 def test_a_message_in_a_log_is_found_at_its_place(tmp_path: Path) -> None:
@@ -230,6 +240,42 @@ def test_a_file_that_is_called_like_a_day_and_holds_no_messages_was_shared(tmp_p
     files = {"channels.json": [GENERAL], "general/2026-01-01.json": PUBLIC, "general/20260101.json": [{"total": 7}]}
     result = read(write_folder(tmp_path, files))
     assert (result.texts, result.rejected, result.unknown) == (["public"], [], [])
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["C1-1767312000.000100.json", "C1_replies.json", "general-thread.json", "general/threads/1767312000.000100.json"],
+)
+def test_a_file_of_replies_belongs_to_its_conversation(tmp_path: Path, file: str) -> None:
+    files = {"channels.json": [GENERAL], "users.json": USERS, file: PUBLIC, "board.json": SECRET}
+    files["D024BE7LH-1767312000.000100.json"] = SECRET
+    assert_only_general(read(write_folder(tmp_path, files)))
+
+
+def test_a_file_whose_name_has_the_id_of_a_direct_message_is_private(tmp_path: Path) -> None:
+    files = {"D024BE7LH bob.json": SECRET, "bob (D024BE7LH)/2026-01-01.json": SECRET, "D1_history.json": SECRET}
+    assert read(write_folder(tmp_path, files)).texts == []
+
+
+PRIVATE_KINDS = (
+    "Direktnachrichten",
+    "messages directs",
+    "canaux privés",
+    "mensagens diretas",
+    "ダイレクトメッセージ",
+    "私信",
+)
+
+
+@pytest.mark.parametrize("kind", PRIVATE_KINDS)
+def test_folders_of_private_kinds_are_known_in_other_languages(tmp_path: Path, kind: str) -> None:
+    for public in ("Kanäle", "canaux", "チャンネル"):
+        files = {
+            f"{public}/general/2026-01-01.json": PUBLIC,
+            f"{kind}/bob/2026-01-01.json": SECRET,
+            "users.json": USERS,
+        }
+        assert_only_general(read(write_folder(tmp_path / public, files)))
 
 
 @pytest.mark.parametrize("file", ["messages.json", "page_1.json", "2026-01.json", "general.json", "C1.json"])
