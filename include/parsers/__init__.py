@@ -42,6 +42,17 @@ MAX_REPORTED = 100
 
 _CANDIDATE = re.compile(r"\.(json|jsonl|ndjson|zip|html?|csv|tar|t?gz|bz2|xz|zst|7z|rar)$", re.IGNORECASE)
 """What people take for an export; some of it is none that can be read, and is reported."""
+_NOT_READ = (
+    (
+        re.compile(r"\.(?:z\d\d|(?:zip|7z|tar|gz|tgz)\.\d{3})$", re.IGNORECASE),
+        "a part of an archive that was split; join the parts and import the whole",
+    ),
+    (
+        re.compile(r"(?:^|/)slackdump[^/]*\.(?:sqlite3?|db)$", re.IGNORECASE),
+        "a database of slackdump, which is not read; convert it with slackdump convert -f export and import the result",
+    ),
+)
+"""Names of files that hold exports in a form that is not read, each with the way out."""
 _ASSET = re.compile(r"_Files/")
 """DiscordChatExporter keeps downloaded media, some of it JSON, in ``<export>.json_Files/``."""
 
@@ -179,6 +190,10 @@ def _sort_file(archive: Archive, name: str, result: _SortedOut, beside: str) -> 
     if not _ASSET.search(name) and archive.is_archive(name):
         result.archives.append(name)
         return False
+    for pattern, reason in _NOT_READ:
+        if pattern.search(name) and not beside:
+            result.rejected[name] = reason
+            return False
     only_file = len(archive.names()) == 1
     if _ASSET.search(name) or not (only_file or _CANDIDATE.search(name)):
         return False

@@ -24,7 +24,7 @@ from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.head import look
 from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack_entries import Defect, Slice, read_entries
-from include.parsers.slack_index import Channel, Index, Lists, count_records
+from include.parsers.slack_index import Channel, Index, Lists, count_records, names_around
 from include.parsers.slack_messages import SOURCE, Judge
 from include.parsers.slack_shapes import list_kind
 from include.records import Conversation, Entries, Note, Parsed, Rejected, Skipped
@@ -50,7 +50,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             if name.rpartition("/")[0] in ("", prefix.rstrip("/")):
                 lists.add(archive, name, kind)
         read_lists_beside(export, lists, options)
-        index = lists.index()
+        index = lists.index()._replace(around=names_around(archive))
         for name in sorted(name for name in index.broken.keys() - broken if name in archive):
             yield from unreadable(export.root + name, SOURCE, index.broken[name])
         broken.update(index.broken)

@@ -40,7 +40,7 @@ from include.parsers.slack_entries import (
     read_entries,
     stream_entries,
 )
-from include.parsers.slack_index import Channel, Index, Lists, is_private_kind, privacy_of
+from include.parsers.slack_index import Channel, Index, Lists, is_private_kind, names_around, privacy_of
 from include.parsers.slack_messages import SOURCE, Judge
 from include.parsers.slack_nested import conversations_in
 from include.parsers.slack_shapes import (
@@ -148,7 +148,8 @@ def _indexes(
             lists[folder].include(lists[parent])
         if not lists[folder].list_conversations:
             lists[folder].include(everywhere)
-    return {folder: found.index() for folder, found in lists.items()}, broken
+    around = names_around(archive)
+    return {folder: found.index()._replace(around=around) for folder, found in lists.items()}, broken
 
 
 def _every_file(archive: Archive, folder: str, heads: Mapping[str, Head], index: Index) -> Iterator[Iterator[Slice]]:

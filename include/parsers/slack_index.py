@@ -120,6 +120,8 @@ class Index(NamedTuple):
     """Names of the files that list conversations, readable or not."""
     matches: Mapping[str, Mapping[str, frozenset[str]]] = {}
     """Ids of listed conversations by the names they may have in the export; the surest kind of name first."""
+    around: tuple[str, ...] = ()
+    """Names of the archive and of the folder in it that holds everything: of a kind, where nothing is listed."""
 
     def channel(self, folder: str, kinds: Sequence[str] = ()) -> Channel:
         """
@@ -128,6 +130,7 @@ class Index(NamedTuple):
         :param folder: Its name or its id.
         :param kinds: Names of the folders around it, which may say of which kind it is.
         """
+        kinds = kinds if self.lists else (*kinds, *self.around)
         kind = next((f"in the folder {kind}/" for kind in kinds if is_private_kind(kind)), "")
         found = self._found(folder)
         if len(found) == 1:
@@ -168,6 +171,12 @@ class Index(NamedTuple):
             unread = sorted({name.rpartition("/")[2] for name in self.broken} & set(self.lists))
             return f"{unread[0]} cannot be read" if unread else f"not listed in {', '.join(self.lists)}"
         return "a private conversation by its name" if _PRIVATE_NAME.fullmatch(folder) else ""
+
+
+def names_around(archive: Archive) -> tuple[str, ...]:
+    """Return the names of an archive, unless it is a folder on disk, and of the folder that holds everything in it."""
+    packed = archive.inside or archive.path.is_file()
+    return (archive.wrapper, archive.stem) if packed else (archive.wrapper,)
 
 
 def is_private_kind(folder: str) -> bool:

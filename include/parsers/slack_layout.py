@@ -80,7 +80,11 @@ class _Shape:
     def __init__(self, names: Sequence[str]) -> None:
         days = {_folder_of(name) for name in names if _DAY_FILE.fullmatch(name) or _file_of(name) == _CANVAS}
         outer = {day for day in days if not any(above in days for above in _above(day.rstrip("/")) if above)}
-        kinds = {name: kind for name in names if (kind := kind_by_name(name)) in ("people", "conversations")}
+        kinds = {
+            name: kind
+            for name in names
+            if (kind := kind_by_name(name)) in ("people", "conversations") and not _is_upload(name)
+        }
         self._outer = outer
         self._listing = {folder for name in kinds if (folder := _folder_of(name)) and not self._inside(folder)}
         self._listing |= {"" for name in kinds if "/" not in name}
@@ -219,6 +223,10 @@ def _folder(path: str, workspace: str, days: Sequence[str]) -> Folder:
 def _workspace_of(folder: str) -> str:
     """Return the ``…/teams/<name>/`` that a folder of an export lies in, or ``""``."""
     return next((above for above in _above(folder) if _WORKSPACE.fullmatch(above)), "")
+
+
+def _is_upload(name: str) -> bool:
+    return any(_file_of(above.rstrip("/")) in (*_UPLOADS, "attachments") for above in _above(name))
 
 
 def _is_kind(folder: str) -> bool:

@@ -368,3 +368,20 @@ def test_a_large_file_of_several_conversations_keeps_them_apart(
     rooms = {one.text: one.conversation_id for one in result.messages}
     assert rooms["public"] != rooms["secret"]
     assert len(read(path).messages) == 1
+
+
+@pytest.mark.parametrize("files", [{"dms/bob.json": SECRET}, {"dms/bob/2026-01-01.json": SECRET}])
+def test_a_kind_around_everything_counts_where_nothing_is_listed(tmp_path: Path, files: dict[str, Any]) -> None:
+    assert read(write_folder(tmp_path / "folder", files)).texts == []
+    inner = {name.removeprefix("dms/"): content for name, content in files.items()}
+    assert read(write_zip(tmp_path / "private_channels.zip", inner | {"x/y.txt": b""})).texts == []
+    listed = {"channels.json": [slack_channel("C1", "bob")]}
+    assert read(write_zip(tmp_path / "private.zip", inner | listed)).texts == ["secret"]
+
+
+def test_a_list_that_somebody_shared_shows_nothing(tmp_path: Path) -> None:
+    files = {"channels.json": [GENERAL], "users.json": USERS} | FOLDERS
+    files["__uploads/F1/channels.json"] = files["attachments/channels.json"] = [slack_channel("C2", "board")]
+    assert_only_general(read(write_folder(tmp_path, files)))
+    unlisted = {name: content for name, content in files.items() if name != "channels.json"}
+    assert read(write_folder(tmp_path / "b", unlisted)).notes["maybe_private", ""] > 0
