@@ -4,6 +4,7 @@ What all containers behind an archive have in common: names kept safe, real byte
 Sizes that headers declare are checked before reading and the bytes that come out while reading, since headers lie.
 """
 
+import gzip
 import io
 import os
 import re
@@ -24,6 +25,11 @@ CHUNK_BYTES = 1 << 17
 
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")
 _DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
+
+_PACKED = re.compile(r"(.+\.(?:json|jsonl|ndjson))\.gz", re.IGNORECASE)
+_GZIP = b"\x1f\x8b"
+_USUAL_RATIO = 10
+"""Bytes of JSON for each byte of gzip: an estimate where no header tells the size."""
 
 _DOCUMENTS = 32
 """JSON files that are read to find the encoding of names, smaller ones first."""
@@ -53,6 +59,13 @@ class Entry(NamedTuple):
     checksum: int | None = None
 
 
+class Packed(NamedTuple):
+    """The handle of a JSON file that lies compressed by gzip in a container, as slackdump's archives do."""
+
+    entry: Entry
+    """The compressed file."""
+
+
 class Container:
     """Keeps the entries of a folder, an archive or a file, and counts what is read from them."""
 
@@ -74,6 +87,9 @@ class Container:
     def read(self, name: str, entry: Entry) -> bytes:
         """Read an entry whole: less work per file than a stream, and there are tens of thousands of them."""
         self._check_entry(name, entry, entry.size_bytes)
+        if isinstance(entry.handle, Packed):
+            with self.open(name, entry) as stream:
+                return stream.read()
         try:
             data = self._whole(entry)  # no more than the declared size, which is within the limits
         except _DAMAGE as error:
@@ -105,6 +121,8 @@ class Container:
     def _opened(self, name: str, entry: Entry) -> BinaryIO:
         self._check_entry(name, entry, entry.size_bytes)
         try:
+            if isinstance(entry.handle, Packed):
+                return _unpacked(self._opened(name, entry.handle.entry))
             return self._raw(entry)
         except _DAMAGE as error:
             raise EntryUnreadable(f"{name}: cannot be opened: {error}") from error
@@ -165,11 +183,21 @@ class Container:
             entries[name] = entry
         for name, form in composed(entries).items():
             entries[form] = entries.pop(name)
+        for name in [name for name in entries if name.endswith((".gz", ".GZ"))]:
+            match = _PACKED.fullmatch(name)
+            if match and match[1] not in entries:
+                entries[match[1]] = self._packed(entries.pop(name))
         tops = {name.partition("/")[0] for name in entries}
         if len(tops) == 1 and all("/" in name for name in entries):
             self.wrapper = tops.pop()
         cut = len(self.wrapper) + 1 if self.wrapper else 0
         self.entries = {name[cut:]: entries[name] for name in sorted(entries)}
+
+    def _packed(self, entry: Entry) -> Entry:
+        """Return the decompressed file that a compressed one is listed as."""
+        packed_bytes = entry.size_bytes if entry.packed_bytes is None else entry.packed_bytes
+        estimate = min(entry.size_bytes * _USUAL_RATIO, self.limits.entry_bytes, packed_bytes * self.limits.ratio)
+        return Entry(Packed(entry), estimate, packed_bytes)
 
     def _raw(self, entry: Entry) -> BinaryIO:
         raise NotImplementedError
@@ -269,6 +297,27 @@ class _Counted(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+class _Prepended:
+    """Reads bytes that were read before, and then the rest."""
+
+    def __init__(self, start: bytes, raw: BinaryIO) -> None:
+        self._start, self._raw = start, raw
+
+    def read(self, size_bytes: int) -> bytes:
+        data, self._start = self._start[:size_bytes], self._start[size_bytes:]
+        return data or self._raw.read(size_bytes)
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+def _unpacked(raw: BinaryIO) -> BinaryIO:
+    """Return what decompresses a file; one that is not compressed is read as it is: browsers unpack and keep names."""
+    start = raw.read(len(_GZIP))
+    whole = cast(BinaryIO, _Prepended(start, raw))
+    return cast(BinaryIO, gzip.GzipFile(fileobj=whole)) if start == _GZIP else whole
 
 
 def _are_same(one: Entry, other: Entry) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from include.archive.containers import Container, Entry, Refused
+from include.archive.containers import Container, Entry, Packed, Refused
 from include.archive.limits import Limits
 
 
@@ -22,7 +22,7 @@ class FolderContainer(Container):
 
     def path_of(self, entry: Entry) -> Path | None:
         """Return where an entry is on disk."""
-        return Path(entry.handle)
+        return Path((entry.handle.entry if isinstance(entry.handle, Packed) else entry).handle)
 
     def _found(self) -> Iterator[tuple[str, Entry]]:
         folders = [(str(self._root), "")]

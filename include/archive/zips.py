@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, cast
 from zipfile import BadZipFile
 
-from include.archive.containers import CHUNK_BYTES, Container, Entry, Refused
+from include.archive.containers import CHUNK_BYTES, Container, Entry, Packed, Refused
 from include.archive.limits import Limits
 from include.archive.names import clean, decoder, unsafe
 
@@ -66,9 +66,10 @@ class ZipContainer(Container):
         members = list(self._limited(_directory(self._descriptor, size_bytes)))
         _check_overlaps(members)
         self._fill(self._named(members))
+        found = (entry.handle.entry if isinstance(entry.handle, Packed) else entry for entry in self.entries.values())
         whole = (
             entry.size_bytes
-            for entry in self.entries.values()
+            for entry in found
             if entry.handle.offset + entry.handle.packed_bytes <= size_bytes and not self._is_over_a_limit(entry)
         )
         self._check_ratio_of_all(sum(whole), size_bytes if packed_bytes is None else packed_bytes)

@@ -18,7 +18,7 @@ from include.ids import DEFAULT_ID_TEMPLATE, check_id_template
 from include.parsers import discord, discord_api, discord_package, everos_json, slack, slack_dump, slack_layout
 from include.parsers.formats import Export, Format, ParseOptions, Place
 from include.parsers.head import Head, look
-from include.parsers.slack_index import CHANNEL_FILES, USER_FILES
+from include.parsers.slack_shapes import ListKind, list_kind, lists_private
 from include.records import Parsed, Rejected
 
 __all__ = ["DEFAULT_ID_TEMPLATE", "FORMATS", "Export", "Format", "ParseOptions", "discover", "open_export", "parse"]
@@ -42,6 +42,17 @@ MAX_REPORTED = 100
 
 _CANDIDATE = re.compile(r"\.(json|jsonl|ndjson|zip|html?|csv|tar|t?gz|bz2|xz|zst|7z|rar)$", re.IGNORECASE)
 """What people take for an export; some of it is none that can be read, and is reported."""
+_NOT_READ = (
+    (
+        re.compile(r"\.(?:z\d\d|(?:zip|7z|tar|gz|tgz)\.\d{3})$", re.IGNORECASE),
+        "a part of an archive that was split; join the parts and import the whole",
+    ),
+    (
+        re.compile(r"(?:^|/)slackdump[^/]*\.(?:sqlite3?|db)$", re.IGNORECASE),
+        "a database of slackdump, which is not read; convert it with slackdump convert -f export and import the result",
+    ),
+)
+"""Names of files that hold exports in a form that is not read, each with the way out."""
 _ASSET = re.compile(r"_Files/")
 """DiscordChatExporter keeps downloaded media, some of it JSON, in ``<export>.json_Files/``."""
 
@@ -98,10 +109,15 @@ def parse(export: Export, options: ParseOptions) -> Iterator[Parsed]:
 
 
 class _Found(NamedTuple):
-    """An export, and which of Slack's lists lie at its top."""
+    """An export, and the lists of Slack that it has, by name in its archive."""
 
     export: Export
-    lists: frozenset[str]
+    lists: Mapping[str, ListKind]
+
+    @property
+    def missing(self) -> set[str]:
+        """Which lists it needs and does not have; one of private conversations alone is not enough."""
+        return {"people", "conversations"} - {kind for name, kind in self.lists.items() if not lists_private(name)}
 
 
 class _SortedOut:
@@ -111,6 +127,8 @@ class _SortedOut:
         self.exports: dict[tuple[str, str], list[str]] = defaultdict(list)
         """(format, root) to names."""
         self.archives: list[str] = []
+        self.lists: dict[tuple[str, str], dict[str, ListKind]] = defaultdict(dict)
+        """(format, root) to the lists of Slack, by name."""
         self.rejected: dict[str, str] = {}
         """Name to reason."""
 
@@ -124,6 +142,8 @@ def _sort_out(archive: Archive) -> _SortedOut:
             taken.update(free)
             if free:
                 result.exports[format_.name, root] = free
+            if format_ is slack.FORMAT:
+                result.lists[format_.name, root] = slack_layout.lists_of(archive, {root})
     shared: dict[str, str] = {}
     for name in sorted(set(archive.names()) - taken, key=lambda name: (name.count("/"), name)):
         beside = next((shared[folder] for folder in _folders_above(name) if folder in shared), None)
@@ -135,7 +155,7 @@ def _sort_out(archive: Archive) -> _SortedOut:
     for names in result.exports.values():
         names.sort()
     if any(format_ in (slack.FORMAT.name, slack_dump.FORMAT.name) for format_, _ in result.exports):
-        for name in [name for name in result.rejected if name.rpartition("/")[2] in slack_layout.SIBLINGS]:
+        for name in filter(slack_layout.is_sibling, list(result.rejected)):
             del result.rejected[name]
     return result
 
@@ -170,6 +190,10 @@ def _sort_file(archive: Archive, name: str, result: _SortedOut, beside: str) -> 
     if not _ASSET.search(name) and archive.is_archive(name):
         result.archives.append(name)
         return False
+    for pattern, reason in _NOT_READ:
+        if pattern.search(name) and not beside:
+            result.rejected[name] = reason
+            return False
     only_file = len(archive.names()) == 1
     if _ASSET.search(name) or not (only_file or _CANDIDATE.search(name)):
         return False
@@ -186,6 +210,8 @@ def _sort_file(archive: Archive, name: str, result: _SortedOut, beside: str) -> 
         )
     elif owner:
         result.exports[owner, ""].append(name)
+        if owner == slack_dump.FORMAT.name and (kind := list_kind(name, head)):
+            result.lists[owner, ""][name] = kind
     elif not beside:
         result.rejected[name] = _unknown()
     return bool(owner and not beside)
@@ -219,7 +245,7 @@ def _discover(
             continue
         key = f"{len(found) + 1:03d}-{name}-{re.sub('[^A-Za-z0-9]+', '-', where).strip('-')[:60]}".rstrip("-")
         export = Export(key=key, format=name, path=str(path), inside=inside, root=root, label=where)
-        found.append(_Found(export, frozenset(name.removeprefix(root) for name in names) & slack_layout.LISTS))
+        found.append(_Found(export, sorted_out.lists[name, root]))
     rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_out.rejected.items())
     for name, place, within in places:
         label_of_it = f"{label}/{name}" if within else name
@@ -232,25 +258,27 @@ def _discover(
 
 def _with_lists(found: Sequence[_Found]) -> list[Export]:
     """
-    Return the exports; a part of a Slack export that has no lists gets those of the part that has them.
+    Return the exports; those of Slack that lack lists get those of the others.
 
-    Large exports come in several zips, of which one holds the lists. Parts are told by their names, which differ in
-    numbers only; a part without any list of conversations belongs to all others that have one.
+    Large exports come in several zips, of which one holds the lists, and some tools keep lists and messages apart.
+    Parts are told by their names, which differ in numbers only; a part without such others belongs to all that have
+    the lists it lacks. What a list does not name is then private: see :mod:`include.parsers.slack_index`.
     """
-    slack_parts = [part for part in found if part.export.format == slack.FORMAT.name]
-    listing = [part for part in slack_parts if part.lists & set(CHANNEL_FILES)]
+    parts = [part for part in found if part.export.format in (slack.FORMAT.name, slack_dump.FORMAT.name)]
 
     def completed(part: _Found) -> Export:
-        if part not in slack_parts or (part in listing and part.lists & set(USER_FILES)):
-            return part.export
-        family = [
+        beside = [other for other in parts if part in parts and other is not part and other.lists]
+        others = [
             other
-            for other in slack_parts
-            if other.lists and other is not part and _family(other.export) == _family(part.export)
+            for other in beside
+            if (part.missing or other.missing) and _family(other.export) == _family(part.export)
         ]
-        others = family or ([] if part in listing else listing)
+        if not others and "conversations" not in part.lists.values():
+            others = [other for other in beside if not part.missing.isdisjoint(other.lists.values())]
+        elif not others:  # people of another whole export are not those of this one
+            others = [other for other in beside if "people" in part.missing and set(other.lists.values()) == {"people"}]
         places = tuple(
-            Place(path=other.export.path, inside=other.export.inside, root=other.export.root) for other in others
+            Place(path=other.export.path, inside=other.export.inside, names=tuple(other.lists)) for other in others
         )
         return msgspec.structs.replace(part.export, lists=places)
 

@@ -14,11 +14,12 @@ from include.records import Parsed
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where in which archive an export starts."""
+    """Files of an archive."""
 
     path: str
     inside: str = ""
-    root: str = ""
+    """As in :class:`Export`."""
+    names: tuple[str, ...] = ()
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +44,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     """For people: which file or folder."""
 
     lists: tuple["Place", ...] = ()
-    """Other parts of the same export, where this one has no lists of people and conversations of its own."""
+    """Lists of people and conversations in other parts of the source, where this one has none of its own."""
 
 
 class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ Format: https://slack.com/help/articles/220556107 (read November 2025), and the 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from include.archive import Archive, open_archive
@@ -20,10 +21,12 @@ from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
 from include.parsers import slack_layout
 from include.parsers.formats import Export, Format, ParseOptions
+from include.parsers.head import look
 from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack_entries import Defect, Slice, read_entries
-from include.parsers.slack_index import Channel, Index, Lists, count_records
+from include.parsers.slack_index import Channel, Index, Lists, count_records, names_around
 from include.parsers.slack_messages import SOURCE, Judge
+from include.parsers.slack_shapes import list_kind
 from include.records import Conversation, Entries, Note, Parsed, Rejected, Skipped
 
 _WORKSPACE = re.compile(r"(?:.*/)?teams/([^/]+)/")
@@ -39,12 +42,15 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     listed: set[str] = set()
     present: set[str] = set()
     unsure = 0
-    for prefix, folders in slack_layout.workspaces(archive).items():
+    workspaces = slack_layout.workspaces(archive)
+    found = slack_layout.lists_of(archive, {""})
+    for prefix, folders in workspaces.items():
         lists = Lists()
-        for place in dict.fromkeys(("", prefix)):
-            lists.read(archive, place)
+        for name, kind in found.items():
+            if name.rpartition("/")[0] in ("", prefix.rstrip("/")):
+                lists.add(archive, name, kind)
         read_lists_beside(export, lists, options)
-        index = lists.index()
+        index = lists.index()._replace(around=names_around(archive))
         for name in sorted(name for name in index.broken.keys() - broken if name in archive):
             yield from unreadable(export.root + name, SOURCE, index.broken[name])
         broken.update(index.broken)
@@ -69,10 +75,17 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
 
 
 def read_lists_beside(export: Export, lists: Lists, options: ParseOptions) -> None:
-    """Read the lists that stand in another part of the export: Slack and people cut large exports into several zips."""
+    """Read the lists in other parts of the source: Slack and people cut large exports into several zips."""
     for part in export.lists:
+        beside = Lists()
         with open_archive(Path(part.path), options.limits, part.inside) as archive:
-            lists.read(archive, part.root)
+            for name in part.names:
+                try:
+                    beside.add(archive, name, list_kind(name, look(archive, name)))
+                except EntryUnreadable as error:
+                    beside.broken[name] = str(error)
+        beside.broken = {f"{part.path}/{name}": reason for name, reason in beside.broken.items()}  # reported there
+        lists.include(beside)
 
 
 def _every_day(archive: Archive, folders: Sequence[slack_layout.Folder]) -> Iterator[Iterator[Slice]]:
@@ -106,18 +119,24 @@ def conversation_of(channel: Channel, workspace: str, options: ParseOptions) -> 
 
 
 def outcomes(
-    slices: Iterable[Slice], conversation_id: str, origin: str, judge: Judge, reason: str = ""
+    slices: Iterable[Slice],
+    conversation_id: str,
+    origin: str,
+    judge: Judge,
+    reason: str = "",
+    positions: Iterable[int] | None = None,
 ) -> Iterator[Parsed]:
     """
     Yield one outcome per entry of a file, and how many there are.
 
     :param reason: Why the whole conversation is skipped; its entries are counted and none of them is looked at.
+    :param positions: Of the entries in the file; default: from 0 on.
     """
-    start = 0
+    numbers = iter(positions or count())
     try:
         for part in slices:
             yield Entries(conversation_id=conversation_id, count=len(part))
-            for position, entry in enumerate(part, start):
+            for entry, position in zip(part, numbers, strict=False):
                 where = f"{origin}[{position}]"
                 if isinstance(entry, Defect):
                     yield _rejected(conversation_id, entry.reason, where)
@@ -125,7 +144,6 @@ def outcomes(
                     yield Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=where)
                 else:
                     yield judge.outcome(entry, conversation_id, where)
-            start += len(part)
     except EntryUnreadable as error:
         yield from unreadable(origin, SOURCE, str(error), conversation_id)
 

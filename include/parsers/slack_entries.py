@@ -16,10 +16,13 @@ import msgspec
 
 from include.archive import Archive
 from include.parsers.json_loose import decode_loose, mended, without_mark
-from include.parsers.json_stream import BrokenJson, entries
+from include.parsers.json_stream import BrokenJson, entries, in_lines
 
 WHOLE_FILE_BYTES = 32 << 20
 """Up to this a file is decoded in one go; above, entry by entry in bounded memory, at about a tenth of the speed."""
+
+_LINES_BYTES = 32 << 20
+"""The longest first line of a file of lines."""
 
 _SLICE = 1_000
 _NOTHING = msgspec.Raw()
@@ -59,8 +62,13 @@ class NestingEntry(Entry, gc=False):
     replies: msgspec.Raw = _NOTHING
     slackdump_thread_replies: msgspec.Raw = _NOTHING
     thread_replies: msgspec.Raw = _NOTHING
+    channel: Any = None
+    channel_type: str | None = None
     messages: msgspec.Raw = _NOTHING
     """No message's: of an answer of the API that stands among entries."""
+    event: msgspec.Raw = _NOTHING
+    payload: msgspec.Raw = _NOTHING
+    """No message's: of what Slack's Events API sends, which has the message in ``event``."""
 
 
 class Defect(msgspec.Struct, frozen=True):
@@ -71,7 +79,7 @@ class Defect(msgspec.Struct, frozen=True):
 
 type Slice = list[Entry | Defect]
 
-_TEXTS = ("user", "text", "subtype", "bot_id", "username")
+_TEXTS = ("user", "text", "subtype", "bot_id", "username", "channel_type")
 _NESTED = tuple(
     field for field, type_ in (Entry.__annotations__ | NestingEntry.__annotations__).items() if type_ is msgspec.Raw
 )
@@ -85,22 +93,32 @@ _ITEM = msgspec.json.Decoder(NestingEntry)
 _NESTING_FILE = msgspec.json.Decoder(list[NestingEntry | str | int | float | bool | list[Any] | None])
 
 
-def read_entries(archive: Archive, name: str) -> Iterator[Slice]:
+def read_entries(archive: Archive, name: str, *, loose: bool = False) -> Iterator[Slice]:
     """
     Yield the entries of a file in order, a few thousand at a time; nested replies follow their root.
 
     The file holds an array of messages, an answer of Slack's API with such an array, arrays of these, or one message or
     answer per line.
 
+    :param loose: Also read what messages say of their conversation, which takes longer.
     :raises EntryUnreadable: if the file is damaged or over a limit; what was yielded before stands.
     """
     if archive.size_bytes(name) <= WHOLE_FILE_BYTES:
-        yield decode_entries(archive.read(name))
+        yield decode_entries(archive.read(name), loose=loose)
     else:
         with archive.open(name) as stream:
             start = stream.peek(64)[:64]  # type: ignore[attr-defined]
-        path = "item" if without_mark(start).lstrip().startswith(b"[") else "messages.item"
+        if without_mark(start).lstrip().startswith(b"["):
+            path = "item"
+        else:
+            path = "" if holds_lines(archive, name) else "messages.item"
         yield from stream_entries(archive, name, path)
+
+
+def holds_lines(archive: Archive, name: str) -> bool:
+    """Tell whether a large file has one value per line."""
+    with archive.open(name) as stream:
+        return in_lines(stream.read(_LINES_BYTES))
 
 
 def stream_entries(archive: Archive, name: str, path: str) -> Iterator[Slice]:
@@ -110,13 +128,13 @@ def stream_entries(archive: Archive, name: str, path: str) -> Iterator[Slice]:
             yield _flat(part)
 
 
-def decode_entries(data: bytes) -> Slice:
+def decode_entries(data: bytes, *, loose: bool = False) -> Slice:
     """Return the entries of a file, see :func:`read_entries`; what cannot be decoded is a :class:`Defect`."""
     data = without_mark(data)
     if data.lstrip()[:1] == b"{":
         return _decode_objects(data)
     try:
-        nesting = _nests(data)
+        nesting = loose or _nests(data)
         items = (_NESTING_FILE if nesting else _FILE).decode(data)
         if not nesting and set(map(type, items)) <= {Entry} and None not in map(_TS, items):
             return items  # type: ignore[return-value]
@@ -156,6 +174,11 @@ def _is_object(data: bytes) -> bool:
         return False
 
 
+def entries_of(items: Iterable[object]) -> Slice:
+    """Return the entries that decoded values are, see :func:`read_entries`."""
+    return _flat(items)
+
+
 def _flat(items: Iterable[object]) -> Slice:
     """Return entries with the replies that are nested in them, and those of answers and arrays among them."""
     result: Slice = []
@@ -167,7 +190,9 @@ def _flat(items: Iterable[object]) -> Slice:
         if isinstance(entry, Defect) or not isinstance(entry, NestingEntry):
             result.append(entry)
         elif entry.messages and not entry.ts:
-            result += decode_entries(bytes(entry.messages))
+            result += decode_entries(bytes(entry.messages), loose=True)
+        elif (entry.event or entry.payload) and not entry.ts:
+            result += _of_event(entry)
         else:
             result.append(entry)
             for nested in (entry.replies, entry.slackdump_thread_replies, entry.thread_replies):
@@ -178,6 +203,16 @@ def _flat(items: Iterable[object]) -> Slice:
                             reply.thread_ts = entry.ts
                     result += replies
     return result
+
+
+def _of_event(entry: NestingEntry) -> Slice:
+    """Return the message that an event of the Events API reports; other events are hidden entries."""
+    inner = _decode_one(entry.event or entry.payload)
+    if isinstance(inner, NestingEntry) and inner.event and not inner.ts:
+        inner = _decode_one(inner.event)
+    if isinstance(inner, Entry) and not (inner.ts and (inner.text is not None or inner.subtype)):
+        inner.hidden = True
+    return [inner]
 
 
 def _decode_each(data: bytes) -> Slice:
@@ -197,7 +232,7 @@ def _decode_item(data: bytes) -> Slice:
     return _flat([decode_loose(data)]) if data.startswith(b"[") else [_decode_one(data)]
 
 
-def _decode_one(data: bytes | msgspec.Raw) -> Entry | Defect:
+def _decode_one(data: bytes | msgspec.Raw) -> NestingEntry | Defect:
     try:
         return _ITEM.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -224,7 +259,7 @@ def decoded(part: msgspec.Raw) -> Any:
         return None
 
 
-def entry_of(item: object) -> Entry | Defect:
+def entry_of(item: object) -> NestingEntry | Defect:
     """Return the entry that a decoded object is, without the fields that are of a wrong type."""
     if not isinstance(item, Mapping):
         return Defect(f"expected an object, found {_JSON_NAMES.get(type(item), 'a number')}")
@@ -236,6 +271,7 @@ def entry_of(item: object) -> Entry | Defect:
         ts=_digits(item.get("ts")),
         thread_ts=_digits(item.get("thread_ts")),
         hidden=item.get("hidden") is True,
+        channel=item.get("channel"),
         edited=Edited(_digits(edited.get("ts"))) if isinstance(edited, Mapping) else None,
     )
 

@@ -22,27 +22,29 @@ from typing import Any, NamedTuple
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.parsers.json_loose import decode_loose, without_mark
+from include.parsers.slack_shapes import (
+    CHANNEL_FILES,
+    ORGANISATION_FILE,
+    PUBLIC_FILE,
+    ListKind,
+    kind_by_name,
+    list_name,
+)
 from include.parsers.slack_text import Names, to_plain_text
 from include.parsers.values import mapping, objects, string, strings
-
-PUBLIC_FILE = "channels.json"
-
-CHANNEL_FILES = (PUBLIC_FILE, "groups.json", "mpims.json", "dms.json", "file_conversations.json", "conversations.json")
-"""
-Files that list conversations. The last is no file of Slack's own: what it lists is public only where a flag says so.
-"""
 
 RECORD_FILES = ("canvases.json", "lists.json", "huddle_transcripts.json")
 
 SLACKBOT_ID = "USLACKBOT"
 """In no roster, or in it as a person."""
 
-_ORGANISATION = "org_users.json"
-USER_FILES = ("users.json", _ORGANISATION)
-GROUPS_FILE = "usergroups.json"
-
-_LISTS = ("members", "users", "channels", "groups", "ims", "mpims", "conversations", "usergroups", "u", "ch")
-"""Members that hold the list in an answer of the API, or in a chunk of slackdump."""
+_MEMBERS: Mapping[ListKind, tuple[str, ...]] = {
+    "people": ("members", "users", "u"),
+    "conversations": ("channels", "groups", "ims", "mpims", "conversations", "ch"),
+    "groups": ("usergroups",),
+}
+"""Members that hold a list in an answer of the API, or in a chunk of slackdump."""
+_LISTS = tuple(member for members in _MEMBERS.values() for member in members)
 
 _PRIVATE_FLAGS = {
     "is_im": "a direct message",
@@ -51,10 +53,26 @@ _PRIVATE_FLAGS = {
     "is_private": "a private channel",
 }
 _PRIVATE_TYPES = ("im", "mpim", "dm", "group_dm", "group", "private", "private_channel")
+_ID = re.compile(r"[CDG][0-9A-Z]+")
 _DIRECT_ID = re.compile(r"D[0-9A-Z]+")
 _GROUP_ID = re.compile(r"G[0-9A-Z]+")
 _DIRECT_NAME = re.compile(r"mpdm-.*|FC[:_-].*")
 """Folders of group direct messages, and of comments on canvases."""
+
+_PRIVATE_NAME = re.compile(
+    r"(?:direct(?:[ _-]?messages?)?|dms?|ims?|mpims?|mpdms?|group[ _-]?dms?|private(?:[ _-]?(?:channel|group)s?)?)"
+    r"[ _-].+"
+    r"|.+[ _-](?:dm|im|mpim)",
+    re.IGNORECASE,
+)
+"""Files and folders that scripts name after the kind of conversation: ``dm_bob``, ``private_channel-board``."""
+
+_DIRECT_ID_IN_NAME = re.compile(r"(?<![0-9A-Za-z])D[0-9A-Z]{8,}(?![0-9A-Za-z])")
+_PRIVATE_WORDS = (
+    *("privat", "prive", "direct", "direkt", "diret", "gruppe", "groupe", "grupo", "личн", "приват"),
+    *("ダイレクト", "プライベート", "非公開", "私", "直接", "비공개", "다이렉트"),
+)
+"""Beginnings and parts of names of private kinds, in the languages in which Slack and its tools are used."""
 
 _PRIVATE_KINDS = ("dm", "dms", "im", "ims", "mpim", "mpims", "mpdm", "mpdms", "group", "groups")
 _NAMES = ("real_name", "real_name_normalized", "display_name", "display_name_normalized", "name")
@@ -102,6 +120,8 @@ class Index(NamedTuple):
     """Names of the files that list conversations, readable or not."""
     matches: Mapping[str, Mapping[str, frozenset[str]]] = {}
     """Ids of listed conversations by the names they may have in the export; the surest kind of name first."""
+    around: tuple[str, ...] = ()
+    """Names of the archive and of the folder in it that holds everything: of a kind, where nothing is listed."""
 
     def channel(self, folder: str, kinds: Sequence[str] = ()) -> Channel:
         """
@@ -110,6 +130,7 @@ class Index(NamedTuple):
         :param folder: Its name or its id.
         :param kinds: Names of the folders around it, which may say of which kind it is.
         """
+        kinds = kinds if self.lists else (*kinds, *self.around)
         kind = next((f"in the folder {kind}/" for kind in kinds if is_private_kind(kind)), "")
         found = self._found(folder)
         if len(found) == 1:
@@ -120,27 +141,48 @@ class Index(NamedTuple):
             folder, folder, folder, private=kind or self._unlisted(folder, len(found)), unsure=not self.lists
         )
 
+    def knows(self, name: str) -> bool:
+        """Tell whether a listed conversation has this name or id."""
+        return bool(self._found(name))
+
     def _found(self, folder: str) -> frozenset[str]:
         keys = (unicodedata.normalize("NFC", folder), folder, folder_key(folder), folder_key(folder))
         tried = (found.get(key) for key, found in zip(keys, self.matches.values(), strict=False))
-        return next(filter(None, tried), frozenset())
+        return next(filter(None, tried), None) or self._found_by_part(folder)
+
+    def _found_by_part(self, folder: str) -> frozenset[str]:
+        """Find ``#general``, ``general (C024BE91L)`` and ``C024BE91L-general``: name and id have to agree."""
+        found: set[str] = set()
+        for key in filter(self.listed.__contains__, _ID.findall(folder)):
+            name = folder.replace(key, "").strip(" #-_()[]")
+            if self.listed[key].private or folder_key(name) == folder_key(self.listed[key].folder):
+                found.add(key)
+        if not found and folder.startswith("#"):
+            return self._found(folder.lstrip("#"))
+        return frozenset(found)
 
     def _unlisted(self, folder: str, fitting: int) -> str:
         """Return why a conversation that is not in the lists is private; empty if nothing says so."""
         if fitting:
             return f"its name fits {fitting} listed conversations"
-        if _DIRECT_ID.fullmatch(folder) or _DIRECT_NAME.fullmatch(folder):
+        if _DIRECT_ID.fullmatch(folder) or _DIRECT_NAME.fullmatch(folder) or _DIRECT_ID_IN_NAME.search(folder):
             return "a direct message by its name"
         if self.lists:
             unread = sorted({name.rpartition("/")[2] for name in self.broken} & set(self.lists))
             return f"{unread[0]} cannot be read" if unread else f"not listed in {', '.join(self.lists)}"
-        return ""
+        return "a private conversation by its name" if _PRIVATE_NAME.fullmatch(folder) else ""
+
+
+def names_around(archive: Archive) -> tuple[str, ...]:
+    """Return the names of an archive, unless it is a folder on disk, and of the folder that holds everything in it."""
+    packed = archive.inside or archive.path.is_file()
+    return (archive.wrapper, archive.stem) if packed else (archive.wrapper,)
 
 
 def is_private_kind(folder: str) -> bool:
     """Tell whether a folder's name says that it holds private conversations: ``dms``, ``private_channels``."""
-    name = re.sub(r"[\W_]", "", folder.casefold())
-    return name in _PRIVATE_KINDS or "private" in name or "direct" in name
+    name = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", folder).casefold().replace("é", "e"))
+    return name in _PRIVATE_KINDS or any(word in name for word in _PRIVATE_WORDS)
 
 
 def privacy_of(item: Mapping[str, Any], file: str = "") -> str | None:
@@ -185,29 +227,36 @@ class Lists:
         self._files: dict[str, None] = {}
         self._organisation = False
 
-    def read(self, archive: Archive, folder: str) -> None:
-        """Read the files of a folder (``""`` or ending in ``/``) that have the names of Slack's own lists."""
-        for file in (*USER_FILES, GROUPS_FILE, *CHANNEL_FILES):
-            if folder + file in archive:
-                self.add(archive, folder + file)
+    def add(self, archive: Archive, name: str, kind: ListKind = "") -> None:
+        """
+        Read one list.
 
-    def add(self, archive: Archive, name: str) -> None:
-        """Read one list; by its name it is one of people, user groups or conversations."""
-        file = name.rpartition("/")[2]
-        if file in CHANNEL_FILES:
+        :param kind: What it lists; default: what its name says.
+        """
+        kind = kind or kind_by_name(name)
+        file = list_name(name) or name.rpartition("/")[2]
+        if kind == "conversations":
             self._files[file] = None
         try:
-            items = records_of(archive.read(name))
+            values = _values(archive.read(name))
+            items = [item for value in values for item in _records(value, _MEMBERS[kind])]
         except (EntryUnreadable, ValueError) as error:
             self.broken[name] = str(error)
             return
-        if file in CHANNEL_FILES:
-            self._channels += ((item, file) for item in items)
-        elif file == GROUPS_FILE:
+        self._take(kind, items, file)
+        for other in _MEMBERS.keys() - {kind}:  # a file may have lists of several kinds
+            listed = [item for value in values for item in _inside(value, _MEMBERS[other])]
+            if listed:
+                self._take(other, listed, file)
+        self._organisation |= file == ORGANISATION_FILE
+
+    def _take(self, kind: ListKind, items: Iterable[Mapping[str, Any]], file: str) -> None:
+        if kind == "conversations":
+            self.conversations(items, file)
+        elif kind == "groups":
             self._groups += items
         else:
             self.people(items)
-            self._organisation |= file == _ORGANISATION
 
     def people(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Add people; whoever is known already stays."""
@@ -229,7 +278,13 @@ class Lists:
         self._groups += above._groups
         self._channels += above._channels
         self._files |= above._files
+        self._organisation |= above._organisation
         self.broken |= above.broken
+
+    @property
+    def list_conversations(self) -> bool:
+        """Whether there is a list of conversations, readable or not."""
+        return bool(self._files)
 
     def index(self) -> Index:
         """Return all of it."""
@@ -280,32 +335,40 @@ def records_of(data: bytes) -> list[dict[str, Any]]:
 
     :raises ValueError: it is none of these; the message quotes nothing of it.
     """
+    return [item for value in _values(data) for item in _records(value, _LISTS)]
+
+
+def _values(data: bytes) -> list[Any]:
+    """Return what a file holds: one value, or one on each line."""
     try:
-        value = decode_loose(data)
+        return [decode_loose(data)]
     except ValueError:
         lines = [line for line in without_mark(data).splitlines() if line.strip()]
         if len(lines) < 2:
             raise
-        return [record for line in lines for record in _records(decode_loose(line))]
-    return _records(value)
+        return [decode_loose(line) for line in lines]
 
 
-def _records(value: object) -> list[dict[str, Any]]:
+def _records(value: object, members: Sequence[str]) -> list[dict[str, Any]]:
     if isinstance(value, list):
-        pages = [item for item in objects(value) if "id" not in item and _list_in(item) is not None]
-        return [item for page in pages for item in _records(page)] if pages else objects(value)
+        pages = [page for page in objects(value) if "id" not in page and any(key in page for key in members)]
+        return [item for page in pages for item in _inside(page, members)] if pages else objects(value)
     if isinstance(value, dict):
-        if (listed := _list_in(value)) is not None:
-            return _records(listed)
+        if any(isinstance(value.get(member), list | dict) for member in members):
+            return _inside(value, members)
         if "id" in value:
             return [value]
         if value and all(isinstance(item, dict) for item in value.values()):
-            return [{"id": key, **item} for key, item in value.items()]
+            return [{"id": key} | ({"name": key} if "id" in item else {}) | item for key, item in value.items()]
+    if value is None:  # as some tools write an empty list
+        return []
     raise ValueError("expected an array")
 
 
-def _list_in(answer: Mapping[str, Any]) -> list[Any] | dict[str, Any] | None:
-    return next((answer[key] for key in _LISTS if isinstance(answer.get(key), list | dict)), None)
+def _inside(value: object, members: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what the lists in an object, or in a page of an answer, hold."""
+    found = (mapping(value).get(member) for member in members)
+    return [item for listed in found if isinstance(listed, list | dict) for item in _records(listed, ())]
 
 
 def index_of_users(items: Iterable[object]) -> Index:

@@ -14,6 +14,7 @@ begins above its conversation folders.
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import islice
@@ -22,19 +23,30 @@ from typing import NamedTuple
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.parsers.head import look
-from include.parsers.slack_index import CHANNEL_FILES, GROUPS_FILE, RECORD_FILES, USER_FILES, is_private_kind
+from include.parsers.slack_index import RECORD_FILES, is_private_kind
+from include.parsers.slack_shapes import ListKind, kind_by_name, list_kind, list_order
 
 _DAY_FILE = re.compile(r"(?:(.*)/)?\d{4}-\d{2}-\d{2}\.json")
+_DAY_LIKE = re.compile(
+    r"(?:.*/)?\d{4}(?:[-_.]?\d{2}){1,2}(?:[ _-]*\(?\d{1,3}\)?|[ -]*(?:copy|kopie|copie|copia))?\.(?:json|jsonl|ndjson)",
+    re.IGNORECASE,
+)
+"""Other names that people and tools give to day files; read if there are messages in them."""
+_YEAR = re.compile(r"(?:19|20)\d\d(?:[-_.]?\d\d)?")
+_MONTH = re.compile(r"\d\d")
 _CANVAS = "canvas_in_the_conversation.json"
 _UPLOADS = ("__uploads", "__avatars")
 _ATTACHMENTS = re.compile(r"attachments?|files?|uploads?|downloads?|media|emojis?|avatars?", re.IGNORECASE)
 """Folders into which tools put what was shared in the conversations; any folder may be called so elsewhere."""
 _TEAMS = "teams"
 _WORKSPACE = re.compile(rf"(?:.*/)?{_TEAMS}/[^/]+/")
-_PUBLIC_KINDS = ("channel", "channels", "public", "publicchannels", "publicchannel")
+_PUBLIC_KINDS = (
+    *("channel", "channels", "public", "publicchannels", "publicchannel"),
+    *("kanal", "kanäle", "kanaele", "canaux", "canales", "canais", "canali", "каналы", "チャンネル", "频道", "채널"),
+)
+_LIST_LIKE = re.compile(r"\.(?:json|jsonl|ndjson)$", re.IGNORECASE)
 _TXT = re.compile(r"(?=.*[^/]\.txt\Z)((?:.*/)?)(?:channels|dms)/.+")  # the end first: linear time
 _WITHOUT_MESSAGES = (
-    GROUPS_FILE,
     "integration_logs.json",
     "content_flags.json",
     ".slack-manifest.json",
@@ -43,10 +55,10 @@ _WITHOUT_MESSAGES = (
     "slack-archive.json",
     "workspace.json",
 )
-LISTS = frozenset({*CHANNEL_FILES, *USER_FILES, GROUPS_FILE})
-SIBLINGS = frozenset({*LISTS, *RECORD_FILES, *_WITHOUT_MESSAGES})
-"""Files that stand beside conversations and hold nothing that anybody said."""
+_RECORDS = frozenset({*RECORD_FILES, *_WITHOUT_MESSAGES})
 _SAMPLES = 5
+_LOOKS = 100
+"""Files beside conversation folders that are looked into, in case they are lists under other names."""
 
 
 class Folder(NamedTuple):
@@ -68,13 +80,17 @@ class _Shape:
     def __init__(self, names: Sequence[str]) -> None:
         days = {_folder_of(name) for name in names if _DAY_FILE.fullmatch(name) or _file_of(name) == _CANVAS}
         outer = {day for day in days if not any(above in days for above in _above(day.rstrip("/")) if above)}
-        listed = [name for name in names if _file_of(name) in (*CHANNEL_FILES, *USER_FILES)]
+        kinds = {
+            name: kind
+            for name in names
+            if (kind := kind_by_name(name)) in ("people", "conversations") and not _is_upload(name)
+        }
         self._outer = outer
-        self._listing = {folder for name in listed if (folder := _folder_of(name)) and not self._inside(folder)}
-        self._listing |= {"" for name in listed if "/" not in name}
+        self._listing = {folder for name in kinds if (folder := _folder_of(name)) and not self._inside(folder)}
+        self._listing |= {"" for name in kinds if "/" not in name}
         self.folders = {folder for folder in outer if not self.is_shared(folder.rstrip("/"))}
         """Conversation folders. Not those inside another one: what was shared may be called like a day file."""
-        self.lists = {_folder_of(name) for name in listed if _file_of(name) in CHANNEL_FILES} & self._listing
+        self.lists = {_folder_of(name) for name, kind in kinds.items() if kind == "conversations"} & self._listing
         """Folders with lists of conversations."""
 
     def _inside(self, folder: str) -> bool:
@@ -94,18 +110,27 @@ class _Shape:
 
     def root_of(self, folder: str) -> str:
         """Return where the export of a conversation folder begins."""
-        above = list(_above(folder.rstrip("/")))
+        above = list(_above(self.conversation_of(folder).rstrip("/")))
         listing = next((root for root in above if root in self._listing), None)
         if listing is not None:
             return listing
         return next(root for root in above if not root or not _is_kind(root.rstrip("/").rpartition("/")[2]))
+
+    def conversation_of(self, folder: str) -> str:
+        """Return the folder of the conversation whose day files lie in a folder: some tools make one for each year."""
+        outer, _, name = folder.rstrip("/").rpartition("/")
+        if _MONTH.fullmatch(name) and _YEAR.fullmatch(_file_of(outer)):
+            return self.conversation_of(f"{outer}/")
+        if _YEAR.fullmatch(name) and outer and not (_is_kind(_file_of(outer)) or f"{outer}/" in self._listing):
+            return f"{outer}/"
+        return folder
 
     def belongs(self, name: str, root: str) -> bool:
         """Tell whether a file below a root is part of its export, what was shared included."""
         folder = _folder_of(name)
         if folder in self.folders or self.is_shared(name):
             return True
-        return _file_of(name) in SIBLINGS and (folder == root or root in _organisation(folder))
+        return is_sibling(name) and (folder == root or root in _organisation(folder))
 
 
 def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
@@ -120,7 +145,44 @@ def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
         root = next((above for above in _above(name) if above in roots), None)
         if root is not None and shape.belongs(name, root):
             files[root].append(name)
+    for name in lists_of(archive, roots - shape.folders):
+        root = next(above for above in _above(name) if above in roots)
+        if name not in files[root]:
+            files[root].append(name)
     return {root: own for root, own in files.items() if own and _is_slack(archive, own)}
+
+
+def is_sibling(name: str) -> bool:
+    """Tell whether a file, by its name, stands beside conversations and holds nothing that anybody said."""
+    return _file_of(name) in _RECORDS or kind_by_name(name) != ""
+
+
+def lists_of(archive: Archive, folders: Set[str]) -> dict[str, ListKind]:
+    """
+    Return the lists that lie in these folders or in workspaces below them, whatever they are called; outer ones first.
+
+    Beside day files a list is known by its name only: there, any other JSON was shared.
+    """
+    found: dict[str, ListKind] = {}
+    looks = 0
+    days = {_folder_of(name) for name in archive.names() if _DAY_FILE.fullmatch(name)}
+    wanted = {
+        folder for folder in map(_folder_of, archive.names()) if not folders.isdisjoint(_with_organisation(folder))
+    }
+    for name in archive.names():
+        if _folder_of(name) not in wanted or _DAY_FILE.fullmatch(name):
+            continue
+        kind = kind_by_name(name)
+        loose = not kind and _folder_of(name) not in days and _LIST_LIKE.search(name) and not is_sibling(name)
+        if loose and looks < _LOOKS:
+            looks += 1
+            try:
+                kind = list_kind(name, look(archive, name))
+            except EntryUnreadable:
+                continue
+        if kind:
+            found[name] = kind
+    return {name: found[name] for name in sorted(found, key=lambda name: (name.count("/"), *list_order(name)))}
 
 
 def txt_trees(archive: Archive) -> Mapping[str, Sequence[str]]:
@@ -145,8 +207,8 @@ def workspaces(archive: Archive) -> Mapping[str, Sequence[Folder]]:
         days[_workspace_of(folder)]
     for name in archive.names():
         above = _folder_of(name)
-        if _DAY_FILE.fullmatch(name) and above in shape.folders:
-            days[_workspace_of(above)][above].append(name)
+        if above in shape.folders and (_DAY_FILE.fullmatch(name) or _is_like_day(archive, name)):
+            days[_workspace_of(above)][shape.conversation_of(above)].append(name)
     return {
         workspace: [_folder(path, workspace, names) for path, names in sorted(found.items())]
         for workspace, found in sorted(days.items())
@@ -163,14 +225,26 @@ def _workspace_of(folder: str) -> str:
     return next((above for above in _above(folder) if _WORKSPACE.fullmatch(above)), "")
 
 
+def _is_upload(name: str) -> bool:
+    return any(_file_of(above.rstrip("/")) in (*_UPLOADS, "attachments") for above in _above(name))
+
+
 def _is_kind(folder: str) -> bool:
-    return is_private_kind(folder) or re.sub(r"[\W_]", "", folder.casefold()) in _PUBLIC_KINDS
+    return (
+        is_private_kind(folder)
+        or re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", folder).casefold()) in _PUBLIC_KINDS
+    )
 
 
 def _organisation(root: str) -> Iterator[str]:
     """Yield the folder above ``teams/<name>/``: the organisation that a workspace belongs to."""
     if _WORKSPACE.fullmatch(root):
         yield root.rstrip("/").rpartition("/")[0].rpartition(_TEAMS)[0]
+
+
+def _with_organisation(folder: str) -> Iterator[str]:
+    yield folder
+    yield from _organisation(folder)
 
 
 def _above(name: str) -> Iterator[str]:
@@ -193,11 +267,12 @@ def _file_of(name: str) -> str:
 def _describes_loose_files(archive: Archive, folder: str) -> bool:
     """Tell whether the lists in a folder describe files of messages beside them, as slack-archive writes them."""
     files = (name for name in archive.names() if _folder_of(name) == folder and name.endswith((".json", ".jsonl")))
-    return any(has_messages(archive, name) for name in islice(_without(files, SIBLINGS), _SAMPLES))
+    loose = (name for name in files if not is_sibling(name))
+    return any(has_messages(archive, name) for name in islice(loose, _SAMPLES))
 
 
-def _without(names: Iterator[str], files: Set[str]) -> Iterator[str]:
-    return (name for name in names if _file_of(name) not in files)
+def _is_like_day(archive: Archive, name: str) -> bool:
+    return _DAY_LIKE.fullmatch(name) is not None and has_messages(archive, name)
 
 
 def has_messages(archive: Archive, name: str) -> bool:
@@ -211,7 +286,7 @@ def has_messages(archive: Archive, name: str) -> bool:
 
 def _is_slack(archive: Archive, names: Sequence[str]) -> bool:
     """Look for what only Slack writes: lists of conversations, or messages with ``ts``."""
-    listed = [name for name in names if _file_of(name) in CHANNEL_FILES]
+    listed = [name for name in names if kind_by_name(name) == "conversations"]
     days = [name for name in names if _DAY_FILE.fullmatch(name)]
     for name in [*listed, *days[:_SAMPLES], *days[-1:]]:
         try:

@@ -59,12 +59,13 @@ _SNOWFLAKE = f"CASE WHEN {_IS_SNOWFLAKE} AND {_APART_S} <= 1 THEN TRY_CAST(messa
 
 _WEAK_ID = f"""(
     source = 'everos'
-    OR (source = 'slack' AND NOT contains(message_id, '.') AND regexp_full_match(message_id, '[0-9]{{9,}}'))
+    OR (source = 'slack' AND regexp_full_match(message_id, '[0-9]{{9,}}([.]([0-9]{{1,5}}|0{{6}}))?'))
     OR (source = 'discord' AND NOT coalesce({_IS_SNOWFLAKE} AND {_APART_S} <= 86400, false))
 )"""
 """
-Ids that may stand for several messages: of EverOS JSON, where tools count anew in each file, a Slack ``ts`` without its
-fraction, and Discord ids of exports that somebody has edited (more than a day off: some exports have local times).
+Ids that may stand for several messages: of EverOS JSON, where tools count anew in each file, a Slack ``ts`` without all
+digits of its fraction, and Discord ids of exports that somebody has edited (more than a day off: some exports have
+local times).
 """
 
 _CONTENT = "sha256(concat_ws(chr(31), sender_id, sent_at_us, text))"

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -22,7 +23,6 @@ from include.archive import is_named_as_archive
 from include.errors import ChatImportError, ExportError
 from include.layout import private_folder
 from include.parsers import Export
-from include.parsers.slack_layout import LISTS
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,16 @@ def opened_export(export: Export) -> Iterator[Export]:
         yield msgspec.structs.replace(
             export,
             path=here(export.path, lambda name: _may_belong(name, export.root)),
-            lists=tuple(msgspec.structs.replace(part, path=here(part.path, _is_list)) for part in export.lists),
+            lists=tuple(
+                msgspec.structs.replace(part, path=here(part.path, partial(_may_be_among, part.names)))
+                for part in export.lists
+            ),
         )
 
 
-def _is_list(name: str) -> bool:
-    """Tell whether an object may hold lists of people and conversations."""
-    return name.rpartition("/")[2] in LISTS or is_named_as_archive(name)
+def _may_be_among(names: tuple[str, ...], name: str) -> bool:
+    """Tell whether an object may be one of the files of an archive, or the archive."""
+    return name.endswith(names) or is_named_as_archive(name)
 
 
 def _local(address: str) -> Path | None:

@@ -266,3 +266,40 @@ def test_a_scratch_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(StorageError, match=r"nowhere: an archive cannot be decompressed here: .*TMPDIR"):
         open_archive(written(tmp_path / "a.tgz", gzip.compress(a_tar(FILES))))
+
+
+GZIPPED = {
+    "channels.json.gz": gzip.compress(b"[1]"),
+    "general/2026-01-01.json.GZ": gzip.compress(b"[2,") + gzip.compress(b" 3]"),
+    "general/unpacked by a browser.jsonl.gz": b"[4]",
+    "general/both.json": b"[5]",
+    "general/both.json.gz": gzip.compress(b"[5]"),
+}
+
+
+@pytest.mark.parametrize("container", ["folder", "a.zip", "a.tar", "a.tgz"])
+def test_json_that_is_compressed_file_by_file_is_read(tmp_path: Path, container: str) -> None:
+    path = tmp_path / container
+    pack = {"a.zip": a_zip, "a.tar": a_tar, "a.tgz": lambda files: gzip.compress(a_tar(files))}.get(container)
+    path = written(path, pack(GZIPPED)) if pack else write_folder(path, GZIPPED)
+    assert read_all(path) == {
+        "channels.json": b"[1]",
+        "general/2026-01-01.json": b"[2, 3]",
+        "general/both.json": b"[5]",
+        "general/both.json.gz": GZIPPED["general/both.json.gz"],
+        "general/unpacked by a browser.jsonl": b"[4]",
+    }
+
+
+def test_a_compressed_file_that_is_damaged_or_a_bomb_costs_itself(tmp_path: Path) -> None:
+    files = {
+        "bomb.json.gz": gzip.compress(bytes(30 << 20)),
+        "cut.json.gz": gzip.compress(os.urandom(9_000))[:-500],
+        "good.json.gz": gzip.compress(b"[1]"),
+    }
+    for path in (write_folder(tmp_path / "f", files), written(tmp_path / "a.zip", a_zip(files))):
+        with open_archive(path) as archive:
+            for name, reason in (("bomb.json", "limit ratio"), ("cut.json", "damaged")):
+                with pytest.raises(EntryUnreadable, match=reason):
+                    archive.read(name)
+            assert archive.read("good.json") == b"[1]"

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from builders import slack_message, write_folder
 from reading import Reading, read
 
 from include import steps
@@ -303,6 +304,14 @@ class TestDifferentMessagesAreNeverDuplicates:
             ("Bob Ray", "and another"),
         ]
         assert len({message.message_id for message in run.messages}) == 4
+
+    @pytest.mark.parametrize("ts", ["1767312000.0", "1767312000.12", "1767312000.000000", 1767312000.0])
+    def test_a_time_that_lost_some_digits_is_none_either(self, tmp_path: Path, ts: object) -> None:
+        entries = [slack_message(ts, "for Monday"), slack_message(ts, "for Friday", user="U2")]
+        write_folder(tmp_path / "export" / "input", {"channels.json": [], "C1.json": [*entries, entries[0]]})
+        run = loaded(str(tmp_path / "export"), tmp_path, include_private=True)
+        assert run.texts() == ["for Monday", "for Friday"]
+        assert run.duplicates == 1
 
     def test_ids_that_start_again_in_each_file_are_no_identity(self, tmp_path: Path) -> None:
         run = loaded("everos/03-everos-ids-restart-per-file", tmp_path)

@@ -271,3 +271,13 @@ def test_a_look_at_what_is_no_json_finds_nothing(data: bytes) -> None:
 def test_a_look_at_a_mountain_of_brackets_ends_at_once() -> None:
     assert head_of(b"[" * 65_536).start == "["
     assert head_of(b'{"a":' * 13_000).start == "{"
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [("acme.z01", "join the parts"), ("acme.zip.001", "join the parts"), ("slackdump.sqlite", "slackdump convert")],
+)
+def test_a_form_that_is_not_read_is_named_with_the_way_out(tmp_path: Path, name: str, way_out: str) -> None:
+    found, rejected = discover(write_folder(tmp_path, {name: b"x" * 300}))
+    assert found == []
+    assert [way_out in one.reason for one in rejected] == [True]
