@@ -37,9 +37,9 @@ _NAMED: Mapping[str, str] = {
     **dict.fromkeys(("userlist", "userslist"), "users.json"),
 }
 _LIST = re.compile(
-    r"([a-z][a-z _-]*?)"
-    r"(?:[\s_-]*(?:\(\d+\)|(?:-\s*)?(?:copy|kopie|copie|copia|c\u00f3pia|\u30b3\u30d4\u30fc|\u526f\u672c)(?:\s*\(?\d+\)?)?)"
-    r"|-t[0-9a-z]{8,})?"
+    r"([a-z][a-z _-]{0,40}?)"
+    r"(?:[\s_-]{0,3}(?:\(\d{1,4}\)|(?:-\s{0,3})?(?:copy|kopie|copie|copia|c\u00f3pia|\u30b3\u30d4\u30fc|\u526f\u672c)(?:\s{0,3}\(?\d{1,4}\)?)?)"
+    r"|-t[0-9a-z]{8,20})?"
     r"\.(?:json|jsonl|ndjson)(?:\.txt)?",
     re.IGNORECASE,
 )
