@@ -54,14 +54,14 @@ class Entry(msgspec.Struct, gc=False):
     file: msgspec.Raw = _NOTHING
     comment: msgspec.Raw = _NOTHING
     room: msgspec.Raw = _NOTHING
-
-
-class NestingEntry(Entry, gc=False):
-    """An entry in which others may be nested; read only where there are such, since each member costs time."""
-
     replies: msgspec.Raw = _NOTHING
     slackdump_thread_replies: msgspec.Raw = _NOTHING
     thread_replies: msgspec.Raw = _NOTHING
+
+
+class NestingEntry(Entry, gc=False):
+    """What an entry may hold besides outside of day files; read only there, since each member costs time."""
+
     channel: Any = None
     channel_type: str | None = None
     messages: msgspec.Raw = _NOTHING
@@ -86,7 +86,6 @@ _NESTED = tuple(
 _FILE = msgspec.json.Decoder(list[Entry | str | int | float | bool | list[Any] | None])
 """What is no message is let through, so that it does not cost its neighbours the fast way."""
 _TS = attrgetter("ts")
-_REPLIES = b'replies"'
 _WORDS_KEY = re.compile(rb'"(?:text|blocks|attachments|files)"\s*:')
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _ITEM = msgspec.json.Decoder(NestingEntry)
@@ -134,24 +133,20 @@ def decode_entries(data: bytes, *, loose: bool = False) -> Slice:
     if data.lstrip()[:1] == b"{":
         return _decode_objects(data)
     try:
-        nesting = loose or _nests(data)
-        items = (_NESTING_FILE if nesting else _FILE).decode(data)
-        if not nesting and set(map(type, items)) <= {Entry} and None not in map(_TS, items):
-            return items  # type: ignore[return-value]
-        return _flat(items if nesting else _NESTING_FILE.decode(data))
+        items = (_NESTING_FILE if loose else _FILE).decode(data)
+        if loose:
+            return _flat(items)
+        if set(map(type, items)) <= {Entry} and None not in map(_TS, items):
+            return _flat(items) if any(map(_nests, items)) else items  # type: ignore[return-value]
+        return _flat(_NESTING_FILE.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _flat(_decode_each(data))
 
 
-def _nests(data: bytes) -> bool:
-    """Tell whether whole messages are nested in those of a file; Slack's own lists of replies name user and time."""
-    start = data.find(_REPLIES)
-    while start >= 0:
-        end = data.find(b"}", start)
-        if _WORDS_KEY.search(data, start, end if end >= 0 else len(data)):
-            return True
-        start = data.find(_REPLIES, start + 1)
-    return False
+def _nests(entry: Any) -> bool:
+    """Tell whether whole messages are nested in an entry; Slack's own lists of replies name user and time."""
+    nested = entry.replies or entry.slackdump_thread_replies or entry.thread_replies
+    return bool(nested) and _WORDS_KEY.search(nested) is not None
 
 
 def _decode_objects(data: bytes) -> Slice:
@@ -187,11 +182,11 @@ def _flat(items: Iterable[object]) -> Slice:
             result += _flat(item)  # a page of an answer
             continue
         entry = item if isinstance(item, Entry | Defect) else entry_of(item)
-        if isinstance(entry, Defect) or not isinstance(entry, NestingEntry):
+        if isinstance(entry, Defect):
             result.append(entry)
-        elif entry.messages and not entry.ts:
+        elif isinstance(entry, NestingEntry) and entry.messages and not entry.ts:
             result += decode_entries(bytes(entry.messages), loose=True)
-        elif (entry.event or entry.payload) and not entry.ts:
+        elif isinstance(entry, NestingEntry) and (entry.event or entry.payload) and not entry.ts:
             result += _of_event(entry)
         else:
             result.append(entry)

@@ -117,7 +117,9 @@ class Judge:
             return Rejected(source=SOURCE, conversation_id=conversation_id, reason=problem, origin=origin, entry=kept)
         author = self._authors.of(entry)
         bot = author.bot
-        text = visible((entry.text or "").strip())  # most messages are plain words, and that is all there is to them
+        text = (entry.text or "").strip()  # most messages are plain words, and that is all there is to them
+        if text > "~":
+            text = visible(text)
         plain = text and not ("<" in text or "&" in text or "=" in text)  # "=" as in an address that ends in a token
         if (
             subtype
