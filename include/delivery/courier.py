@@ -11,16 +11,14 @@ from functools import partial
 
 from include.delivery.ahead import Ahead
 from include.delivery.known import Known
-from include.delivery.lease import Lease
 from include.delivery.machine import Answer
 from include.delivery.patience import patiently
-from include.delivery.segment import Segment
 from include.delivery.sequence import Delivery
 from include.delivery.settings import LoadSettings
-from include.delivery.states import Attempt
 from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait
 from include.delivery.throttle import Pace, Throttle
 from include.errors import ChatImportError, PermanentError, Refused
+from include.ledger import CallWriter
 from include.logs import get_logger
 from include.memory_api.contract import FlushStatus, MemoryAPI
 from include.records import Batch, Conversation
@@ -35,16 +33,15 @@ NAMES_AT_ONCE = 8
 
 
 class Courier:
-    """What the conversations of one task share: the API, the segment, the speed, and the decision to stop."""
+    """What the conversations of one task share: the API, the ledger, the speed, and the decision to stop."""
 
-    def __init__(self, api: MemoryAPI, segment: Segment, settings: LoadSettings, *, run_id: str) -> None:
+    def __init__(self, api: MemoryAPI, writer: CallWriter, settings: LoadSettings) -> None:
         self.trouble: ChatImportError | None = None
         """Why nothing more is sent, once that is so."""
         self._api = api
-        self.segment = segment
+        self.writer = writer
         self._settings = settings
-        self._run_id = run_id
-        self._names = segment.names()
+        self._call_ids = writer.new_ids()
         self._named: set[tuple[str, str]] = set()
         """People whose names are known, or on their way: conversations side by side share people."""
         self.throttle = Throttle(settings.concurrency, time.monotonic)
@@ -58,15 +55,14 @@ class Courier:
             self._halted.set()
             self.throttle.lift()
 
-    def delivery(self, conversation_id: str, open_attempts: list[Attempt], known: Known) -> Delivery:
+    def delivery(self, conversation_id: str, known: Known) -> Delivery:
         """Return a conversation's delivery, ready for :meth:`deliver`."""
         return Delivery(
             conversation_id,
-            run_id=self._run_id,
-            open_attempts=open_attempts,
+            run_id=self.writer.run_id,
             known=known,
             settings=self._settings,
-            names=self._names,
+            call_ids=self._call_ids,
             jitter=random.random,
             pace=self._pace,
         )
@@ -77,7 +73,6 @@ class Courier:
         delivery: Delivery,
         batches: Iterator[Batch],
         *,
-        lease: Lease,
         rank: int = 0,
         senders: Callable[[], Mapping[str, str]] = dict,
         changed: Callable[[], None] = lambda: None,
@@ -95,7 +90,6 @@ class Courier:
             conversation=conversation,
             delivery=delivery,
             batches=Ahead(batches),
-            lease=lease,
             rank=rank,
             senders=senders,
             changed=changed,
@@ -185,7 +179,6 @@ class _Voyage:
     conversation: Conversation
     delivery: Delivery
     batches: Ahead[Batch]
-    lease: Lease
     rank: int
     senders: Callable[[], Mapping[str, str]]
     changed: Callable[[], None]
@@ -223,7 +216,6 @@ class _Voyage:
             case Send() if self.place_s is None:
                 self.place_s = await self.courier.throttle.enter(-self.rank)
             case Send():
-                self.lease.check()
                 self.delivery.begin()
                 await self._call(step)
             case _:
@@ -240,9 +232,9 @@ class _Voyage:
             self._leave()
 
     async def _record(self) -> None:
-        lines = self.delivery.take_lines()
-        if lines:
-            await self.courier.segment.write(*lines)
+        changes = self.delivery.take_changes()
+        if changes:
+            await self.courier.writer.record(*changes)
             self.changed()
 
     def _leave(self) -> None:

@@ -1,8 +1,9 @@
 """Which of a conversation's messages need not be sent any more."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from include.ledger import Call, CallState
 from include.records import Batch, Outgoing
 
 
@@ -18,6 +19,35 @@ class Known:
 
     attempted: set[str] = field(default_factory=set)
     """Keys of calls that came to nothing, or to something in another cut."""
+
+    open: list[Call] = field(default_factory=list)
+    """Calls whose outcome is not known, oldest first."""
+
+    @classmethod
+    def of(cls, calls: Iterable[Call], planned_keys: Collection[str], *, rejections_of: str | None = None) -> "Known":
+        """
+        Sum up what the ledger holds of a conversation.
+
+        :param planned_keys: Keys of the batches of the plan at hand.
+        :param rejections_of: A run that sends again what earlier runs had rejected.
+        """
+        known = cls()
+        for call in calls:
+            rejected = call.state is CallState.REJECTED
+            if call.is_open:
+                known.open.append(call)
+            elif call.state is CallState.NOT_STORED or (rejected and rejections_of not in (None, call.run_id)):
+                known.attempted.add(call.key)
+            elif call.key in planned_keys:
+                known.keys.add(call.key)
+            else:
+                known.message_ids.update(call.message_ids)
+                known.attempted.add(call.key)
+        return known
+
+    def has_seen(self, key: str) -> bool:
+        """Tell whether the ledger holds any call of this key."""
+        return key in self.keys or key in self.attempted or any(call.key == key for call in self.open)
 
     def missing(self, batch: Batch) -> tuple[Outgoing, ...]:
         """Return the batch's messages that have neither landed nor been rejected."""

@@ -1,5 +1,5 @@
 """
-What to do next about one attempt to add messages: delivery's decision table, without I/O, clock or Airflow.
+What to do next about one call to add messages: delivery's decision table, without I/O, clock or Airflow.
 
 ::
 
@@ -9,19 +9,17 @@ What to do next about one attempt to add messages: delivery's decision table, wi
           Turned    ◀──┘            ▼
               (bisected)        Doubtful ─▶ Landed | NotStored | Stuck(unknown)
 
-Each ``after_…`` function takes an open state and what the server answered and returns what is true then, with the lines
-the ledger must hold before anything else is done. Times are seconds on one clock that never jumps.
+Each ``after_…`` function takes an open state and what the server answered and returns what is true then, with the calls
+whose rows the ledger must hold before anything else is done. Times are seconds on one clock that never jumps.
 """
 
 from dataclasses import replace
 
 import msgspec
 
-from include.delivery import events
 from include.delivery.settings import LoadSettings
 from include.delivery.states import (
     Accepted,
-    Attempt,
     Doubtful,
     Landed,
     Next,
@@ -40,34 +38,34 @@ from include.errors import (
     Refused,
     Throttled,
 )
+from include.ledger import Call, CallState
 from include.memory_api.contract import Evidence, Receipt, TaskState
 
 Answer = Receipt | TaskState | Evidence | ChatImportError
 
 
-def after_send(attempt: Attempt, answer: Answer, now_s: float) -> Next:  # noqa: PLR0911 - a table
+def after_send(call: Call, answer: Answer, now_s: float) -> Next:  # noqa: PLR0911 - a table
     """Judge the answer to the call itself."""
     match answer:
         case Receipt(landed=True):
-            return _landed(attempt)
+            return _landed(call)
         case Receipt(task_id=str(task_id)):
-            line = events.Accepted(conversation=attempt.conversation_id, attempt=attempt.name, task_id=task_id)
-            accepted = msgspec.structs.replace(attempt, task_id=task_id)
-            return Next(state=Accepted(attempt=accepted, since_s=now_s, ask_at_s=now_s), lines=(line,))
+            accepted = msgspec.structs.replace(call, task_id=task_id, state=CallState.ACCEPTED)
+            return Next(state=Accepted(call=accepted, since_s=now_s, ask_at_s=now_s), calls=(accepted,))
         case Receipt():
-            return doubt(attempt, "accepted without a task id", now_s)
+            return doubt(call, "accepted without a task id", now_s)
         case Throttled():
-            return _not_stored(attempt, Why.THROTTLED, answer)
+            return _not_stored(call, Why.THROTTLED, answer)
         case QuotaExhausted():
-            return _not_stored(attempt, Why.QUOTA, answer)
+            return _not_stored(call, Why.QUOTA, answer)
         case NotSent():
-            return _not_stored(attempt, Why.NOT_SENT, answer)
+            return _not_stored(call, Why.NOT_SENT, answer)
         case Refused():
-            return _turned(attempt, answer)
+            return _turned(call, answer)
         case PermanentError():
-            return _not_stored(attempt, Why.BARRED, answer)
+            return _not_stored(call, Why.BARRED, answer)
         case OutcomeUnknown():
-            return doubt(attempt, "no answer to the call", now_s)
+            return doubt(call, "no answer to the call", now_s)
     raise TypeError(f"not an answer to a call: {answer!r}")
 
 
@@ -79,14 +77,14 @@ def after_ask(  # noqa: PLR0911 - a table
 
     :param jitter: A random number in [0, 1).
     """
-    attempt, elapsed_s = state.attempt, now_s - state.since_s
+    call, elapsed_s = state.call, now_s - state.since_s
     match answer:
         case TaskState.SUCCESS:
-            return _landed(attempt)
+            return _landed(call)
         case TaskState.MISSING:
-            return doubt(attempt, "the server does not know its task", now_s)
+            return doubt(call, "the server does not know its task", now_s)
         case TaskState.FAILED:
-            return doubt(attempt, "its task failed: the server may have stored it, or a part", now_s)
+            return doubt(call, "its task failed: the server may have stored it, or a part", now_s)
         case PermanentError():
             return Next(state=Stuck(reason="asking for its task is refused", error=answer))
         case TaskState.PROCESSING:
@@ -148,21 +146,18 @@ def after_look(  # noqa: PLR0911 - a table
     raise TypeError(f"not an answer to a look: {answer!r}")
 
 
-def doubt(attempt: Attempt, reason: str, now_s: float, *, recovered: bool = False) -> Next:
+def doubt(call: Call, reason: str, now_s: float, *, recovered: bool = False) -> Next:
     """Begin to reconcile; the doubt itself is recorded once."""
-    line = events.Unknown(conversation=attempt.conversation_id, attempt=attempt.name, reason=reason)
-    doubted = msgspec.structs.replace(attempt, doubted=True)
-    state = Doubtful(
-        attempt=doubted, since_s=now_s, look_at_s=now_s, groups=(attempt.message_ids,), recovered=recovered
-    )
-    return Next(state=state, lines=() if attempt.doubted else (line,))
+    doubted = msgspec.structs.replace(call, state=CallState.UNKNOWN, reason=reason)
+    state = Doubtful(call=doubted, since_s=now_s, look_at_s=now_s, groups=(call.message_ids,), recovered=recovered)
+    return Next(state=state, calls=() if call.state is CallState.UNKNOWN else (doubted,))
 
 
-def recover(attempt: Attempt, now_s: float) -> Next:
-    """Take up an attempt that an earlier try left open: ask for its task, or whether it is stored at all."""
-    if attempt.task_id is not None and not attempt.doubted:
-        return Next(state=Accepted(attempt=attempt, since_s=now_s, ask_at_s=now_s))
-    return doubt(attempt, "the try that made the call ended before its answer", now_s, recovered=True)
+def recover(call: Call, now_s: float) -> Next:
+    """Take up a call that an earlier try left open: ask for its task, or whether it is stored at all."""
+    if call.state is CallState.ACCEPTED:
+        return Next(state=Accepted(call=call, since_s=now_s, ask_at_s=now_s))
+    return doubt(call, "the try that made the call ended before its answer", now_s, recovered=True)
 
 
 def after_not_stored(
@@ -210,39 +205,44 @@ def backoff_s(tries: int, jitter: float, settings: LoadSettings) -> float:
     return jitter * min(settings.backoff_cap_s, settings.backoff_base_s * 2.0 ** min(tries, 32))
 
 
-def _landed(attempt: Attempt) -> Next:
-    return Next(state=Landed(), lines=(events.Landed(conversation=attempt.conversation_id, attempt=attempt.name),))
+def _landed(call: Call) -> Next:
+    return Next(state=Landed(), calls=(_as(call, CallState.LANDED),))
 
 
-def _not_stored(attempt: Attempt, why: Why, error: ChatImportError | None = None) -> Next:
-    line = events.Failed(conversation=attempt.conversation_id, attempt=attempt.name, reason=why.value)
-    return Next(state=NotStored(why=why, error=error), lines=(line,))
+def _not_stored(call: Call, why: Why, error: ChatImportError | None = None) -> Next:
+    return Next(state=NotStored(why=why, error=error), calls=(_as(call, CallState.NOT_STORED, why.value),))
 
 
-def _turned(attempt: Attempt, error: Refused) -> Next:
+def _turned(call: Call, error: Refused) -> Next:
     """One message alone is rejected for good; several are only known to hold a bad one."""
-    conversation, name = attempt.conversation_id, attempt.name
     reason = f"refused by the target ({error.status}): {error.reason}"
-    line: events.Line
-    if len(attempt.message_ids) == 1:
-        line = events.Rejected(conversation=conversation, attempt=name, reason=reason)
+    if len(call.message_ids) == 1:
+        settled = _as(call, CallState.REJECTED, reason)
     else:
-        line = events.Failed(conversation=conversation, attempt=name, reason=f"refused as a whole ({error.status})")
-    return Next(state=Turned(reason=reason, error=error), lines=(line,))
+        settled = _as(call, CallState.NOT_STORED, f"refused as a whole ({error.status})")
+    return Next(state=Turned(reason=reason, error=error), calls=(settled,))
 
 
 def _settle(state: Doubtful, reason: str = "") -> Next:
     """Conclude once no group is left to look for."""
     if state.groups:
         return Next(state=state)
-    attempt = state.attempt
+    call = state.call
     if not state.present:
-        return _not_stored(attempt, Why.ABSENT)
+        return _not_stored(call, Why.ABSENT)
     present = set(state.present)
-    absent = tuple(message_id for message_id in attempt.message_ids if message_id not in present)
-    stored = tuple(message_id for message_id in attempt.message_ids if message_id in present) if absent else None
-    line = events.Landed(conversation=attempt.conversation_id, attempt=attempt.name, ids=stored, reason=reason)
-    return Next(state=Landed(absent=absent), lines=(line,))
+    absent = tuple(message_id for message_id in call.message_ids if message_id not in present)
+    if not absent:
+        return Next(state=Landed(), calls=(_as(call, CallState.LANDED, reason),))
+    parts = (
+        call.part(state.present, CallState.LANDED, call_id=call.call_id, reason=reason),
+        call.part(absent, CallState.NOT_STORED, call_id=f"{call.call_id}-absent", reason=Why.ABSENT.value),
+    )
+    return Next(state=Landed(absent=absent), calls=parts)
+
+
+def _as(call: Call, state: CallState, reason: str = "") -> Call:
+    return msgspec.structs.replace(call, state=state, reason=reason)
 
 
 def _asked_wait_s(answer: Answer) -> float:

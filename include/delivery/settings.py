@@ -37,8 +37,8 @@ class LoadSettings:
     max_unknown: int = 20
     """So many conversations stopped with an unknown outcome: the target is not fit, the rest stays pending."""
 
-    lease_wait_s: float = 60
-    """How long to wait for an orphaned earlier try to let go of a conversation."""
+    lock_wait_s: float = 60
+    """How long to wait for an earlier try of the task that still runs to give up a conversation's lock."""
 
     existing: Literal["ask", "resend", "skip"] = "ask"
     """

@@ -33,7 +33,7 @@ class NextBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Send:
-    """Call :meth:`Delivery.begin`, make its lines durable, then add ``part`` and report the answer."""
+    """Call :meth:`Delivery.begin`, make its row durable, then add ``part`` and report the answer."""
 
     part: Part
 

@@ -10,16 +10,14 @@ from airflow.sdk.bases.operator import BaseAsyncOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from everos_provider.hooks import EverOSHook
-from everos_provider.run import FLUSH, LOAD, NOTES, begin_sending, ledger_of
+from everos_provider.run import FLUSH, LOAD, begin_sending, ledger_of
 from everos_provider.staging import staged
 from include.delivery.flush import flush_conversations
 from include.delivery.loader import LoadSettings, load_chunk
 from include.errors import ImportIncomplete
-from include.layout import RunFolder, ledger_root
+from include.layout import RunFolder
 from include.plan import chunk_name
 from include.records import Chunk
-from include.report.loaded import write_loaded
-from include.report.loading import Loading
 
 
 class TaskStateCheckpoint:
@@ -111,19 +109,11 @@ class EverOSFlushOperator(EverOSOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Flush and return counts."""
-        self._note(context)
-        begin_sending(context, EverOSHook(self.everos_conn_id).target)
         with staged(context["run_id"], FLUSH) as self._run:
-            return super().execute(context)
-
-    def _note(self, context: Context) -> None:
-        """Leave behind when what landed in which call, before the ledger is compacted and no longer tells."""
-        with staged(context["run_id"], NOTES) as run:
-            if context["params"]["dry_run"] or not run.conversations.exists():
+            if context["params"]["dry_run"] or not self._run.conversations.exists():
                 raise AirflowSkipException("nothing was loaded: there is nothing to flush")
-            ledger = ledger_of(context, EverOSHook(self.everos_conn_id).target)
-            Loading(run, ledger_root(), context["run_id"]).keep()
-            write_loaded(run, ledger, context["run_id"])
+            begin_sending(context, EverOSHook(self.everos_conn_id).target)
+            return super().execute(context)
 
     async def aexecute(self, context: Context) -> dict[str, int]:
         """Flush, where the run's data lies at hand."""

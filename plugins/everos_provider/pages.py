@@ -20,10 +20,11 @@ from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, HTMLResponse
 from sqlalchemy import select
 
+from everos_provider.ledger import existing_database
 from everos_provider.staging import View, reports_of
-from include.errors import StorageError, StoreUnavailable
-from include.layout import RunFolder, folder_name, ledger_root
-from include.report.loading import Loading
+from include.errors import LedgerError, StorageError, StoreUnavailable
+from include.layout import RunFolder, folder_name
+from include.report.loading import LoadHistory, history_of
 from include.report.page import (
     MOST_REJECTS,
     SERVED_POLICY,
@@ -36,7 +37,7 @@ from include.report.page import (
 )
 from include.report.progress import progress_of
 from include.report.rejects import first_rejects
-from include.report.waiting import read_waiting
+from include.report.waiting import Waiting, read_waiting
 
 DAG_ID = "chat_history_to_everos"
 PREFIX = "/everos"
@@ -58,7 +59,6 @@ PROGRESS = (
     "extracted/*/rejected.parquet",
     "extracted/*/redacted.parquet",
     "estimate.json",
-    "load*",
 )
 REPORT = ("report.json", "rejects.jsonl", "loaded.csv")
 """What a page reads of a run under way, and of one that is over: no message text."""
@@ -97,6 +97,7 @@ def build_app() -> FastAPI:
     )
     app.exception_handler(StorageError)(show_trouble)
     app.exception_handler(StoreUnavailable)(show_trouble)
+    app.exception_handler(LedgerError)(show_trouble)
     app.get("/imports", response_class=HTMLResponse)(show_imports)
     app.get("/dags/{dag_id}/runs/{run_id:path}", response_class=HTMLResponse)(show_tab)
     app.get("/imports/progress/{run_id:path}", response_class=HTMLResponse)(show_progress)
@@ -146,14 +147,14 @@ def show_tab(request: Request, session: SessionDep, dag_id: str, run_id: RunId) 
 def show_run(request: Request, session: SessionDep, run_id: RunId) -> HTMLResponse:
     """Show a run's report, or how far it has come."""
     state = _state(session, run_id)
-    view, loading = _watched(run_id)
+    view = _view(run_id)
     if state in State.unfinished_dr_states:
         look_at = f"{_home(request)}{PREFIX}/imports/progress/{quote(run_id, safe='')}"
-        progress = progress_of(view.refresh(*PROGRESS), loading, run_id)
+        progress = progress_of(view.refresh(*PROGRESS), *_from_ledger(run_id), run_id)
         return _html(running_page(progress, _place(request, view.run, run_id, state), look_at=look_at))
     run = view.refresh(*REPORT)
     place = _place(request, run, run_id, state)
-    waiting = read_waiting(ledger_root(), run_id)
+    _, waiting = _from_ledger(run_id)
     if waiting and waiting.ended:
         return _html(message_page(waiting.sentence(), place))
     if not run.report_json.is_file():
@@ -167,16 +168,15 @@ def show_progress(request: Request, session: SessionDep, run_id: RunId) -> Respo
     state = _state(session, run_id)
     if state not in State.unfinished_dr_states:
         return Response(status_code=200, headers=HEADERS | {"X-Import-Ended": state})
-    view, loading = _watched(run_id)
-    progress = progress_of(view.refresh(*PROGRESS), loading, run_id)
+    view = _view(run_id)
+    progress = progress_of(view.refresh(*PROGRESS), *_from_ledger(run_id), run_id)
     return _html(running_part(progress, _place(request, view.run, run_id, state)))
 
 
 def download(name: FileName, run_id: RunId, session: SessionDep) -> FileResponse:
     """Hand out a file of a run's report; none of them holds message text."""
     _state(session, run_id)
-    view, _ = _watched(run_id)
-    path = view.refresh(name).root / name
+    path = _view(run_id).refresh(name).root / name
     if not path.is_file():
         raise HTTPException(404, f"{name} is not there: {NO_REPORT}")
     headers = HEADERS | {"Content-Security-Policy": "sandbox; default-src 'none'"}
@@ -189,10 +189,18 @@ def show_trouble(_: Request, error: Exception) -> HTMLResponse:
 
 
 @lru_cache(maxsize=8)
-def _watched(run_id: str) -> tuple[View, Loading]:
-    """Remember what of a run's files and of its ledger has been read, so that each look reads only what is new."""
-    view = View(run_id)
-    return view, Loading(view.run, ledger_root(), run_id)
+def _view(run_id: str) -> View:
+    """Remember what of a run's files has been read, so that each look reads only what is new."""
+    return View(run_id)
+
+
+def _from_ledger(run_id: str) -> tuple[LoadHistory, Waiting | None]:
+    """Return a run's calls, and what it waits for."""
+    database = existing_database()
+    if database is None:
+        return LoadHistory(), None
+    with database.read() as connection:
+        return history_of(connection, run_id), read_waiting(database, run_id)
 
 
 def _state(session: Any, run_id: str) -> str:

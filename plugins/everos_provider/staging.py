@@ -10,7 +10,7 @@ where is :class:`include.layout.RunFolder`'s word, in the store as on a disk::
 An object appears whole or not at all; a folder of them does not. Its files count when ``_SUCCESS`` stands beside them:
 it is written last, and goes first when the folder is replaced.
 
-The ledger is not here. It lives on locks and on lines made durable one by one, and a store has neither.
+The ledger is not here: it is a database (:mod:`everos_provider.ledger`).
 """
 
 import os

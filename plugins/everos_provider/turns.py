@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import TriggerDagRun
 
-from include.layout import ledger_root
+from everos_provider.ledger import database
 from include.logs import get_logger
 from include.report.waiting import Waiting, all_ended, forget_waiting, read_waiting, write_waiting
 
@@ -56,7 +56,7 @@ def wait_for_turn(context: Context) -> None:
         if older := context["ti"].get_previous_dagrun(state=state):
             break
     else:
-        forget_waiting(ledger_root(), context["run_id"])
+        forget_waiting(database(), context["run_id"])
         return
     waiting = _noted(context["run_id"], start, older.run_id, state)
     now = datetime.now(UTC)
@@ -65,7 +65,7 @@ def wait_for_turn(context: Context) -> None:
     cannot_start = "backfill" not in (run.run_type, older.run_type)
     if state == "queued" and (cannot_start or waited_s >= QUEUED_S):
         ended = msgspec.structs.replace(waiting, ended=True)
-        write_waiting(ledger_root(), ended)
+        write_waiting(database(), ended)
         raise AirflowFailException(
             f"{ended.sentence()} If that run stays queued: unpause its backfill, or mark it as failed to do without it."
         )
@@ -85,7 +85,7 @@ def queue_again(context: Context, *, before: str | None = None) -> None:
     """
     own = context["run_id"]
     left = set[str]()
-    for each in all_ended(ledger_root()):
+    for each in all_ended(database()):
         if before is not None and each.interval_start >= before:
             continue
         if each.run_id == own:  # this run has loaded nothing either: what waits for it goes on waiting
@@ -116,18 +116,18 @@ def _queued_again(context: Context, ended: Waiting, left: Set[str], own: str) ->
         dag_id = context["dag_run"].dag_id
         task_runner.SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag_id, run_id=ended.run_id, reset_dag_run=True))
         log.info("%s is queued again: the run that it waited for is over", ended.run_id)
-    forget_waiting(ledger_root(), ended.run_id)
+    forget_waiting(database(), ended.run_id)
     return True
 
 
 def _noted(run_id: str, start: str, older_run_id: str, state: str) -> Waiting:
     """Return what this run waits for, with the time at which it first saw it so."""
-    before = read_waiting(ledger_root(), run_id)
+    before = read_waiting(database(), run_id)
     if before and not before.ended and (before.older_run_id, before.older_state) == (older_run_id, state):
         return before
     now = datetime.now(UTC).isoformat(timespec="seconds")
     waiting = Waiting(run_id=run_id, interval_start=start, older_run_id=older_run_id, older_state=state, since=now)
-    write_waiting(ledger_root(), waiting)
+    write_waiting(database(), waiting)
     return waiting
 
 

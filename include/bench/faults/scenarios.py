@@ -45,7 +45,7 @@ class Times:
             poll_max_s=0.5,
             task_deadline_s=self.task_deadline_s,
             settle_s=self.settle_s,
-            lease_wait_s=5,
+            lock_wait_s=5,
         )
 
 
