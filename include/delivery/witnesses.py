@@ -91,7 +91,7 @@ def _emptied(ledger: Ledger, target: Target, witnesses: tuple[Witness, ...]) -> 
     return (
         f"{target.base_url} answers, but shows nothing of what the ledger says it holds ({names}): the server was "
         "emptied, its data was restored from before the import, or another server is behind this address. Nothing was "
-        f"sent: {ledger.database.name} says that most messages are there, and only new ones would go out. Bring the server's data "
-        f"back; or, if everything is to be loaded again, give this store a new {other} in the extra of the connection, "
-        "and it gets a ledger of its own."
+        f"sent: {ledger.database.name} says that most messages are there, and only new ones would go out. Bring the "
+        f"server's data back; or, if everything is to be loaded again, give this store a new {other} in the extra of "
+        "the connection, and it gets a ledger of its own."
     )

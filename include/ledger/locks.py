@@ -107,8 +107,8 @@ class AdvisoryLocks:
 def lost(name: str, database: str) -> LedgerError:
     """Say that a writer must stop."""
     return LedgerError(
-        f"{name}: its lock in {database} was lost, or the database was replaced, while it was loading. It stopped; what "
-        "it had sent is settled by the next try. Leave the ledger alone during a load, then clear the task."
+        f"{name}: its lock in {database} was lost, or the database was replaced, while it was loading. It stopped; "
+        "what it had sent is settled by the next try. Leave the ledger alone during a load, then clear the task."
     )
 
 
@@ -123,7 +123,7 @@ def _key(name: str) -> int:
 def _identity(file: Path | int) -> tuple[int, int] | None:
     """Return device and inode of a file that can be reached, ``None`` for one that is gone."""
     try:
-        status = os.stat(file)
+        status = file.stat() if isinstance(file, Path) else os.fstat(file)
     except FileNotFoundError:
         return None
     return (status.st_dev, status.st_ino) if status.st_nlink else None

@@ -1,4 +1,4 @@
-"""Tables and views of the ledger, the same in SQLite and PostgreSQL, and how an older schema becomes the present one."""
+"""Tables and views of the ledger, the same in SQLite and PostgreSQL, and the steps between their versions."""
 
 from sqlalchemy import (
     BigInteger,

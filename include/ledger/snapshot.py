@@ -164,7 +164,7 @@ class Snapshot:
 
 
 def _batches(calls: Iterator[Call]) -> Iterator[pa.RecordBatch]:
-    for some in batched(calls, CALLS_AT_ONCE, strict=False):
+    for some in batched(calls, CALLS_AT_ONCE):
         counts = [len(call.message_ids) for call in some]
         columns: list[pa.Array[Any]] = [
             _repeated([call.conversation_id for call in some], counts),
@@ -178,4 +178,4 @@ def _batches(calls: Iterator[Call]) -> Iterator[pa.RecordBatch]:
 
 def _repeated(values: list[str], counts: list[int]) -> "pa.Array[Any]":
     """Return each value as often as its count says."""
-    return pa.array(values, pa.string()).take(pa.array(np.repeat(np.arange(len(values)), counts)))
+    return pa.array(values, pa.string()).take(np.repeat(np.arange(len(values)), counts))

@@ -147,9 +147,9 @@ class Ledger:
             raise LedgerError(
                 f"{self.database.name} is older than what was sent: it is at generation {own}, Airflow's asset state "
                 f"at {known}. An older copy was restored, or this is another home. Nothing was sent: what was loaded "
-                "since that copy would be sent twice. Bring the newest copy of the ledger back; or, if the memory was put "
-                f"back to the same time too, delete the keys 'generation {name}' and 'target {name}' from the state of "
-                "the asset 'everos' in Airflow."
+                "since that copy would be sent twice. Bring the newest copy of the ledger back; or, if the memory was "
+                f"put back to the same time too, delete the keys 'generation {name}' and 'target {name}' from the state "
+                "of the asset 'everos' in Airflow."
             )
 
 

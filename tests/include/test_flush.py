@@ -113,7 +113,7 @@ def test_what_an_earlier_run_left_open_is_settled_before_the_cut(world: World, s
     assert world.flush(second, run_id="run 2") == FlushOutcome(flushed=1)
     (verdict,) = judge(server.journal(), {}).values()
     assert (verdict.flushes_while_processing, verdict.unflushed) == ((), False)
-    assert world.ledger.summaries()["slack_a"].landed == 10
+    assert world.ledger.landed() == 10
 
 
 def test_what_an_earlier_run_left_open_and_nothing_settles_holds_the_flush_back(world: World, server: StandIn) -> None:

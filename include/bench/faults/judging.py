@@ -65,10 +65,8 @@ def said(run: RunFolder, ledger: Ledger) -> Said:
     planned = planned_messages(sorted(run.plan.glob("chunk-*.parquet"))).read_all()["message_id"]
     planned_ids = frozenset(str(message_id) for message_id in planned.to_pylist())
     with ledger.snapshot() as snapshot:
-        landed, rejected = (
-            frozenset(map(str, rows.read_all()["message_id"].to_pylist()))
-            for rows in (snapshot.landed(), snapshot.rejected())
-        )
+        settled = (snapshot.landed(), snapshot.rejected())
+        landed, rejected = (frozenset(map(str, rows.read_all()["message_id"].to_pylist())) for rows in settled)
         unknown = tuple(call for call in snapshot.open() if call.state is not CallState.ACCEPTED)
     return Said(landed=landed, rejected=rejected, left=planned_ids - landed - rejected, unknown=unknown)
 
