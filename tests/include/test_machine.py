@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from model_memory import LAG_S, ModelMemory
 
-from include.delivery import events
-from include.delivery.fold import Fold, Settled
 from include.delivery.known import Known
 from include.delivery.machine import (
     after_ask,
@@ -22,11 +21,10 @@ from include.delivery.machine import (
     poll_after_s,
     recover,
 )
-from include.delivery.sequence import Delivery, part_key
+from include.delivery.sequence import Delivery
 from include.delivery.settings import LoadSettings
 from include.delivery.states import (
     Accepted,
-    Attempt,
     Doubtful,
     Landed,
     NotStored,
@@ -46,32 +44,33 @@ from include.errors import (
     Refused,
     Throttled,
 )
+from include.ledger import Call, CallState, key_of
 from include.memory_api.contract import Evidence, Receipt, TaskState
 from include.records import Batch, Outgoing
 
 RULES = LoadSettings(settle_s=LAG_S + 1, patience_s=300, task_deadline_s=200, max_resends=3)
 
 
-def attempt(*message_ids: str, task_id: str | None = None, doubted: bool = False) -> Attempt:
-    return Attempt(
-        name="a-1",
+def call(*message_ids: str, task_id: str | None = None, state: CallState | None = None) -> Call:
+    return Call(
+        call_id="a-1",
         conversation_id="slack_general",
         key="k1",
         run_id="run 1",
         message_ids=message_ids or ("m0", "m1", "m2", "m3"),
         timestamps_ms=tuple(range(1_000, 1_000 + (len(message_ids) or 4))),
         task_id=task_id,
-        doubted=doubted,
+        state=state or (CallState.ACCEPTED if task_id else CallState.INTENT),
     )
 
 
 def accepted(since_s: float = 0) -> Accepted:
-    return Accepted(attempt=attempt(task_id="t1"), since_s=since_s, ask_at_s=since_s)
+    return Accepted(call=call(task_id="t1"), since_s=since_s, ask_at_s=since_s)
 
 
 def doubtful(*groups: tuple[str, ...], recovered: bool = False) -> Doubtful:
-    whole = attempt()
-    return Doubtful(attempt=whole, since_s=0, look_at_s=0, groups=groups or (whole.message_ids,), recovered=recovered)
+    whole = call()
+    return Doubtful(call=whole, since_s=0, look_at_s=0, groups=groups or (whole.message_ids,), recovered=recovered)
 
 
 def outgoing(number: int, turns: Sequence[int] = (0,)) -> Outgoing:
@@ -88,7 +87,7 @@ def outgoing(number: int, turns: Sequence[int] = (0,)) -> Outgoing:
 
 
 def batch_of(number: int, messages: Sequence[Outgoing]) -> Batch:
-    key = part_key("slack_general", [message.message_id for message in messages])
+    key = key_of("slack_general", [message.message_id for message in messages])
     return Batch(conversation_id="slack_general", number=number, key=key, messages=tuple(messages))
 
 
@@ -105,31 +104,31 @@ class TestTheCall:
         ],
     )
     def test_an_answer_that_proves_it_not_stored_closes_the_intent(self, answer: Exception, why: Why) -> None:
-        judged = after_send(attempt(), answer, 0)
+        judged = after_send(call(), answer, 0)
         assert isinstance(judged.state, NotStored)
         assert judged.state.why is why
-        assert [type(line) for line in judged.lines] == [events.Failed]
+        assert [each.state for each in judged.calls] == [CallState.NOT_STORED]
 
     def test_a_task_id_is_written_down_before_anybody_asks_for_it(self) -> None:
-        judged = after_send(attempt(), Receipt(task_id="t9", landed=False), 5)
-        assert judged.state == Accepted(attempt=attempt(task_id="t9"), since_s=5, ask_at_s=5)
-        assert judged.lines == (events.Accepted(conversation="slack_general", attempt="a-1", task_id="t9"),)
+        judged = after_send(call(), Receipt(task_id="t9", landed=False), 5)
+        assert judged.state == Accepted(call=call(task_id="t9"), since_s=5, ask_at_s=5)
+        assert judged.calls == (call(task_id="t9"),)
 
     def test_no_answer_and_no_task_id_are_doubts_not_failures(self) -> None:
         for answer in (OutcomeUnknown("reset"), Receipt(task_id=None, landed=False)):
-            judged = after_send(attempt(), answer, 0)
+            judged = after_send(call(), answer, 0)
             assert isinstance(judged.state, Doubtful)
-            assert [type(line) for line in judged.lines] == [events.Unknown]
+            assert [each.state for each in judged.calls] == [CallState.UNKNOWN]
 
     def test_a_refused_batch_is_only_known_to_hold_a_bad_message_and_a_refused_message_is_rejected(self) -> None:
         refusal = Refused("422", status=422, reason="content is empty")
-        whole, alone = after_send(attempt("m0", "m1"), refusal, 0), after_send(attempt("m0"), refusal, 0)
+        whole, alone = after_send(call("m0", "m1"), refusal, 0), after_send(call("m0"), refusal, 0)
         assert isinstance(whole.state, Turned)
-        assert [type(line) for line in whole.lines] == [events.Failed]
-        assert alone.lines == (
-            events.Rejected(
-                conversation="slack_general", attempt="a-1", reason="refused by the target (422): content is empty"
-            ),
+        assert [each.state for each in whole.calls] == [CallState.NOT_STORED]
+        [rejected] = alone.calls
+        assert (rejected.state, rejected.reason) == (
+            CallState.REJECTED,
+            "refused by the target (422): content is empty",
         )
 
 
@@ -157,7 +156,7 @@ class TestTheTask:
         state = after_ask(accepted(), TaskState.PROCESSING, RULES.task_deadline_s, RULES, 0)
         assert isinstance(state.state, Stuck)
         assert not state.state.unknown
-        assert state.lines == ()
+        assert state.calls == ()
 
     def test_errors_of_the_polling_itself_are_waited_out(self) -> None:
         state = accepted()
@@ -223,13 +222,16 @@ class TestTheDoubt:
         assert isinstance(half, Doubtful)
         judged = after_look(half, Evidence.ABSENT, RULES.settle_s, RULES, 0)
         assert judged.state == Landed(absent=("m2", "m3"))
-        assert judged.lines == (events.Landed(conversation="slack_general", attempt="a-1", ids=("m0", "m1")),)
+        stored, absent = judged.calls
+        assert (stored.call_id, stored.message_ids, stored.state) == ("a-1", ("m0", "m1"), CallState.LANDED)
+        assert (absent.message_ids, absent.state) == (("m2", "m3"), CallState.NOT_STORED)
+        assert stored.key == key_of("slack_general", ("m0", "m1"))
 
     def test_without_evidence_it_stays_open_and_nothing_is_sent(self) -> None:
         judged = after_look(doubtful(("m0",)), Evidence.UNPROVABLE, RULES.settle_s, RULES, 0)
         assert isinstance(judged.state, Stuck)
         assert judged.state.unknown
-        assert judged.lines == ()
+        assert judged.calls == ()
 
     @pytest.mark.parametrize(
         ("existing", "state"), [("resend", NotStored(why=Why.ABSENT)), ("skip", Landed())], ids=["resend", "skip"]
@@ -260,9 +262,9 @@ class TestTheDoubt:
         assert state == Landed(absent=absent)
 
     def test_what_an_earlier_try_left_is_asked_for_by_its_task_if_it_has_one(self) -> None:
-        assert isinstance(recover(attempt(task_id="t1"), 0).state, Accepted)
-        assert isinstance(recover(attempt(), 0).state, Doubtful)
-        assert isinstance(recover(attempt(task_id="t1", doubted=True), 0).state, Doubtful)
+        assert isinstance(recover(call(task_id="t1"), 0).state, Accepted)
+        assert isinstance(recover(call(), 0).state, Doubtful)
+        assert isinstance(recover(call(task_id="t1", state=CallState.UNKNOWN), 0).state, Doubtful)
 
 
 class TestSendingAgain:
@@ -305,11 +307,11 @@ class Crash(Exception):
 
 
 class Try:
-    """One try: a delivery rebuilt from the ledger's lines, driven against the model."""
+    """One try: a delivery rebuilt from the ledger's calls, driven against the model."""
 
     def __init__(
         self,
-        ledger: list[events.Line],
+        ledger: dict[str, Call],
         memory: ModelMemory,
         rules: LoadSettings = RULES,
         names: Iterator[int] = count(),  # noqa: B008 - names are unique in all tests
@@ -317,21 +319,12 @@ class Try:
     ) -> None:
         self.ledger, self.memory, self.now_s = ledger, memory, now_s
         self.steps = 0
-        self.known = Known()
-
-        def note(settled: Settled) -> None:
-            self.known.message_ids.update(settled.message_ids)
-
-        fold = Fold(on_settled=note)
-        for line in ledger:
-            fold.feed(line)
         self.delivery = Delivery(
             "slack_general",
             run_id="run",
-            open_attempts=list(fold.open.values()),
-            known=self.known,
+            known=Known.of(ledger.values(), planned_keys=()),
             settings=rules,
-            names=(f"a-{number}" for number in names),
+            call_ids=(f"a-{number}" for number in names),
             jitter=lambda: 0.5,
         )
 
@@ -352,7 +345,9 @@ class Try:
                 continue
             if isinstance(step, Send):
                 self.delivery.begin()
-            self.ledger.extend(self.delivery.take_lines())
+            for change in self.delivery.take_changes():
+                assert change.call_id not in self.ledger or self.ledger[change.call_id].is_open
+                self.ledger[change.call_id] = change
             if crashes():
                 raise Crash
             match step:
@@ -392,7 +387,7 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter
         window=window,
         turns=turns,
     )
-    ledger: list[events.Line] = []
+    ledger: dict[str, Call] = {}
     names, now_s = count(), 0.0
     for _ in range(data.draw(st.integers(0, 4), "tries that go wrong")):
         crash_at = data.draw(st.integers(0, 60), "crash after")
@@ -423,63 +418,32 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter
         return
     assert end.standing is Standing.DONE
     assert held == [message_id for message_id in ids if message_id not in poison], "lost"
-    rejected = {line.attempt for line in ledger if isinstance(line, events.Rejected)}
-    intents = {line.attempt: line.ids for line in ledger if isinstance(line, events.Intent)}
-    assert {message_id for name in rejected for message_id in intents[name]} == poison
-
-
-@given(lines=st.permutations(range(6)), again=st.lists(st.integers(0, 5)))
-def test_the_ledger_means_the_same_in_any_order_and_read_twice(lines: Sequence[int], again: list[int]) -> None:
-    def intent(name: str, *ids: str) -> events.Intent:
-        return events.Intent(conversation="c", attempt=name, key="k", run="r", ids=ids, ms=tuple(range(len(ids))))
-
-    written: list[events.Line] = [
-        intent("a", "m0", "m1"),
-        events.Accepted(conversation="c", attempt="a", task_id="t"),
-        events.Landed(conversation="c", attempt="a"),
-        intent("b", "m2"),
-        events.Unknown(conversation="c", attempt="b", reason="r"),
-        intent("c", "m3"),
-    ]
-    settled: list[Settled] = []
-    fold = Fold(on_settled=settled.append)
-    for number in [*lines, *again]:
-        fold.feed(written[number])
-    assert [entry.message_ids for entry in settled] == [("m0", "m1")]
-    assert {name: open_.doubted for name, open_ in fold.open.items()} == {"b": True, "c": False}
-    assert not fold.early, "an outcome read twice is taken for one without an intent"
+    rejected = [each for each in ledger.values() if each.state is CallState.REJECTED]
+    assert {message_id for each in rejected for message_id in each.message_ids} == poison
+    landed = [message_id for each in ledger.values() if each.state is CallState.LANDED for message_id in each.message_ids]
+    assert sorted(landed) == held, "the ledger and the server disagree"
 
 
 @pytest.mark.parametrize("turns", [[0], [1], [0, 1], [2, 0, 1, 0]])
 def test_the_ledger_keeps_who_wrote_each_message_bots_too(turns: list[int]) -> None:
     messages = [outgoing(number, turns) for number in range(5)]
-    a_try = Try([], ModelMemory(choose=lambda options: options[0]))
+    a_try = Try({}, ModelMemory(choose=lambda options: options[0]))
     a_try.delivery.next(0)
     a_try.delivery.offer(batch_of(0, messages))
     assert isinstance(a_try.delivery.next(0), Send)
     a_try.delivery.begin()
-    fold = Fold(on_settled=lambda _: None)
-    for line in a_try.delivery.take_lines():
-        read = events.decode(events.encode(line))
-        assert not isinstance(read, events.Header)
-        fold.feed(read)
-    [kept] = fold.open.values()
+    [kept] = a_try.delivery.take_changes()
     assert kept.writers == tuple(message.sender_id for message in messages)
     assert kept.senders == tuple(dict.fromkeys(m.sender_id for m in messages if m.role == "user"))
 
 
-def test_a_ledger_of_an_earlier_version_names_nobody_and_nobody_is_guessed() -> None:
-    """It has persons in ``by``, and bots nowhere: whose a message is cannot be told."""
-    assert attempt("m0", "m1").writers == ()
-    line = b'{"event":"intent","conversation":"c","attempt":"a","key":"k","run":"r","ids":["m0"],"ms":[1],"by":["U1"]}'
-    fold = Fold(on_settled=lambda _: None)
-    fold.feed(events.decode(line))  # type: ignore[arg-type]
-    assert fold.open["a"].writers == ()
+def test_a_call_whose_writers_the_ledger_does_not_know_names_nobody() -> None:
+    assert call("m0", "m1").writers == ()
 
 
 def test_one_bad_message_costs_itself_alone_and_the_order_stays() -> None:
     memory = ModelMemory(choose=lambda options: options[0], poison=frozenset({"m005"}), healthy=True)
-    ledger: list[events.Line] = []
+    ledger: dict[str, Call] = {}
     messages = [outgoing(number) for number in range(8)]
     end = Try(ledger, memory).run([batch_of(0, messages)])
     assert end.standing is Standing.DONE
@@ -490,7 +454,7 @@ def test_a_conversation_whose_every_message_is_refused_stops_instead_of_rejectin
     messages = [outgoing(number) for number in range(20)]
     memory = ModelMemory(choose=lambda options: options[0], poison=frozenset(m.message_id for m in messages))
     rules = LoadSettings(max_rejected_in_row=5)
-    end = Try([], memory, rules).run([batch_of(0, messages)])
+    end = Try({}, memory, rules).run([batch_of(0, messages)])
     assert end.standing is Standing.REFUSED
     assert "5 messages in a row" in end.reason
 
@@ -498,11 +462,8 @@ def test_a_conversation_whose_every_message_is_refused_stops_instead_of_rejectin
 def test_what_was_open_is_settled_before_anything_new_is_sent() -> None:
     memory = ModelMemory(choose=lambda options: options[0], healthy=True)
     first = batch_of(0, [outgoing(0), outgoing(1)])
-    ledger: list[events.Line] = [
-        events.Intent(
-            conversation="slack_general", attempt="x", key=first.key, run="old", ids=("m000", "m001"), ms=(1, 2)
-        )
-    ]
+    left_open = msgspec.structs.replace(call("m000", "m001"), call_id="x", key=first.key, run_id="old")
+    ledger = {"x": left_open}
     memory.stored = ["m000", "m001"]
     a_try = Try(ledger, memory)
     assert isinstance(a_try.delivery.next(0), Look)
@@ -514,7 +475,7 @@ def test_what_was_open_is_settled_before_anything_new_is_sent() -> None:
 
 def test_a_plan_cut_otherwise_sends_only_what_is_missing() -> None:
     memory = ModelMemory(choose=lambda options: options[0], healthy=True)
-    ledger: list[events.Line] = []
+    ledger: dict[str, Call] = {}
     messages = [outgoing(number) for number in range(6)]
     Try(ledger, memory).run([batch_of(0, messages[:4])])
     Try(ledger, memory).run([batch_of(0, messages[:3]), batch_of(1, messages[3:])])
@@ -527,10 +488,9 @@ def test_answers_that_come_late_do_not_make_the_questions_late() -> None:
     delivery = Delivery(
         "slack_general",
         run_id="run",
-        open_attempts=[],
         known=Known(),
         settings=RULES,
-        names=map(str, count()),
+        call_ids=map(str, count()),
         jitter=lambda: 0.5,
         pace=pace,
     )
@@ -552,7 +512,7 @@ def test_answers_that_come_late_do_not_make_the_questions_late() -> None:
 
 def test_a_halted_delivery_sends_nothing_more_but_sees_through_what_is_in_flight() -> None:
     memory = ModelMemory(choose=lambda options: options[0], healthy=True)
-    a_try = Try([], memory)
+    a_try = Try({}, memory)
     delivery = a_try.delivery
     delivery.next(0)
     delivery.offer(batch_of(0, [outgoing(0)]))
