@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, exists, select, text
 
 from include.errors import ConversationBusy, LedgerError
 from include.ledger.calls import Call, CallState, Flush, row_of
@@ -52,6 +52,8 @@ class CallWriter:
         self._connection: Connection | None = None
         self._locks: Locks | None = None
         self._generation = 0
+        self._newest: str | None = None
+        """Id of the call that was written last: a database without it is an older copy."""
         self._waiting: list[Call | Flush] = []
         self._committed = Coalesced(self._commit)
         self._using = asyncio.Lock()
@@ -123,9 +125,10 @@ class CallWriter:
                 self._generation = self._read_generation(self._connection)
 
     def _close(self) -> None:
+        if self._locks is not None:
+            self._locks.close()
+            self._locks = None
         if self._connection is not None:
-            if self._broken is not None:
-                self._connection.invalidate()
             self._connection.close()
             self._connection = None
 
@@ -133,7 +136,7 @@ class CallWriter:
         return self._locks is not None and self._locks.take(self._lock_name(conversation_id))
 
     def _release(self, conversation_id: str) -> None:
-        if self._locks is not None and self._broken is None:  # else closing the connection gives all of them back
+        if self._locks is not None and self._broken is None:  # else closing the writer gives all of them back
             self._locks.release(self._lock_name(conversation_id))
 
     def _lock_name(self, conversation_id: str) -> str:
@@ -169,13 +172,14 @@ class CallWriter:
                 )
                 if connection.execute(statement, row).rowcount != 1:
                     raise lost(change.conversation_id, self._database.name)
+        self._newest = next((change.call_id for change in changes if isinstance(change, Call)), self._newest)
         if isinstance(self._locks, FileLocks) and not self._locks.holds(frozenset()):
             raise lost(changes[0].conversation_id, self._database.name)
 
     def _check_right(self, connection: Connection, changes: list[Call | Flush]) -> None:
         """Prove, in the transaction that records an intent, that no other writer can be at work on it."""
         names = frozenset(self._lock_name(change.conversation_id) for change in changes)
-        is_older = self._read_generation(connection) < self._generation
+        is_older = self._read_generation(connection) < self._generation or not self._has_newest(connection)
         if self._locks is None or is_older or not self._locks.holds(names):
             raise lost(changes[0].conversation_id, self._database.name)
 
@@ -187,6 +191,10 @@ class CallWriter:
     def _read_generation(self, connection: Connection) -> int:
         query = select(TARGETS.c.generation).where(TARGETS.c.target_id == self._target_id)
         return connection.execute(query).scalar() or 0
+
+    def _has_newest(self, connection: Connection) -> bool:
+        here = select(exists().where(CALLS.c.call_id == self._newest))
+        return self._newest is None or bool(connection.execute(here).scalar())
 
     def _call_row(self, call: Call, now_ms: int) -> dict[str, Any]:
         return row_of(call) | {
