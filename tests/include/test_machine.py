@@ -420,7 +420,9 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter
     assert held == [message_id for message_id in ids if message_id not in poison], "lost"
     rejected = [each for each in ledger.values() if each.state is CallState.REJECTED]
     assert {message_id for each in rejected for message_id in each.message_ids} == poison
-    landed = [message_id for each in ledger.values() if each.state is CallState.LANDED for message_id in each.message_ids]
+    landed = [
+        message_id for each in ledger.values() if each.state is CallState.LANDED for message_id in each.message_ids
+    ]
     assert sorted(landed) == held, "the ledger and the server disagree"
 
 
