@@ -328,6 +328,11 @@ class Try:
             jitter=lambda: 0.5,
         )
 
+    def record(self, changes: Sequence[Call]) -> None:
+        for change in changes:
+            assert change.call_id not in self.ledger or self.ledger[change.call_id].is_open
+            self.ledger[change.call_id] = change
+
     def run(
         self, batches: Sequence[Batch], crashes: Callable[[], bool] = lambda: False, halts_at: int | None = None
     ) -> End:
@@ -345,9 +350,7 @@ class Try:
                 continue
             if isinstance(step, Send):
                 self.delivery.begin()
-            for change in self.delivery.take_changes():
-                assert change.call_id not in self.ledger or self.ledger[change.call_id].is_open
-                self.ledger[change.call_id] = change
+            self.record(self.delivery.take_changes())
             if crashes():
                 raise Crash
             match step:
@@ -420,7 +423,9 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter
     assert held == [message_id for message_id in ids if message_id not in poison], "lost"
     rejected = [each for each in ledger.values() if each.state is CallState.REJECTED]
     assert {message_id for each in rejected for message_id in each.message_ids} == poison
-    landed = [message_id for each in ledger.values() if each.state is CallState.LANDED for message_id in each.message_ids]
+    landed = [
+        message_id for each in ledger.values() if each.state is CallState.LANDED for message_id in each.message_ids
+    ]
     assert sorted(landed) == held, "the ledger and the server disagree"
 
 
