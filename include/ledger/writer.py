@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, bindparam, select, text
 
 from include.errors import ConversationBusy, LedgerError
 from include.ledger.calls import Call, CallState, Flush, row_of
@@ -35,6 +35,7 @@ def _upsert(table: Any, key: str, kept: tuple[str, ...], unanswered: str) -> Any
     )
 
 
+_GENERATION = select(TARGETS.c.generation).where(TARGETS.c.target_id == bindparam("target_id"))
 _WRITE_CALL = _upsert(CALLS, "call_id", ("asked_ms", "accepted_ms"), "settled_ms")
 _WRITE_FLUSH = _upsert(FLUSHES, "flush_id", ("asked_ms",), "answered_ms")
 
@@ -185,8 +186,7 @@ class CallWriter:
         return self._connection
 
     def _read_generation(self, connection: Connection) -> int:
-        query = select(TARGETS.c.generation).where(TARGETS.c.target_id == self._target_id)
-        return connection.execute(query).scalar() or 0
+        return int(connection.execute(_GENERATION, {"target_id": self._target_id}).scalar_one())
 
     def _call_row(self, call: Call, now_ms: int) -> dict[str, Any]:
         return row_of(call) | {
