@@ -41,6 +41,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         address = _address(url)
+        self.url = url
         self.path = Path(address.database or "") if address.get_backend_name() == "sqlite" else None
         """The file; ``None`` for a server."""
         self.name = str(self.path) if self.path else address.render_as_string(hide_password=True)

@@ -151,8 +151,8 @@ class Ledger:
                 f"{self.database.name} is older than what was sent: it is at generation {own}, Airflow's asset state "
                 f"at {known}. An older copy was restored, or this is another home. Nothing was sent: what was loaded "
                 "since that copy would be sent twice. Bring the newest copy of the ledger back; or, if the memory was "
-                f"put back to the same time too, delete the keys 'generation {name}' and 'target {name}' from the state "
-                "of the asset 'everos' in Airflow."
+                f"put back to the same time too, delete the keys 'generation {name}' and 'target {name}' from the "
+                "state of the asset 'everos' in Airflow."
             )
 
 

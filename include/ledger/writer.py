@@ -8,7 +8,11 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
+<<<<<<< HEAD
 from sqlalchemy import Connection, exists, select, text
+=======
+from sqlalchemy import Connection, bindparam, select, text
+>>>>>>> w-ledger
 
 from include.errors import ConversationBusy, LedgerError
 from include.ledger.calls import Call, CallState, Flush, row_of
@@ -35,6 +39,7 @@ def _upsert(table: Any, key: str, kept: tuple[str, ...], unanswered: str) -> Any
     )
 
 
+_GENERATION = select(TARGETS.c.generation).where(TARGETS.c.target_id == bindparam("target_id"))
 _WRITE_CALL = _upsert(CALLS, "call_id", ("asked_ms", "accepted_ms"), "settled_ms")
 _WRITE_FLUSH = _upsert(FLUSHES, "flush_id", ("asked_ms",), "answered_ms")
 
@@ -144,9 +149,9 @@ class CallWriter:
 
     def _newest_run(self, conversation_id: str) -> str | None:
         here = (CALLS.c.target_id == self._target_id) & (CALLS.c.conversation_id == conversation_id)
-        with self._used().begin():
+        with self.connection.begin():
             query = select(CALLS.c.run_id).where(here).order_by(CALLS.c.asked_ms.desc()).limit(1)
-            return self._used().execute(query).scalar()
+            return self.connection.execute(query).scalar()
 
     async def _commit(self) -> None:
         """Write what has gathered while the commit before was on its way."""
@@ -161,7 +166,7 @@ class CallWriter:
 
     def _write(self, changes: list[Call | Flush]) -> None:
         now_ms = time.time_ns() // 1_000_000
-        connection = self._used()
+        connection = self.connection
         with connection.begin():
             self._check_right(connection, changes)
             for change in changes:
@@ -183,14 +188,15 @@ class CallWriter:
         if self._locks is None or is_older or not self._locks.holds(names):
             raise lost(changes[0].conversation_id, self._database.name)
 
-    def _used(self) -> Connection:
+    @property
+    def connection(self) -> Connection:
+        """The one connection that writes and, where the database is a server, holds the locks."""
         if self._connection is None:
             raise RuntimeError("the writer is not open")
         return self._connection
 
     def _read_generation(self, connection: Connection) -> int:
-        query = select(TARGETS.c.generation).where(TARGETS.c.target_id == self._target_id)
-        return connection.execute(query).scalar() or 0
+        return int(connection.execute(_GENERATION, {"target_id": self._target_id}).scalar_one())
 
     def _has_newest(self, connection: Connection) -> bool:
         here = select(exists().where(CALLS.c.call_id == self._newest))

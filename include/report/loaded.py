@@ -41,14 +41,16 @@ def write_loaded(run: RunFolder, ledger: Snapshot, run_id: str) -> None:
 
     def rows() -> Iterator[list[Any]]:
         for call in calls:
-            cells = call | _address(known[call["conversation_id"]])
+            cells = call | _address(known.get(call["conversation_id"]))
             yield [cells.get(name) for name in COLUMNS]
 
     write_sheet(run.loaded, COLUMNS, rows())
 
 
-def _address(conversation: Conversation) -> dict[str, Any]:
-    """Return what EverOS knows the conversation by."""
+def _address(conversation: Conversation | None) -> dict[str, Any]:
+    """Return what EverOS knows the conversation by; nothing of one that an earlier plan of the run had."""
+    if conversation is None:
+        return {}
     if conversation.kind == "group":
         return {"kind": "group", "group_id": conversation.conversation_id}
     return {"kind": "personal", "user_id": conversation.user_id, "session_id": conversation.session_id}

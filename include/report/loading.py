@@ -56,7 +56,7 @@ def history_of(connection: Connection, run_id: str) -> LoadHistory:
     query = text(
         "SELECT conversation_id, status FROM flushes WHERE run_id = :run AND status IS NOT NULL ORDER BY landed"
     )
-    history.flushed = dict(connection.execute(query, given).tuples().all())
+    history.flushed = {row.conversation_id: row.status for row in connection.execute(query, given)}
     return history
 
 

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 import uvicorn
 from delivery_runs import QUICK, World
+from include.delivery.ledger import Ledger
 from memory_api_calls import PATIENCE_S
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include import steps
-from include.delivery.ledger import Ledger
 from include.errors import ChatImportError
 from include.layout import PROJECT, RunFolder, ledger_root
 from include.memory_api import Settings

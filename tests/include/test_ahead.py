@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from include.delivery.ahead import AT_ONCE, Ahead
-from include.delivery.rounds import Rounds
+from include.ledger.coalesce import Coalesced
 
 
 def test_items_come_in_order_whether_they_were_prepared_or_not() -> None:
@@ -53,7 +53,7 @@ def test_a_round_begins_after_the_question_and_serves_all_who_asked_until_then()
             begun += 1
             await asyncio.sleep(0)
 
-        rounds = Rounds(work)
+        rounds = Coalesced(work)
 
         async def ask() -> None:
             before = begun
@@ -77,7 +77,7 @@ def test_an_error_of_a_round_goes_to_all_of_it_and_the_next_round_is_a_new_one()
             if failures:
                 raise failures.pop()
 
-        rounds = Rounds(work)
+        rounds = Coalesced(work)
         outcomes = await asyncio.gather(rounds(), rounds(), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [OSError, OSError]
         await rounds()

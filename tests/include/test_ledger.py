@@ -280,23 +280,23 @@ def unchecked(ledger: Ledger) -> Iterator[sqlalchemy.Connection]:
 
 class TestDamage:
     @pytest.mark.parametrize(
-        "change",
+        ("name", "value"),
         [
-            "message_ids = replace(message_ids, 'm1', 'm2')",
-            "message_ids = replace(message_ids, '[', '{')",
-            "conversation_id = 'slack_a', key = replace(key, '1', '2') || 'x'",
-            "state = 'lanced'",
-            "after_first_ms = replace(after_first_ms, '[', '[7,')",
-            "after_first_ms = ''",
-            "messages = 3",
-            "last_ms = last_ms + 1",
-            "writers = replace(writers, ']', '')",
+            ("message_ids", "replace(message_ids, 'm1', 'm2')"),
+            ("message_ids", "replace(message_ids, '[', '{')"),
+            ("key", "replace(key, 'a', 'b') || 'x'"),
+            ("state", "'lanced'"),
+            ("after_first_ms", "replace(after_first_ms, '[', '[7,')"),
+            ("after_first_ms", "''"),
+            ("messages", "3"),
+            ("last_ms", "last_ms + 1"),
+            ("writers", "replace(writers, ']', '')"),
         ],
     )
-    def test_a_damaged_row_is_an_error_that_names_the_call(self, ledger: Ledger, change: str) -> None:
+    def test_a_damaged_row_is_an_error_that_names_the_call(self, ledger: Ledger, name: str, value: str) -> None:
         write(ledger, a_call("the-call", "m1", "m5"))
         with unchecked(ledger) as connection:
-            connection.exec_driver_sql("UPDATE calls SET " + change)
+            connection.execute(sqlalchemy.update(CALLS).values({name: sqlalchemy.text(value)}))
         for read in (lambda: open_calls(ledger), lambda: ledger.calls_of("slack_a", 0)):
             with pytest.raises(LedgerError, match=r"damaged: call the-call: .* Nothing was sent"):
                 read()

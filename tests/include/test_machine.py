@@ -328,6 +328,11 @@ class Try:
             jitter=lambda: 0.5,
         )
 
+    def record(self, changes: Sequence[Call]) -> None:
+        for change in changes:
+            assert change.call_id not in self.ledger or self.ledger[change.call_id].is_open
+            self.ledger[change.call_id] = change
+
     def run(
         self, batches: Sequence[Batch], crashes: Callable[[], bool] = lambda: False, halts_at: int | None = None
     ) -> End:
@@ -345,9 +350,7 @@ class Try:
                 continue
             if isinstance(step, Send):
                 self.delivery.begin()
-            for change in self.delivery.take_changes():
-                assert change.call_id not in self.ledger or self.ledger[change.call_id].is_open
-                self.ledger[change.call_id] = change
+            self.record(self.delivery.take_changes())
             if crashes():
                 raise Crash
             match step:
