@@ -152,8 +152,10 @@ def call_of(row: RowMapping) -> Call:
         )
     except (msgspec.MsgspecError, ValueError) as error:
         raise damaged(row["call_id"], str(error)) from error
-    if call.key != key_of(call.conversation_id, message_ids) or len(call.timestamps_ms) != len(message_ids):
+    if call.key != key_of(call.conversation_id, message_ids):
         raise damaged(call.call_id, "its key is not that of its messages")
+    if not len(call.timestamps_ms) == len(message_ids) == row["messages"] or max(call.timestamps_ms) != row["last_ms"]:
+        raise damaged(call.call_id, "its messages are not as many or not of the time that it says")
     return call
 
 

@@ -22,7 +22,7 @@ TRUTH = "Nothing is sent without the ledger; calls made before are settled by th
 _BUSY_S = 60
 """How long SQLite waits for another process's transaction; each takes milliseconds."""
 
-_MIGRATION_LOCK = 0x45564552
+_ALONE_LOCK = 0x45564552
 
 
 def ledger_url(base: Path | None = None) -> str:
@@ -62,7 +62,8 @@ class Database:
             with self.read() as connection:
                 is_present = version_of(connection) == len(MIGRATIONS)
             if not is_present:
-                self._migrate()
+                with self.write_alone() as connection:
+                    migrate(connection)
 
     @classmethod
     def existing(cls, url: str) -> "Database | None":
@@ -83,6 +84,14 @@ class Database:
         with self.errors(), self.connect() as connection, connection.begin():
             yield connection
 
+    @contextmanager
+    def write_alone(self) -> Iterator[Connection]:
+        """Yield what :meth:`write` does, one block at a time among all processes: for what is to be there once."""
+        with self.write() as connection:
+            if not self.path:  # SQLite has locked the file already
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ALONE_LOCK})
+            yield connection
+
     def connect(self) -> Connection:
         """Return a connection to write with; SQLite allows one transaction of such at a time."""
         return self._engine.connect().execution_options(writes=True)
@@ -101,12 +110,6 @@ class Database:
             raise LedgerError(
                 f"{self.name}: {what}. {TRUTH} {remedy}, then clear the failed task or run again."
             ) from error
-
-    def _migrate(self) -> None:
-        with self.write() as connection:
-            if not self.path:  # SQLite has locked the file already
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            migrate(connection)
 
     def _create_file(self, path: Path) -> None:
         old = path.parent / "ledger"

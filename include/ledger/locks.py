@@ -26,6 +26,10 @@ class Locks(Protocol):
         """Give a lock back."""
         ...
 
+    def close(self) -> None:
+        """Give back all that are still held, as those that a cancelled task had just taken."""
+        ...
+
 
 class FileLocks:
     """
@@ -70,6 +74,11 @@ class FileLocks:
             self._path(name).unlink()
         os.close(file)
 
+    def close(self) -> None:
+        """Release what is left."""
+        for name in list(self._files):
+            self.release(name)
+
     def _path(self, name: str) -> Path:
         return self._folder / f"{_digest(name).hex()}.lock"
 
@@ -102,6 +111,10 @@ class AdvisoryLocks:
         if not self._connection.invalidated:
             with self._connection.begin():
                 self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _key(name)})
+
+    def close(self) -> None:
+        """End the session with its locks: a pool would keep it open."""
+        self._connection.invalidate()
 
 
 def lost(name: str, database: str) -> LedgerError:

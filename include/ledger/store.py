@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, exists, insert, select, update
+from sqlalchemy import Connection, RowMapping, exists, insert, select, text, update
 
 from include.errors import LedgerError
 from include.ledger.calls import Call
@@ -26,6 +26,11 @@ from include.memory_api.contract import Target
 
 _NO_KEY = ("", hashlib.sha256(b"").hexdigest()[:8])
 """Fingerprints of a server without keys: they tell nothing apart."""
+
+_REMEMBER_ID = text(
+    "INSERT INTO conversation_ids (target_id, template, identity, conversation_id) "
+    "VALUES (:target_id, :template, :identity, :conversation_id) ON CONFLICT DO NOTHING"
+)
 
 _IDENTITY = ("base_url", "api_version", "account", "key_fingerprint", "app_id", "project_id")
 
@@ -51,7 +56,7 @@ class Ledger:
             account, or the ledger would be begun beside one of the same server; nothing was sent.
         """
         database = Database(url)
-        with database.write() as connection:
+        with database.write_alone() as connection:
             target_id = _target_id(connection, target, database.name)
         return cls(database, target, target_id, rejections_of=rejections_of)
 
@@ -92,10 +97,10 @@ class Ledger:
         :raises LedgerError: as :meth:`check_generation`; the generation is as it was.
         """
         with self.database.write() as connection:
+            self._set(connection, generation=TARGETS.c.generation + 1)  # first: the row is this transaction's now
             generation = int(self._column(connection, "generation"))
-            self._compare(generation, known)
-            self._set(connection, generation=generation + 1)
-            return generation + 1
+            self._compare(generation - 1, known)
+            return generation
 
     def witnesses[T](self, kind: type[T]) -> tuple[T, ...]:
         """Return what :meth:`change_witnesses` has kept."""
@@ -120,7 +125,6 @@ class Ledger:
 
     def remember_ids(self, template: str, ids: Mapping[tuple[str, ...], str]) -> None:
         """Add conversation ids; one that another run has added meanwhile stays."""
-        known = self.conversation_ids(template).keys()
         rows = [
             {
                 "target_id": self._target_id,
@@ -129,11 +133,10 @@ class Ledger:
                 "conversation_id": id_,
             }
             for identity, id_ in ids.items()
-            if identity not in known
         ]
         if rows:
             with self.database.write() as connection:
-                connection.execute(insert(CONVERSATION_IDS), rows)
+                connection.execute(_REMEMBER_ID, rows)
 
     def _column(self, connection: Connection, name: str) -> Any:
         return connection.execute(select(TARGETS.c[name]).where(TARGETS.c.target_id == self._target_id)).scalar_one()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, exists, select, text
 
 from include.errors import ConversationBusy, LedgerError
 from include.ledger.calls import Call, CallState, Flush, row_of
@@ -35,7 +35,11 @@ def _upsert(table: Any, key: str, kept: tuple[str, ...], unanswered: str) -> Any
     )
 
 
-_GENERATION = select(TARGETS.c.generation).where(TARGETS.c.target_id == bindparam("target_id"))
+_STATE = select(TARGETS.c.generation, exists().where(CALLS.c.call_id == bindparam("newest"))).where(
+    TARGETS.c.target_id == bindparam("target_id")
+)
+"""The target's generation, and whether a call is there: a database without the newest one is an older copy."""
+
 _WRITE_CALL = _upsert(CALLS, "call_id", ("asked_ms", "accepted_ms"), "settled_ms")
 _WRITE_FLUSH = _upsert(FLUSHES, "flush_id", ("asked_ms",), "answered_ms")
 
@@ -53,6 +57,8 @@ class CallWriter:
         self._connection: Connection | None = None
         self._locks: Locks | None = None
         self._generation = 0
+        self._newest: str | None = None
+        """Id of the call that was written last: a database without it is an older copy."""
         self._waiting: list[Call | Flush] = []
         self._committed = Coalesced(self._commit)
         self._using = asyncio.Lock()
@@ -121,12 +127,13 @@ class CallWriter:
             path = self._database.path
             self._locks = FileLocks(path) if path else AdvisoryLocks(self._connection)
             with self._connection.begin():
-                self._generation = self._read_generation(self._connection)
+                self._generation, _ = self._read_state(self._connection)
 
     def _close(self) -> None:
+        if self._locks is not None:
+            self._locks.close()
+            self._locks = None
         if self._connection is not None:
-            if self._broken is not None:
-                self._connection.invalidate()
             self._connection.close()
             self._connection = None
 
@@ -134,7 +141,7 @@ class CallWriter:
         return self._locks is not None and self._locks.take(self._lock_name(conversation_id))
 
     def _release(self, conversation_id: str) -> None:
-        if self._locks is not None and self._broken is None:  # else closing the connection gives all of them back
+        if self._locks is not None and self._broken is None:  # else closing the writer gives all of them back
             self._locks.release(self._lock_name(conversation_id))
 
     def _lock_name(self, conversation_id: str) -> str:
@@ -170,13 +177,15 @@ class CallWriter:
                 )
                 if connection.execute(statement, row).rowcount != 1:
                     raise lost(change.conversation_id, self._database.name)
+        self._newest = next((change.call_id for change in changes if isinstance(change, Call)), self._newest)
         if isinstance(self._locks, FileLocks) and not self._locks.holds(frozenset()):
             raise lost(changes[0].conversation_id, self._database.name)
 
     def _check_right(self, connection: Connection, changes: list[Call | Flush]) -> None:
         """Prove, in the transaction that records an intent, that no other writer can be at work on it."""
         names = frozenset(self._lock_name(change.conversation_id) for change in changes)
-        is_older = self._read_generation(connection) < self._generation
+        generation, has_newest = self._read_state(connection)
+        is_older = generation < self._generation or not has_newest
         if self._locks is None or is_older or not self._locks.holds(names):
             raise lost(changes[0].conversation_id, self._database.name)
 
@@ -185,8 +194,11 @@ class CallWriter:
             raise RuntimeError("the writer is not open")
         return self._connection
 
-    def _read_generation(self, connection: Connection) -> int:
-        return int(connection.execute(_GENERATION, {"target_id": self._target_id}).scalar_one())
+    def _read_state(self, connection: Connection) -> tuple[int, bool]:
+        """Return the generation, and whether what was written last is there."""
+        given = {"target_id": self._target_id, "newest": self._newest}
+        generation, has_newest = connection.execute(_STATE, given).one()
+        return generation, self._newest is None or has_newest
 
     def _call_row(self, call: Call, now_ms: int) -> dict[str, Any]:
         return row_of(call) | {
