@@ -104,10 +104,14 @@ class TestOneWriter:
         other = Ledger.open(ledger.database.url, Target(base_url="https://other.example", api_version="v1"))
 
         async def task() -> None:
-            async with ledger.writer("run 1") as one, other.writer("run 1") as two:
-                async with one.lock("slack_a", wait_s=0), two.lock("slack_a", wait_s=0):
-                    await one.record(a_call("a"))
-                    await two.record(a_call("b"))
+            async with (
+                ledger.writer("run 1") as one,
+                other.writer("run 1") as two,
+                one.lock("slack_a", wait_s=0),
+                two.lock("slack_a", wait_s=0),
+            ):
+                await one.record(a_call("a"))
+                await two.record(a_call("b"))
 
         asyncio.run(task())
 
@@ -180,14 +184,17 @@ def sending_stops(ledger: Ledger, fault: Fault, match: str = "lost") -> None:
     """Let something happen to a writer in the middle of a load: it sends nothing more, whatever comes after."""
 
     async def load() -> None:
-        async with ledger.writer("run 1") as writer:
-            async with writer.lock("slack_a", wait_s=0), writer.lock("slack_b", wait_s=0):
-                await writer.record(a_call("a"))
-                fault(writer, ledger)
-                with pytest.raises(LedgerError, match=match):
-                    await writer.record(a_call("b"))
-                with pytest.raises(LedgerError, match=match):
-                    await writer.record(a_call("c", "slack_b"))
+        async with (
+            ledger.writer("run 1") as writer,
+            writer.lock("slack_a", wait_s=0),
+            writer.lock("slack_b", wait_s=0),
+        ):
+            await writer.record(a_call("a"))
+            fault(writer, ledger)
+            with pytest.raises(LedgerError, match=match):
+                await writer.record(a_call("b"))
+            with pytest.raises(LedgerError, match=match):
+                await writer.record(a_call("c", "slack_b"))
 
     asyncio.run(load())
 
@@ -299,10 +306,7 @@ class TestLostOnPostgreSQL:
 
     def test_its_connection_was_ended(self, ledger: Ledger, postgres: Postgres) -> None:
         def fault(_: CallWriter, ledger: Ledger) -> None:
-            postgres.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                f"WHERE datname = '{ledger.database.url.rpartition('/')[2]}'"  # noqa: S608 - a name of our own
-            )
+            postgres.end_connections(ledger.database.url)
 
         sending_stops(ledger, fault, match="Bring the database server back")
         assert calls_in(ledger) == {"a"}
@@ -325,10 +329,9 @@ class TestLostOnPostgreSQL:
 
         async def load() -> None:
             async with ledger.writer("run 1") as writer, writer.lock("slack_a", wait_s=0):
-                with postgres.stopped():
-                    with pytest.raises(LedgerError):
-                        async with writer.lock("slack_b", wait_s=0):
-                            pass
+                with postgres.stopped(), pytest.raises(LedgerError):
+                    async with writer.lock("slack_b", wait_s=0):
+                        pass
                 with pytest.raises(LedgerError, match="lost"):
                     await writer.record(a_call("a"))
 
@@ -352,10 +355,13 @@ def test_a_lock_on_a_server_is_not_seen_by_a_writer_of_another_session(ledger: L
     """The proof is of one's own locks: that somebody else holds one is none."""
 
     async def task() -> None:
-        async with ledger.writer("run 1") as holder, holder.lock("slack_a", wait_s=0):
-            async with another(ledger).writer("run 2") as other:
-                with pytest.raises(LedgerError, match="lost"):
-                    await other.record(a_call("a"))
+        async with (
+            ledger.writer("run 1") as holder,
+            holder.lock("slack_a", wait_s=0),
+            another(ledger).writer("run 2") as other,
+        ):
+            with pytest.raises(LedgerError, match="lost"):
+                await other.record(a_call("a"))
 
     asyncio.run(task())
     assert calls_in(ledger) == set()
