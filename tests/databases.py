@@ -13,7 +13,7 @@ import psycopg2
 from include.local.cluster import USER, run_postgres, start_postgres
 from include.processes.leashed import Leashed
 
-PASSWORD = "not-for-anybodys-eyes"  # noqa: S105 - the server trusts everybody
+PASSWORD = "not-for-anybodys-eyes"
 """In every address, so that each error can be searched for it."""
 
 
