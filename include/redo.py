@@ -17,12 +17,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.delivery.chunkfile import conversations_of
 from include.errors import ConfigurationError
 from include.ids import platform_id_of
 from include.layout import RunFolder, write_private
 from include.ledger import Snapshot
 from include.parsers.everos_json import CORRECTIONS
+from include.plan.chunk_file import conversations_of
 from include.records import BROKEN_SCHEMA, Conversation
 
 PREFIX = "rejects:"

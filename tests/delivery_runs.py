@@ -22,7 +22,7 @@ from include.records import MESSAGE_SCHEMA, TRANSFORMED_SCHEMA, Chunk, Conversat
 FIRST_MS = 1_700_000_000_000
 
 QUICK = LoadSettings(
-    patience_s=5,
+    give_up_after_s=5,
     backoff_base_s=0.01,
     backoff_cap_s=0.05,
     poll_min_s=0.01,
@@ -135,7 +135,7 @@ class PromptMemory:
 
 
 class Blindfold:
-    """A client whose reading back shows nothing, so that no evidence settles a doubt."""
+    """A client whose reading back shows nothing, so that no evidence settles an unknown outcome."""
 
     def __init__(self, api: Any) -> None:
         self._api = api

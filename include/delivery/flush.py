@@ -9,19 +9,19 @@ import msgspec
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.delivery.chunkfile import conversations_of
-from include.delivery.courier import Courier, side_by_side
-from include.delivery.known import Known
-from include.delivery.machine import poll_after_s
+from include.delivery.actions import Status, affects_all_conversations
+from include.delivery.incomplete import StoppedConversation, error_for
+from include.delivery.known_calls import KnownCalls
 from include.delivery.outcomes import Outcome, outcomes_of
+from include.delivery.retry import poll_after_s
+from include.delivery.sender import Sender, side_by_side
 from include.delivery.settings import LoadSettings
-from include.delivery.steps import Standing, is_everybodys
-from include.delivery.verdict import Stop, error_of
 from include.errors import ChatImportError, ConversationBusy, PermanentError
 from include.layout import RunFolder
 from include.ledger import Call, ConversationStatus, Flush, Ledger
 from include.logs import get_logger
 from include.memory_api.contract import FlushStatus, MemoryAPI
+from include.plan.chunk_file import conversations_of
 from include.records import Conversation
 
 log = get_logger(__name__)
@@ -55,10 +55,10 @@ async def flush_conversations(
     outcomes, names = await asyncio.to_thread(_to_flush, run, ledger, run_id)
     async with ledger.writer(run_id) as writer:
         flush = _Flush(
-            ledger=ledger, courier=Courier(api, writer, settings), settings=settings, run_id=run_id, outcomes=outcomes
+            ledger=ledger, sender=Sender(api, writer, settings), settings=settings, run_id=run_id, outcomes=outcomes
         )
         await side_by_side(conversations_of(run, names).values(), flush.one, settings.concurrency)
-    if error := error_of("flush", flush.stops, flush.courier.trouble):
+    if error := error_for("flush", flush.stops, flush.sender.trouble):
         raise error
     return flush.outcome
 
@@ -79,15 +79,15 @@ class _Flush:
     """One try of a run's flush."""
 
     ledger: Ledger
-    courier: Courier
+    sender: Sender
     settings: LoadSettings
     run_id: str
     outcomes: Mapping[str, Outcome]
 
     def __post_init__(self) -> None:
         self.outcome = FlushOutcome()
-        self.stops: list[Stop] = []
-        self._flush_ids = self.courier.writer.new_ids()
+        self.stops: list[StoppedConversation] = []
+        self._flush_ids = self.sender.writer.new_ids()
 
     async def one(self, conversation: Conversation) -> None:
         """Flush a conversation, unless something of it is not at the target yet."""
@@ -97,7 +97,7 @@ class _Flush:
             self.outcome.held_back += 1
             log.info("%s is not flushed: %d pending, %d unknown", name, outcome.pending, outcome.unknown)
             return
-        if self.courier.trouble is not None:
+        if self.sender.trouble is not None:
             self._stopped(name, "the flush was stopped", None)
             return
         try:
@@ -106,16 +106,16 @@ class _Flush:
             self._stopped(name, "busy", error)
         except ChatImportError as error:
             self._stopped(name, str(error), error)
-            if is_everybodys(error):
-                self.courier.halt(error)
+            if affects_all_conversations(error):
+                self.sender.halt(error)
 
     async def _settle_and_flush(self, conversation: Conversation) -> None:
         name = conversation.conversation_id
-        async with self.courier.writer.lock(name, wait_s=self.settings.lock_wait_s):
+        async with self.sender.writer.lock(name, wait_s=self.settings.lock_wait_s):
             open_ = await asyncio.to_thread(self._open_calls, name)
-            delivery = self.courier.delivery(name, Known(open=open_))
-            end = await self.courier.deliver(conversation, delivery, iter(()))
-            if end.standing is not Standing.DONE:
+            delivery = self.sender.delivery(name, KnownCalls(open=open_))
+            end = await self.sender.deliver(conversation, delivery, iter(()))
+            if end.status is not Status.DONE:
                 self.outcome.held_back += 1
                 log.warning("%s is not flushed, a call is still open: %s", name, end.reason)
                 return
@@ -134,9 +134,9 @@ class _Flush:
     async def _flush(self, conversation: Conversation, landed: int) -> None:
         name = conversation.conversation_id
         asked = Flush(flush_id=next(self._flush_ids), conversation_id=name, run_id=self.run_id, landed=landed)
-        await self.courier.writer.record(asked)
+        await self.sender.writer.record(asked)
         status = await self._answered(conversation)
-        await self.courier.writer.record(msgspec.structs.replace(asked, status=status.value))
+        await self.sender.writer.record(msgspec.structs.replace(asked, status=status.value))
         self.outcome.flushed += 1
         log.info("%s is flushed: %s", name, status.value)
 
@@ -144,12 +144,12 @@ class _Flush:
         """Ask until the server has done it; one that only queues it, and goes on doing so, is taken at its word."""
         began_s = time.monotonic()
         while True:
-            status = await self.courier.flush(conversation)
+            status = await self.sender.flush(conversation)
             elapsed_s = time.monotonic() - began_s
-            if status is not FlushStatus.QUEUED or elapsed_s >= self.settings.patience_s:
+            if status is not FlushStatus.QUEUED or elapsed_s >= self.settings.give_up_after_s:
                 return status
             await asyncio.sleep(poll_after_s(elapsed_s, self.settings))
 
     def _stopped(self, name: str, reason: str, error: ChatImportError | None) -> None:
-        standing = Standing.REFUSED if isinstance(error, PermanentError) else Standing.PENDING
-        self.stops.append(Stop(conversation_id=name, standing=standing, reason=reason, error=error))
+        status = Status.REFUSED if isinstance(error, PermanentError) else Status.PENDING
+        self.stops.append(StoppedConversation(conversation_id=name, status=status, reason=reason, error=error))

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.delivery.actions import End, Status
 from include.delivery.checkpoint import Checkpoint, CheckpointWriter
-from include.delivery.chunkfile import batch_keys, conversations_of, senders_of
-from include.delivery.courier import Courier, side_by_side
-from include.delivery.known import Known
+from include.delivery.conversation import Delivery
+from include.delivery.incomplete import StoppedConversation, error_for, unknown_error
+from include.delivery.known_calls import KnownCalls
 from include.delivery.progress import Progress, checked
-from include.delivery.sequence import Delivery
+from include.delivery.sender import Sender, side_by_side
 from include.delivery.settings import LoadSettings
-from include.delivery.steps import End, Standing
-from include.delivery.verdict import Stop, error_of, unknown_error
 from include.delivery.witnesses import check_not_emptied
 from include.errors import ConversationBusy, LedgerError, StorageError
 from include.layout import RunFolder
@@ -21,6 +20,7 @@ from include.ledger import Ledger
 from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI
 from include.plan import chunk_name, read_batches, read_plan
+from include.plan.chunk_file import batch_keys, conversations_of, senders_of
 from include.records import Chunk, Conversation, PlannedConversation
 from include.storage import file_trouble
 
@@ -82,13 +82,13 @@ async def load_chunk(
             conversations=conversations,
             ledger=ledger,
             planned_keys=planned_keys,
-            courier=Courier(api, writer, settings),
+            sender=Sender(api, writer, settings),
             progress=progress,
             stored=checkpoint if resumed else None,
             settings=settings,
         )
         await load.run(planned)
-    if error := error_of(f"chunk {chunk.number}", load.stops, load.courier.trouble):
+    if error := error_for(f"chunk {chunk.number}", load.stops, load.sender.trouble):
         raise error
     return load.outcome
 
@@ -118,7 +118,7 @@ class _Load:
     conversations: Mapping[str, Conversation]
     ledger: Ledger
     planned_keys: frozenset[str]
-    courier: Courier
+    sender: Sender
     progress: CheckpointWriter
     stored: Checkpoint | None
     """Where an earlier try left its progress; ``None`` on the first."""
@@ -126,7 +126,7 @@ class _Load:
 
     def __post_init__(self) -> None:
         self.outcome = LoadOutcome()
-        self.stops: list[Stop] = []
+        self.stops: list[StoppedConversation] = []
         self._ended: set[str] = set()
 
     async def run(self, planned: list[PlannedConversation]) -> None:
@@ -140,36 +140,42 @@ class _Load:
         at_once = self.settings.concurrency + max(1, self.settings.concurrency // 4)
         await side_by_side(enumerate(longest_first), self._one, at_once)
         for name in self.conversations.keys() - self._ended:  # a worker that is cancelled alone takes no one with it
-            self.stops.append(Stop(conversation_id=name, standing=Standing.PENDING, reason="its worker vanished"))
+            self.stops.append(
+                StoppedConversation(conversation_id=name, status=Status.PENDING, reason="its worker vanished")
+            )
 
     async def _one(self, ranked: tuple[int, PlannedConversation]) -> None:
         rank, planned = ranked
         name = planned.conversation_id
-        if self.courier.trouble is not None:
-            self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason="the load was stopped"))
+        if self.sender.trouble is not None:
+            self._stopped(
+                StoppedConversation(conversation_id=name, status=Status.PENDING, reason="the load was stopped")
+            )
             return
         try:
-            async with self.courier.writer.lock(name, wait_s=self.settings.lock_wait_s):
+            async with self.sender.writer.lock(name, wait_s=self.settings.lock_wait_s):
                 with file_trouble(self.path.parent, LEDGER_HAS_IT):
                     await self._deliver(planned, rank)
         except ConversationBusy as error:
-            self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason="busy", error=error))
+            self._stopped(StoppedConversation(conversation_id=name, status=Status.PENDING, reason="busy", error=error))
         except (LedgerError, StorageError) as error:
-            self.courier.halt(error)
-            self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason=str(error), error=error))
+            self.sender.halt(error)
+            self._stopped(
+                StoppedConversation(conversation_id=name, status=Status.PENDING, reason=str(error), error=error)
+            )
 
     async def _deliver(self, planned: PlannedConversation, rank: int) -> None:
         name = planned.conversation_id
         # only now: the holder of the lock before may have added to the ledger
         calls = await asyncio.to_thread(self.ledger.calls_of, name, planned.first_ms)
-        known = Known.of(calls, self.planned_keys, rejections_of=self.ledger.rejections_of)
-        delivery = self.courier.delivery(name, known)
+        known = KnownCalls.of(calls, self.planned_keys, rejections_of=self.ledger.rejections_of)
+        delivery = self.sender.delivery(name, known)
         plan = self.chunk.fingerprint
         progress = Progress(plan, planned, delivery, self.progress, every_s=self.settings.log_every_s)
         stored = await self.stored.get(progress.key) if self.stored else None
         if stored is None or stored.get("plan") != plan:
             stored = {}
-        end = await self.courier.deliver(
+        end = await self.sender.deliver(
             self.conversations[name],
             delivery,
             checked(read_batches(self.path, planned), stored, known),
@@ -182,16 +188,16 @@ class _Load:
 
     def _count(self, delivery: Delivery, end: End) -> None:
         self._ended.add(delivery.conversation_id)
-        self.outcome.conversations += end.standing is Standing.DONE
+        self.outcome.conversations += end.status is Status.DONE
         self.outcome.landed += delivery.landed
         self.outcome.rejected += delivery.rejected
         self.outcome.recovered += delivery.recovered
-        if end.standing is not Standing.DONE:
+        if end.status is not Status.DONE:
             call = delivery.call
             self._stopped(
-                Stop(
+                StoppedConversation(
                     conversation_id=delivery.conversation_id,
-                    standing=end.standing,
+                    status=end.status,
                     reason=end.reason,
                     error=end.error,
                     key=call.key if call else None,
@@ -199,10 +205,10 @@ class _Load:
                 )
             )
 
-    def _stopped(self, stop: Stop) -> None:
+    def _stopped(self, stop: StoppedConversation) -> None:
         self._ended.add(stop.conversation_id)
         self.stops.append(stop)
-        if stop.standing is Standing.UNKNOWN:
-            unknown = [stop for stop in self.stops if stop.standing is Standing.UNKNOWN]
+        if stop.status is Status.UNKNOWN:
+            unknown = [stop for stop in self.stops if stop.status is Status.UNKNOWN]
             if len(unknown) >= self.settings.max_unknown:
-                self.courier.halt(unknown_error(f"chunk {self.chunk.number}", unknown))
+                self.sender.halt(unknown_error(f"chunk {self.chunk.number}", unknown))

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from include.delivery.actions import End, Status
 from include.delivery.checkpoint import CheckpointWriter
-from include.delivery.known import Known
-from include.delivery.sequence import Delivery
-from include.delivery.steps import End, Standing
+from include.delivery.conversation import Delivery
+from include.delivery.known_calls import KnownCalls
 from include.errors import LedgerError
 from include.logs import get_logger
 from include.records import Batch, PlannedConversation
@@ -47,7 +47,7 @@ class Progress:
                 "next_batch": delivery.next_batch,
                 "batches": self._planned.batches,
                 "in_flight": in_flight,
-                "state": delivery.standing.value,
+                "state": delivery.status.value,
             },
         )
         if time.monotonic() - self._logged_s >= self._every_s:
@@ -57,8 +57,8 @@ class Progress:
     def ended(self, end: End) -> None:
         """Note the end."""
         self.changed()
-        level = logging.INFO if end.standing is Standing.DONE else logging.WARNING
-        log.log(level, "%s: %s%s", self, end.standing.value, f": {end.reason}" if end.reason else "")
+        level = logging.INFO if end.status is Status.DONE else logging.WARNING
+        log.log(level, "%s: %s%s", self, end.status.value, f": {end.reason}" if end.reason else "")
 
     def __str__(self) -> str:
         name, batches = self._planned.conversation_id, self._planned.batches
@@ -66,7 +66,7 @@ class Progress:
         return f"{name}: {self._delivery.next_batch}/{batches} batches, {self._delivery.landed} messages{rejected}"
 
 
-def checked(batches: Iterable[Batch], stored: Mapping[str, Any], known: Known) -> Iterator[Batch]:
+def checked(batches: Iterable[Batch], stored: Mapping[str, Any], known: KnownCalls) -> Iterator[Batch]:
     """
     Pass batches on, making sure that the ledger knows all that an earlier try's checkpoint speaks of.
 

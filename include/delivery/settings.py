@@ -11,7 +11,7 @@ class LoadSettings:
     concurrency: int = 8
     """Batches in flight at most, each of another conversation; 429 lowers it for a while."""
 
-    patience_s: float = 300
+    give_up_after_s: float = 300
     """How long one call may be answered with nothing but "not now" (429) or nothing at all before the load gives up."""
 
     backoff_base_s: float = 0.5

@@ -17,8 +17,8 @@ class Part:
     messages: tuple[Outgoing, ...]
 
 
-class Why(StrEnum):
-    """Why messages are proved not stored."""
+class NotStoredReason(StrEnum):
+    """Reasons for which messages are proved not stored."""
 
     THROTTLED = "throttled"
     NOT_SENT = "not sent"
@@ -56,7 +56,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doubtful:
+class Unknown:
     """It may be stored or not: look for ``groups[0]`` at ``look_at_s``."""
 
     call: Call
@@ -67,7 +67,7 @@ class Doubtful:
 
     present: tuple[str, ...] = ()
     recovered: bool = False
-    """Left in doubt by an earlier try; only then does a person's decision (``existing``) apply."""
+    """An earlier try left it unknown; only then does the parameter ``existing`` apply."""
 
     silent_since_s: float | None = None
 
@@ -83,12 +83,12 @@ class Landed:
 class NotStored:
     """Nothing of it is at the server; ``error`` is what said so, where it was an error."""
 
-    why: Why
+    why: NotStoredReason
     error: ChatImportError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turned:
+class Rejected:
     """Refused for what is in it; nothing stored."""
 
     reason: str
@@ -96,7 +96,7 @@ class Turned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stuck:
+class GaveUp:
     """Nothing more can be learned in this try; what is open stays open in the ledger."""
 
     reason: str
@@ -106,7 +106,7 @@ class Stuck:
     error: ChatImportError | None = None
 
 
-State = Accepted | Doubtful | Landed | NotStored | Turned | Stuck
+State = Accepted | Unknown | Landed | NotStored | Rejected | GaveUp
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,8 @@ from typing import Any
 
 import duckdb
 
-from include.delivery.chunkfile import conversations_of, planned_messages
-from include.delivery.courier import side_by_side
 from include.delivery.outcomes import outcomes_of
+from include.delivery.sender import side_by_side
 from include.delivery.throttle import Throttle
 from include.delivery.witnesses import keep_witnesses, witness_of
 from include.errors import ChatImportError
@@ -28,6 +27,7 @@ from include.ledger import Ledger
 from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI, Readback
 from include.plan import earliest_ms
+from include.plan.chunk_file import conversations_of, planned_messages
 from include.records import Conversation
 
 log = get_logger(__name__)

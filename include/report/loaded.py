@@ -8,9 +8,9 @@ and task ids are for asking the vendor.
 from collections.abc import Iterator
 from typing import Any
 
-from include.delivery.chunkfile import conversations_of
 from include.layout import RunFolder
 from include.ledger import Snapshot
+from include.plan.chunk_file import conversations_of
 from include.records import Conversation
 from include.report.sheets import write_sheet
 

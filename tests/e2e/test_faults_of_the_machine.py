@@ -30,7 +30,7 @@ from include.standin.journal import judge
 from include.window import Window
 
 QUICK = LoadSettings(
-    patience_s=60, backoff_base_s=0.01, poll_min_s=0.01, poll_max_s=0.05, task_deadline_s=600, settle_s=0.5
+    give_up_after_s=60, backoff_base_s=0.01, poll_min_s=0.01, poll_max_s=0.05, task_deadline_s=600, settle_s=0.5
 )
 NOT_NOW = Fault(kind="task", does="status", status=503)
 """While this lasts no batch is known to have landed, so every conversation waits with its first one."""

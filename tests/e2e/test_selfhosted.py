@@ -35,8 +35,8 @@ from include.selfhosted.model.app import app
 from include.selfhosted.model.prompts import Question, Said
 from include.window import Window
 
-PATIENT = dataclasses.replace(QUICK, patience_s=60, task_deadline_s=120, settle_s=2)
-IMPATIENT = dataclasses.replace(PATIENT, patience_s=2, concurrency=1)
+PATIENT = dataclasses.replace(QUICK, give_up_after_s=60, task_deadline_s=120, settle_s=2)
+IMPATIENT = dataclasses.replace(PATIENT, give_up_after_s=2, concurrency=1)
 
 
 class DeadlyModel:

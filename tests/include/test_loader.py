@@ -15,8 +15,8 @@ import pytest
 from delivery_runs import QUICK, Blindfold, Notes, PromptMemory, World, a_run, message_ids
 
 from include.delivery.checkpoint import CheckpointWriter
-from include.delivery.courier import Courier
 from include.delivery.loader import LoadOutcome
+from include.delivery.sender import Sender
 from include.delivery.settings import LoadSettings
 from include.errors import (
     ConfigurationError,
@@ -169,7 +169,7 @@ class TestFaults:
         world = World(tmp_path / "home", url)
         run, (chunk,) = a_run(world.home, {"slack_a": 20})
         with pytest.raises(NotSent):
-            world.load(run, chunk, settings=replace(QUICK, patience_s=0.2))
+            world.load(run, chunk, settings=replace(QUICK, give_up_after_s=0.2))
         assert world.outcomes(run)["slack_a"].pending == 20
         with StandIn.running(tmp_path / "server", port=port) as server:
             world.load(run, chunk)
@@ -177,11 +177,11 @@ class TestFaults:
 
     def test_names_do_not_make_up_for_a_429(self, tmp_path: Path) -> None:
         writer = World(tmp_path, PromptMemory()).ledger.writer("run 1")
-        courier = Courier(PromptMemory(), writer, LoadSettings(concurrency=8))
-        courier.throttle.slow_down(0, None)
+        sender = Sender(PromptMemory(), writer, LoadSettings(concurrency=8))
+        sender.throttle.slow_down(0, None)
         conversation = Conversation(conversation_id="slack_a", source="slack", kind="group", channel_id="C1", name="a")
-        asyncio.run(courier.register(conversation, {f"U{number}": "Ann" for number in range(100)}))
-        assert courier.throttle.limit == 4
+        asyncio.run(sender.register(conversation, {f"U{number}": "Ann" for number in range(100)}))
+        assert sender.throttle.limit == 4
 
     @pytest.mark.parametrize("kind", ["register", "add", "task", "search"])
     def test_a_429_slows_down_all_calls_whichever_meets_it(
@@ -367,8 +367,8 @@ class TestStateFromBefore:
         self, world: World, server: StandIn, died: str
     ) -> None:
         run, (chunk,) = a_run(world.home, {"slack_a": 30})
-        stuck = Fault(does="task_stuck", kind="add", after=0 if died == "in flight" else 1)
-        server.set_faults(stuck)
+        gave_up = Fault(does="task_stuck", kind="add", after=0 if died == "in flight" else 1)
+        server.set_faults(gave_up)
         with pytest.raises(LoadIncomplete):
             world.load(run, chunk, settings=replace(QUICK, task_deadline_s=0.1))
         for path in world.home.glob("ledger.db*"):

@@ -11,31 +11,29 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from model_memory import LAG_S, ModelMemory
 
-from include.delivery.known import Known
-from include.delivery.machine import (
+from include.delivery.actions import Ask, End, Look, NextBatch, Send, Status, Wait
+from include.delivery.conversation import Delivery
+from include.delivery.known_calls import KnownCalls
+from include.delivery.retry import Pace, backoff_s, poll_after_s
+from include.delivery.settings import LoadSettings
+from include.delivery.state_machine import (
     after_ask,
     after_look,
     after_not_stored,
     after_send,
-    backoff_s,
-    poll_after_s,
     recover,
 )
-from include.delivery.sequence import Delivery
-from include.delivery.settings import LoadSettings
 from include.delivery.states import (
     Accepted,
-    Doubtful,
+    GaveUp,
     Landed,
     NotStored,
+    NotStoredReason,
     Part,
     Ready,
-    Stuck,
-    Turned,
-    Why,
+    Rejected,
+    Unknown,
 )
-from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Wait
-from include.delivery.throttle import Pace
 from include.errors import (
     ConfigurationError,
     NotSent,
@@ -48,7 +46,7 @@ from include.ledger import Call, CallState, key_of
 from include.memory_api.contract import Evidence, Receipt, TaskState
 from include.records import Batch, Outgoing
 
-RULES = LoadSettings(settle_s=LAG_S + 1, patience_s=300, task_deadline_s=200, max_resends=3)
+RULES = LoadSettings(settle_s=LAG_S + 1, give_up_after_s=300, task_deadline_s=200, max_resends=3)
 
 
 def call(*message_ids: str, task_id: str | None = None, state: CallState | None = None) -> Call:
@@ -68,9 +66,9 @@ def accepted(since_s: float = 0) -> Accepted:
     return Accepted(call=call(task_id="t1"), since_s=since_s, ask_at_s=since_s)
 
 
-def doubtful(*groups: tuple[str, ...], recovered: bool = False) -> Doubtful:
+def doubtful(*groups: tuple[str, ...], recovered: bool = False) -> Unknown:
     whole = call()
-    return Doubtful(call=whole, since_s=0, look_at_s=0, groups=groups or (whole.message_ids,), recovered=recovered)
+    return Unknown(call=whole, since_s=0, look_at_s=0, groups=groups or (whole.message_ids,), recovered=recovered)
 
 
 def outgoing(number: int, turns: Sequence[int] = (0,)) -> Outgoing:
@@ -97,13 +95,15 @@ class TestTheCall:
     @pytest.mark.parametrize(
         ("answer", "why"),
         [
-            (Throttled("429"), Why.THROTTLED),
-            (NotSent("refused"), Why.NOT_SENT),
-            (QuotaExhausted("quota"), Why.QUOTA),
-            (ConfigurationError("401"), Why.BARRED),
+            (Throttled("429"), NotStoredReason.THROTTLED),
+            (NotSent("refused"), NotStoredReason.NOT_SENT),
+            (QuotaExhausted("quota"), NotStoredReason.QUOTA),
+            (ConfigurationError("401"), NotStoredReason.BARRED),
         ],
     )
-    def test_an_answer_that_proves_it_not_stored_closes_the_intent(self, answer: Exception, why: Why) -> None:
+    def test_an_answer_that_proves_it_not_stored_closes_the_intent(
+        self, answer: Exception, why: NotStoredReason
+    ) -> None:
         judged = after_send(call(), answer, 0)
         assert isinstance(judged.state, NotStored)
         assert judged.state.why is why
@@ -117,13 +117,13 @@ class TestTheCall:
     def test_no_answer_and_no_task_id_are_doubts_not_failures(self) -> None:
         for answer in (OutcomeUnknown("reset"), Receipt(task_id=None, landed=False)):
             judged = after_send(call(), answer, 0)
-            assert isinstance(judged.state, Doubtful)
+            assert isinstance(judged.state, Unknown)
             assert [each.state for each in judged.calls] == [CallState.UNKNOWN]
 
     def test_a_refused_batch_is_only_known_to_hold_a_bad_message_and_a_refused_message_is_rejected(self) -> None:
         refusal = Refused("422", status=422, reason="content is empty")
         whole, alone = after_send(call("m0", "m1"), refusal, 0), after_send(call("m0"), refusal, 0)
-        assert isinstance(whole.state, Turned)
+        assert isinstance(whole.state, Rejected)
         assert [each.state for each in whole.calls] == [CallState.NOT_STORED]
         [rejected] = alone.calls
         assert (rejected.state, rejected.reason) == (
@@ -137,7 +137,7 @@ class TestTheTask:
 
     @pytest.mark.parametrize("state", [TaskState.MISSING, TaskState.FAILED])
     def test_a_task_that_is_not_found_or_has_failed_proves_nothing(self, state: TaskState) -> None:
-        assert isinstance(after_ask(accepted(), state, 1, RULES, 0).state, Doubtful)
+        assert isinstance(after_ask(accepted(), state, 1, RULES, 0).state, Unknown)
 
     def test_a_task_of_unknown_length_is_asked_for_ever_more_rarely(self) -> None:
         assert [poll_after_s(elapsed_s, RULES) for elapsed_s in (0, 1, 10, 100)] == [0.01, 0.25, 2.5, 15]
@@ -149,12 +149,12 @@ class TestTheTask:
         pace = Pace()
         assert pace.typical_s is None
         for took_s in (40, 10, 30, 20, 50):
-            pace.saw(took_s)
+            pace.record(took_s)
         assert pace.typical_s == pytest.approx(0.98 * 20)
 
     def test_the_wait_ends_at_a_time_not_after_a_count_and_keeps_the_task(self) -> None:
         state = after_ask(accepted(), TaskState.PROCESSING, RULES.task_deadline_s, RULES, 0)
-        assert isinstance(state.state, Stuck)
+        assert isinstance(state.state, GaveUp)
         assert not state.state.unknown
         assert state.calls == ()
 
@@ -167,10 +167,10 @@ class TestTheTask:
         assert isinstance(after_ask(state, TaskState.SUCCESS, 4, RULES, 0).state, Landed)
 
     def test_a_server_that_no_longer_answers_ends_the_wait_when_patience_does(self) -> None:
-        rules = LoadSettings(patience_s=10)
+        rules = LoadSettings(give_up_after_s=10)
         silent = after_ask(accepted(), NotSent("refused"), 1, rules, 0).state
         assert isinstance(silent, Accepted)
-        assert isinstance(after_ask(silent, NotSent("refused"), 11, rules, 0).state, Stuck)
+        assert isinstance(after_ask(silent, NotSent("refused"), 11, rules, 0).state, GaveUp)
 
     def test_a_poll_that_is_throttled_waits_as_long_as_asked(self) -> None:
         state = after_ask(accepted(), Throttled("429", retry_after_s=40), 1, RULES, 0).state
@@ -179,7 +179,7 @@ class TestTheTask:
 
     def test_a_poll_that_is_to_wait_longer_than_patience_lasts_leaves_the_task_to_the_next_try(self) -> None:
         hour = Throttled("429", retry_after_s=3600)
-        assert after_ask(accepted(), hour, 1, RULES, 0).state == Stuck(
+        assert after_ask(accepted(), hour, 1, RULES, 0).state == GaveUp(
             reason="no answer about its task for 0 s, and 3600 s to wait", error=hour
         )
 
@@ -189,7 +189,7 @@ class TestTheDoubt:
 
     def test_a_look_that_is_to_wait_longer_than_patience_lasts_leaves_the_doubt_to_the_next_try(self) -> None:
         hour = Throttled("429", retry_after_s=3600)
-        assert after_look(doubtful(), hour, 1, RULES, 0).state == Stuck(
+        assert after_look(doubtful(), hour, 1, RULES, 0).state == GaveUp(
             reason="the server cannot be asked whether it is stored", error=hour
         )
 
@@ -198,28 +198,28 @@ class TestTheDoubt:
 
     def test_absence_counts_only_at_the_end_of_the_settling_time(self) -> None:
         early = after_look(doubtful(), Evidence.ABSENT, 0, RULES, 0).state
-        assert isinstance(early, Doubtful)
+        assert isinstance(early, Unknown)
         assert early.look_at_s <= RULES.settle_s
         late = after_look(doubtful(), Evidence.ABSENT, RULES.settle_s, RULES, 0).state
-        assert late == NotStored(why=Why.ABSENT)
+        assert late == NotStored(why=NotStoredReason.ABSENT)
 
     def test_the_settling_time_stands_still_while_the_server_does_not_answer(self) -> None:
         """A server that was frozen still has the batch in its sockets: the first look after that shows nothing yet."""
         silent = after_look(doubtful(), OutcomeUnknown("timeout"), 60, RULES, 0).state
-        assert isinstance(silent, Doubtful)
+        assert isinstance(silent, Unknown)
         back_s = 10 * RULES.settle_s
         back = after_look(silent, Evidence.ABSENT, back_s, RULES, 0).state
-        assert isinstance(back, Doubtful)
-        assert isinstance(after_look(back, Evidence.ABSENT, back_s + 0.9 * RULES.settle_s, RULES, 0).state, Doubtful)
+        assert isinstance(back, Unknown)
+        assert isinstance(after_look(back, Evidence.ABSENT, back_s + 0.9 * RULES.settle_s, RULES, 0).state, Unknown)
         late = after_look(back, Evidence.ABSENT, back_s + RULES.settle_s, RULES, 0).state
-        assert late == NotStored(why=Why.ABSENT)
+        assert late == NotStored(why=NotStoredReason.ABSENT)
 
     def test_a_batch_stored_in_part_is_looked_for_in_halves(self) -> None:
         mixed = after_look(doubtful(), Evidence.UNPROVABLE, RULES.settle_s, RULES, 0).state
-        assert isinstance(mixed, Doubtful)
+        assert isinstance(mixed, Unknown)
         assert mixed.groups == (("m0", "m1"), ("m2", "m3"))
         half = after_look(mixed, Evidence.PRESENT, RULES.settle_s, RULES, 0).state
-        assert isinstance(half, Doubtful)
+        assert isinstance(half, Unknown)
         judged = after_look(half, Evidence.ABSENT, RULES.settle_s, RULES, 0)
         assert judged.state == Landed(absent=("m2", "m3"))
         stored, absent = judged.calls
@@ -229,12 +229,14 @@ class TestTheDoubt:
 
     def test_without_evidence_it_stays_open_and_nothing_is_sent(self) -> None:
         judged = after_look(doubtful(("m0",)), Evidence.UNPROVABLE, RULES.settle_s, RULES, 0)
-        assert isinstance(judged.state, Stuck)
+        assert isinstance(judged.state, GaveUp)
         assert judged.state.unknown
         assert judged.calls == ()
 
     @pytest.mark.parametrize(
-        ("existing", "state"), [("resend", NotStored(why=Why.ABSENT)), ("skip", Landed())], ids=["resend", "skip"]
+        ("existing", "state"),
+        [("resend", NotStored(why=NotStoredReason.ABSENT)), ("skip", Landed())],
+        ids=["resend", "skip"],
     )
     def test_a_person_decides_only_about_what_an_earlier_try_left(self, existing: str, state: object) -> None:
         rules = LoadSettings(settle_s=1, existing=existing)  # type: ignore[arg-type]
@@ -242,13 +244,13 @@ class TestTheDoubt:
         left, fresh = doubtful(("m0", "m1", "m2", "m3"), recovered=True), doubtful(("m0",))
         for _ in range(2):  # in halves first
             following = after_look(left, look, 1, rules, 0).state
-            if not isinstance(following, Doubtful):
+            if not isinstance(following, Unknown):
                 break
             left = following
-        while isinstance(following, Doubtful):
+        while isinstance(following, Unknown):
             following = after_look(following, look, 1, rules, 0).state
         assert following == state
-        assert isinstance(after_look(fresh, look, 1, rules, 0).state, Stuck)
+        assert isinstance(after_look(fresh, look, 1, rules, 0).state, GaveUp)
 
     @pytest.mark.parametrize(("existing", "absent"), [("resend", ("m0", "m3")), ("skip", ())])
     def test_what_a_person_decided_does_not_hold_for_messages_that_are_found(
@@ -256,15 +258,15 @@ class TestTheDoubt:
     ) -> None:
         rules = LoadSettings(settle_s=1, existing=existing)
         state: object = doubtful(recovered=True)
-        while isinstance(state, Doubtful):
+        while isinstance(state, Unknown):
             found = set(state.groups[0]) <= {"m1", "m2"}
             state = after_look(state, Evidence.PRESENT if found else Evidence.UNPROVABLE, 1, rules, 0).state
         assert state == Landed(absent=absent)
 
     def test_what_an_earlier_try_left_is_asked_for_by_its_task_if_it_has_one(self) -> None:
         assert isinstance(recover(call(task_id="t1"), 0).state, Accepted)
-        assert isinstance(recover(call(), 0).state, Doubtful)
-        assert isinstance(recover(call(task_id="t1", state=CallState.UNKNOWN), 0).state, Doubtful)
+        assert isinstance(recover(call(), 0).state, Unknown)
+        assert isinstance(recover(call(task_id="t1", state=CallState.UNKNOWN), 0).state, Unknown)
 
 
 class TestSendingAgain:
@@ -274,7 +276,11 @@ class TestSendingAgain:
 
     def test_retry_after_is_honoured(self) -> None:
         again = after_not_stored(
-            Ready(part=self.part), NotStored(why=Why.THROTTLED, error=Throttled("429", retry_after_s=7)), 100, RULES, 0
+            Ready(part=self.part),
+            NotStored(why=NotStoredReason.THROTTLED, error=Throttled("429", retry_after_s=7)),
+            100,
+            RULES,
+            0,
         )
         assert isinstance(again, Ready)
         assert again.send_at_s == 107
@@ -285,19 +291,22 @@ class TestSendingAgain:
 
     def test_patience_ends_and_the_part_stays_pending(self) -> None:
         ready = Ready(part=self.part, put_off_since_s=0, tries=3)
-        stuck = after_not_stored(ready, NotStored(why=Why.NOT_SENT, error=NotSent("x")), RULES.patience_s + 1, RULES, 0)
-        assert isinstance(stuck, Stuck)
+        gave_up = after_not_stored(
+            ready, NotStored(why=NotStoredReason.NOT_SENT, error=NotSent("x")), RULES.give_up_after_s + 1, RULES, 0
+        )
+        assert isinstance(gave_up, GaveUp)
 
     def test_a_wait_longer_than_patience_is_not_begun(self) -> None:
         hour = Throttled("429", retry_after_s=3600)
         assert isinstance(
-            after_not_stored(Ready(part=self.part), NotStored(why=Why.THROTTLED, error=hour), 0, RULES, 0), Stuck
+            after_not_stored(Ready(part=self.part), NotStored(why=NotStoredReason.THROTTLED, error=hour), 0, RULES, 0),
+            GaveUp,
         )
 
     def test_a_part_that_is_absent_again_and_again_is_sent_so_often_and_no_more(self) -> None:
         ready, sent = Ready(part=self.part), 1
         while isinstance(ready, Ready):
-            ready = after_not_stored(ready, NotStored(why=Why.ABSENT), 0, RULES, 0)  # type: ignore[assignment]
+            ready = after_not_stored(ready, NotStored(why=NotStoredReason.ABSENT), 0, RULES, 0)  # type: ignore[assignment]
             sent += isinstance(ready, Ready)
         assert sent == RULES.max_resends + 1
 
@@ -322,7 +331,7 @@ class Try:
         self.delivery = Delivery(
             "slack_general",
             run_id="run",
-            known=Known.of(ledger.values(), planned_keys=()),
+            known=KnownCalls.of(ledger.values(), planned_keys=()),
             settings=rules,
             call_ids=(f"a-{number}" for number in names),
             jitter=lambda: 0.5,
@@ -346,7 +355,7 @@ class Try:
             if crashes():
                 raise Crash
             if isinstance(step, NextBatch):
-                self.delivery.offer(next(left, None))
+                self.delivery.add_batch(next(left, None))
                 continue
             if isinstance(step, Send):
                 self.delivery.begin()
@@ -368,7 +377,7 @@ class Try:
             assert len(self.memory.stored) == len(set(self.memory.stored)), "a message is stored twice"
             if crashes():
                 raise Crash
-            self.delivery.heard(answer, self.now_s)
+            self.delivery.on_answer(answer, self.now_s)
 
 
 @settings(max_examples=max(300, settings().max_examples), deadline=None)
@@ -414,12 +423,12 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter
     held = [message_id for message_id in memory.stored if message_id not in poison]
     assert memory.stored == sorted(memory.stored), "out of order"
     assert held == memory.stored, "a refused message was stored"
-    event(f"ends {end.standing}")
-    if end.standing is Standing.UNKNOWN:
+    event(f"ends {end.status}")
+    if end.status is Status.UNKNOWN:
         most_by_one = max(Counter(message.sender_id for message in messages).values())
         assert blind or most_by_one >= window, "stopped as unknown although reading back could have settled it"
         return
-    assert end.standing is Standing.DONE
+    assert end.status is Status.DONE
     assert held == [message_id for message_id in ids if message_id not in poison], "lost"
     rejected = [each for each in ledger.values() if each.state is CallState.REJECTED]
     assert {message_id for each in rejected for message_id in each.message_ids} == poison
@@ -434,7 +443,7 @@ def test_the_ledger_keeps_who_wrote_each_message_bots_too(turns: list[int]) -> N
     messages = [outgoing(number, turns) for number in range(5)]
     a_try = Try({}, ModelMemory(choose=lambda options: options[0]))
     a_try.delivery.next(0)
-    a_try.delivery.offer(batch_of(0, messages))
+    a_try.delivery.add_batch(batch_of(0, messages))
     assert isinstance(a_try.delivery.next(0), Send)
     a_try.delivery.begin()
     [kept] = a_try.delivery.take_changes()
@@ -451,7 +460,7 @@ def test_one_bad_message_costs_itself_alone_and_the_order_stays() -> None:
     ledger: dict[str, Call] = {}
     messages = [outgoing(number) for number in range(8)]
     end = Try(ledger, memory).run([batch_of(0, messages)])
-    assert end.standing is Standing.DONE
+    assert end.status is Status.DONE
     assert memory.stored == ["m000", "m001", "m002", "m003", "m004", "m006", "m007"]
 
 
@@ -460,7 +469,7 @@ def test_a_conversation_whose_every_message_is_refused_stops_instead_of_rejectin
     memory = ModelMemory(choose=lambda options: options[0], poison=frozenset(m.message_id for m in messages))
     rules = LoadSettings(max_rejected_in_row=5)
     end = Try({}, memory, rules).run([batch_of(0, messages)])
-    assert end.standing is Standing.REFUSED
+    assert end.status is Status.REFUSED
     assert "5 messages in a row" in end.reason
 
 
@@ -473,7 +482,7 @@ def test_what_was_open_is_settled_before_anything_new_is_sent() -> None:
     a_try = Try(ledger, memory)
     assert isinstance(a_try.delivery.next(0), Look)
     end = a_try.run([first, batch_of(1, [outgoing(2)])])
-    assert end.standing is Standing.DONE
+    assert end.status is Status.DONE
     assert memory.stored == ["m000", "m001", "m002"]
     assert a_try.delivery.recovered == 2
 
@@ -493,7 +502,7 @@ def test_answers_that_come_late_do_not_make_the_questions_late() -> None:
     delivery = Delivery(
         "slack_general",
         run_id="run",
-        known=Known(),
+        known=KnownCalls(),
         settings=RULES,
         call_ids=map(str, count()),
         jitter=lambda: 0.5,
@@ -501,17 +510,17 @@ def test_answers_that_come_late_do_not_make_the_questions_late() -> None:
     )
     for number in range(50):
         assert isinstance(delivery.next(now_s), NextBatch)
-        delivery.offer(batch_of(number, [outgoing(number)]))
+        delivery.add_batch(batch_of(number, [outgoing(number)]))
         assert isinstance(delivery.next(now_s), Send)
         delivery.begin()
-        delivery.heard(Receipt(task_id=f"t{number}", landed=False), now_s)
+        delivery.on_answer(Receipt(task_id=f"t{number}", landed=False), now_s)
         done_s, asked_s = now_s + took_s, 0.0
         while asked_s < done_s:
             if isinstance(step := delivery.next(now_s), Wait):
                 now_s = step.until_s
             else:
                 asked_s, now_s = now_s, now_s + late_s
-                delivery.heard(TaskState.SUCCESS if asked_s >= done_s else TaskState.PROCESSING, now_s)
+                delivery.on_answer(TaskState.SUCCESS if asked_s >= done_s else TaskState.PROCESSING, now_s)
     assert pace.typical_s == pytest.approx(took_s, rel=0.05)
 
 
@@ -520,11 +529,11 @@ def test_a_halted_delivery_sends_nothing_more_but_sees_through_what_is_in_flight
     a_try = Try({}, memory)
     delivery = a_try.delivery
     delivery.next(0)
-    delivery.offer(batch_of(0, [outgoing(0)]))
+    delivery.add_batch(batch_of(0, [outgoing(0)]))
     assert isinstance(delivery.next(0), Send)
     delivery.begin()
-    delivery.heard(memory.add(["m000"], 0), 0)
+    delivery.on_answer(memory.add(["m000"], 0), 0)
     delivery.halt()
     end = a_try.run([batch_of(1, [outgoing(1)])])
     assert memory.stored == ["m000"]
-    assert end == End(standing=Standing.PENDING, reason="the load was stopped")
+    assert end == End(status=Status.PENDING, reason="the load was stopped")

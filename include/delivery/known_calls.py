@@ -1,4 +1,4 @@
-"""Which of a conversation's messages need not be sent any more."""
+"""The calls that the ledger holds of a conversation, compared with its plan."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from include.records import Batch, Outgoing
 
 
 @dataclass
-class Known:
-    """What has landed or was rejected, as far as it matters to one plan."""
+class KnownCalls:
+    """What was sent of a conversation before, by earlier tries and runs."""
 
     keys: set[str] = field(default_factory=set)
     """Planned batches that are settled as a whole: far fewer than messages."""
@@ -24,7 +24,9 @@ class Known:
     """Calls whose outcome is not known, oldest first."""
 
     @classmethod
-    def of(cls, calls: Iterable[Call], planned_keys: Collection[str], *, rejections_of: str | None = None) -> "Known":
+    def of(
+        cls, calls: Iterable[Call], planned_keys: Collection[str], *, rejections_of: str | None = None
+    ) -> "KnownCalls":
         """
         Sum up what the ledger holds of a conversation.
 

@@ -9,22 +9,29 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from include.delivery.known import Known
-from include.delivery.machine import Answer, after_ask, after_look, after_not_stored, after_send, poll_after_s, recover
+from include.delivery.actions import Ask, End, Look, NextBatch, Send, Status, Step, Wait
+from include.delivery.known_calls import KnownCalls
+from include.delivery.retry import Pace, poll_after_s
 from include.delivery.settings import LoadSettings
+from include.delivery.state_machine import (
+    Answer,
+    after_ask,
+    after_look,
+    after_not_stored,
+    after_send,
+    recover,
+)
 from include.delivery.states import (
     Accepted,
-    Doubtful,
+    GaveUp,
     Landed,
     Next,
     NotStored,
     Part,
     Ready,
-    Stuck,
-    Turned,
+    Rejected,
+    Unknown,
 )
-from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait
-from include.delivery.throttle import Pace
 from include.errors import ChatImportError
 from include.ledger import Call, key_of
 from include.records import Batch, Outgoing
@@ -44,7 +51,7 @@ class Delivery:
         conversation_id: str,
         *,
         run_id: str,
-        known: Known,
+        known: KnownCalls,
         settings: LoadSettings,
         call_ids: Iterator[str],
         jitter: Callable[[], float],
@@ -66,7 +73,7 @@ class Delivery:
         self._ready: Ready | None = None
         """The part being delivered; ``None`` while settling what an earlier try left."""
         self._sending: Call | None = None
-        self._open: Accepted | Doubtful | None = None
+        self._open: Accepted | Unknown | None = None
         self._asked_s = 0.0
         """When the last question about a task was due; its answer comes later, the more so on a busy machine."""
         self._end: End | None = None
@@ -90,13 +97,13 @@ class Delivery:
         return self._sending is not None or isinstance(self._open, Accepted)
 
     @property
-    def standing(self) -> Standing:
+    def status(self) -> Status:
         """Where the conversation stands, for people."""
         if self._end:
-            return self._end.standing
-        if isinstance(self._open, Doubtful):
-            return Standing.RECONCILING
-        return Standing.WAITING if self._open else Standing.LOADING
+            return self._end.status
+        if isinstance(self._open, Unknown):
+            return Status.RECONCILING
+        return Status.WAITING if self._open else Status.LOADING
 
     def take_changes(self) -> list[Call]:
         """Return the calls whose rows the ledger must hold before the next call; each change once."""
@@ -114,12 +121,12 @@ class Delivery:
         if self._open is None and self._recovering:
             self._move(recover(self._recovering.popleft(), now_s), now_s)
         match self._open:
-            case Accepted(ask_at_s=at_s) | Doubtful(look_at_s=at_s) if at_s > now_s:
+            case Accepted(ask_at_s=at_s) | Unknown(look_at_s=at_s) if at_s > now_s:
                 return Wait(until_s=at_s)
             case Accepted(call=call) if call.task_id is not None:
                 self._asked_s = now_s
                 return Ask(task_id=call.task_id)
-            case Doubtful(call=call, groups=groups):
+            case Unknown(call=call, groups=groups):
                 return _look(call, groups[0])
         return self._end or self._next_part(now_s)
 
@@ -129,15 +136,15 @@ class Delivery:
         if self._ready is None:
             return NextBatch()
         if self._halted:
-            return self.stop(Standing.PENDING, "the load was stopped")
+            return self.stop(Status.PENDING, "the load was stopped")
         if self._ready.send_at_s > now_s:
             return Wait(until_s=self._ready.send_at_s)
         return Send(part=self._ready.part)
 
-    def offer(self, batch: Batch | None) -> None:
+    def add_batch(self, batch: Batch | None) -> None:
         """Take the next planned batch; what the ledger knows of it is left out, a batch it knows wholly passed over."""
         if batch is None:
-            self.stop(Standing.DONE, "")
+            self.stop(Status.DONE, "")
             return
         self.next_batch = batch.number
         missing = self._known.missing(batch)
@@ -171,14 +178,14 @@ class Delivery:
         self._sending = call
         return call
 
-    def heard(self, answer: Answer, now_s: float) -> None:
+    def on_answer(self, answer: Answer, now_s: float) -> None:
         """Take the answer to what :meth:`next` asked for last."""
         if self._sending is not None:
             call, self._sending = self._sending, None
             self._move(after_send(call, answer, now_s), now_s)
         elif isinstance(self._open, Accepted):
             self._move(after_ask(self._open, answer, now_s, self._settings, self._jitter()), now_s)
-        elif isinstance(self._open, Doubtful):
+        elif isinstance(self._open, Unknown):
             self._move(after_look(self._open, answer, now_s, self._settings, self._jitter()), now_s)
         else:
             raise RuntimeError(f"{self.conversation_id}: an answer to nothing")
@@ -191,19 +198,19 @@ class Delivery:
             case Accepted() as accepted:
                 fresh = before is None and self._ready is not None
                 self._open = self._first_question(accepted) if fresh else accepted
-            case Doubtful() as doubtful:
+            case Unknown() as doubtful:
                 self._open = doubtful
             case Landed() as landed:
                 if self._ready is not None and isinstance(before, Accepted):
-                    self._pace.saw(self._asked_s - before.since_s)
+                    self._pace.record(self._asked_s - before.since_s)
                 self._on_landed(landed, before.call if before else None)
-            case Turned() as turned:
-                self._on_turned(turned)
+            case Rejected() as rejected:
+                self._on_rejected(rejected)
             case NotStored() as not_stored:
                 self._on_not_stored(not_stored, now_s)
-            case Stuck() as stuck:
+            case GaveUp() as gave_up:
                 self._open = before  # still so, for whoever asks what is open
-                self._on_stuck(stuck)
+                self._gave_up(gave_up)
 
     def _first_question(self, accepted: Accepted) -> Accepted:
         typical_s = self._pace.typical_s
@@ -227,7 +234,7 @@ class Delivery:
         self._known.add(found)
         self.recovered += len(found)
 
-    def _on_turned(self, turned: Turned) -> None:
+    def _on_rejected(self, rejected: Rejected) -> None:
         part = self._current().part
         if len(part.messages) > 1:  # bisect: the bad ones end up alone
             half = len(part.messages) // 2
@@ -237,21 +244,21 @@ class Delivery:
         self._rejected_in_row += 1
         self._finish()
         if self._rejected_in_row >= self._settings.max_rejected_in_row:
-            reason = f"{self._rejected_in_row} messages in a row were {turned.reason}"
-            self.stop(Standing.REFUSED, reason, turned.error)
+            reason = f"{self._rejected_in_row} messages in a row were {rejected.reason}"
+            self.stop(Status.REFUSED, reason, rejected.error)
 
     def _on_not_stored(self, not_stored: NotStored, now_s: float) -> None:
         if self._ready is None:
             return  # what an earlier try meant to send: the plan holds it, if it is still wanted
         again = after_not_stored(self._ready, not_stored, now_s, self._settings, self._jitter())
-        if isinstance(again, Stuck):
-            self._on_stuck(again)
+        if isinstance(again, GaveUp):
+            self._gave_up(again)
         else:
             self._ready = again
 
-    def _on_stuck(self, stuck: Stuck) -> None:
-        standing = Standing.UNKNOWN if stuck.unknown else Standing.PENDING
-        self.stop(standing, stuck.reason, stuck.error)
+    def _gave_up(self, gave_up: GaveUp) -> None:
+        status = Status.UNKNOWN if gave_up.unknown else Status.PENDING
+        self.stop(status, gave_up.reason, gave_up.error)
 
     def _finish(self, *left: Sequence[Outgoing]) -> None:
         """Go on after a part, with what is left of it first."""
@@ -268,9 +275,9 @@ class Delivery:
             raise RuntimeError(f"{self.conversation_id}: no part is on its way")
         return self._ready
 
-    def stop(self, standing: Standing, reason: str, error: ChatImportError | None = None) -> End:
+    def stop(self, status: Status, reason: str, error: ChatImportError | None = None) -> End:
         """End here; what is open stays open in the ledger."""
-        self._end = End(standing=standing, reason=reason, error=error)
+        self._end = End(status=status, reason=reason, error=error)
         return self._end
 
 

@@ -4,10 +4,10 @@ What to do next about one call to add messages: delivery's decision table, witho
 ::
 
     Ready ─intent─▶ Sending ─▶ Accepted(task) ─▶ Landed
-      ▲                │            │ └─▶ Stuck     still processing, or nobody answers: stays open for the next try
+      ▲                │            │ └─▶ GaveUp     still processing, or nobody answers: stays open for the next try
       └── NotStored ◀──┤◀───────────┤
-          Turned    ◀──┘            ▼
-              (bisected)        Doubtful ─▶ Landed | NotStored | Stuck(unknown)
+          Rejected    ◀──┘            ▼
+              (bisected)        Unknown ─▶ Landed | NotStored | GaveUp(unknown)
 
 Each ``after_…`` function takes an open state and what the server answered and returns what is true then, with the calls
 whose rows the ledger must hold before anything else is done. Times are seconds on one clock that never jumps.
@@ -17,17 +17,18 @@ from dataclasses import replace
 
 import msgspec
 
+from include.delivery.retry import backoff_s, poll_after_s, wait_after_s
 from include.delivery.settings import LoadSettings
 from include.delivery.states import (
     Accepted,
-    Doubtful,
+    GaveUp,
     Landed,
     Next,
     NotStored,
+    NotStoredReason,
     Ready,
-    Stuck,
-    Turned,
-    Why,
+    Rejected,
+    Unknown,
 )
 from include.errors import (
     ChatImportError,
@@ -53,19 +54,19 @@ def after_send(call: Call, answer: Answer, now_s: float) -> Next:  # noqa: PLR09
             accepted = msgspec.structs.replace(call, task_id=task_id, state=CallState.ACCEPTED)
             return Next(state=Accepted(call=accepted, since_s=now_s, ask_at_s=now_s), calls=(accepted,))
         case Receipt():
-            return doubt(call, "accepted without a task id", now_s)
+            return start_reconciling(call, "accepted without a task id", now_s)
         case Throttled():
-            return _not_stored(call, Why.THROTTLED, answer)
+            return _not_stored(call, NotStoredReason.THROTTLED, answer)
         case QuotaExhausted():
-            return _not_stored(call, Why.QUOTA, answer)
+            return _not_stored(call, NotStoredReason.QUOTA, answer)
         case NotSent():
-            return _not_stored(call, Why.NOT_SENT, answer)
+            return _not_stored(call, NotStoredReason.NOT_SENT, answer)
         case Refused():
             return _turned(call, answer)
         case PermanentError():
-            return _not_stored(call, Why.BARRED, answer)
+            return _not_stored(call, NotStoredReason.BARRED, answer)
         case OutcomeUnknown():
-            return doubt(call, "no answer to the call", now_s)
+            return start_reconciling(call, "no answer to the call", now_s)
     raise TypeError(f"not an answer to a call: {answer!r}")
 
 
@@ -82,11 +83,11 @@ def after_ask(  # noqa: PLR0911 - a table
         case TaskState.SUCCESS:
             return _landed(call)
         case TaskState.MISSING:
-            return doubt(call, "the server does not know its task", now_s)
+            return start_reconciling(call, "the server does not know its task", now_s)
         case TaskState.FAILED:
-            return doubt(call, "its task failed: the server may have stored it, or a part", now_s)
+            return start_reconciling(call, "its task failed: the server may have stored it, or a part", now_s)
         case PermanentError():
-            return Next(state=Stuck(reason="asking for its task is refused", error=answer))
+            return Next(state=GaveUp(reason="asking for its task is refused", error=answer))
         case TaskState.PROCESSING:
             silent_since_s, wait_s = None, poll_after_s(elapsed_s, settings, state.typical_s)
         case ChatImportError():
@@ -95,17 +96,17 @@ def after_ask(  # noqa: PLR0911 - a table
         case _:
             raise TypeError(f"not an answer about a task: {answer!r}")
     if elapsed_s >= settings.task_deadline_s:
-        return Next(state=Stuck(reason=f"its task is still processing after {elapsed_s:.0f} s"))
-    if silent_since_s is not None and now_s + _asked_wait_s(answer) - silent_since_s >= settings.patience_s:
+        return Next(state=GaveUp(reason=f"its task is still processing after {elapsed_s:.0f} s"))
+    if silent_since_s is not None and now_s + _asked_wait_s(answer) - silent_since_s >= settings.give_up_after_s:
         asked = f", and {wait_s:.0f} s to wait" if _asked_wait_s(answer) else ""
         reason = f"no answer about its task for {now_s - silent_since_s:.0f} s{asked}"
-        return Next(state=Stuck(reason=reason, error=_error(answer)))
+        return Next(state=GaveUp(reason=reason, error=_error(answer)))
     waiting = replace(state, ask_at_s=now_s + wait_s, silent_since_s=silent_since_s)
     return Next(state=waiting)
 
 
 def after_look(  # noqa: PLR0911 - a table
-    state: Doubtful, answer: Answer, now_s: float, settings: LoadSettings, jitter: float
+    state: Unknown, answer: Answer, now_s: float, settings: LoadSettings, jitter: float
 ) -> Next:
     """
     Judge what reading back shows of the first group.
@@ -122,11 +123,11 @@ def after_look(  # noqa: PLR0911 - a table
         case Evidence.PRESENT:
             return _settle(replace(rest, present=state.present + group))
         case PermanentError():
-            return Next(state=Stuck(reason="looking for it is refused", error=answer))
+            return Next(state=GaveUp(reason="looking for it is refused", error=answer))
         case ChatImportError():
             silent_since_s = state.look_at_s if state.silent_since_s is None else state.silent_since_s
-            if now_s + _asked_wait_s(answer) - silent_since_s >= settings.patience_s:
-                return Next(state=Stuck(reason="the server cannot be asked whether it is stored", error=answer))
+            if now_s + _asked_wait_s(answer) - silent_since_s >= settings.give_up_after_s:
+                return Next(state=GaveUp(reason="the server cannot be asked whether it is stored", error=answer))
             wait_s = max(_asked_wait_s(answer), poll_after_s(elapsed_s, settings) * (1 + jitter))
             return Next(state=replace(state, look_at_s=now_s + wait_s, silent_since_s=silent_since_s))
         case Evidence() if elapsed_s < settings.settle_s:
@@ -142,14 +143,14 @@ def after_look(  # noqa: PLR0911 - a table
         case Evidence.UNPROVABLE if state.recovered and settings.existing == "skip":
             return _settle(replace(rest, present=state.present + group), reason="existing=skip")
         case Evidence.UNPROVABLE:
-            return Next(state=Stuck(reason="no evidence tells whether it is stored", unknown=True))
+            return Next(state=GaveUp(reason="no evidence tells whether it is stored", unknown=True))
     raise TypeError(f"not an answer to a look: {answer!r}")
 
 
-def doubt(call: Call, reason: str, now_s: float, *, recovered: bool = False) -> Next:
-    """Begin to reconcile; the doubt itself is recorded once."""
+def start_reconciling(call: Call, reason: str, now_s: float, *, recovered: bool = False) -> Next:
+    """Start to look for a call of unknown outcome; the ledger is told once."""
     doubted = msgspec.structs.replace(call, state=CallState.UNKNOWN, reason=reason)
-    state = Doubtful(call=doubted, since_s=now_s, look_at_s=now_s, groups=(call.message_ids,), recovered=recovered)
+    state = Unknown(call=doubted, since_s=now_s, look_at_s=now_s, groups=(call.message_ids,), recovered=recovered)
     return Next(state=state, calls=() if call.state is CallState.UNKNOWN else (doubted,))
 
 
@@ -157,59 +158,32 @@ def recover(call: Call, now_s: float) -> Next:
     """Take up a call that an earlier try left open: ask for its task, or whether it is stored at all."""
     if call.state is CallState.ACCEPTED:
         return Next(state=Accepted(call=call, since_s=now_s, ask_at_s=now_s))
-    return doubt(call, "the try that made the call ended before its answer", now_s, recovered=True)
+    return start_reconciling(call, "the try that made the call ended before its answer", now_s, recovered=True)
 
 
 def after_not_stored(
     ready: Ready, state: NotStored, now_s: float, settings: LoadSettings, jitter: float
-) -> Ready | Stuck:
+) -> Ready | GaveUp:
     """Decide when a part that is proved not stored is sent again, if it is."""
-    if state.why in (Why.QUOTA, Why.BARRED):
-        return Stuck(reason=state.why.value, error=state.error)
-    if state.why is Why.ABSENT:
+    if state.why in (NotStoredReason.QUOTA, NotStoredReason.BARRED):
+        return GaveUp(reason=state.why.value, error=state.error)
+    if state.why is NotStoredReason.ABSENT:
         if ready.resends >= settings.max_resends:
-            return Stuck(reason=f"sent {ready.resends + 1} times, not stored: {state.why.value}")
+            return GaveUp(reason=f"sent {ready.resends + 1} times, not stored: {state.why.value}")
         wait_s = backoff_s(ready.resends, jitter, settings)
         return Ready(part=ready.part, send_at_s=now_s + wait_s, resends=ready.resends + 1)
     since_s = now_s if ready.put_off_since_s is None else ready.put_off_since_s
     wait_s = wait_after_s(state.error, ready.tries, jitter, settings)
-    if now_s + wait_s - since_s > settings.patience_s:
-        return Stuck(reason=f"{state.why.value} for {now_s - since_s:.0f} s", error=state.error)
+    if now_s + wait_s - since_s > settings.give_up_after_s:
+        return GaveUp(reason=f"{state.why.value} for {now_s - since_s:.0f} s", error=state.error)
     return replace(ready, send_at_s=now_s + wait_s, tries=ready.tries + 1, put_off_since_s=since_s)
-
-
-def wait_after_s(error: BaseException | None, tries: int, jitter: float, settings: LoadSettings) -> float:
-    """Return the wait that the server asks for, a little spread; backoff where it asks for none or next to none."""
-    asked_s = error.retry_after_s * (1 + 0.1 * jitter) if isinstance(error, Throttled) and error.retry_after_s else 0
-    return asked_s if asked_s >= settings.backoff_base_s else max(asked_s, backoff_s(tries, jitter, settings))
-
-
-def poll_after_s(elapsed_s: float, settings: LoadSettings, typical_s: float | None = None) -> float:
-    """
-    Return the wait until the next question.
-
-    Nothing known: a quarter of the time passed. Else the first question comes at the typical time, the next ones
-    closely after it and then ever more rarely.
-    """
-    if typical_s is None:
-        wait_s = 0.25 * elapsed_s
-    elif elapsed_s < typical_s:
-        wait_s = typical_s - elapsed_s
-    else:
-        wait_s = 0.015 * typical_s + 0.25 * (elapsed_s - typical_s)
-    return min(settings.poll_max_s, max(settings.poll_min_s, wait_s))
-
-
-def backoff_s(tries: int, jitter: float, settings: LoadSettings) -> float:
-    """Return exponential backoff with full jitter: anything from nothing to ``base * 2**tries``, capped."""
-    return jitter * min(settings.backoff_cap_s, settings.backoff_base_s * 2.0 ** min(tries, 32))
 
 
 def _landed(call: Call) -> Next:
     return Next(state=Landed(), calls=(_as(call, CallState.LANDED),))
 
 
-def _not_stored(call: Call, why: Why, error: ChatImportError | None = None) -> Next:
+def _not_stored(call: Call, why: NotStoredReason, error: ChatImportError | None = None) -> Next:
     return Next(state=NotStored(why=why, error=error), calls=(_as(call, CallState.NOT_STORED, why.value),))
 
 
@@ -220,23 +194,23 @@ def _turned(call: Call, error: Refused) -> Next:
         settled = _as(call, CallState.REJECTED, reason)
     else:
         settled = _as(call, CallState.NOT_STORED, f"refused as a whole ({error.status})")
-    return Next(state=Turned(reason=reason, error=error), calls=(settled,))
+    return Next(state=Rejected(reason=reason, error=error), calls=(settled,))
 
 
-def _settle(state: Doubtful, reason: str = "") -> Next:
+def _settle(state: Unknown, reason: str = "") -> Next:
     """Conclude once no group is left to look for."""
     if state.groups:
         return Next(state=state)
     call = state.call
     if not state.present:
-        return _not_stored(call, Why.ABSENT)
+        return _not_stored(call, NotStoredReason.ABSENT)
     present = set(state.present)
     absent = tuple(message_id for message_id in call.message_ids if message_id not in present)
     if not absent:
         return Next(state=Landed(), calls=(_as(call, CallState.LANDED, reason),))
     parts = (
         call.part(state.present, CallState.LANDED, call_id=call.call_id, reason=reason),
-        call.part(absent, CallState.NOT_STORED, call_id=f"{call.call_id}-absent", reason=Why.ABSENT.value),
+        call.part(absent, CallState.NOT_STORED, call_id=f"{call.call_id}-absent", reason=NotStoredReason.ABSENT.value),
     )
     return Next(state=Landed(absent=absent), calls=parts)
 
