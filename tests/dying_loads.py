@@ -5,14 +5,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import psycopg2
+import sqlalchemy.dialects.postgresql
+import sqlalchemy.dialects.sqlite
 from delivery_runs import World, a_run
 
 from include.ledger import Ledger, ledger_url
+from include.memory_api import v1
 
 DIED = 42
 """Exit status of a process that has ended itself."""
 
 BATCH_SIZE = 2
+
+IMPORTED = (v1, psycopg2, sqlalchemy.dialects)
+"""Slow to import, and else imported only when they are needed: by each of many processes anew."""
 
 When = Literal["before", "after"]
 

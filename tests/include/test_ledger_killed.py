@@ -23,7 +23,7 @@ TOO_MANY = 100
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn.running(tmp_path_factory.mktemp("standin"), latency=Latency(base_s=0.02)) as running:
+    with StandIn.running(tmp_path_factory.mktemp("standin"), latency=Latency(base_s=0.005)) as running:
         yield running
 
 
