@@ -132,13 +132,9 @@ def _refused(run: RunFolder, ledger: Snapshot) -> Iterator[tuple[str, dict[str, 
 
 
 _REFUSED = """
-    WITH refused AS (
-        SELECT conversation_id, message_id, any_value(reason) AS reason FROM rejected
-        ANTI JOIN landed USING (conversation_id, message_id) GROUP BY ALL
-    )
     SELECT DISTINCT ON (conversation_id, message_id)
         conversation_id, reason, origin, message_id, sender_id, sender_name, role, timestamp_ms, text
-    FROM messages JOIN refused USING (conversation_id, message_id)
+    FROM messages JOIN rejected USING (conversation_id, message_id)
     ORDER BY conversation_id, message_id, edited_at_us DESC NULLS LAST, sent_at_us
     """
 

@@ -50,7 +50,8 @@ def outcomes_of(run: RunFolder, ledger: Snapshot, run_id: str) -> dict[str, Outc
             names = ("loaded", "already_loaded", "pending", "unknown")
             found[conversation_id].update(zip(names, counts, strict=True))
         for conversation_id, reason, count in connection.sql(
-            "SELECT conversation_id, reason, count(*) FROM rejected GROUP BY 1, 2 ORDER BY 1, 2"
+            "SELECT conversation_id, reason, count(*) FROM rejected SEMI JOIN planned USING (conversation_id, message_id) "
+            "GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall():
             found[conversation_id].setdefault("rejected", {})[reason] = count
         for conversation_id, status in connection.execute(
@@ -64,22 +65,13 @@ def _counts(
     connection: duckdb.DuckDBPyConnection, ledger: Snapshot, chunks: list[Path], run_id: str
 ) -> list[tuple[Any, ...]]:
     """
-    Join the planned messages with what is known of them; leaves the table ``rejected`` (the rejected ones) behind.
+    Count the planned messages of each conversation by what is known of them.
 
     A message counts once, and what is certain counts before what is not.
     """
     connection.register("planned_messages", planned_messages(chunks))
     connection.register("open_messages", _open_messages(ledger))
     connection.execute("CREATE TABLE planned AS FROM planned_messages")
-    connection.execute(
-        """
-        CREATE TABLE rejected AS
-        SELECT conversation_id, message_id, any_value(reason) AS reason
-        FROM rejected SEMI JOIN planned USING (conversation_id, message_id)
-        ANTI JOIN landed USING (conversation_id, message_id)
-        GROUP BY conversation_id, message_id
-        """
-    )
     return connection.execute(
         """
         WITH sent AS (

@@ -127,17 +127,26 @@ class Snapshot:
         """
         Return DuckDB with the tables ``landed``, ``rejected`` and ``flushed``; close it after use.
 
+        ``rejected`` has one row per message that was rejected and has not landed since.
+
         :param since: As for :meth:`landed`; rejected messages and flushes are there of all conversations.
         """
         connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
-        rejected = self.rejected().read_all()
-        times: Any = rejected.group_by("conversation_id").aggregate([("timestamp_ms", "min")]).to_pylist()
+        refused = self.rejected().read_all()
+        times: Any = refused.group_by("conversation_id").aggregate([("timestamp_ms", "min")]).to_pylist()
         earliest = {row["conversation_id"]: row["timestamp_ms_min"] for row in times}
         since = earliest | {name: min(since_ms, earliest.get(name, since_ms)) for name, since_ms in since.items()}
-        for name, rows in (("landed", self.landed(since)), ("rejected", rejected), ("flushed", self.flushes())):
+        for name, rows in (("landed", self.landed(since)), ("refused", refused), ("flushed", self.flushes())):
             connection.register("rows", rows)
             connection.execute(f"CREATE TABLE {name} AS FROM rows")
             connection.unregister("rows")
+        connection.execute(
+            """
+            CREATE TABLE rejected AS
+            SELECT conversation_id, message_id, any_value(reason) AS reason FROM refused
+            ANTI JOIN landed USING (conversation_id, message_id) GROUP BY ALL
+            """
+        )
         return connection
 
     def _select(self) -> "Select[Any]":

@@ -55,15 +55,12 @@ def _records(connection: duckdb.DuckDBPyConnection, run: RunFolder) -> Iterator[
         connection.execute(
             """
             INSERT INTO rejects
-            WITH refused AS (
-                SELECT conversation_id, message_id, any_value(reason) AS reason FROM rejected
-                ANTI JOIN landed USING (conversation_id, message_id) GROUP BY ALL
-            ), here AS (
+            WITH here AS (
                 SELECT conversation_id, message_id, min(source) AS source, min(origin) AS origin
-                FROM messages SEMI JOIN refused USING (conversation_id, message_id) GROUP BY ALL
+                FROM messages SEMI JOIN rejected USING (conversation_id, message_id) GROUP BY ALL
             )
             SELECT source, conversation_id, message_id, reason, origin
-            FROM here JOIN refused USING (conversation_id, message_id)
+            FROM here JOIN rejected USING (conversation_id, message_id)
             """
         )
     found = connection.execute("FROM rejects ORDER BY conversation_id, origin, message_id")
