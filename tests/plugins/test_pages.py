@@ -59,7 +59,7 @@ class Doorman:
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    pages._watched.cache_clear()
+    pages._view.cache_clear()
 
 
 @pytest.fixture
@@ -196,9 +196,9 @@ def test_pages_of_a_run_whose_data_lies_in_a_store_are_those_of_one_in_a_folder(
     with staging.staged(RUN, staging.Data(writes=["*"])) as scratch:
         shutil.copytree(run.root, scratch.root)
     shutil.rmtree(run.root)
-    pages._watched.cache_clear()
+    pages._view.cache_clear()
     assert [client.get(address).text for address in ADDRESSES] == in_a_folder
-    view, _ = pages._watched(RUN)
+    view = pages._view(RUN)
     assert list(view.run.root.rglob("*messages*")) == list(view.run.root.rglob("chunk*")) == []
 
 

@@ -40,7 +40,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(STAGING_VARIABLE, f"file://{tmp_path}/bucket")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
-    pages._watched.cache_clear()
+    pages._view.cache_clear()
     return tmp_path / "bucket"
 
 
