@@ -448,15 +448,15 @@ def test_an_object_that_is_no_file_of_its_own_below_the_address_is_left_out(
 
 
 def test_a_page_follows_what_changes_in_the_store_and_copies_nothing_else(bucket: Path) -> None:
-    stage({"plan/a": "1", "plan/b": "1", "loading.json": "1"}, Data(writes=["*"]))
+    stage({"plan/a": "1", "plan/b": "1", "estimate.json": "1"}, Data(writes=["*"]))
     view = staging.View(RUN)
     assert not view.run.root.exists()
-    folder = view.refresh("plan/a", "loading.json")
-    assert {path.name for path in folder.root.rglob("*") if path.is_file()} == {"a", "loading.json"}
+    folder = view.refresh("plan/a", "estimate.json")
+    assert {path.name for path in folder.root.rglob("*") if path.is_file()} == {"a", "estimate.json"}
     before = (folder.root / "plan" / "a").stat().st_ino
-    stage({"loading.json": "22"}, Data(writes=["loading.json"]))
-    view.refresh("plan/a", "loading.json")
-    assert (folder.loading.read_text(), (folder.root / "plan" / "a").stat().st_ino) == ("22", before)
+    stage({"estimate.json": "22"}, Data(writes=["estimate.json"]))
+    view.refresh("plan/a", "estimate.json")
+    assert (folder.estimate.read_text(), (folder.root / "plan" / "a").stat().st_ino) == ("22", before)
     stage({}, Data(writes=["plan/*"]))
-    view.refresh("plan/a", "loading.json")
+    view.refresh("plan/a", "estimate.json")
     assert not folder.plan.exists()
