@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Connection, NullPool, event, text
 
-from include.errors import LedgerError
+from include.errors import LedgerError, LedgerUnavailable
 from include.layout import home
 from include.ledger.schema import MIGRATIONS, migrate, version_of
 from include.storage import described
@@ -21,6 +21,9 @@ TRUTH = "Nothing is sent without the ledger; calls made before are settled by th
 
 _BUSY_S = 60
 """How long SQLite waits for another process's transaction; each takes milliseconds."""
+
+_AWAY = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
+"""A server is away, refuses connections, or has ended one."""
 
 _ALONE_LOCK = 0x45564552
 
@@ -109,7 +112,8 @@ class Database:
                 what, remedy = described(cause, self.path.parent), "Make room there, mend its permissions or restore it"
             else:
                 what, remedy = str(cause).partition("\n")[0], "Bring the database server back, or check the address"
-            raise LedgerError(
+            is_away = not self.path and isinstance(error, _AWAY)
+            raise (LedgerUnavailable if is_away else LedgerError)(
                 f"{self.name}: {what}. {TRUTH} {remedy}, then clear the failed task or run again."
             ) from error
 

@@ -116,10 +116,23 @@ class CallWriter:
         finally:
             await asyncio.shield(self._in_thread(self._release, conversation_id))
 
-    async def _in_thread[T](self, work: Any, *arguments: Any) -> T:
+    async def _in_thread(self, work: Any, *arguments: Any) -> Any:
+        """Work on the connection, alone; a caller that is cancelled leaves only when the work is done."""
+        working = asyncio.create_task(self._alone(work, *arguments))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait([working])
+            raise
+
+    async def _alone(self, work: Any, *arguments: Any) -> Any:
         async with self._using:
-            with self._database.errors():
-                return await asyncio.to_thread(work, *arguments)
+            try:
+                with self._database.errors():
+                    return await asyncio.to_thread(work, *arguments)
+            except LedgerError as error:
+                self._broken = self._broken or error
+                raise
 
     def _open(self) -> None:
         with self._database.errors():
@@ -138,6 +151,7 @@ class CallWriter:
             self._connection = None
 
     def _take(self, conversation_id: str) -> bool:
+        self._check_whole()
         return self._locks is not None and self._locks.take(self._lock_name(conversation_id))
 
     def _release(self, conversation_id: str) -> None:
@@ -156,16 +170,11 @@ class CallWriter:
     async def _commit(self) -> None:
         """Write what has gathered while the commit before was on its way."""
         changes, self._waiting = self._waiting, []
-        if self._broken is not None:
-            raise self._broken
-        try:
-            await self._in_thread(self._write, changes)
-        except LedgerError as error:
-            self._broken = error
-            raise
+        await self._in_thread(self._write, changes)
 
     def _write(self, changes: list[Call | Flush]) -> None:
         now_ms = time.time_ns() // 1_000_000
+        self._check_whole()
         connection = self.connection
         with connection.begin():
             self._check_right(connection, changes)
@@ -180,6 +189,11 @@ class CallWriter:
         self._newest = next((change.call_id for change in changes if isinstance(change, Call)), self._newest)
         if isinstance(self._locks, FileLocks) and not self._locks.holds(frozenset()):
             raise lost(changes[0].conversation_id, self._database.name)
+
+    def _check_whole(self) -> None:
+        """Refuse to go on with a connection that has failed once: another one would hold none of the locks."""
+        if self._broken is not None:
+            raise self._broken
 
     def _check_right(self, connection: Connection, changes: list[Call | Flush]) -> None:
         """Prove, in the transaction that records an intent, that no other writer can be at work on it."""

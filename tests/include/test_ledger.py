@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy
 from databases import PASSWORD, Postgres
 
-from include.errors import LedgerError
+from include.errors import LedgerError, LedgerUnavailable
 from include.ledger import Call, CallState, Database, Flush, Ledger, ledger_url
 from include.ledger.calls import key_of
 from include.ledger.schema import CALLS, VERSION
@@ -446,7 +446,7 @@ class TestTrouble:
                 lambda: write(ledger, a_call("b", "m2")),
                 lambda: ledger.raise_generation(0),
             ):
-                with pytest.raises(LedgerError, match=r"refused.* Bring the database server back") as caught:
+                with pytest.raises(LedgerUnavailable, match=r"refused.* Bring the database server back") as caught:
                     work()
                 assert PASSWORD not in told(caught)
         assert landed_rows(ledger) == [("slack_a", "m1", 1, "run 1")], "it goes on when the server is back"
