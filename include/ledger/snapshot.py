@@ -65,7 +65,7 @@ class Snapshot:
 
     def __init__(self, connection: Connection, target_id: int, *, rejections_of: str | None = None) -> None:
         self.connection = connection
-        self._target_id = target_id
+        self.target_id = target_id
         self.rejections_of = rejections_of
 
     def statuses(self, conversation_id: str | None = None) -> dict[str, ConversationStatus]:
@@ -74,7 +74,7 @@ class Snapshot:
         query = f"SELECT {columns} FROM conversations WHERE target_id = :target"  # noqa: S608 - names of our own
         if conversation_id is not None:
             query += " AND conversation_id = :conversation"
-        given = {"target": self._target_id, "conversation": conversation_id}
+        given = {"target": self.target_id, "conversation": conversation_id}
         rows = self.connection.execute(text(query), given)
         return {
             name: ConversationStatus(landed=int(landed), rejected=int(rejected), last_ms=last_ms, flushed=int(flushed))
@@ -98,7 +98,7 @@ class Snapshot:
         """Return the calls of a run that landed, without their messages, by conversation and time."""
         names = ("conversation_id", "messages", "first_ms", "last_ms", "key", "task_id")
         query = select(*(CALLS.c[name] for name in names)).where(
-            CALLS.c.target_id == self._target_id, CALLS.c.run_id == run_id, CALLS.c.state == "landed"
+            CALLS.c.target_id == self.target_id, CALLS.c.run_id == run_id, CALLS.c.state == "landed"
         )
         rows = self.connection.execute(query.order_by(CALLS.c.conversation_id, CALLS.c.first_ms)).mappings()
         return [dict(row) for row in rows]
@@ -119,7 +119,7 @@ class Snapshot:
         """Return the flushes that were answered, :data:`FLUSH_SCHEMA`."""
         columns = [FLUSHES.c[name] for name in FLUSH_SCHEMA.names]
         rows = self.connection.execute(
-            select(*columns).where(FLUSHES.c.target_id == self._target_id, FLUSHES.c.status.is_not(None))
+            select(*columns).where(FLUSHES.c.target_id == self.target_id, FLUSHES.c.status.is_not(None))
         )
         return pa.Table.from_pylist([dict(row) for row in rows.mappings()], schema=FLUSH_SCHEMA)
 
@@ -150,7 +150,7 @@ class Snapshot:
         return connection
 
     def _select(self) -> "Select[Any]":
-        return select(CALLS).where(CALLS.c.target_id == self._target_id)
+        return select(CALLS).where(CALLS.c.target_id == self.target_id)
 
     def _calls(self, query: "Select[Any]") -> Iterator[Call]:
         rows = self.connection.execution_options(yield_per=CALLS_AT_ONCE).execute(query)

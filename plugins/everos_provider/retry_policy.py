@@ -9,6 +9,11 @@ from include import errors
 LOAD_RETRIES = ExceptionRetryPolicy(
     rules=[
         RetryRule(
+            exception=errors.LedgerUnavailable,
+            retry_delay=timedelta(seconds=30),
+            reason="The ledger's server does not answer. Nothing is sent without it; the next try goes on.",
+        ),
+        RetryRule(
             exception=errors.PermanentError,
             action=RetryAction.FAIL,
             reason="Trying again cannot help: the error says what a person can do.",

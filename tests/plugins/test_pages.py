@@ -17,6 +17,7 @@ from airflow.models.tasklog import LogTemplate
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
 from everos_provider import pages, staging
+from everos_provider.ledger import database
 from everos_provider.pages import DAG_ID, HEADERS, RUNS_A_PAGE, build_app
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
@@ -24,7 +25,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from include import steps
-from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder, ledger_root
+from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.report.page import SERVED_POLICY
@@ -58,7 +59,7 @@ class Doorman:
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    pages._watched.cache_clear()
+    pages._view.cache_clear()
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_a_run_that_ended_to_free_its_place_says_for_which_one(client: TestClien
     add_run(session, state=DagRunState.FAILED)
     day = "2026-02-28T00:00:00+00:00"
     write_waiting(
-        ledger_root(),
+        database(),
         Waiting(run_id=RUN, interval_start=day, older_run_id="older", older_state="queued", since=day, ended=True),
     )
     page = client.get(f"/imports/runs/{quote(RUN, safe='')}").text
@@ -195,9 +196,9 @@ def test_pages_of_a_run_whose_data_lies_in_a_store_are_those_of_one_in_a_folder(
     with staging.staged(RUN, staging.Data(writes=["*"])) as scratch:
         shutil.copytree(run.root, scratch.root)
     shutil.rmtree(run.root)
-    pages._watched.cache_clear()
+    pages._view.cache_clear()
     assert [client.get(address).text for address in ADDRESSES] == in_a_folder
-    view, _ = pages._watched(RUN)
+    view = pages._view(RUN)
     assert list(view.run.root.rglob("*messages*")) == list(view.run.root.rglob("chunk*")) == []
 
 

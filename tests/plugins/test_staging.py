@@ -40,7 +40,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(STAGING_VARIABLE, f"file://{tmp_path}/bucket")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
-    pages._watched.cache_clear()
+    pages._view.cache_clear()
     return tmp_path / "bucket"
 
 
@@ -68,7 +68,7 @@ def left_on_disk(tmp_path: Path) -> list[str]:
     """Whatever lies where a worker works, but for the ledger."""
     places = (tmp_path / "scratch", tmp_path / "home")
     found = (path.relative_to(place) for place in places for path in place.rglob("*"))
-    return [path.as_posix() for path in found if path.parts[0] != "ledger"]
+    return [path.as_posix() for path in found if not path.parts[0].startswith("ledger.db")]
 
 
 def a_context(source: str, run_id: str = RUN, **params: Any) -> Any:
@@ -138,7 +138,7 @@ def figures(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def calls_in(folder: Path) -> set[tuple[str, str]]:
-    """Conversation and key of each call, as ``loaded.csv`` has them; a key is known until the ledger is compacted."""
+    """Conversation and key of each call, as ``loaded.csv`` has them."""
     with (folder / "loaded.csv").open(newline="", encoding="utf-8") as file:
         return {(row["conversation_id"], row["key"]) for row in csv.DictReader(file)}
 
@@ -448,15 +448,15 @@ def test_an_object_that_is_no_file_of_its_own_below_the_address_is_left_out(
 
 
 def test_a_page_follows_what_changes_in_the_store_and_copies_nothing_else(bucket: Path) -> None:
-    stage({"plan/a": "1", "plan/b": "1", "loading.json": "1"}, Data(writes=["*"]))
+    stage({"plan/a": "1", "plan/b": "1", "estimate.json": "1"}, Data(writes=["*"]))
     view = staging.View(RUN)
     assert not view.run.root.exists()
-    folder = view.refresh("plan/a", "loading.json")
-    assert {path.name for path in folder.root.rglob("*") if path.is_file()} == {"a", "loading.json"}
+    folder = view.refresh("plan/a", "estimate.json")
+    assert {path.name for path in folder.root.rglob("*") if path.is_file()} == {"a", "estimate.json"}
     before = (folder.root / "plan" / "a").stat().st_ino
-    stage({"loading.json": "22"}, Data(writes=["loading.json"]))
-    view.refresh("plan/a", "loading.json")
-    assert (folder.loading.read_text(), (folder.root / "plan" / "a").stat().st_ino) == ("22", before)
+    stage({"estimate.json": "22"}, Data(writes=["estimate.json"]))
+    view.refresh("plan/a", "estimate.json")
+    assert (folder.estimate.read_text(), (folder.root / "plan" / "a").stat().st_ino) == ("22", before)
     stage({}, Data(writes=["plan/*"]))
-    view.refresh("plan/a", "loading.json")
+    view.refresh("plan/a", "estimate.json")
     assert not folder.plan.exists()

@@ -13,10 +13,11 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 from everos_provider import turns
+from everos_provider.ledger import database
 from everos_provider.turns import QUEUED_S, queue_again, wait_for_turn
 
-from include.layout import HOME_VARIABLE, RunFolder, ledger_root
-from include.report.loading import Loading
+from include.layout import HOME_VARIABLE, RunFolder
+from include.report.loading import LoadHistory
 from include.report.progress import progress_of
 from include.report.waiting import Waiting, all_ended, read_waiting, write_waiting
 
@@ -68,15 +69,15 @@ def a_context(run_type: str, *, run_id: str = "this", states: Mapping[str, str] 
 
 def waited(seconds: float) -> None:
     """Make this run have waited for so long already."""
-    waiting = read_waiting(ledger_root(), "this")
+    waiting = read_waiting(database(), "this")
     assert waiting is not None
     since = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
-    write_waiting(ledger_root(), msgspec.structs.replace(waiting, since=since))
+    write_waiting(database(), msgspec.structs.replace(waiting, since=since))
 
 
 def ended(run_id: str, day: int, older: str) -> None:
     write_waiting(
-        ledger_root(),
+        database(),
         Waiting(
             run_id=run_id,
             interval_start=f"2026-01-{day:02}T00:00:00+00:00",
@@ -130,16 +131,16 @@ def test_a_run_goes_ahead_when_no_older_one_is_left_and_a_manual_one_at_once() -
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(a_context("backfill", running="backfill"))
     wait_for_turn(a_context("backfill"))
-    assert read_waiting(ledger_root(), "this") is None
+    assert read_waiting(database(), "this") is None
     wait_for_turn(a_context("manual", running="backfill"))
 
 
 def test_the_page_of_a_run_says_which_run_it_waits_for_and_since_when(tmp_path: Path) -> None:
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(a_context("backfill", running="backfill"))
-    waiting = read_waiting(ledger_root(), "this")
+    waiting = read_waiting(database(), "this")
     run = RunFolder.of("this")
-    step = progress_of(run, Loading(run, ledger_root(), "this"), "this")["step"]
+    step = progress_of(run, LoadHistory(), waiting, "this")["step"]
     assert waiting is not None
     assert step == f"Waiting for older, which is running and loads an older interval (seen since {waiting.since})"
 
@@ -148,7 +149,7 @@ def test_a_run_that_ends_queues_those_again_that_ended_for_it(queued: list[str])
     ended("newer", 9, older="this")
     queue_again(a_context("scheduled", states={"this": "running", "newer": "failed"}))
     assert queued == ["newer"]
-    assert all_ended(ledger_root()) == []
+    assert all_ended(database()) == []
 
 
 def test_a_run_is_not_queued_again_while_the_one_that_it_waited_for_is_unfinished(queued: list[str]) -> None:
@@ -197,7 +198,7 @@ def test_a_run_that_a_person_cleared_is_left_alone(queued: list[str], state: str
 def test_a_run_that_was_deleted_or_marked_as_a_success_is_forgotten(queued: list[str], states: dict[str, str]) -> None:
     ended("newer", 9, older="this")
     queue_again(a_context("scheduled", states=states))
-    assert (queued, all_ended(ledger_root())) == ([], [])
+    assert (queued, all_ended(database())) == ([], [])
 
 
 def test_a_run_that_starts_queues_only_older_ones_and_then_lets_them_go_first(queued: list[str]) -> None:
@@ -216,4 +217,4 @@ def test_an_import_goes_on_when_another_run_cannot_be_queued_again(monkeypatch: 
     monkeypatch.setattr(turns.task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=send), raising=False)
     ended("newer", 9, older="this")
     queue_again(a_context("scheduled", states={"newer": "failed"}))
-    assert [each.run_id for each in all_ended(ledger_root())] == ["newer"]
+    assert [each.run_id for each in all_ended(database())] == ["newer"]
