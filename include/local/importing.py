@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from include.layout import RunFolder, ledger_root
-from include.local.airflow import DAG_ID, Say
+from include.local.airflow import Say
 from include.local.api import AirflowAPI
 from include.local.follow import Progress, failures, follow
 from include.local.summary import summary
+from include.parameters import DAG_ID
 from include.processes.home import Home
 from include.processes.leashed import Leashed
 from include.report.loading import Loading, by_conversation

@@ -1,4 +1,4 @@
-"""Rules of turns: which run waits for which, which one ends to free its place, and which are queued again."""
+"""Rules of turns: the runs that wait, those that fail to free their place, and those that are queued again."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,8 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
-from everos_provider import turns
-from everos_provider.turns import QUEUED_S, queue_again, wait_for_turn
+from everos_provider.turns import QUEUED_LIMIT_S, queue_again, wait_for_turn
 
 from include.layout import HOME_VARIABLE, RunFolder, ledger_root
 from include.report.loading import Loading
@@ -62,6 +61,7 @@ def a_context(run_type: str, *, run_id: str = "this", states: Mapping[str, str] 
         "run_id": run_id,
         "dag_run": SimpleNamespace(run_type=run_type, dag_id="dag"),
         "data_interval_start": pendulum.datetime(2026, 1, 9),
+        "data_interval_end": pendulum.datetime(2026, 1, 10),
         "ti": Runs(states or {}, runs),
     }
 
@@ -91,7 +91,7 @@ def ended(run_id: str, day: int, older: str) -> None:
 @pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
 @pytest.mark.parametrize("older", ["scheduled", "backfill"])
 def test_a_run_waits_as_long_as_an_older_one_is_running(run_type: str, older: str) -> None:
-    for seconds in (0, 100 * QUEUED_S):
+    for seconds in (0, 100 * QUEUED_LIMIT_S):
         with pytest.raises(AirflowRescheduleException):
             wait_for_turn(a_context(run_type, running=older, queued="scheduled"))
         waited(seconds)
@@ -110,10 +110,10 @@ def test_a_run_waits_a_little_for_one_that_is_queued_and_then_ends(run_type: str
     context = a_context(run_type, queued=older)
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(context)
-    waited(QUEUED_S - 10)
+    waited(QUEUED_LIMIT_S - 10)
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(context)
-    waited(QUEUED_S + 1)
+    waited(QUEUED_LIMIT_S + 1)
     with pytest.raises(AirflowFailException, match="unpause its backfill"):
         wait_for_turn(context)
 
@@ -121,7 +121,7 @@ def test_a_run_waits_a_little_for_one_that_is_queued_and_then_ends(run_type: str
 def test_the_time_counts_anew_when_the_older_run_is_another_or_in_another_state() -> None:
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(a_context("backfill", running="backfill"))
-    waited(100 * QUEUED_S)
+    waited(100 * QUEUED_LIMIT_S)
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(a_context("backfill", queued="backfill"))
 
@@ -213,7 +213,7 @@ def test_an_import_goes_on_when_another_run_cannot_be_queued_again(monkeypatch: 
     def send(_: Any) -> None:
         raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 500}))
 
-    monkeypatch.setattr(turns.task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=send), raising=False)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=send), raising=False)
     ended("newer", 9, older="this")
     queue_again(a_context("scheduled", states={"newer": "failed"}))
     assert [each.run_id for each in all_ended(ledger_root())] == ["newer"]
