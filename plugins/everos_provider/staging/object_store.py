@@ -34,7 +34,7 @@ _VERSIONS = ("ETag", "etag", "updated", "last_modified", "mtime")
 NOT_READ = "The task has stopped reading and has sent nothing of it."
 NOT_WRITTEN = "This task's files count as not written; messages that were loaded before are in the ledger."
 REMEDY = (
-    "Check the store, its Airflow connection and permissions, and the free space in TMPDIR; then clear the failed task, "
+    "Check the store, its Airflow connection and permissions, and the free space in TMPDIR; then clear the failed task "
     "or run again."
 )
 
