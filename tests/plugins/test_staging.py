@@ -38,7 +38,7 @@ RUN = "manual__2026-03-01T00:00:00+00:00"
 
 @pytest.fixture(autouse=True)
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store with the semantics of a folder; that of a real one: tests/distributed."""
+    """A store with the semantics of a folder; tests/distributed use a real one."""
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     monkeypatch.setenv(STAGING_VARIABLE, f"file://{tmp_path}/bucket")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
@@ -56,7 +56,7 @@ def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
 
 
 class Store(dict[str, Any]):
-    """A state store of Airflow's."""
+    """A fake of Airflow's state store."""
 
     def set(self, key: str, value: Any) -> None:
         self[key] = value
@@ -68,7 +68,7 @@ def in_store(bucket: Path, run_id: str = RUN) -> set[str]:
 
 
 def left_on_disk(tmp_path: Path) -> list[str]:
-    """Whatever lies where a worker works, but for the ledger."""
+    """Return the files on the worker's disk, without the ledger."""
     places = (tmp_path / "scratch", tmp_path / "home")
     found = (path.relative_to(place) for place in places for path in place.rglob("*"))
     return [path.as_posix() for path in found if path.parts[0] != "ledger"]
@@ -86,15 +86,15 @@ def a_context(source: str, run_id: str = RUN, **params: Any) -> Any:
 
 
 def run_import(source: str, run_id: str = RUN) -> dict[str, Any]:
-    """Run the tasks of the DAG, one after the other, each with nothing but what went through XCom."""
+    """Run the tasks of the DAG one after the other; only values that fit into XCom are passed on."""
     return go_on(source, json.loads(json.dumps(run.discover(a_context(source, run_id)))), run_id)
 
 
 def go_on(source: str, exports: list[dict[str, str]], run_id: str = RUN, *, but: str = "") -> dict[str, Any]:
     """
-    Run what follows discover.
+    Run the tasks after discover.
 
-    :param but: The label of an export that is not extracted.
+    :param but: Label of an export that is not extracted.
     """
     context = a_context(source, run_id, batch_size=4)
     for export in exports:
@@ -135,7 +135,7 @@ SAID = "the launch code is"
 
 
 def figures(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report says, but for when and where."""
+    """Return the report without times and places."""
     changing = ("started_at", "finished_at", "target", "loading")
     return {name: value for name, value in document.items() if name not in changing}
 
@@ -151,7 +151,7 @@ def report_in(bucket: Path, run_id: str = RUN) -> dict[str, Any]:
     return dict(json.loads(path.read_bytes()))
 
 
-def test_a_run_through_a_store_reports_what_one_in_a_folder_does_and_leaves_nothing_on_the_workers(
+def test_a_run_in_a_store_has_the_report_of_one_in_a_folder_and_leaves_no_files_on_the_workers(
     standin: StandIn, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = a_source(tmp_path / "in")
@@ -186,7 +186,7 @@ def test_a_run_through_a_store_reports_what_one_in_a_folder_does_and_leaves_noth
 GROUPS = (("whole", 6), ("broken", 4), ("zipped", 7))
 
 
-def test_a_run_through_a_store_sends_nothing_twice(standin: StandIn, bucket: Path, tmp_path: Path) -> None:
+def test_a_second_run_in_a_store_sends_nothing_twice(standin: StandIn, bucket: Path, tmp_path: Path) -> None:
     source = a_source(tmp_path / "in")
     first, second = run_import(source, "first"), run_import(source, "second")
     assert (first["loaded"], second["loaded"], second["already_loaded"]) == (26, 0, 26)
@@ -212,7 +212,7 @@ class Broken(BaseException):
 
 @pytest.mark.parametrize("after", range(6))
 def test_a_folder_whose_writing_was_interrupted_does_not_count(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three files written over three: whatever happens between them, all that is seen is of one try or the other."""
+    """Three files replace three: at any interruption, all visible files are of one try or of the other."""
     old = {f"extracted/a/{n}": "old" for n in "123"}
     new = {f"extracted/a/{n}": "new" for n in "234"}
     stage(old, EXTRACT, export="a")
@@ -254,7 +254,7 @@ def test_an_extract_that_was_interrupted_is_left_out_and_named(
     assert report_in(bucket)["loaded"] == 6 + 4 + 7
 
 
-def test_what_a_task_had_written_goes_nowhere_when_it_fails(tmp_path: Path, bucket: Path) -> None:
+def test_files_of_a_failed_task_are_not_uploaded(tmp_path: Path, bucket: Path) -> None:
     with pytest.raises(RuntimeError), task_folder(RUN, PLAN) as folder:
         folder.plan.mkdir(parents=True)
         (folder.plan / "chunk-000.parquet").write_bytes(b"half")
@@ -262,7 +262,7 @@ def test_what_a_task_had_written_goes_nowhere_when_it_fails(tmp_path: Path, buck
     assert (in_store(bucket), left_on_disk(tmp_path)) == (set(), [])
 
 
-def test_what_a_killed_task_has_left_goes_with_the_next_one_and_what_is_in_use_stays(tmp_path: Path) -> None:
+def test_a_task_removes_the_scratch_folders_of_killed_tasks_and_not_those_in_use(tmp_path: Path) -> None:
     killed = tmp_path / "scratch" / f"{scratch.PREFIX}killed"
     killed.mkdir()
     (killed / "messages-000.parquet").write_bytes(b"text")
@@ -281,7 +281,7 @@ def test_what_a_killed_task_has_left_goes_with_the_next_one_and_what_is_in_use_s
         ("staging", ConfigurationError, "fail"),
     ],
 )
-def test_a_store_that_says_no_is_an_error_that_says_which_and_what_to_do(
+def test_a_store_that_refuses_a_call_is_an_error_with_address_and_remedy(
     address: str, kind: type[Exception], action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(STAGING_VARIABLE, address)
@@ -302,7 +302,7 @@ def test_a_full_scratch_disk_is_an_error_that_names_the_object(monkeypatch: pyte
         seen("plan/*")
 
 
-def test_a_store_that_does_not_answer_is_asked_again_later(monkeypatch: pytest.MonkeyPatch, bucket: Path) -> None:
+def test_a_task_is_retried_if_the_store_does_not_answer(monkeypatch: pytest.MonkeyPatch, bucket: Path) -> None:
     def away(*_: Any, **__: Any) -> None:
         raise ConnectionError("nobody there")
 
@@ -326,7 +326,7 @@ def test_a_correction_in_the_store_is_loaded_by_another_run(standin: StandIn, bu
 
 
 @pytest.mark.parametrize("staging", [True, False])
-def test_a_source_in_a_store_is_read_as_one_in_a_folder_is(
+def test_a_source_in_a_store_is_read_like_one_in_a_folder(
     staging: bool, standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not staging:
@@ -348,7 +348,7 @@ class Keys(MemoryFileSystem):
 
 @pytest.fixture
 def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryFileSystem]:
-    """A store that is no folder: its keys may be anything."""
+    """A store that is not a folder: its keys may be any text."""
     monkeypatch.setitem(airflow_fs._BUILTIN_SCHEME_TO_FS, "memory", lambda *_: Keys())
     airflow_fs._register_filesystems.cache_clear()
     yield Keys()
@@ -367,9 +367,7 @@ def test_only_its_own_files_are_downloaded_for_an_export(tmp_path: Path, objects
         assert downloaded == (wanted or {("whole.json",), ("broken.json",), ("stray.json",), ("acme",)}), found["label"]
 
 
-def test_keys_that_cannot_be_files_beside_each_other_do_not_stop_the_others(
-    tmp_path: Path, objects: MemoryFileSystem
-) -> None:
+def test_keys_that_cannot_be_files_together_do_not_stop_the_others(tmp_path: Path, objects: MemoryFileSystem) -> None:
     """``a`` beside ``a/b``, names longer than a file's; those that are just not too long are downloaded."""
     export = json.dumps(group("one", 3)).encode()
     keys = {"a": b"", "a/b.json": export, "c.json": b"x", "c.json/d.json": export, f"{'x' * 250}.json": export}
@@ -414,7 +412,7 @@ def test_lists_of_another_part_of_an_export_are_downloaded_with_it(tmp_path: Pat
     assert conversation.private_reason == "not listed in channels.json"
 
 
-def test_an_address_of_a_folder_here_follows_the_rules_of_a_path(tmp_path: Path) -> None:
+def test_an_address_of_a_local_folder_is_read_like_a_path(tmp_path: Path) -> None:
     """Links that lead out are refused, nothing waits for a pipe, and nothing is copied."""
     folder = write_folder(tmp_path / "in", {"a.json": group("one", 3)})
     secret = write_folder(tmp_path / "secret", {"s.json": group("secret", 3)})
@@ -435,13 +433,13 @@ def test_an_address_of_a_folder_here_follows_the_rules_of_a_path(tmp_path: Path)
         discover(pipe.path)
 
 
-def test_a_source_that_is_not_there_is_an_error_and_an_empty_drop_folder_is_none(tmp_path: Path) -> None:
+def test_a_missing_source_is_an_error_and_an_empty_drop_folder_is_not(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"^file://.*acme\.zip: there is nothing at this address"):
         run.discover(a_context(f"file://{tmp_path}/acme.zip"))
     assert run.discover(a_context(f"file://{tmp_path}/drop/")) == []
 
 
-def test_an_object_that_is_no_file_of_its_own_below_the_address_is_left_out(
+def test_an_object_whose_name_leads_out_of_the_folder_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = ("../x", "a/../../x", "a//b", "/etc/x", "", "folder/", "a/b.json")
@@ -450,7 +448,7 @@ def test_an_object_that_is_no_file_of_its_own_below_the_address_is_left_out(
     assert object_store.Objects.below(f"file://{tmp_path}/in").versions().keys() == {"a/b.json"}
 
 
-def test_a_page_follows_what_changes_in_the_store_and_copies_nothing_else(bucket: Path) -> None:
+def test_a_page_downloads_only_what_has_changed_in_the_store(bucket: Path) -> None:
     stage({"plan/a": "1", "plan/b": "1", "loading.json": "1"}, TaskFiles(writes=["*"]))
     view = RunView(RUN)
     assert not view.run.root.exists()
