@@ -82,8 +82,10 @@ def client(session: Session, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     return TestClient(app)
 
 
-def add_run(session: Session, run_id: str = RUN, state: DagRunState = DagRunState.SUCCESS, day: int = 1) -> None:
-    run = DagRun(dag_id=DAG_ID, run_id=run_id, run_type=DagRunType.MANUAL, state=state)
+def add_run(
+    session: Session, run_id: str = RUN, state: DagRunState = DagRunState.SUCCESS, day: int = 1, dag_id: str = DAG_ID
+) -> None:
+    run = DagRun(dag_id=dag_id, run_id=run_id, run_type=DagRunType.MANUAL, state=state)
     run.run_after = run.start_date = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=day)
     session.add(run)
     session.commit()
@@ -168,7 +170,9 @@ def test_the_runs_of_other_dags_have_no_import_report(client: TestClient) -> Non
     assert "imports nothing into EverOS" in client.get("/dags/etl/runs/manual__1").text
 
 
-def test_no_file_is_read_for_a_run_that_does_not_exist(client: TestClient, tmp_path: Path) -> None:
+def test_no_file_is_read_for_a_run_that_does_not_exist(client: TestClient, session: Session) -> None:
+    add_run(session, "another")
+    add_run(session, "elsewhere", dag_id="etl")
     import_samples("elsewhere")
     for name in ("elsewhere", "../runs/elsewhere"):
         assert client.get(f"/imports/files/report.json/{quote(name, safe='')}").status_code == 404
@@ -212,6 +216,13 @@ def test_a_page_names_a_store_that_cannot_be_read(
         answer = client.get(address)
         assert answer.status_code == 503
         assert "gopher://nobody@nowhere: Unsupported filesystem" in answer.text
+
+
+def test_the_list_shows_no_runs_of_other_dags(client: TestClient, session: Session) -> None:
+    add_run(session, "of-another-dag", dag_id="etl")
+    add_run(session, "an-import")
+    page = client.get("/imports").text
+    assert ("an-import" in page, "of-another-dag" in page) == (True, False)
 
 
 def test_the_list_shows_the_newest_first_with_their_totals(client: TestClient, session: Session) -> None:
