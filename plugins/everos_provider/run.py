@@ -11,7 +11,7 @@ from everos_provider.assets import EVEROS, LOADED
 from everos_provider.hooks import EverOSHook
 from everos_provider.params import check_params
 from everos_provider.staging.sources import local_export, local_source
-from everos_provider.staging.task_files import DISCOVER, EXTRACT, PLAN, REPORT, TRANSFORM, address, task_folder
+from everos_provider.staging.task_files import DISCOVER, EXTRACT, PLAN, REPORT, TRANSFORM, file_address, task_folder
 from everos_provider.turns import interval_of, queue_again, wait_for_turn
 from include import redo, steps
 from include.delivery.guard import raise_generation
@@ -150,7 +150,7 @@ def report(context: Context) -> dict[str, Any]:
             ],
         )
     _tell_asset(context, target, ledger, document)
-    path = address(run_id, "report.json")
+    path = file_address(run_id, "report.json")
     if not document["conserved"]:
         raise NotConserved(f"{path}: " + " ".join(document["problems"]))
     if document["problems"]:

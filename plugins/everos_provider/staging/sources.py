@@ -57,7 +57,7 @@ def local_source(source: str) -> Iterator[Source]:
     :raises ExportError: there is nothing at that address. A folder may be empty if its address ends in ``/``.
     """
     if redo.is_redo(source) and task_files.is_staged():
-        address = task_files.address(redo.run_of(source), "corrections.json")
+        address = task_files.file_address(redo.run_of(source), "corrections.json")
         missing: ChatImportError = redo.nothing_to_correct(source, address)
     elif is_url(source):
         local = _local_path(source)

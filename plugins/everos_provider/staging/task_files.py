@@ -58,7 +58,7 @@ def is_staged() -> bool:
     return _staging_url() is not None
 
 
-def address(run_id: str, name: str) -> str:
+def file_address(run_id: str, name: str) -> str:
     """Return the path of a run's file or, with staging, its address in the store."""
     return str(objects_of(run_id).root / name if is_staged() else RunFolder.of(run_id).root / name)
 
