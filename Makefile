@@ -29,7 +29,7 @@ test: environment selfhosted  ## all tests, with a real Airflow for the end-to-e
 test-fast: environment selfhosted  ## the tests that need no running Airflow
 	@exec $(PYTHON_HERE) -m pytest -m "not e2e and not distributed and not outage and not browser"
 
-test-distributed: environment  ## two Celery workers that share a ledger and a bucket; needs PostgreSQL and Redis on this machine
+test-distributed: environment  ## two Celery workers that share PostgreSQL and a bucket; needs PostgreSQL and Redis on this machine
 	@.venv/bin/uv pip install --quiet --no-deps --require-hashes --python $(PYTHON_HERE) --requirements requirements-distributed.txt
 	@exec $(PYTHON_HERE) -m pytest -m distributed
 

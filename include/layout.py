@@ -154,11 +154,6 @@ class RunFolder:
         """What the plan will cost (:class:`include.plan.estimate.Estimate`)."""
         return self.root / "estimate.json"
 
-    @property
-    def loading(self) -> Path:
-        """When what landed (:class:`include.report.loading.Landings` by segment of the ledger)."""
-        return self.root / "loading.json"
-
     def rejects(self, form: str) -> Path:
         """The rejected entries; ``csv`` or ``jsonl``."""
         return self.root / f"rejects.{form}"
@@ -172,11 +167,6 @@ class RunFolder:
     def loaded(self) -> Path:
         """What the run put into EverOS, call by call (:mod:`include.report.loaded`)."""
         return self.root / "loaded.csv"
-
-
-def ledger_root(base: Path | None = None) -> Path:
-    """Folder of the ledgers of all targets."""
-    return (base or home()) / "ledger"
 
 
 def files_in(folder: Path, pattern: str) -> list[Path]:

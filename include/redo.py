@@ -17,12 +17,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.delivery.chunkfile import conversations_of
-from include.delivery.ledger import Ledger
 from include.errors import ConfigurationError
 from include.ids import platform_id_of
 from include.layout import RunFolder, write_private
+from include.ledger import Snapshot
 from include.parsers.everos_json import CORRECTIONS
+from include.plan.chunk_file import conversations_of
 from include.records import BROKEN_SCHEMA, Conversation
 
 PREFIX = "rejects:"
@@ -67,7 +67,7 @@ def nothing_to_correct(source: str, place: object) -> ConfigurationError:
     )
 
 
-def write_corrections(run: RunFolder, ledger: Ledger) -> int:
+def write_corrections(run: RunFolder, ledger: Snapshot) -> int:
     """
     Write ``corrections.json`` of a run; none when nothing was rejected that could be corrected.
 
@@ -119,11 +119,11 @@ def _broken(run: RunFolder) -> Iterator[tuple[str, dict[str, Any]]]:
         yield row["conversation_id"], {name: given[name] for name in FIELDS if name in given}
 
 
-def _refused(run: RunFolder, ledger: Ledger) -> Iterator[tuple[str, dict[str, Any]]]:
+def _refused(run: RunFolder, ledger: Snapshot) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what the target refused of this run's exports, now or in an earlier run."""
     exported = [str(path) for path in run.extracted_files("messages-*.parquet")]
-    with ledger.settled() as rows, rows.connect() as connection:
-        if not exported or not rows.rejected.num_rows:
+    with ledger.tables({}) as connection:
+        if not exported or not connection.sql("SELECT 1 FROM rejected LIMIT 1").fetchall():
             return
         connection.read_parquet(exported).create_view("messages")
         for conversation_id, *values in connection.sql(_REFUSED).fetchall():

@@ -1,7 +1,9 @@
 """One function per box of the diagram: paths, ids and settings in; files and counts out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,11 @@ from include import extract as extraction
 from include import plan as planning
 from include import redo
 from include import transform as transformation
-from include.delivery.compaction import compact
-from include.delivery.guard import check_generation
-from include.delivery.ledger import Ledger
 from include.delivery.outcomes import outcomes_of
 from include.delivery.verification import Checked
 from include.errors import ExportError, LedgerError
-from include.layout import RunFolder, ledger_root
+from include.layout import RunFolder
+from include.ledger import Ledger, ledger_url
 from include.logs import get_logger
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
@@ -28,6 +28,8 @@ from include.storage import file_trouble
 from include.window import Window
 
 log = get_logger(__name__)
+
+REPORT_MISSING = "Only the report is missing: what was loaded is in the ledger."
 
 NOTHING_SENT = "This step sends nothing, and what it had begun to write is not used."
 
@@ -71,9 +73,11 @@ def transform(
 ) -> dict[str, int]:
     """Put everything extracted in order, without what is out of range, loaded already or refused before."""
     options = options or ParseOptions()
-    known_ids = transformation.KnownIds(ledger.folder / "conversation_ids.json", options.id_template, read_only=dry_run)
-    compact(ledger)  # so that what runs without a flush have left behind is read once and not every night
-    with ledger.settled() as known, file_trouble(run.root, NOTHING_SENT):
+    template = options.id_template
+    known_ids = transformation.KnownIds(ids=ledger.conversation_ids(template))
+    if not dry_run:
+        known_ids = replace(known_ids, remember=partial(ledger.remember_ids, template))
+    with ledger.snapshot() as known, file_trouble(run.root, NOTHING_SENT):
         result = transformation.transform(
             run.all_extracted(),
             run,
@@ -81,7 +85,7 @@ def transform(
             refused=known.rejected,
             since_us=window.since_us,
             until_us=window.until_us,
-            id_template=options.id_template,
+            id_template=template,
             known_ids=known_ids,
             include_private=options.include_private,
         )
@@ -104,23 +108,31 @@ def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8) -> lis
     return chunks
 
 
-def open_ledger(target: Target, *, at_least: int = 0, generation: int = 0, rejections_of: str | None = None) -> Ledger:
+def open_ledger(
+    target: Target,
+    *,
+    url: str | None = None,
+    at_least: int = 0,
+    generation: int = 0,
+    rejections_of: str | None = None,
+) -> Ledger:
     """
     Open the target's ledger.
 
+    :param url: Of the database; by default :func:`include.ledger.ledger_url`.
     :param at_least: Landed messages that are known from elsewhere (Airflow's asset state).
-    :param generation: Likewise, of the ledger (:mod:`include.delivery.guard`).
+    :param generation: Likewise, of the ledger (:meth:`include.ledger.Ledger.raise_generation`).
     :param rejections_of: A run that may send again what earlier runs had refused.
     :raises LedgerError: the ledger knows of fewer: it was deleted, moved, or is not on this machine. Nothing was sent.
     """
-    ledger = Ledger.open(ledger_root(), target, rejections_of=rejections_of)
-    check_generation(ledger.folder, generation, target)
-    if at_least and (landed := sum(summary.landed for summary in ledger.summaries().values())) < at_least:
+    ledger = Ledger.open(url or ledger_url(), target, rejections_of=rejections_of)
+    ledger.check_generation(generation)
+    if at_least and (landed := ledger.landed()) < at_least:
         raise LedgerError(
-            f"{ledger.folder} knows of {landed} landed messages, Airflow's asset state of {at_least}. Nothing "
-            "was sent: with an incomplete ledger messages would be sent twice. Bring the ledger folder back (backup, "
-            f"mount, EVEROS_IMPORT_HOME); or, if the memory of {target.base_url} was emptied too, delete the key "
-            f"'target {target.name}' from the state of the asset 'everos' in Airflow."
+            f"{ledger.database.name} knows of {landed} landed messages, Airflow's asset state of {at_least}. Nothing "
+            "was sent: with an incomplete ledger messages would be sent twice. Bring the ledger back (backup, mount, "
+            f"EVEROS_IMPORT_HOME, EVEROS_IMPORT_LEDGER); or, if the memory of {target.base_url} was emptied too, "
+            f"delete the key 'target {target.name}' from the state of the asset 'everos' in Airflow."
         )
     return ledger
 
@@ -145,31 +157,28 @@ def report(  # noqa: PLR0913 - a report has to know all of this
     from include.report.document import build_report, write_report  # noqa: PLC0415
     from include.report.figures import known_conversations  # noqa: PLC0415
     from include.report.loaded import write_loaded  # noqa: PLC0415
-    from include.report.loading import Loading  # noqa: PLC0415
+    from include.report.loading import history_of  # noqa: PLC0415
     from include.report.page import write_page  # noqa: PLC0415
     from include.report.rejects import write_rejects  # noqa: PLC0415
 
     names = set(known_conversations(run)["conversation_id"])
-    summaries = ledger.summaries()
-    loading = Loading(run, ledger.folder.parent, run_id)
-    loading.keep()
-    document = build_report(
-        run,
-        outcomes_of(run, ledger, run_id),
-        run_id=run_id,
-        target=target,
-        started_at=started_at,
-        dry_run=dry_run,
-        open_attempts=[attempt for name in sorted(names & summaries.keys()) for attempt in summaries[name].open],
-        segments=loading.read(),
-        checked=checked,
-        problems=problems,
-    )
-    with file_trouble(run.root, "Only the report is missing: what was loaded is in the ledger."):
-        write_rejects(run, ledger)
-        redo.write_corrections(run, ledger)
+    with ledger.snapshot() as snapshot, file_trouble(run.root, REPORT_MISSING):
+        document = build_report(
+            run,
+            outcomes_of(run, snapshot, run_id),
+            run_id=run_id,
+            target=target,
+            started_at=started_at,
+            dry_run=dry_run,
+            open_calls=[call for call in snapshot.open() if call.conversation_id in names],
+            history=history_of(snapshot.connection, run_id),
+            checked=checked,
+            problems=problems,
+        )
+        write_rejects(run, snapshot)
+        redo.write_corrections(run, snapshot)
         if not dry_run:
-            write_loaded(run, ledger, run_id)
+            write_loaded(run, snapshot, run_id)
         document["files"] = [path.name for path in (run.corrections, run.loaded) if path.exists()]
         write_report(document, run.report_json)
         write_page(document, run.report_html)

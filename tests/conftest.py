@@ -2,14 +2,23 @@
 
 import os
 import re
+import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import Postgres
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+
+from include.errors import ConfigurationError
+from include.ledger import ledger_url
+from include.local.cluster import postgres_programs
+from include.processes.home import hold
+from include.processes.leashed import leashed
 
 # A busy machine is slow, not wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 TOGETHER = {
+    "postgres": ("include/test_ledger", "include/test_machine.py"),
     "everos": ("contract/", "include/test_selfhosted_model.py"),
     "airflow": tuple(
         f"e2e/test_{name}.py" for name in ("import", "nightly", "browser", "faults_of_airflow", "turns", "access")
@@ -61,6 +71,32 @@ class ByGroup(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByGroup:
     """Spread tests over processes (``-n``) by group."""
     return ByGroup(config, log)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """One PostgreSQL server; each test takes a database of its own."""
+    try:
+        programs = postgres_programs()
+    except ConfigurationError as missing:
+        pytest.skip(str(missing))
+    folder = Path(tempfile.mkdtemp(prefix="postgres-of-tests-"))  # PostgreSQL's user must be able to enter it
+    try:
+        with hold(tmp_path_factory.mktemp("postgres"), "the tests") as home, leashed(home) as processes:
+            server = Postgres(processes, programs, folder)
+            yield server
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database, of each kind that can hold a ledger."""
+    if request.param == "sqlite":
+        return ledger_url(tmp_path)
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_database()
 
 
 _TRIED = pytest.StashKey[list[int]]()

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.delivery.flush import FlushOutcome, flush_conversations
-from include.delivery.ledger import Ledger
 from include.delivery.loader import LoadOutcome, LoadSettings, load_chunk
 from include.delivery.outcomes import Outcome, outcomes_of
-from include.layout import RunFolder, ledger_root
+from include.layout import RunFolder
+from include.ledger import Ledger, ledger_url
 from include.memory_api import Settings, connect
 from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, Receipt, Target, TaskState
 from include.plan import plan
@@ -22,14 +22,14 @@ from include.records import MESSAGE_SCHEMA, TRANSFORMED_SCHEMA, Chunk, Conversat
 FIRST_MS = 1_700_000_000_000
 
 QUICK = LoadSettings(
-    patience_s=5,
+    give_up_after_s=5,
     backoff_base_s=0.01,
     backoff_cap_s=0.05,
     poll_min_s=0.01,
     poll_max_s=0.05,
     task_deadline_s=10,
     settle_s=0.3,
-    lease_wait_s=5,
+    lock_wait_s=5,
 )
 """Times for a server on this machine."""
 
@@ -135,7 +135,7 @@ class PromptMemory:
 
 
 class Blindfold:
-    """A client whose reading back shows nothing, so that no evidence settles a doubt."""
+    """A client whose reading back shows nothing, so that no evidence settles an unknown outcome."""
 
     def __init__(self, api: Any) -> None:
         self._api = api
@@ -166,7 +166,7 @@ class World:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger.open(ledger_root(self.home), self.connect().target)
+        return Ledger.open(ledger_url(self.home), self.connect().target)
 
     def load(
         self,
@@ -204,4 +204,5 @@ class World:
         return asyncio.run(task())
 
     def outcomes(self, run: RunFolder, *, run_id: str = "run 1") -> dict[str, Outcome]:
-        return outcomes_of(run, self.ledger, run_id)
+        with self.ledger.snapshot() as snapshot:
+            return outcomes_of(run, snapshot, run_id)

@@ -7,7 +7,7 @@ What it may do is bounded as EverOS is: whatever it took is stored within :data:
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from include.delivery.steps import Look
+from include.delivery.actions import Look
 from include.errors import ChatImportError, NotSent, OutcomeUnknown, QuotaExhausted, Refused, Throttled
 from include.memory_api.contract import Evidence, Receipt, TaskState
 from include.memory_api.readback import Episodes, Pending, Seen, Sought, conclude
@@ -44,7 +44,7 @@ class ModelMemory:
 
     :param choose: Picks one of the given possibilities: the adversary.
     :param poison: Message ids that it refuses for good.
-    :param blind: Reading back shows nothing, so that no evidence ever settles a doubt.
+    :param blind: Reading back shows nothing, so that no evidence ever settles an unknown outcome.
     :param window: So many messages one answer shows, the oldest ones of all or of one person; none is ever extracted.
     :param turns: Who writes, over and over.
     """

@@ -5,28 +5,23 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.delivery import events
-from include.delivery.chunkfile import conversations_of
-from include.delivery.compaction import compact
-from include.delivery.courier import Courier, side_by_side
-from include.delivery.history import History
-from include.delivery.known import Known
-from include.delivery.lease import leased
-from include.delivery.ledger import Ledger, Summary
-from include.delivery.machine import poll_after_s
+from include.delivery.actions import Status, affects_all_conversations
+from include.delivery.incomplete import StoppedConversation, error_for
+from include.delivery.known_calls import KnownCalls
 from include.delivery.outcomes import Outcome, outcomes_of
-from include.delivery.rounds import Rounds
-from include.delivery.segment import Segment
+from include.delivery.retry import poll_after_s
+from include.delivery.sender import Sender, side_by_side
 from include.delivery.settings import LoadSettings
-from include.delivery.steps import Standing, is_everybodys
-from include.delivery.verdict import Stop, error_of
 from include.errors import ChatImportError, ConversationBusy, PermanentError
 from include.layout import RunFolder
+from include.ledger import Call, ConversationStatus, Flush, Ledger
 from include.logs import get_logger
 from include.memory_api.contract import FlushStatus, MemoryAPI
+from include.plan.chunk_file import conversations_of
 from include.records import Conversation
 
 log = get_logger(__name__)
@@ -57,29 +52,26 @@ async def flush_conversations(
     :raises RetryableError: some conversations could not be flushed.
     :raises PermanentError: the target refuses the caller, or a conversation's flush.
     """
-    await asyncio.to_thread(compact, ledger)
-    outcomes = await asyncio.to_thread(outcomes_of, run, ledger, run_id)
-    summaries = await asyncio.to_thread(ledger.summaries)
-    table = pq.read_table(run.conversations, columns=["conversation_id"], filters=pc.field("imported") > 0)
-    names = [str(name) for name in table["conversation_id"].to_pylist()]
-    wanted = [name for name in names if name in summaries and (summaries[name].needs_flush or summaries[name].open)]
-    history = History(ledger, wanted, None)
-    async with ledger.segment(run_id, wanted) as segment:
+    outcomes, names = await asyncio.to_thread(_to_flush, run, ledger, run_id)
+    async with ledger.writer(run_id) as writer:
         flush = _Flush(
-            ledger=ledger,
-            history=history,
-            segment=segment,
-            courier=Courier(api, segment, settings, run_id=run_id),
-            settings=settings,
-            run_id=run_id,
-            outcomes=outcomes,
-            summaries=summaries,
+            ledger=ledger, sender=Sender(api, writer, settings), settings=settings, run_id=run_id, outcomes=outcomes
         )
-        conversations = conversations_of(run, wanted)
-        await side_by_side(conversations.values(), flush.one, settings.concurrency)
-    if error := error_of("flush", flush.stops, flush.courier.trouble):
+        await side_by_side(conversations_of(run, names).values(), flush.one, settings.concurrency)
+    if error := error_for("flush", flush.stops, flush.sender.trouble):
         raise error
     return flush.outcome
+
+
+def _to_flush(run: RunFolder, ledger: Ledger, run_id: str) -> tuple[dict[str, Outcome], list[str]]:
+    """Return the outcomes of the run, and the imported conversations that need a flush or have a call open."""
+    table = pq.read_table(run.conversations, columns=["conversation_id"], filters=pc.field("imported") > 0)
+    with ledger.snapshot() as snapshot:
+        statuses = snapshot.statuses()
+        open_ = {call.conversation_id for call in snapshot.open()}
+        outcomes = outcomes_of(run, snapshot, run_id)
+    needed = open_ | {name for name, status in statuses.items() if status.needs_flush}
+    return outcomes, [str(name) for name in table["conversation_id"].to_pylist() if name in needed]
 
 
 @dataclass(kw_only=True)
@@ -87,18 +79,15 @@ class _Flush:
     """One try of a run's flush."""
 
     ledger: Ledger
-    history: History
-    segment: Segment
-    courier: Courier
+    sender: Sender
     settings: LoadSettings
     run_id: str
     outcomes: Mapping[str, Outcome]
-    summaries: Mapping[str, Summary]
 
     def __post_init__(self) -> None:
         self.outcome = FlushOutcome()
-        self.stops: list[Stop] = []
-        self._refreshed = Rounds(lambda: asyncio.to_thread(self.history.refresh))
+        self.stops: list[StoppedConversation] = []
+        self._flush_ids = self.sender.writer.new_ids()
 
     async def one(self, conversation: Conversation) -> None:
         """Flush a conversation, unless something of it is not at the target yet."""
@@ -108,7 +97,7 @@ class _Flush:
             self.outcome.held_back += 1
             log.info("%s is not flushed: %d pending, %d unknown", name, outcome.pending, outcome.unknown)
             return
-        if self.courier.trouble is not None:
+        if self.sender.trouble is not None:
             self._stopped(name, "the flush was stopped", None)
             return
         try:
@@ -117,31 +106,37 @@ class _Flush:
             self._stopped(name, "busy", error)
         except ChatImportError as error:
             self._stopped(name, str(error), error)
-            if is_everybodys(error):
-                self.courier.halt(error)
+            if affects_all_conversations(error):
+                self.sender.halt(error)
 
     async def _settle_and_flush(self, conversation: Conversation) -> None:
         name = conversation.conversation_id
-        wait_s = self.settings.lease_wait_s
-        async with leased(self.ledger.folder, name, holder=self.run_id, wait_s=wait_s) as lease:
-            await self._refreshed()
-            delivery = self.courier.delivery(name, self.history.open(name), Known())
-            end = await self.courier.deliver(conversation, delivery, iter(()), lease=lease)
-            if end.standing is not Standing.DONE:
+        async with self.sender.writer.lock(name, wait_s=self.settings.lock_wait_s):
+            open_ = await asyncio.to_thread(self._open_calls, name)
+            delivery = self.sender.delivery(name, KnownCalls(open=open_))
+            end = await self.sender.deliver(conversation, delivery, iter(()))
+            if end.status is not Status.DONE:
                 self.outcome.held_back += 1
                 log.warning("%s is not flushed, a call is still open: %s", name, end.reason)
                 return
-            summary = self.summaries[name]
-            landed = summary.landed + delivery.recovered
-            if landed > max(summary.flushed, self.history.flushed(name)):  # whoever had the lease may have done it
-                await self._flush(conversation, landed)
+            status = await asyncio.to_thread(self._status, name)
+            if status.needs_flush:  # the holder of the lock before may have done it
+                await self._flush(conversation, status.landed)
+
+    def _open_calls(self, name: str) -> list[Call]:
+        with self.ledger.snapshot() as snapshot:
+            return snapshot.open(name)
+
+    def _status(self, name: str) -> ConversationStatus:
+        with self.ledger.snapshot() as snapshot:
+            return snapshot.statuses(name).get(name, ConversationStatus())
 
     async def _flush(self, conversation: Conversation, landed: int) -> None:
         name = conversation.conversation_id
-        await self.segment.write(events.FlushIntent(conversation=name, run=self.run_id, landed=landed))
+        asked = Flush(flush_id=next(self._flush_ids), conversation_id=name, run_id=self.run_id, landed=landed)
+        await self.sender.writer.record(asked)
         status = await self._answered(conversation)
-        line = events.Flushed(conversation=name, run=self.run_id, landed=landed, status=status.value)
-        await self.segment.write(line)
+        await self.sender.writer.record(msgspec.structs.replace(asked, status=status.value))
         self.outcome.flushed += 1
         log.info("%s is flushed: %s", name, status.value)
 
@@ -149,12 +144,12 @@ class _Flush:
         """Ask until the server has done it; one that only queues it, and goes on doing so, is taken at its word."""
         began_s = time.monotonic()
         while True:
-            status = await self.courier.flush(conversation)
+            status = await self.sender.flush(conversation)
             elapsed_s = time.monotonic() - began_s
-            if status is not FlushStatus.QUEUED or elapsed_s >= self.settings.patience_s:
+            if status is not FlushStatus.QUEUED or elapsed_s >= self.settings.give_up_after_s:
                 return status
             await asyncio.sleep(poll_after_s(elapsed_s, self.settings))
 
     def _stopped(self, name: str, reason: str, error: ChatImportError | None) -> None:
-        standing = Standing.REFUSED if isinstance(error, PermanentError) else Standing.PENDING
-        self.stops.append(Stop(conversation_id=name, standing=standing, reason=reason, error=error))
+        status = Status.REFUSED if isinstance(error, PermanentError) else Status.PENDING
+        self.stops.append(StoppedConversation(conversation_id=name, status=status, reason=reason, error=error))

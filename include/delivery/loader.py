@@ -5,24 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.delivery.actions import End, Status
 from include.delivery.checkpoint import Checkpoint, CheckpointWriter
-from include.delivery.chunkfile import conversations_of, senders_of
-from include.delivery.courier import Courier, side_by_side
-from include.delivery.guard import check_not_emptied
-from include.delivery.history import History
-from include.delivery.lease import Lease, leased
-from include.delivery.ledger import Ledger
+from include.delivery.conversation import Delivery
+from include.delivery.incomplete import StoppedConversation, error_for, unknown_error
+from include.delivery.known_calls import KnownCalls
 from include.delivery.progress import Progress, checked
-from include.delivery.rounds import Rounds
-from include.delivery.sequence import Delivery
+from include.delivery.sender import Sender, side_by_side
 from include.delivery.settings import LoadSettings
-from include.delivery.steps import End, Standing
-from include.delivery.verdict import Stop, error_of, unknown_error
+from include.delivery.witnesses import check_not_emptied
 from include.errors import ConversationBusy, LedgerError, StorageError
 from include.layout import RunFolder
+from include.ledger import Ledger
 from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI
 from include.plan import chunk_name, read_batches, read_plan
+from include.plan.chunk_file import batch_keys, conversations_of, senders_of
 from include.records import Chunk, Conversation, PlannedConversation
 from include.storage import file_trouble
 
@@ -69,29 +67,28 @@ async def load_chunk(
     :raises OutcomesUnknown: nothing is pending, but no evidence tells whether the named batches are stored.
     :raises PermanentError: the target refuses the caller, or message after message of a conversation.
     """
-    await check_not_emptied(ledger.folder, api)
+    await check_not_emptied(ledger, api)
     resumed = await _is_resumed(chunk, checkpoint)
     path = run.plan / chunk_name(chunk.number)
     with file_trouble(run.plan, LEDGER_HAS_IT):
         planned = [conversation for conversation in read_plan(run) if conversation.chunk == chunk.number]
         names = {conversation.conversation_id for conversation in planned}
-        history = await asyncio.to_thread(History, ledger, names, path)
+        planned_keys = await asyncio.to_thread(batch_keys, path)
         conversations = conversations_of(run, names)
-    async with ledger.segment(run_id, names) as segment, CheckpointWriter(checkpoint) as progress:
+    async with ledger.writer(run_id) as writer, CheckpointWriter(checkpoint) as progress:
         load = _Load(
             chunk=chunk,
             path=path,
             conversations=conversations,
             ledger=ledger,
-            history=history,
-            courier=Courier(api, segment, settings, run_id=run_id),
+            planned_keys=planned_keys,
+            sender=Sender(api, writer, settings),
             progress=progress,
             stored=checkpoint if resumed else None,
             settings=settings,
-            run_id=run_id,
         )
         await load.run(planned)
-    if error := error_of(f"chunk {chunk.number}", load.stops, load.courier.trouble):
+    if error := error_for(f"chunk {chunk.number}", load.stops, load.sender.trouble):
         raise error
     return load.outcome
 
@@ -120,19 +117,17 @@ class _Load:
     path: Path
     conversations: Mapping[str, Conversation]
     ledger: Ledger
-    history: History
-    courier: Courier
+    planned_keys: frozenset[str]
+    sender: Sender
     progress: CheckpointWriter
     stored: Checkpoint | None
     """Where an earlier try left its progress; ``None`` on the first."""
     settings: LoadSettings
-    run_id: str
 
     def __post_init__(self) -> None:
         self.outcome = LoadOutcome()
-        self.stops: list[Stop] = []
+        self.stops: list[StoppedConversation] = []
         self._ended: set[str] = set()
-        self._refreshed = Rounds(lambda: asyncio.to_thread(self.history.refresh))
 
     async def run(self, planned: list[PlannedConversation]) -> None:
         """
@@ -145,40 +140,45 @@ class _Load:
         at_once = self.settings.concurrency + max(1, self.settings.concurrency // 4)
         await side_by_side(enumerate(longest_first), self._one, at_once)
         for name in self.conversations.keys() - self._ended:  # a worker that is cancelled alone takes no one with it
-            self.stops.append(Stop(conversation_id=name, standing=Standing.PENDING, reason="its worker vanished"))
+            self.stops.append(
+                StoppedConversation(conversation_id=name, status=Status.PENDING, reason="its worker vanished")
+            )
 
     async def _one(self, ranked: tuple[int, PlannedConversation]) -> None:
         rank, planned = ranked
         name = planned.conversation_id
-        if self.courier.trouble is not None:
-            self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason="the load was stopped"))
+        if self.sender.trouble is not None:
+            self._stopped(
+                StoppedConversation(conversation_id=name, status=Status.PENDING, reason="the load was stopped")
+            )
             return
-        wait_s = self.settings.lease_wait_s
         try:
-            async with leased(self.ledger.folder, name, holder=self.run_id, wait_s=wait_s) as lease:
+            async with self.sender.writer.lock(name, wait_s=self.settings.lock_wait_s):
                 with file_trouble(self.path.parent, LEDGER_HAS_IT):
-                    await self._deliver(planned, rank, lease)
+                    await self._deliver(planned, rank)
         except ConversationBusy as error:
-            self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason="busy", error=error))
+            self._stopped(StoppedConversation(conversation_id=name, status=Status.PENDING, reason="busy", error=error))
         except (LedgerError, StorageError) as error:
-            self.courier.halt(error)
-            self._stopped(Stop(conversation_id=name, standing=Standing.PENDING, reason=str(error), error=error))
+            self.sender.halt(error)
+            self._stopped(
+                StoppedConversation(conversation_id=name, status=Status.PENDING, reason=str(error), error=error)
+            )
 
-    async def _deliver(self, planned: PlannedConversation, rank: int, lease: Lease) -> None:
+    async def _deliver(self, planned: PlannedConversation, rank: int) -> None:
         name = planned.conversation_id
-        await self._refreshed()  # only now: whoever held the lease before may have added to the ledger
-        known = self.history.known(name)
-        delivery = self.courier.delivery(name, self.history.open(name), known)
+        # only now: the holder of the lock before may have added to the ledger
+        calls = await asyncio.to_thread(self.ledger.calls_of, name, planned.first_ms)
+        known = KnownCalls.of(calls, self.planned_keys, rejections_of=self.ledger.rejections_of)
+        delivery = self.sender.delivery(name, known)
         plan = self.chunk.fingerprint
         progress = Progress(plan, planned, delivery, self.progress, every_s=self.settings.log_every_s)
         stored = await self.stored.get(progress.key) if self.stored else None
         if stored is None or stored.get("plan") != plan:
             stored = {}
-        end = await self.courier.deliver(
+        end = await self.sender.deliver(
             self.conversations[name],
             delivery,
-            checked(read_batches(self.path, planned), stored, self.history),
-            lease=lease,
+            checked(read_batches(self.path, planned), stored, known),
             rank=rank,
             senders=lambda: senders_of(self.path, planned),
             changed=progress.changed,
@@ -188,27 +188,27 @@ class _Load:
 
     def _count(self, delivery: Delivery, end: End) -> None:
         self._ended.add(delivery.conversation_id)
-        self.outcome.conversations += end.standing is Standing.DONE
+        self.outcome.conversations += end.status is Status.DONE
         self.outcome.landed += delivery.landed
         self.outcome.rejected += delivery.rejected
         self.outcome.recovered += delivery.recovered
-        if end.standing is not Standing.DONE:
-            attempt = delivery.attempt
+        if end.status is not Status.DONE:
+            call = delivery.call
             self._stopped(
-                Stop(
+                StoppedConversation(
                     conversation_id=delivery.conversation_id,
-                    standing=end.standing,
+                    status=end.status,
                     reason=end.reason,
                     error=end.error,
-                    key=attempt.key if attempt else None,
-                    messages=len(attempt.message_ids) if attempt else 0,
+                    key=call.key if call else None,
+                    messages=len(call.message_ids) if call else 0,
                 )
             )
 
-    def _stopped(self, stop: Stop) -> None:
+    def _stopped(self, stop: StoppedConversation) -> None:
         self._ended.add(stop.conversation_id)
         self.stops.append(stop)
-        if stop.standing is Standing.UNKNOWN:
-            unknown = [stop for stop in self.stops if stop.standing is Standing.UNKNOWN]
+        if stop.status is Status.UNKNOWN:
+            unknown = [stop for stop in self.stops if stop.status is Status.UNKNOWN]
             if len(unknown) >= self.settings.max_unknown:
-                self.courier.halt(unknown_error(f"chunk {self.chunk.number}", unknown))
+                self.sender.halt(unknown_error(f"chunk {self.chunk.number}", unknown))

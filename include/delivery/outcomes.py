@@ -8,9 +8,10 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from include.delivery.chunkfile import planned_messages
-from include.delivery.ledger import Ledger, SettledRows
 from include.layout import RunFolder
+from include.ledger import CallState, Snapshot
+from include.plan import earliest_ms
+from include.plan.chunk_file import planned_messages
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The server's answer to this run's flush; ``None`` without one."""
 
 
-def outcomes_of(run: RunFolder, ledger: Ledger, run_id: str) -> dict[str, Outcome]:
+def outcomes_of(run: RunFolder, ledger: Snapshot, run_id: str) -> dict[str, Outcome]:
     """
     Return what became of every conversation that was planned or flushed, by conversation id.
 
@@ -44,12 +45,12 @@ def outcomes_of(run: RunFolder, ledger: Ledger, run_id: str) -> dict[str, Outcom
     """
     chunks = run.chunks()
     found: dict[str, dict[str, Any]] = defaultdict(dict)
-    with ledger.settled() as rows, rows.connect() as connection:
-        for conversation_id, *counts in _counts(connection, rows, chunks, run_id):
+    with ledger.tables(earliest_ms(run)) as connection:
+        for conversation_id, *counts in _counts(connection, ledger, chunks, run_id):
             names = ("loaded", "already_loaded", "pending", "unknown")
             found[conversation_id].update(zip(names, counts, strict=True))
         for conversation_id, reason, count in connection.sql(
-            "SELECT conversation_id, reason, count(*) FROM turned GROUP BY 1, 2 ORDER BY 1, 2"
+            "SELECT conversation_id, reason, count(*) FROM rejected GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall():
             found[conversation_id].setdefault("rejected", {})[reason] = count
         for conversation_id, status in connection.execute(
@@ -60,19 +61,19 @@ def outcomes_of(run: RunFolder, ledger: Ledger, run_id: str) -> dict[str, Outcom
 
 
 def _counts(
-    connection: duckdb.DuckDBPyConnection, rows: SettledRows, chunks: list[Path], run_id: str
+    connection: duckdb.DuckDBPyConnection, ledger: Snapshot, chunks: list[Path], run_id: str
 ) -> list[tuple[Any, ...]]:
     """
-    Join the planned messages with what is known of them; leaves the table ``turned`` (the rejected ones) behind.
+    Join the planned messages with what is known of them; leaves the table ``rejected`` (the rejected ones) behind.
 
     A message counts once, and what is certain counts before what is not.
     """
     connection.register("planned_messages", planned_messages(chunks))
-    connection.register("open_messages", _open_messages(rows))
+    connection.register("open_messages", _open_messages(ledger))
     connection.execute("CREATE TABLE planned AS FROM planned_messages")
     connection.execute(
         """
-        CREATE TABLE turned AS
+        CREATE TABLE rejected AS
         SELECT conversation_id, message_id, any_value(reason) AS reason
         FROM rejected SEMI JOIN planned USING (conversation_id, message_id)
         ANTI JOIN landed USING (conversation_id, message_id)
@@ -88,11 +89,11 @@ def _counts(
         ), doubtful AS (
             SELECT DISTINCT conversation_id, message_id FROM open_messages WHERE doubtful
         ), judged AS (
-            SELECT conversation_id, ours, turned.message_id IS NOT NULL AS refused,
+            SELECT conversation_id, ours, rejected.message_id IS NOT NULL AS refused,
                    doubtful.message_id IS NOT NULL AS open
             FROM planned
             LEFT JOIN sent USING (conversation_id, message_id)
-            LEFT JOIN turned USING (conversation_id, message_id)
+            LEFT JOIN rejected USING (conversation_id, message_id)
             LEFT JOIN doubtful USING (conversation_id, message_id)
         )
         SELECT conversation_id, count(*) FILTER (ours), count(*) FILTER (NOT ours),
@@ -104,16 +105,16 @@ def _counts(
     ).fetchall()
 
 
-def _open_messages(rows: SettledRows) -> pa.Table:
-    """Messages of calls without an outcome. One that is a task the server is known to have is not in doubt."""
+def _open_messages(ledger: Snapshot) -> pa.Table:
+    """Messages of calls without an outcome. Those with an accepted task are not doubtful."""
     open_ = [
         {
-            "conversation_id": attempt.conversation_id,
+            "conversation_id": call.conversation_id,
             "message_id": message_id,
-            "doubtful": attempt.task_id is None or attempt.doubted,
+            "doubtful": call.state is not CallState.ACCEPTED,
         }
-        for attempt in rows.open
-        for message_id in attempt.message_ids
+        for call in ledger.open()
+        for message_id in call.message_ids
     ]
     fields: list[pa.Field[Any]] = [
         pa.field("conversation_id", pa.string()),

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from include.delivery.actions import End, Status
 from include.delivery.checkpoint import CheckpointWriter
-from include.delivery.history import History
-from include.delivery.sequence import Delivery
-from include.delivery.steps import End, Standing
+from include.delivery.conversation import Delivery
+from include.delivery.known_calls import KnownCalls
 from include.errors import LedgerError
 from include.logs import get_logger
 from include.records import Batch, PlannedConversation
@@ -38,8 +38,8 @@ class Progress:
 
     def changed(self) -> None:
         """Note that the ledger holds something new; call it only then, so that no cursor is ahead of the ledger."""
-        delivery, attempt = self._delivery, self._delivery.attempt
-        in_flight = {"batch": delivery.batch, "key": attempt.key, "task_id": attempt.task_id} if attempt else None
+        delivery, call = self._delivery, self._delivery.call
+        in_flight = {"batch": delivery.batch, "key": call.key, "task_id": call.task_id} if call else None
         self._writer.put(
             self.key,
             {
@@ -47,7 +47,7 @@ class Progress:
                 "next_batch": delivery.next_batch,
                 "batches": self._planned.batches,
                 "in_flight": in_flight,
-                "state": delivery.standing.value,
+                "state": delivery.status.value,
             },
         )
         if time.monotonic() - self._logged_s >= self._every_s:
@@ -57,8 +57,8 @@ class Progress:
     def ended(self, end: End) -> None:
         """Note the end."""
         self.changed()
-        level = logging.INFO if end.standing is Standing.DONE else logging.WARNING
-        log.log(level, "%s: %s%s", self, end.standing.value, f": {end.reason}" if end.reason else "")
+        level = logging.INFO if end.status is Status.DONE else logging.WARNING
+        log.log(level, "%s: %s%s", self, end.status.value, f": {end.reason}" if end.reason else "")
 
     def __str__(self) -> str:
         name, batches = self._planned.conversation_id, self._planned.batches
@@ -66,7 +66,7 @@ class Progress:
         return f"{name}: {self._delivery.next_batch}/{batches} batches, {self._delivery.landed} messages{rejected}"
 
 
-def checked(batches: Iterable[Batch], stored: Mapping[str, Any], history: History) -> Iterator[Batch]:
+def checked(batches: Iterable[Batch], stored: Mapping[str, Any], known: KnownCalls) -> Iterator[Batch]:
     """
     Pass batches on, making sure that the ledger knows all that an earlier try's checkpoint speaks of.
 
@@ -77,17 +77,17 @@ def checked(batches: Iterable[Batch], stored: Mapping[str, Any], history: Histor
     """
     cursor, in_flight = stored.get("next_batch", 0), stored.get("in_flight") or {}
     for batch in batches:
-        missing = history.known(batch.conversation_id).missing(batch)
+        missing = known.missing(batch)
         passed = missing and batch.number < cursor
         in_the_air = (
             batch.number == in_flight.get("batch")
             and len(missing) == len(batch.messages)
-            and not history.has_seen(batch.conversation_id, in_flight["key"])
+            and not known.has_seen(in_flight["key"])
         )
         if passed or in_the_air:
             raise LedgerError(
                 f"{batch.conversation_id}: an earlier try of this task sent batch {batch.number} ({batch.key}), and "
-                "the ledger knows nothing of it: its folder was emptied, replaced or restored from an older copy. "
-                "Nothing was sent. Bring the folder back; or, if the target was emptied too, start a new run."
+                "the ledger knows nothing of it: it was emptied, replaced or restored from an older copy. "
+                "Nothing was sent. Bring the ledger back; or, if the target was emptied too, start a new run."
             )
         yield batch

@@ -11,7 +11,7 @@ class LoadSettings:
     concurrency: int = 8
     """Batches in flight at most, each of another conversation; 429 lowers it for a while."""
 
-    patience_s: float = 300
+    give_up_after_s: float = 300
     """How long one call may be answered with nothing but "not now" (429) or nothing at all before the load gives up."""
 
     backoff_base_s: float = 0.5
@@ -37,8 +37,8 @@ class LoadSettings:
     max_unknown: int = 20
     """So many conversations stopped with an unknown outcome: the target is not fit, the rest stays pending."""
 
-    lease_wait_s: float = 60
-    """How long to wait for an orphaned earlier try to let go of a conversation."""
+    lock_wait_s: float = 60
+    """How long to wait for an earlier try of the task that still runs to give up a conversation's lock."""
 
     existing: Literal["ask", "resend", "skip"] = "ask"
     """

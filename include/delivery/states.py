@@ -3,39 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
-
-from include.delivery import events
 from include.errors import ChatImportError, Refused
+from include.ledger import Call
 from include.records import Outgoing
-
-
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One call, as the ledger knows it."""
-
-    name: str
-    conversation_id: str
-    key: str
-    """Names the messages in it: :attr:`include.records.Batch.key`, or that of a part of a batch."""
-
-    run_id: str
-    message_ids: tuple[str, ...]
-    timestamps_ms: tuple[int, ...]
-    senders: tuple[str, ...] = ()
-    """Who wrote them, role ``user`` only; empty where the ledger does not say."""
-    bots: tuple[str, ...] = ()
-    who: tuple[int, ...] = ()
-    """As in :class:`include.delivery.events.Intent`."""
-    task_id: str | None = None
-    doubted: bool = False
-    """The ledger holds an :class:`include.delivery.events.Unknown` for it."""
-
-    @property
-    def writers(self) -> tuple[str, ...]:
-        """Writer of each message; empty where the ledger does not say, as those of earlier versions do not."""
-        known = self.senders + self.bots
-        places = self.who * len(self.message_ids) if len(self.who) == 1 else self.who
-        return tuple(known[place] for place in places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +17,8 @@ class Part:
     messages: tuple[Outgoing, ...]
 
 
-class Why(StrEnum):
-    """Why messages are proved not stored."""
+class NotStoredReason(StrEnum):
+    """Reasons for which messages are proved not stored."""
 
     THROTTLED = "throttled"
     NOT_SENT = "not sent"
@@ -75,7 +45,7 @@ class Ready:
 class Accepted:
     """The server made a task of it: ask for the task at ``ask_at_s``."""
 
-    attempt: Attempt
+    call: Call
     since_s: float
     ask_at_s: float
     typical_s: float | None = None
@@ -86,10 +56,10 @@ class Accepted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doubtful:
+class Unknown:
     """It may be stored or not: look for ``groups[0]`` at ``look_at_s``."""
 
-    attempt: Attempt
+    call: Call
     since_s: float
     look_at_s: float
     groups: tuple[tuple[str, ...], ...]
@@ -97,7 +67,7 @@ class Doubtful:
 
     present: tuple[str, ...] = ()
     recovered: bool = False
-    """Left in doubt by an earlier try; only then does a person's decision (``existing``) apply."""
+    """An earlier try left it unknown; only then does the parameter ``existing`` apply."""
 
     silent_since_s: float | None = None
 
@@ -113,12 +83,12 @@ class Landed:
 class NotStored:
     """Nothing of it is at the server; ``error`` is what said so, where it was an error."""
 
-    why: Why
+    why: NotStoredReason
     error: ChatImportError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turned:
+class Rejected:
     """Refused for what is in it; nothing stored."""
 
     reason: str
@@ -126,7 +96,7 @@ class Turned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stuck:
+class GaveUp:
     """Nothing more can be learned in this try; what is open stays open in the ledger."""
 
     reason: str
@@ -136,12 +106,12 @@ class Stuck:
     error: ChatImportError | None = None
 
 
-State = Accepted | Doubtful | Landed | NotStored | Turned | Stuck
+State = Accepted | Unknown | Landed | NotStored | Rejected | GaveUp
 
 
 @dataclass(frozen=True, kw_only=True)
 class Next:
-    """What is true now, and the ledger's lines that say so."""
+    """What is true now, and the calls whose rows in the ledger change with it."""
 
     state: State
-    lines: tuple[events.Line, ...] = ()
+    calls: tuple[Call, ...] = ()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 
@@ -34,7 +33,7 @@ class Throttle:
         self._arrivals = count()
         self._waiting: set[tuple[int, int]] = set()
 
-    async def enter(self, urgency: int = 0) -> float:
+    async def acquire(self, urgency: int = 0) -> float:
         """
         Wait for a place in flight.
 
@@ -55,33 +54,33 @@ class Throttle:
             self._waiting.remove(turn)
             self._wake()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the place back."""
         self.in_flight -= 1
         self._wake()
 
     async def work[T](self, call: Callable[[], Awaitable[T]], urgency: int = 0) -> T:
         """Make a call that has a place in flight for as long as it takes; ``urgency`` as for :meth:`enter`."""
-        entered_s = await self.enter(urgency)
+        entered_s = await self.acquire(urgency)
         try:
-            with self.heeding(entered_s):
+            with self.observing(entered_s):
                 return await call()
         finally:
-            self.leave()
+            self.release()
 
     async def question[T](self, call: Callable[[], Awaitable[T]], place_s: float | None = None) -> T:
         """
         Make a call that needs no place of its own, once the time has come that the server named to any call.
 
-        :param place_s: As for :meth:`heeding`.
+        :param place_s: As for :meth:`observing`.
         """
         while not self._lifted and (wait_s := self._not_before_s - self._now_s()) > 0:
             await self._change(wait_s)
-        with self.heeding(place_s):
+        with self.observing(place_s):
             return await call()
 
     @contextlib.contextmanager
-    def heeding(self, place_s: float | None = None) -> Iterator[None]:
+    def observing(self, place_s: float | None = None) -> Iterator[None]:
         """
         Learn from the call made inside: its 429 slows everybody down.
 
@@ -94,7 +93,7 @@ class Throttle:
             self.slow_down(entered_s, error.retry_after_s)
             raise
 
-    def lift(self) -> None:
+    def release_all(self) -> None:
         """Let everybody through: nothing will be sent any more, and nobody should wait to learn that."""
         self._lifted = True
         self._wake()
@@ -134,24 +133,3 @@ class Throttle:
             if self.limit > 1:
                 self.limit //= 2
                 log.info("The server asks to slow down: %d calls in flight at most", self.limit)
-
-
-class Pace:
-    """
-    How long a batch's task usually takes, learned from the tasks before it.
-
-    Asking much earlier costs calls, asking much later costs time. The guess is a little less than what a quarter of the
-    last tasks took: early enough for the quick ones, and close to all of them where they are all alike.
-    """
-
-    def __init__(self) -> None:
-        self._took_s: deque[float] = deque(maxlen=32)
-
-    @property
-    def typical_s(self) -> float | None:
-        """When to ask first, counted from acceptance; ``None`` before anything is known."""
-        return 0.98 * sorted(self._took_s)[len(self._took_s) // 4] if self._took_s else None
-
-    def saw(self, took_s: float) -> None:
-        """Learn from a task that has succeeded: when the question that found it done was asked, after acceptance."""
-        self._took_s.append(took_s)

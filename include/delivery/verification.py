@@ -17,16 +17,17 @@ from typing import Any
 
 import duckdb
 
-from include.delivery.chunkfile import conversations_of, planned_messages
-from include.delivery.courier import side_by_side
-from include.delivery.guard import keep_witnesses, witness_of
-from include.delivery.ledger import Ledger
 from include.delivery.outcomes import outcomes_of
+from include.delivery.sender import side_by_side
 from include.delivery.throttle import Throttle
+from include.delivery.witnesses import keep_witnesses, witness_of
 from include.errors import ChatImportError
 from include.layout import RunFolder
+from include.ledger import Ledger
 from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI, Readback
+from include.plan import earliest_ms
+from include.plan.chunk_file import conversations_of, planned_messages
 from include.records import Conversation
 
 log = get_logger(__name__)
@@ -118,7 +119,7 @@ async def verify(
         for name, each in loaded_by_name.items()
         if checked[name].verified
     )
-    keep_witnesses(ledger.folder, filter(None, seen))
+    keep_witnesses(ledger, filter(None, seen))
     for name, result in checked.items():
         if result.open:
             log.warning("%s: %s", name, result.mismatch or "could not be read back")
@@ -153,14 +154,12 @@ def mismatch_of(loaded: Loaded, found: Readback) -> str | None:
 
 def _flushed_by(run: RunFolder, ledger: Ledger, run_id: str) -> dict[str, Loaded]:
     """Return what the run has loaded of each conversation that it has flushed, by conversation id."""
-    wanted = {
-        name
-        for name, outcome in outcomes_of(run, ledger, run_id).items()
-        if outcome.loaded and outcome.flushed is not None
-    }
+    with ledger.snapshot() as snapshot:
+        outcomes = outcomes_of(run, snapshot, run_id)
+        with snapshot.tables(earliest_ms(run)) as connection:
+            found = _writers(connection, run, run_id)
+    wanted = {name for name, outcome in outcomes.items() if outcome.loaded and outcome.flushed is not None}
     conversations = conversations_of(run, wanted)
-    with ledger.settled() as rows, rows.connect() as connection:
-        found = _writers(connection, run, run_id)
     return {
         name: Loaded(
             conversation=conversations[name],

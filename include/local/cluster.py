@@ -26,6 +26,9 @@ from include.processes.leashed import Leashed, own_environment
 WORKERS = ("worker-1", "worker-2")
 _TASKS_PER_WORKER = 2
 _READY_S = 60
+USER = "airflow"
+"""PostgreSQL's superuser, and its database."""
+
 _POSTGRES_FOLDERS = "/usr/lib/postgresql/*/bin"
 """Debian keeps the server's programs out of PATH, a folder for each version."""
 
@@ -57,12 +60,12 @@ def cluster(
     :param environ_of: What a worker has of its own: folders that it shares with nobody.
     :raises ConfigurationError: PostgreSQL or Redis is not installed; nothing was started.
     """
-    postgres = _program("postgres", "PostgreSQL (Debian and Ubuntu: postgresql; macOS: brew install postgresql@17)")
+    programs = postgres_programs()
     redis = _program("redis-server", "Redis (Debian and Ubuntu: redis-server; macOS: brew install redis)")
     with tempfile.TemporaryDirectory(prefix="cluster-", ignore_cleanup_errors=True) as folder:
         try:
             say("Starting PostgreSQL and Redis …")
-            database = _start_postgres(processes, postgres.resolve().parent, Path(folder) / "postgres")
+            database = start_postgres(processes, programs, Path(folder) / "postgres")
             broker_url = _start_redis(processes, redis, Path(folder))
             settings = {
                 "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
@@ -86,18 +89,33 @@ def cluster(
             processes.stop()  # before their folder goes
 
 
-def _start_postgres(processes: Leashed, programs: Path, data: Path) -> str:
+def postgres_programs() -> Path:
+    """
+    Return the folder of PostgreSQL's programs.
+
+    :raises ConfigurationError: PostgreSQL is not installed.
+    """
+    product = "PostgreSQL (Debian and Ubuntu: postgresql; macOS: brew install postgresql@17)"
+    return _program("postgres", product).resolve().parent
+
+
+def start_postgres(processes: Leashed, programs: Path, data: Path) -> str:
     """Start a server with an empty database and return ``user@host:port/database``."""
     port = free_port()
     _ownable(data)
-    prefix = _not_as_root()
-    _run([*prefix, programs / "initdb", "--pgdata", data, "--username", "airflow", "--auth", "trust", "--no-sync"])
+    _run([*_not_as_root(), programs / "initdb", "--pgdata", data, "--username", USER, "--auth", "trust", "--no-sync"])
+    run_postgres(processes, programs, data, port)
+    _run([programs / "createdb", "--host", "127.0.0.1", "--port", port, "--username", USER, USER])
+    return f"{USER}@127.0.0.1:{port}/{USER}"
+
+
+def run_postgres(processes: Leashed, programs: Path, data: Path, port: int) -> None:
+    """Start a server on the data that another one has left."""
     options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": port, "fsync": "off"}
-    argv = [*prefix, programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())]
+    options_given = [f"--{name}={value}" for name, value in options.items()]
+    argv = [*_not_as_root(), programs / "postgres", "-D", data, *options_given]
     processes.start("postgres", [str(word) for word in argv], own_environment(), data.parent)
     _wait_for_port(port, processes, "PostgreSQL")
-    _run([programs / "createdb", "--host", "127.0.0.1", "--port", port, "--username", "airflow", "airflow"])
-    return f"airflow@127.0.0.1:{port}/airflow"
 
 
 def _start_redis(processes: Leashed, program: Path, folder: Path) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from include.layout import RunFolder, ledger_root
+from include.layout import RunFolder
+from include.ledger import Database, ledger_url
 from include.local.airflow import Say
 from include.local.api import AirflowAPI
 from include.local.follow import Progress, failures, follow
@@ -14,7 +15,7 @@ from include.local.summary import summary
 from include.parameters import DAG_ID
 from include.processes.home import Home
 from include.processes.leashed import Leashed
-from include.report.loading import Loading, by_conversation
+from include.report.loading import history_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +36,15 @@ def import_once(home: Home, processes: Leashed, api: AirflowAPI, conf: Mapping[s
     run_id = api.trigger(DAG_ID, conf)
     say(f"Run {run_id}")
     run = RunFolder.of(run_id, home.root)
-    loading = Loading(run, ledger_root(home.root), run_id)
 
     def messages() -> str:
         chunks = api.xcom(DAG_ID, run_id, "plan") or []
-        landed, _ = by_conversation(loading.read())
-        return f"{landed.total():,} of {sum(chunk['messages'] for chunk in chunks):,} messages" if chunks else ""
+        database = Database.existing(ledger_url(home.root)) if chunks else None
+        if database is None:
+            return ""
+        with database.read() as ledger:
+            landed = history_of(ledger, run_id).landed.total()
+        return f"{landed:,} of {sum(chunk['messages'] for chunk in chunks):,} messages"
 
     state = follow(api, DAG_ID, run_id, Progress(say, messages), processes.check)
     report = _report(run.report_json)

@@ -25,10 +25,10 @@ from include.layout import RunFolder, drafted
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
 from include.plan.batches import OUTGOING, cut_batches, size_of
 from include.plan.chunks import assign, label_of
-from include.plan.store import ChunkWriter, chunk_name, read_batches, read_plan, write_plan
+from include.plan.store import ChunkWriter, chunk_name, earliest_ms, read_batches, read_plan, write_plan
 from include.records import Chunk, PlannedConversation
 
-__all__ = ["chunk_name", "plan", "read_batches", "read_plan"]
+__all__ = ["chunk_name", "earliest_ms", "plan", "read_batches", "read_plan"]
 
 BATCH_BYTES = 48_000
 """

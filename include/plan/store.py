@@ -96,6 +96,13 @@ def read_plan(run: RunFolder) -> list[PlannedConversation]:
     return msgspec.convert(pq.read_table(run.plan / CONVERSATIONS).to_pylist(), list[PlannedConversation])
 
 
+def earliest_ms(run: RunFolder) -> dict[str, int]:
+    """Return the time of the first planned message of each conversation, Unix milliseconds; nothing before the plan."""
+    path = run.plan / CONVERSATIONS
+    rows = pq.read_table(path, columns=["conversation_id", "first_ms"]).to_pylist() if path.exists() else []
+    return {row["conversation_id"]: row["first_ms"] for row in rows}
+
+
 def read_batches(chunk_path: str | Path, planned: PlannedConversation) -> Iterator[Batch]:
     """
     Yield a conversation's batches in order, holding a few thousand messages at a time.

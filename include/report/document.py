@@ -39,13 +39,13 @@ from typing import Any
 import msgspec
 
 from include.delivery.outcomes import Outcome
-from include.delivery.states import Attempt
 from include.delivery.verification import Checked
 from include.layout import RunFolder, private_folder, write_private
+from include.ledger import Call
 from include.memory_api.contract import Target
 from include.plan.estimate import read_estimate
 from include.report.figures import conversation_figures, is_conserved, notes_of, totals_of
-from include.report.loading import Landings, account_of
+from include.report.loading import LoadHistory, account_of
 from include.report.series import messages_by_day
 
 REPORT_VERSION = 1
@@ -59,8 +59,8 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
     target: Target,
     started_at: datetime,
     dry_run: bool,
-    open_attempts: Sequence[Attempt] = (),
-    segments: Mapping[str, Landings] | None = None,
+    open_calls: Sequence[Call] = (),
+    history: LoadHistory | None = None,
     checked: Mapping[str, Checked] | None = None,
     problems: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -68,8 +68,8 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
     Put the run's figures together.
 
     :param outcomes: What delivery made of each planned conversation, by conversation id.
-    :param open_attempts: Calls of these conversations whose outcome the ledger does not know.
-    :param segments: What the ledger's segments say of this run.
+    :param open_calls: Calls of these conversations whose outcome the ledger does not know.
+    :param history: The run's calls in the ledger.
     :param checked: What reading back showed, by conversation id.
     :param problems: What else went wrong, such as exports that could not be read.
     """
@@ -101,10 +101,10 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
         **totals,
         "problems": problems,
         "conversations": rows,
-        "open_batches": [_open_batch(attempt) for attempt in open_attempts],
+        "open_batches": [_open_batch(call) for call in open_calls],
         "notes": notes_of(run),
         "estimate": msgspec.to_builtins(planned.total) | {"concurrency": planned.concurrency} if planned else None,
-        "loading": account_of(segments or {}),
+        "loading": account_of(history or LoadHistory()),
         "messages_by_day": messages_by_day(run),
     }
 
@@ -115,15 +115,15 @@ def write_report(report: Mapping[str, Any], path: Path) -> None:
     write_private(path, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _open_batch(attempt: Attempt) -> dict[str, Any]:
+def _open_batch(call: Call) -> dict[str, Any]:
     return {
-        "conversation_id": attempt.conversation_id,
-        "key": attempt.key,
-        "messages": len(attempt.message_ids),
-        "first_ms": min(attempt.timestamps_ms, default=None),
-        "last_ms": max(attempt.timestamps_ms, default=None),
-        "task_id": attempt.task_id,
-        "run_id": attempt.run_id,
+        "conversation_id": call.conversation_id,
+        "key": call.key,
+        "messages": len(call.message_ids),
+        "first_ms": min(call.timestamps_ms, default=None),
+        "last_ms": max(call.timestamps_ms, default=None),
+        "task_id": call.task_id,
+        "run_id": call.run_id,
     }
 
 

@@ -1,34 +1,24 @@
-"""
-How a load gets on: counted from the ledger's segments while they are written, and kept when they are compacted.
+"""How a run's load gets on: its calls in the ledger, summed up by time and by conversation."""
 
-Reads without locks and writes nothing to the ledger, so it is never in the way of a load or a compaction.
-"""
-
-import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-
-from include.delivery import events
-from include.delivery.fold import Tail
-from include.layout import RunFolder, write_private
-
-MOST_POINTS = 200
-"""Of a segment's speed curve in ``loading.json``."""
+from sqlalchemy import Connection, text
 
 _WIDTHS_S = (1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21_600, 86_400)
 
 
-class Landings(msgspec.Struct, kw_only=True):
-    """What one segment of the ledger says of a run."""
+class LoadHistory(msgspec.Struct, kw_only=True):
+    """What the ledger says of a run."""
 
     calls: int = 0
-    landed: dict[str, int] = msgspec.field(default_factory=dict)
+    target: str | None = None
+    """Base URL; ``None`` before the first call."""
+    landed: Counter[str] = msgspec.field(default_factory=Counter)
     """Messages by conversation id."""
-    rejected: dict[str, int] = msgspec.field(default_factory=dict)
+    rejected: Counter[str] = msgspec.field(default_factory=Counter)
     flushed: dict[str, str] = msgspec.field(default_factory=dict)
     """The server's answer by conversation id."""
     per_s: dict[int, int] = msgspec.field(default_factory=dict)
@@ -39,96 +29,50 @@ class Landings(msgspec.Struct, kw_only=True):
     """When the last call had its outcome."""
 
 
-class Loading:
+def history_of(connection: Connection, run_id: str) -> LoadHistory:
     """
-    Follows one run; each :meth:`read` takes in only what was appended since the one before.
+    Sum up the calls of a run.
 
-    :param ledgers: Folder of the ledgers of all targets.
+    :param connection: To the ledger's database.
     """
-
-    def __init__(self, run: RunFolder, ledgers: Path, run_id: str) -> None:
-        self._run = run
-        self.ledgers = ledgers
-        self._run_id = run_id
-        self._tails: dict[Path, Tail] = {}
-        self._segments: dict[str, Landings] = {}
-        self._attempts: dict[str, int] = {}
-        self._reading = threading.Lock()
-        self.ledger: Path | None = None
-        """Folder of the ledger that the run writes to, once it does."""
-
-    def read(self) -> dict[str, Landings]:
-        """Return what is known by now, by name of segment: those kept, and those being written."""
-        with self._reading:
-            for path in sorted(self.ledgers.glob("*/*.jsonl")):
-                self._follow(path)
-            return self._kept() | self._segments
-
-    def keep(self) -> None:
-        """Leave ``loading.json``, before a compaction takes the times away; what it held already stays."""
-        segments = self.read()
-        for segment in segments.values():
-            segment.per_s = dict(series_of([segment], MOST_POINTS))
-        if segments:
-            write_private(self._run.loading, msgspec.json.encode(segments))
-
-    def _kept(self) -> dict[str, Landings]:
-        if not self._run.loading.exists():
-            return {}
-        return msgspec.json.decode(self._run.loading.read_bytes(), type=dict[str, Landings])
-
-    def _follow(self, path: Path) -> None:
-        tail = self._tails.setdefault(path, Tail(path, wants=lambda header: header.run == self._run_id))
-        try:
-            for line in tail.read():
-                self.ledger = path.parent
-                self._take(line, self._segments.setdefault(path.name, Landings()))
-        except FileNotFoundError:
-            return  # compacted between the listing and now
-
-    def _take(self, line: events.Line, into: Landings) -> None:
-        match line:
-            case events.Intent():
-                into.calls += 1
-                into.began_ms = into.began_ms or line.at_ms
-                self._attempts[line.attempt] = len(line.ids)
-            case events.Landed():
-                size = self._attempts.pop(line.attempt, 0)
-                count = min(size, len(line.ids)) if line.ids is not None else size
-                _add(into.landed, line.conversation, count)
-                _add(into.per_s, line.at_ms // 1000, count)
-                into.ended_ms = line.at_ms
-            case events.Rejected():
-                _add(into.rejected, line.conversation, self._attempts.pop(line.attempt, 0))
-                into.ended_ms = line.at_ms
-            case events.Flushed():
-                into.flushed[line.conversation] = line.status
+    history, given = LoadHistory(), {"run": run_id}
+    totals = "SELECT count(*), min(asked_ms), max(settled_ms), min(target_id) FROM calls WHERE run_id = :run"
+    history.calls, history.began_ms, history.ended_ms, target_id = connection.execute(text(totals), given).one()
+    if target_id is None:
+        return history
+    query = text("SELECT base_url FROM targets WHERE target_id = :id")
+    history.target = connection.execute(query, {"id": target_id}).scalar_one()
+    query = text(
+        "SELECT conversation_id, state, sum(messages) FROM calls WHERE run_id = :run GROUP BY conversation_id, state"
+    )
+    for name, state, messages in connection.execute(query, given):
+        if state in ("landed", "rejected"):
+            (history.landed if state == "landed" else history.rejected)[name] += int(messages)
+    query = text(
+        "SELECT settled_ms / 1000 AS second, sum(messages) FROM landed_calls WHERE run_id = :run "
+        "GROUP BY settled_ms / 1000 ORDER BY 1"
+    )
+    history.per_s = {second: int(messages) for second, messages in connection.execute(query, given)}
+    query = text(
+        "SELECT conversation_id, status FROM flushes WHERE run_id = :run AND status IS NOT NULL ORDER BY landed"
+    )
+    history.flushed = {row.conversation_id: row.status for row in connection.execute(query, given)}
+    return history
 
 
-def by_conversation(segments: Mapping[str, Landings]) -> tuple[Counter[str], Counter[str]]:
-    """Return messages landed and rejected by conversation id."""
-    landed, rejected = Counter[str](), Counter[str]()
-    for segment in segments.values():
-        landed.update(segment.landed)
-        rejected.update(segment.rejected)
-    return landed, rejected
-
-
-def series_of(segments: Iterable[Landings], most: int) -> list[tuple[int, int]]:
+def series_of(per_s: Mapping[int, int], most: int) -> list[tuple[int, int]]:
     """
     Return messages that landed, by time, in equal steps of at least a second; only steps in which any did.
 
+    :param per_s: Messages by second.
     :param most: At most so many steps from the first to the last; 3 or more.
     :returns: Pairs of Unix time (seconds, start of the step) and messages, ascending.
     """
-    total = Counter[int]()
-    for segment in segments:
-        total.update(segment.per_s)
-    if not total:
+    if not per_s:
         return []
-    width = width_s(max(total) - min(total), most)
+    width = width_s(max(per_s) - min(per_s), most)
     steps = Counter[int]()
-    for second, count in total.items():
+    for second, count in per_s.items():
         steps[second // width * width] += count
     return sorted(steps.items())
 
@@ -138,24 +82,16 @@ def width_s(span_s: int, most: int) -> int:
     return next((width for width in _WIDTHS_S if span_s // width + 2 <= most), span_s // (most - 1) + 1)
 
 
-def account_of(segments: Mapping[str, Landings], most: int = 60) -> dict[str, Any] | None:
+def account_of(history: LoadHistory, most: int = 60) -> dict[str, Any] | None:
     """Return the ``loading`` of ``report.json``; ``None`` when nothing was sent."""
-    if not any(segment.calls for segment in segments.values()):
+    if not history.calls:
         return None
-    series: Sequence[tuple[int, int]] = series_of(segments.values(), most)
-    seconds = [second for segment in segments.values() for second in segment.per_s]
-    began = [segment.began_ms for segment in segments.values() if segment.began_ms]
-    ended = [segment.ended_ms for segment in segments.values() if segment.ended_ms]
+    seconds = history.per_s
     return {
-        "calls": sum(segment.calls for segment in segments.values()),
-        "messages": sum(count for _, count in series),
-        "began_ms": min(began, default=None),
-        "ended_ms": max(ended, default=None),
+        "calls": history.calls,
+        "messages": sum(seconds.values()),
+        "began_ms": history.began_ms,
+        "ended_ms": history.ended_ms,
         "step_s": width_s(max(seconds) - min(seconds), most) if seconds else None,
-        "series": [list(step) for step in series],
+        "series": [list(step) for step in series_of(seconds, most)],
     }
-
-
-def _add[Key](into: dict[Key, int], key: Key, count: int) -> None:
-    if count:
-        into[key] = into.get(key, 0) + count

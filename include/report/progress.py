@@ -11,31 +11,28 @@ from include.delivery.outcomes import Outcome
 from include.layout import RunFolder
 from include.plan.estimate import read_estimate
 from include.report.figures import conversation_figures
-from include.report.loading import Landings, Loading, account_of, by_conversation
-from include.report.waiting import read_waiting
+from include.report.loading import LoadHistory, account_of
+from include.report.waiting import Waiting
 
 _RECENT_S = 60
 
 
-def progress_of(run: RunFolder, loading: Loading, run_id: str) -> dict[str, Any]:
+def progress_of(run: RunFolder, history: LoadHistory, waiting: Waiting | None, run_id: str) -> dict[str, Any]:
     """
-    Return what the page of a running import shows. Reads only, and takes no locks.
+    Return what the page of a running import shows.
 
     Figures are those of the moment: nothing here has been checked, the report does that.
     """
-    segments = loading.read()
     planned = _planned(run)
-    landed, rejected = by_conversation(segments)
-    flushed = {name: status for segment in segments.values() for name, status in segment.flushed.items()}
+    landed, rejected, flushed = history.landed, history.rejected, history.flushed
     rows = _rows(run, planned, landed, rejected, flushed)
     done = sum(landed.values()) + sum(rejected.values())
     left = max(sum(planned.values()) - done, 0)
-    per_s = _speed(segments)
+    per_s = _speed(history)
     estimate = read_estimate(run)
-    waiting = read_waiting(loading.ledgers, run_id)
     return {
         "run_id": run_id,
-        "target": _target(loading),
+        "target": history.target,
         "step": waiting.sentence() if waiting else _step(run, left=left, flushed=len(flushed)),
         "planned": sum(planned.values()),
         "landed": sum(landed.values()),
@@ -46,7 +43,7 @@ def progress_of(run: RunFolder, loading: Loading, run_id: str) -> dict[str, Any]
         "flushed": len(flushed),
         "to_flush": len(planned) if planned and not left else 0,
         "conversations": rows,
-        "loading": account_of(segments),
+        "loading": account_of(history),
         "estimate": msgspec.to_builtins(estimate.total) | {"concurrency": estimate.concurrency} if estimate else None,
     }
 
@@ -81,16 +78,13 @@ def _rows(
     return sorted(rows, key=lambda row: (not row["pending"], not row["loaded"], row["conversation_id"]))
 
 
-def _speed(segments: Mapping[str, Landings]) -> float | None:
+def _speed(history: LoadHistory) -> float | None:
     """Messages a second over the last minute, or since the load began."""
-    began = [segment.began_ms for segment in segments.values() if segment.began_ms]
-    if not began:
+    if not history.began_ms:
         return None
     now = time.time()
-    since = max(now - _RECENT_S, min(began) / 1000)
-    recent = sum(
-        count for segment in segments.values() for second, count in segment.per_s.items() if second >= int(since)
-    )
+    since = max(now - _RECENT_S, history.began_ms / 1000)
+    recent = sum(count for second, count in history.per_s.items() if second >= int(since))
     return recent / max(now - since, 1)
 
 
@@ -102,10 +96,3 @@ def _step(run: RunFolder, *, left: int, flushed: int) -> str:
     if run.conversations.exists():
         return "Planning"
     return "Reading and ordering" if run.root.exists() else "Starting"
-
-
-def _target(loading: Loading) -> str | None:
-    """Whose ledger the run writes to; unknown until something is sent."""
-    if loading.ledger is None or not (path := loading.ledger / "target.json").exists():
-        return None
-    return str(msgspec.json.decode(path.read_bytes()).get("base_url", ""))

@@ -10,8 +10,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.delivery.ledger import Ledger, SettledRows
 from include.layout import RunFolder, open_private
+from include.ledger import Snapshot
 from include.records import REJECTED_SCHEMA
 from include.report.sheets import write_sheet
 
@@ -20,7 +20,7 @@ COLUMNS = ("source", "conversation_id", "message_id", "reason", "origin")
 _ROWS_AT_ONCE = 10_000
 
 
-def write_rejects(run: RunFolder, ledger: Ledger) -> None:
+def write_rejects(run: RunFolder, ledger: Snapshot) -> None:
     """
     Write ``rejects.csv`` and ``rejects.jsonl``: what the parsers and the target refused, with reason and origin.
 
@@ -28,10 +28,10 @@ def write_rejects(run: RunFolder, ledger: Ledger) -> None:
     formula begins with ``'`` there.
     """
     run.make()
-    with ledger.settled() as rows, rows.connect() as connection, open_private(run.rejects("jsonl")) as lines:
+    with ledger.tables({}) as connection, open_private(run.rejects("jsonl")) as lines:
 
         def records() -> Iterator[tuple[Any, ...]]:
-            for record in _records(connection, run, rows):
+            for record in _records(connection, run):
                 lines.write(msgspec.json.encode(dict(zip(COLUMNS, record, strict=True))) + b"\n")
                 yield record
 
@@ -46,11 +46,11 @@ def first_rejects(run: RunFolder, most: int) -> Iterator[dict[str, Any]]:
             yield from map(json.loads, islice(lines, most))
 
 
-def _records(connection: duckdb.DuckDBPyConnection, run: RunFolder, rows: SettledRows) -> Iterator[tuple[Any, ...]]:
+def _records(connection: duckdb.DuckDBPyConnection, run: RunFolder) -> Iterator[tuple[Any, ...]]:
     connection.register("broken", _broken(run))
     connection.execute("CREATE TABLE rejects AS SELECT source, conversation_id, message_id, reason, origin FROM broken")
     exported = [str(path) for path in run.extracted_files("messages-*.parquet")]
-    if rows.rejected.num_rows and exported:
+    if exported and connection.sql("SELECT 1 FROM rejected LIMIT 1").fetchall():
         connection.read_parquet(exported).create_view("messages")
         connection.execute(
             """

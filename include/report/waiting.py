@@ -1,15 +1,12 @@
-"""
-Runs that wait for a run of an older interval, and runs that ended because they could not wait: one small file each.
+"""Runs that wait for a run of an older interval, and runs that ended instead of waiting: rows in the ledger."""
 
-``<home>/ledger/waiting/<run id>.json``: below the ledger, the only folder that all workers and the API server share.
-"""
-
-from pathlib import Path
-from urllib.parse import quote
+from collections.abc import Iterable
 
 import msgspec
+from sqlalchemy import delete, insert, select
 
-FOLDER = "waiting"
+from include.ledger import Database
+from include.ledger.schema import WAITING_RUNS
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,37 +39,31 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
         return f"Waiting for {what}"
 
 
-def read_waiting(ledgers: Path, run_id: str) -> Waiting | None:
-    """
-    Return what a run waits for, ``None`` when it does not wait.
-
-    :param ledgers: :func:`include.layout.ledger_root`.
-    """
-    try:
-        return msgspec.json.decode(_path(ledgers, run_id).read_bytes(), type=Waiting)
-    except FileNotFoundError:
-        return None
+def read_waiting(database: Database, run_id: str) -> Waiting | None:
+    """Return what a run waits for, ``None`` when it does not wait."""
+    return next((each for each in _all(database) if each.run_id == run_id), None)
 
 
-def write_waiting(ledgers: Path, waiting: Waiting) -> None:
-    """Write the file, complete or not at all."""
-    path = _path(ledgers, waiting.run_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.write_bytes(msgspec.json.encode(waiting))
-    new.replace(path)
+def write_waiting(database: Database, waiting: Waiting) -> None:
+    """Write down that a run waits, in place of what was written before."""
+    with database.write() as connection:
+        connection.execute(delete(WAITING_RUNS).where(WAITING_RUNS.c.run_id == waiting.run_id))
+        connection.execute(insert(WAITING_RUNS).values(**msgspec.structs.asdict(waiting)))
 
 
-def forget_waiting(ledgers: Path, run_id: str) -> None:
-    """Remove the file."""
-    _path(ledgers, run_id).unlink(missing_ok=True)
+def forget_waiting(database: Database, run_id: str) -> None:
+    """Write down that a run waits no more."""
+    if read_waiting(database, run_id):
+        with database.write() as connection:
+            connection.execute(delete(WAITING_RUNS).where(WAITING_RUNS.c.run_id == run_id))
 
 
-def all_ended(ledgers: Path) -> list[Waiting]:
+def all_ended(database: Database) -> list[Waiting]:
     """Return the runs that ended to free their places, those of older intervals first."""
-    found = [msgspec.json.decode(path.read_bytes(), type=Waiting) for path in (ledgers / FOLDER).glob("*.json")]
-    return sorted((each for each in found if each.ended), key=lambda each: each.interval_start)
+    return sorted((each for each in _all(database) if each.ended), key=lambda each: each.interval_start)
 
 
-def _path(ledgers: Path, run_id: str) -> Path:
-    return ledgers / FOLDER / f"{quote(run_id, safe='-_.')}.json"
+def _all(database: Database) -> Iterable[Waiting]:
+    with database.read() as connection:
+        rows = [dict(row) for row in connection.execute(select(WAITING_RUNS)).mappings()]
+    return msgspec.convert(rows, list[Waiting], strict=False)

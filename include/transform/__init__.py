@@ -31,10 +31,10 @@ from include.transform.channels import Channel, Merged, merge_channels
 from include.transform.naming import KnownIds, is_longer_id
 from include.transform.parts import PartWriter
 from include.transform.restated import restate_all
-from include.transform.staging import LedgerRows, Staging
+from include.transform.staging import LedgerQuery, Staging, nothing
 from include.transform.timeline import Counts, Timeline
 
-__all__ = ["KnownIds", "LedgerRows", "TransformResult", "transform"]
+__all__ = ["KnownIds", "LedgerQuery", "TransformResult", "transform"]
 
 
 MAX_NOTES = 100
@@ -61,8 +61,8 @@ def transform(  # noqa: PLR0913 - a run's settings
     extracted: Sequence[Path],
     out: RunFolder,
     *,
-    landed: LedgerRows = (),
-    refused: LedgerRows = (),
+    landed: LedgerQuery = nothing,
+    refused: LedgerQuery = nothing,
     since_us: int | None = None,
     until_us: int | None = None,
     id_template: str = DEFAULT_ID_TEMPLATE,
@@ -81,14 +81,14 @@ def transform(  # noqa: PLR0913 - a run's settings
     the number of messages but for one byte each.
 
     :param extracted: Folders as :mod:`include.extract` leaves them.
-    :param landed: ``conversation_id`` and ``message_id`` of what this target holds already.
-    :param refused: Likewise, of what it refused in earlier runs.
+    :param landed: Queries what this target holds already.
+    :param refused: Likewise, what it refused in earlier runs.
     :param since_us: Keep messages sent at or after this; Unix microseconds.
     :param until_us: Keep messages sent before this.
     :param id_template: Names the conversations whose ids the source does not give.
     :param known_ids: Ids made in earlier runs; those made now are added. Default: none are remembered.
     :param include_private: Import what some export says of a channel that another one shows to be private.
-    :raises LedgerError: the file of known ids is damaged; nothing was written.
+    :raises LedgerError: the ledger cannot be read; nothing was written.
     :raises NotConserved: messages of a conversation that no ``conversations.parquet`` knows; nothing was written.
     """
     known_ids = known_ids or KnownIds()

@@ -6,16 +6,11 @@ where names collide, ids take in the workspace, then the platform's id of the ch
 """
 
 import hashlib
-import json
-import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Protocol
 
-import msgspec
-
-from include.errors import LedgerError
 from include.ids import MAX_ID_CHARACTERS, conversation_id_of
 from include.records import Conversation
 
@@ -37,40 +32,13 @@ class Named(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
 class KnownIds:
-    """
-    The ids made so far for one id template, in a file beside the ledger.
+    """The ids made so far for one id template; none by default."""
 
-    :param path: JSON: ``{template: [[identity, conversation id], …]}``. ``None``: nothing is remembered.
-    :param read_only: Whether ids that are made now are forgotten, as in a dry run.
-    :raises LedgerError: the file is damaged; nothing was sent.
-    """
-
-    def __init__(self, path: Path | None = None, template: str = "", *, read_only: bool = False) -> None:
-        self._path, self._template, self._read_only = path, template, read_only
-        self._all: dict[str, list[tuple[list[str], str]]] = {}
-        if path is not None and path.exists():
-            try:
-                self._all = msgspec.json.decode(path.read_bytes(), type=dict[str, list[tuple[list[str], str]]])
-            except msgspec.MsgspecError as error:
-                raise LedgerError(
-                    f"{path} is damaged ({error}): it holds the ids of conversations that were loaded before. Nothing "
-                    "was sent. Bring the file back from a backup of the ledger's folder."
-                ) from error
-        self.ids: dict[Identity, str] = {tuple(identity): id_ for identity, id_ in self._all.get(template, ())}
-
-    def remember(self, ids: Mapping[Identity, str]) -> None:
-        """Add ids to the file; it is replaced in one step."""
-        if self._path is None or self._read_only or self.ids.items() >= ids.items():
-            return
-        self.ids.update(ids)
-        self._all[self._template] = sorted((list(identity), id_) for identity, id_ in self.ids.items())
-        draft = self._path.with_suffix(".tmp")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(json.dumps(self._all, ensure_ascii=False, indent=0).encode("utf-8", "surrogatepass"))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+    ids: Mapping[Identity, str] = field(default_factory=dict)
+    remember: Callable[[Mapping[Identity, str]], None] = lambda _: None
+    """Keeps the ids of a run for the next ones; those that are known already are among them."""
 
 
 def make_ids(channels: Mapping[Identity, Named], template: str, known: Mapping[Identity, str]) -> dict[Identity, str]:

@@ -8,7 +8,7 @@ it merges. Parsers write channel by channel and day by day, so a slice touches f
 
 # ruff: noqa: S608 - the SQL is put together from file names and numbers of our own; values are parameters
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -30,8 +30,17 @@ class ArrowStream(Protocol):
         ...
 
 
-LedgerRows = ArrowStream | Sequence[Path]
-"""Columns ``conversation_id`` and ``message_id``, as Arrow data or Parquet files; a message may stand in them twice."""
+type LedgerQuery = Callable[[Mapping[str, int]], ArrowStream]
+"""
+Takes conversation id to the earliest time of interest (Unix milliseconds), returns Arrow data with ``conversation_id``,
+``message_id`` and perhaps ``timestamp_ms``; more rows than asked for may come, and a message may come twice.
+"""
+
+
+def nothing(_: Mapping[str, int]) -> ArrowStream:
+    """Return the rows of an empty ledger."""
+    return pa.table({"conversation_id": pa.array([], pa.string()), "message_id": pa.array([], pa.string())})
+
 
 KEEP, REFUSED, LANDED, DUPLICATE = range(4)
 """What is known of a row before its time is looked at."""
@@ -115,8 +124,6 @@ class Staging:
         self._database.execute("SET enable_progress_bar = false")
         self._source = _parquet(files)
         self._places, self._place = "", "row"
-        self._tables: dict[int, str] = {}
-        """Arrow data of the ledger, as tables."""
         offsets = [0, *accumulate(lengths)]
         self._numbered = (
             f"SELECT *, list_extract({offsets}, file_index::BIGINT + 1) + file_row_number AS row FROM {self._source}"
@@ -130,7 +137,7 @@ class Staging:
     ) -> None:
         self._database.close()
 
-    def fates(self, landed: LedgerRows, refused: LedgerRows) -> npt.NDArray[np.uint8]:
+    def fates(self, landed: LedgerQuery, refused: LedgerQuery) -> npt.NDArray[np.uint8]:
         """
         Return for each row whether it is a duplicate, landed before, was refused before, or none of these.
 
@@ -139,9 +146,11 @@ class Staging:
         fates = np.zeros(self._rows, dtype=np.uint8)
         if self._rows:
             self._find_shared_ids()
-            self._tell_apart([rows for rows in (landed, refused) if self._holds(rows)])
-            self._mark(fates, REFUSED, self._known(refused))
-            self._mark(fates, LANDED, self._known(landed))
+            known = self._read_ledger(refused=refused, landed=landed)
+            self._tell_apart(known)
+            for name, fate in (("refused", REFUSED), ("landed", LANDED)):
+                if name in known:
+                    self._mark(fates, fate, self._known(name))
             self._mark(fates, DUPLICATE, self._duplicates())
         return fates
 
@@ -204,27 +213,21 @@ class Staging:
         for conversation_id, since_us, until_us, size in sizes.fetchall():
             yield Slice(first=conversation_id, last=conversation_id, since_us=since_us, until_us=until_us, bytes=size)
 
-    def _known(self, ledger: LedgerRows) -> str:
-        if not self._holds(ledger):
-            return ""
-        known = self._table(ledger)
-        return f"SELECT row FROM ({self._numbered}) SEMI JOIN {known} USING (conversation_id, message_id)"
-
-    def _holds(self, ledger: LedgerRows) -> bool:
-        """Tell whether there are any rows in it."""
-        given = bool(ledger) if isinstance(ledger, Sequence) else True
-        return given and self._any(self._table(ledger))
-
-    def _table(self, ledger: LedgerRows) -> str:
-        """Return what SQL calls rows of the ledger; Arrow data is read once."""
-        if isinstance(ledger, Sequence):
-            return _parquet(ledger)
-        if id(ledger) not in self._tables:
-            self._tables[id(ledger)] = f"ledger_{len(self._tables)}"
-            self._database.register("stream", pa.RecordBatchReader.from_stream(ledger))
-            self._database.execute(f"CREATE TEMP TABLE {self._tables[id(ledger)]} AS SELECT * FROM stream")
+    def _read_ledger(self, **queries: LedgerQuery) -> list[str]:
+        """Make a table of each query's rows; return the names of those that hold any."""
+        earliest = dict(
+            self._database.sql(
+                f"SELECT conversation_id, min(sent_at_us) // 1000 FROM {self._source} GROUP BY conversation_id"
+            ).fetchall()
+        )
+        for name, query in queries.items():
+            self._database.register("stream", pa.RecordBatchReader.from_stream(query(earliest)))
+            self._database.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM stream")
             self._database.unregister("stream")
-        return self._tables[id(ledger)]
+        return [name for name in queries if self._any(name)]
+
+    def _known(self, ledger: str) -> str:
+        return f"SELECT row FROM ({self._numbered}) SEMI JOIN {ledger} USING (conversation_id, message_id)"
 
     def _find_shared_ids(self) -> None:
         """
@@ -242,7 +245,7 @@ class Staging:
     def _any(self, table: str, where: str = "true") -> bool:
         return bool(self._database.sql(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1").fetchall())
 
-    def _tell_apart(self, ledgers: Sequence[LedgerRows]) -> None:
+    def _tell_apart(self, ledgers: Sequence[str]) -> None:
         """
         Give messages of one id that differ in sender, time or text ids of their own: the id and a digest.
 
@@ -282,12 +285,12 @@ class Staging:
                 FROM ({self._numbered}) LEFT JOIN (SELECT row, new_id FROM renamed) USING (row)
                 """
 
-    def _remember(self, ledgers: Sequence[LedgerRows]) -> None:
+    def _remember(self, ledgers: Sequence[str]) -> None:
         """Make the table ``remembered``: rows of weak ids that the ledger has, and whether with about their time."""
         known = " UNION ALL ".join(
-            f"SELECT conversation_id, message_id, timestamp_ms FROM {self._table(rows)}"
+            f"SELECT conversation_id, message_id, timestamp_ms FROM {rows}"
             for rows in ledgers
-            if "timestamp_ms" in self._database.sql(f"SELECT * FROM {self._table(rows)} LIMIT 0").columns
+            if "timestamp_ms" in self._database.sql(f"SELECT * FROM {rows} LIMIT 0").columns
         )
         if not known:
             self._database.execute(

@@ -11,15 +11,13 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from everos_provider.hooks import EverOSHook
 from everos_provider.run import begin_sending, ledger_of
-from everos_provider.staging.task_files import FLUSH, LOAD, NOTES, task_folder
+from everos_provider.staging.task_files import FLUSH, LOAD, task_folder
 from include.delivery.flush import flush_conversations
 from include.delivery.loader import LoadSettings, load_chunk
 from include.errors import ImportIncomplete
-from include.layout import RunFolder, ledger_root
+from include.layout import RunFolder
 from include.plan import chunk_name
 from include.records import Chunk
-from include.report.loaded import write_loaded
-from include.report.loading import Loading
 
 
 class TaskStateCheckpoint:
@@ -110,20 +108,12 @@ class EverOSFlushOperator(EverOSOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Flush and return counts."""
-        self._note(context)
-        begin_sending(context, EverOSHook(self.everos_conn_id).target)
         with task_folder(context["run_id"], FLUSH) as self._run:
+            if context["params"]["dry_run"] or not self._run.conversations.exists():
+                raise AirflowSkipException("nothing was loaded, so there is nothing to flush")
+            begin_sending(context, EverOSHook(self.everos_conn_id).target)
             counts: dict[str, int] = super().execute(context)  # type: ignore[no-untyped-call]
         return counts
-
-    def _note(self, context: Context) -> None:
-        """Write which call loaded what and when; the ledger loses this when it is compacted."""
-        with task_folder(context["run_id"], NOTES) as run:
-            if context["params"]["dry_run"] or not run.conversations.exists():
-                raise AirflowSkipException("nothing was loaded, so there is nothing to flush")
-            ledger = ledger_of(context, EverOSHook(self.everos_conn_id).target)
-            Loading(run, ledger_root(), context["run_id"]).keep()
-            write_loaded(run, ledger, context["run_id"])
 
     async def aexecute(self, context: Context) -> dict[str, int]:
         """Flush, with local files of the run."""

@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
+from everos_provider.ledger import existing_database
 from everos_provider.staging.run_view import RunView, report_files
-from include.layout import RunFolder, ledger_root
-from include.report.loading import Loading
+from include.layout import RunFolder
+from include.report.loading import LoadHistory, history_of
 from include.report.progress import progress_of
+from include.report.waiting import Waiting, read_waiting
 
 _PROGRESS = (
     "conversations.parquet",
@@ -18,7 +20,6 @@ _PROGRESS = (
     "extracted/*/rejected.parquet",
     "extracted/*/redacted.parquet",
     "estimate.json",
-    "load*",
 )
 _REPORT = ("report.json", "rejects.jsonl", "loaded.csv")
 
@@ -45,7 +46,6 @@ class PageFiles:
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
         self._view = RunView(run_id)
-        self._loading = Loading(self._view.run, ledger_root(), run_id)
 
     @property
     def run(self) -> RunFolder:
@@ -54,7 +54,12 @@ class PageFiles:
 
     def progress(self) -> dict[str, Any]:
         """Return how far the run has come."""
-        return progress_of(self._view.refresh(*_PROGRESS), self._loading, self._run_id)
+        return progress_of(self._view.refresh(*_PROGRESS), *_from_ledger(self._run_id), self._run_id)
+
+    def waiting(self) -> Waiting | None:
+        """Return what the run waits for, ``None`` if it does not wait."""
+        _, waiting = _from_ledger(self._run_id)
+        return waiting
 
     def report(self) -> RunFolder:
         """Return the folder with the current files of the report."""
@@ -63,6 +68,15 @@ class PageFiles:
     def file(self, name: str) -> RunFolder:
         """Return the folder with the current version of one file."""
         return self._view.refresh(name)
+
+
+def _from_ledger(run_id: str) -> tuple[LoadHistory, Waiting | None]:
+    """Return a run's calls, and what it waits for."""
+    database = existing_database()
+    if database is None:
+        return LoadHistory(), None
+    with database.read() as connection:
+        return history_of(connection, run_id), read_waiting(database, run_id)
 
 
 @lru_cache(maxsize=8)

@@ -10,8 +10,8 @@ from fastapi.responses import FileResponse, HTMLResponse
 from everos_provider.addresses import PREFIX, Addresses
 from everos_provider.airflow_internals import UNFINISHED, Runs, may_read_runs_of, runs_of
 from everos_provider.page_files import page_files, totals_of
-from include.errors import StorageError, StoreUnavailable
-from include.layout import RunFolder, folder_name, ledger_root
+from include.errors import LedgerError, StorageError, StoreUnavailable
+from include.layout import RunFolder, folder_name
 from include.parameters import DAG_ID
 from include.report.page import (
     MOST_REJECTS,
@@ -24,7 +24,6 @@ from include.report.page import (
     running_part,
 )
 from include.report.rejects import first_rejects
-from include.report.waiting import read_waiting
 
 RUNS_A_PAGE = 50
 MOST_RUNS = 2**31 - 1
@@ -65,6 +64,7 @@ def build_app() -> FastAPI:
     )
     app.exception_handler(StorageError)(show_error)
     app.exception_handler(StoreUnavailable)(show_error)
+    app.exception_handler(LedgerError)(show_error)
     app.get("/imports", response_class=HTMLResponse)(show_imports)
     app.get("/dags/{dag_id}/runs/{run_id:path}", response_class=HTMLResponse)(show_tab)
     app.get("/imports/progress/{run_id:path}", response_class=HTMLResponse)(show_progress)
@@ -116,7 +116,7 @@ def show_run(imports: Imports, at: At, run_id: RunId) -> HTMLResponse:
         return _html(running_page(progress, _place(at, files.run, run_id, state), look_at=at.progress(run_id)))
     run = files.report()
     place = _place(at, run, run_id, state)
-    waiting = read_waiting(ledger_root(), run_id)
+    waiting = files.waiting()
     if waiting and waiting.ended:
         return _html(message_page(waiting.sentence(), place))
     if not run.report_json.is_file():

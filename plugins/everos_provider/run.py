@@ -9,16 +9,16 @@ from airflow.sdk import Context
 
 from everos_provider.assets import EVEROS, LOADED
 from everos_provider.hooks import EverOSHook
+from everos_provider.ledger import address, database
 from everos_provider.params import check_params
 from everos_provider.staging.sources import local_export, local_source
 from everos_provider.staging.task_files import DISCOVER, EXTRACT, PLAN, REPORT, TRANSFORM, file_address, task_folder
 from everos_provider.turns import interval_of, queue_again, wait_for_turn
 from include import redo, steps
-from include.delivery.guard import raise_generation
-from include.delivery.ledger import Ledger
 from include.delivery.verification import Checked, verify
 from include.errors import ImportIncomplete, NotConserved
-from include.layout import RunFolder, ledger_root
+from include.layout import RunFolder
+from include.ledger import Ledger
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
 from include.report.waiting import read_waiting
@@ -38,6 +38,7 @@ def ledger_of(context: Context, target: Target, *, at_least: int = 0) -> Ledger:
     redone = redo.is_redo(context["params"]["source"])
     return steps.open_ledger(
         target,
+        url=address(),
         at_least=at_least,
         generation=_known(context, _generation_key(target)) or 0,
         rejections_of=context["run_id"] if redone else None,
@@ -51,7 +52,7 @@ def begin_sending(context: Context, target: Target) -> None:
     :raises LedgerError: the ledger is older than what was sent; nothing was sent.
     """
     ledger, key = ledger_of(context, target), _generation_key(target)
-    generation = raise_generation(ledger.folder, _known(context, key) or 0, target)
+    generation = ledger.raise_generation(_known(context, key) or 0)
     if (state := _state(context)) is not None:
         state.set(key, generation)
 
@@ -128,7 +129,7 @@ def report(context: Context) -> dict[str, Any]:
     with task_folder(run_id, REPORT) as run:
         exports = context["ti"].xcom_pull(task_ids="discover")
         if exports is None or (exports and not run.conversations.exists()):
-            waiting = read_waiting(ledger_root(), run_id)
+            waiting = read_waiting(database(), run_id)
             raise ImportIncomplete(
                 waiting.sentence()
                 if waiting and waiting.ended
@@ -166,19 +167,20 @@ def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Ch
     return EverOSHook().call(lambda api: verify(run, ledger, api, context["run_id"], concurrency=params["concurrency"]))
 
 
-def _tell_asset(context: Context, target: Target, ledger: Any, document: Mapping[str, Any]) -> None:
+def _tell_asset(context: Context, target: Target, ledger: Ledger, document: Mapping[str, Any]) -> None:
     """Keep a summary per conversation and for the whole target: for people, and as a guard against a lost ledger."""
     state = context["asset_state_store"][EVEROS]
-    summaries = ledger.summaries()
+    with ledger.snapshot() as snapshot:
+        statuses = snapshot.statuses()
     for row in document["conversations"]:
-        if row["loaded"] and (summary := summaries.get(row["conversation_id"])):
+        if row["loaded"] and (status := statuses.get(row["conversation_id"])):
             state.set(
                 f"{row['conversation_id']} @ {target.name}",
-                {"messages": summary.landed, "last_ms": summary.last_ms, "run_id": document["run_id"]},
+                {"messages": status.landed, "last_ms": status.last_ms, "run_id": document["run_id"]},
             )
-    landed = sum(summary.landed for summary in summaries.values())
+    landed = sum(status.landed for status in statuses.values())
     if landed:
-        state.set(_state_key(target), {"messages": landed, "conversations": len(summaries)})
+        state.set(_state_key(target), {"messages": landed, "conversations": len(statuses)})
     if document["loaded"]:
         context["outlet_events"][LOADED].add(EVEROS, extra=_extra(document))
 

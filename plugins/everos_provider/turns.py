@@ -18,7 +18,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
 
 from everos_provider.airflow_internals import UNFINISHED, clear_run, run_state
-from include.layout import ledger_root
+from everos_provider.ledger import database
 from include.logs import get_logger
 from include.report.waiting import Waiting, all_ended, forget_waiting, read_waiting, write_waiting
 
@@ -58,7 +58,7 @@ def wait_for_turn(context: Context) -> None:
         if older := context["ti"].get_previous_dagrun(state=state):
             break
     else:
-        forget_waiting(ledger_root(), context["run_id"])
+        forget_waiting(database(), context["run_id"])
         return
     now = datetime.now(UTC)
     waiting = _noted(context["run_id"], start, older.run_id, state, now)
@@ -67,7 +67,7 @@ def wait_for_turn(context: Context) -> None:
     cannot_start = "backfill" not in (context["dag_run"].run_type, older.run_type)
     if state == "queued" and (cannot_start or waited_s >= QUEUED_LIMIT_S):
         ended = msgspec.structs.replace(waiting, ended=True)
-        write_waiting(ledger_root(), ended)
+        write_waiting(database(), ended)
         raise AirflowFailException(
             f"{ended.sentence()} If that run stays queued, unpause its backfill, or mark it as failed."
         )
@@ -86,7 +86,7 @@ def queue_again(context: Context, *, before: str | None = None) -> None:
     :param before: Only runs of intervals that start earlier: ISO 8601, UTC.
     """
     unfinished = set[str]()  # runs that are not over, as far as this call knows
-    for each in all_ended(ledger_root()):
+    for each in all_ended(database()):
         if before is not None and each.interval_start >= before:
             continue
         try:
@@ -108,16 +108,16 @@ def _queued_again(context: Context, ended: Waiting, unfinished: set[str]) -> boo
             return False
         clear_run(context, ended.run_id)
         log.info("%s is queued again: the run that it waited for is over", ended.run_id)
-    forget_waiting(ledger_root(), ended.run_id)
+    forget_waiting(database(), ended.run_id)
     return True
 
 
 def _noted(run_id: str, start: str, older_run_id: str, state: str, now: datetime) -> Waiting:
     """Return the run's note of what it waits for; its ``since`` is the time of the first such note."""
-    before = read_waiting(ledger_root(), run_id)
+    before = read_waiting(database(), run_id)
     if before and not before.ended and (before.older_run_id, before.older_state) == (older_run_id, state):
         return before
     since = now.isoformat(timespec="seconds")
     waiting = Waiting(run_id=run_id, interval_start=start, older_run_id=older_run_id, older_state=state, since=since)
-    write_waiting(ledger_root(), waiting)
+    write_waiting(database(), waiting)
     return waiting

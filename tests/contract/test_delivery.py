@@ -15,7 +15,7 @@ from include.records import Chunk, Conversation
 from include.transform import transform
 
 NOON_US = 1_767_225_600_000_000
-PATIENT = dataclasses.replace(QUICK, patience_s=60, task_deadline_s=60)
+PATIENT = dataclasses.replace(QUICK, give_up_after_s=60, task_deadline_s=60)
 
 
 def planned(home: Path, conversation_id: str, offsets_us: list[int]) -> tuple[RunFolder, list[Chunk]]:

@@ -30,7 +30,7 @@ from include.standin.journal import judge
 from include.window import Window
 
 QUICK = LoadSettings(
-    patience_s=60, backoff_base_s=0.01, poll_min_s=0.01, poll_max_s=0.05, task_deadline_s=600, settle_s=0.5
+    give_up_after_s=60, backoff_base_s=0.01, poll_min_s=0.01, poll_max_s=0.05, task_deadline_s=600, settle_s=0.5
 )
 NOT_NOW = Fault(kind="task", does="status", status=503)
 """While this lasts no batch is known to have landed, so every conversation waits with its first one."""
@@ -72,13 +72,13 @@ class Machine:
         return self.folder / "home"
 
     @contextmanager
-    def importing(self, run_id: str, program: str = "", *, lease_wait_s: float = 60) -> Iterator[Process]:
+    def importing(self, run_id: str, program: str = "", *, lock_wait_s: float = 60) -> Iterator[Process]:
         import_ = Import(
             source=str(self.chats.path),
             run_id=run_id,
             base_url=self.standin.base_url,
             batch_size=20,
-            settings=replace(QUICK, lease_wait_s=lease_wait_s),
+            settings=replace(QUICK, lock_wait_s=lock_wait_s),
         )
         command = ["-c", program] if program else ["-m", "include.bench.importing"]
         log = self.folder / f"{run_id}.log"
@@ -177,7 +177,7 @@ def test_a_second_writer_is_told_who_is_at_work_or_waits_for_its_turn(machine: M
     machine.standin.set_faults(NOT_NOW)
     with machine.importing("first") as first:
         until(lambda: machine.adds() == 3)
-        with machine.importing("hasty", lease_wait_s=0.1) as hasty:
+        with machine.importing("hasty", lock_wait_s=0.1) as hasty:
             status, told = hasty.ended()
         assert status == INCOMPLETE
         assert f"is being loaded by process {first.popen.pid} on " in told

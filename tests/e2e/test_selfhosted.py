@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 import uvicorn
 from delivery_runs import QUICK, World
+from include.delivery.ledger import Ledger
 from memory_api_calls import PATIENCE_S
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include import steps
-from include.delivery.ledger import Ledger
 from include.errors import ChatImportError
 from include.layout import PROJECT, RunFolder, ledger_root
 from include.memory_api import Settings
@@ -35,8 +35,8 @@ from include.selfhosted.model.app import app
 from include.selfhosted.model.prompts import Question, Said
 from include.window import Window
 
-PATIENT = dataclasses.replace(QUICK, patience_s=60, task_deadline_s=120, settle_s=2)
-IMPATIENT = dataclasses.replace(PATIENT, patience_s=2, concurrency=1)
+PATIENT = dataclasses.replace(QUICK, give_up_after_s=60, task_deadline_s=120, settle_s=2)
+IMPATIENT = dataclasses.replace(PATIENT, give_up_after_s=2, concurrency=1)
 
 
 class DeadlyModel:

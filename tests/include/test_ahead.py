@@ -5,18 +5,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from include.delivery.ahead import AT_ONCE, Ahead
-from include.delivery.rounds import Rounds
+from include.delivery.prefetch import AT_ONCE, Prefetcher
+from include.ledger.coalesce import Coalesced
 
 
 def test_items_come_in_order_whether_they_were_prepared_or_not() -> None:
     async def task() -> list[int]:
-        ahead = Ahead(iter(range(3 * AT_ONCE)))
+        ahead = Prefetcher(iter(range(3 * AT_ONCE)))
         found = []
         while (item := await ahead.next()) is not None:
             found.append(item)
             if item % 3 == 0:
-                ahead.prepare()
+                ahead.start()
         return found
 
     assert asyncio.run(task()) == list(range(3 * AT_ONCE))
@@ -28,17 +28,17 @@ def test_an_error_comes_to_whoever_wants_the_item_and_to_nobody_else() -> None:
         raise LookupError
 
     async def task() -> None:
-        ahead = Ahead(broken())
+        ahead = Prefetcher(broken())
         for number in range(AT_ONCE):
             assert await ahead.next() == number
-        ahead.prepare()
+        ahead.start()
         await asyncio.sleep(0.01)
         with pytest.raises(LookupError):
             await ahead.next()
-        abandoned = Ahead(broken())
+        abandoned = Prefetcher(broken())
         for _ in range(AT_ONCE):
             await abandoned.next()
-        abandoned.prepare()
+        abandoned.start()
         await abandoned.aclose()
 
     asyncio.run(task())
@@ -53,7 +53,7 @@ def test_a_round_begins_after_the_question_and_serves_all_who_asked_until_then()
             begun += 1
             await asyncio.sleep(0)
 
-        rounds = Rounds(work)
+        rounds = Coalesced(work)
 
         async def ask() -> None:
             before = begun
@@ -77,7 +77,7 @@ def test_an_error_of_a_round_goes_to_all_of_it_and_the_next_round_is_a_new_one()
             if failures:
                 raise failures.pop()
 
-        rounds = Rounds(work)
+        rounds = Coalesced(work)
         outcomes = await asyncio.gather(rounds(), rounds(), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [OSError, OSError]
         await rounds()

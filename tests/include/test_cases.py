@@ -18,8 +18,8 @@ from builders import slack_message, write_folder
 from reading import Reading, read
 
 from include import steps
-from include.delivery.ledger import Ledger
 from include.layout import RunFolder
+from include.ledger import Ledger, ledger_url
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.records import NOTES, Message
@@ -63,7 +63,7 @@ def loaded(name: str, folder: Path, **options: object) -> Loaded:
     run, wanted = RunFolder(folder / "run"), msgspec.convert(options, ParseOptions)
     for export in steps.discover(case(name), run):
         steps.extract(export, wanted, run)
-    ledger = Ledger.open(folder / "ledger", TARGET)
+    ledger = Ledger.open(ledger_url(folder), TARGET)
     result = steps.transform(run, Window(), ledger, wanted)
     rows = [row for file in sorted(run.messages.glob("part-*.parquet")) for row in pq.read_table(file).to_pylist()]
     conversations = {row["conversation_id"]: row for row in pq.read_table(run.conversations).to_pylist()}

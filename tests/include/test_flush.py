@@ -113,7 +113,7 @@ def test_what_an_earlier_run_left_open_is_settled_before_the_cut(world: World, s
     assert world.flush(second, run_id="run 2") == FlushOutcome(flushed=1)
     (verdict,) = judge(server.journal(), {}).values()
     assert (verdict.flushes_while_processing, verdict.unflushed) == ((), False)
-    assert world.ledger.summaries()["slack_a"].landed == 10
+    assert world.ledger.landed() == 10
 
 
 def test_what_an_earlier_run_left_open_and_nothing_settles_holds_the_flush_back(world: World, server: StandIn) -> None:
@@ -169,7 +169,7 @@ def test_flushes_that_fail_leave_the_others_alone_and_are_made_up_for(world: Wor
     world.load(run, chunk)
     server.set_faults(Fault(does="status", kind="flush", status=500, conversation="slack_a"))
     with pytest.raises(LoadIncomplete, match=r"flush: pending conversations: 1.*slack_a"):
-        world.flush(run, settings=replace(QUICK, patience_s=0.1))
+        world.flush(run, settings=replace(QUICK, give_up_after_s=0.1))
     server.set_faults()
     assert world.flush(run) == FlushOutcome(flushed=1)
     assert {name: outcome.flushed for name, outcome in world.outcomes(run).items()} == {
@@ -184,7 +184,7 @@ def test_a_target_that_is_away_stops_the_flush_at_once(tmp_path: Path) -> None:
         run, (chunk,) = a_run(world.home, {f"slack_{n}": 5 for n in range(6)})
         world.load(run, chunk)
     with pytest.raises(NotSent):
-        world.flush(run, settings=replace(QUICK, patience_s=0.1, concurrency=1))
+        world.flush(run, settings=replace(QUICK, give_up_after_s=0.1, concurrency=1))
 
 
 def test_a_refused_key_is_said_so(tmp_path: Path) -> None:

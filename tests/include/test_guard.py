@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from delivery_runs import World, a_run
-
-from include import steps
 from include.delivery.guard import check_not_emptied, generation_of, raise_generation
 from include.delivery.ledger import Ledger
+
+from include import steps
 from include.delivery.verification import verify
 from include.errors import LedgerError
 from include.layout import HOME_VARIABLE, RunFolder

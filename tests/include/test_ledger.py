@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-
-from include.delivery import compaction, events, segment
 from include.delivery.compaction import compact
 from include.delivery.history import History
 from include.delivery.lease import leased
 from include.delivery.ledger import Ledger
+
+from include.delivery import compaction, events, segment
 from include.delivery.states import Attempt
 from include.errors import ConversationBusy, LedgerError
 from include.memory_api.contract import Target

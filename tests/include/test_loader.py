@@ -15,10 +15,8 @@ import pytest
 from delivery_runs import QUICK, Blindfold, Notes, PromptMemory, World, a_run, message_ids
 
 from include.delivery.checkpoint import CheckpointWriter
-from include.delivery.courier import Courier
-from include.delivery.lease import leased
 from include.delivery.loader import LoadOutcome
-from include.delivery.segment import Segment
+from include.delivery.sender import Sender
 from include.delivery.settings import LoadSettings
 from include.errors import (
     ConfigurationError,
@@ -171,19 +169,19 @@ class TestFaults:
         world = World(tmp_path / "home", url)
         run, (chunk,) = a_run(world.home, {"slack_a": 20})
         with pytest.raises(NotSent):
-            world.load(run, chunk, settings=replace(QUICK, patience_s=0.2))
+            world.load(run, chunk, settings=replace(QUICK, give_up_after_s=0.2))
         assert world.outcomes(run)["slack_a"].pending == 20
         with StandIn.running(tmp_path / "server", port=port) as server:
             world.load(run, chunk)
             assert_once_and_in_order(server, {"slack_a": 20})
 
     def test_names_do_not_make_up_for_a_429(self, tmp_path: Path) -> None:
-        segment = Segment(tmp_path, run_id="run 1", conversations=["slack_a"])
-        courier = Courier(PromptMemory(), segment, LoadSettings(concurrency=8), run_id="run 1")
-        courier.throttle.slow_down(0, None)
+        writer = World(tmp_path, PromptMemory()).ledger.writer("run 1")
+        sender = Sender(PromptMemory(), writer, LoadSettings(concurrency=8))
+        sender.throttle.slow_down(0, None)
         conversation = Conversation(conversation_id="slack_a", source="slack", kind="group", channel_id="C1", name="a")
-        asyncio.run(courier.register(conversation, {f"U{number}": "Ann" for number in range(100)}))
-        assert courier.throttle.limit == 4
+        asyncio.run(sender.register(conversation, {f"U{number}": "Ann" for number in range(100)}))
+        assert sender.throttle.limit == 4
 
     @pytest.mark.parametrize("kind", ["register", "add", "task", "search"])
     def test_a_429_slows_down_all_calls_whichever_meets_it(
@@ -284,8 +282,8 @@ class TestFaults:
             said = f"{error} {error.__notes__ if hasattr(error, '__notes__') else ''}"
         outcome = world.outcomes(run)["slack_a"]
         assert (outcome.loaded, sum(outcome.rejected.values()) + outcome.pending) == (10, 10)
-        kept = [path.read_text() for path in world.ledger.folder.rglob("*.jsonl")]
-        assert kept
+        kept = [path.read_bytes().decode(errors="replace") for path in world.home.glob("ledger.db*") if path.is_file()]
+        assert "slack_a" in "".join(kept)
         for told in (*kept, caplog.text, said, *map(str, outcome.rejected), str(world.notes["run 1", 0].values)):
             assert "words" not in told.lower()
 
@@ -369,12 +367,12 @@ class TestStateFromBefore:
         self, world: World, server: StandIn, died: str
     ) -> None:
         run, (chunk,) = a_run(world.home, {"slack_a": 30})
-        stuck = Fault(does="task_stuck", kind="add", after=0 if died == "in flight" else 1)
-        server.set_faults(stuck)
+        gave_up = Fault(does="task_stuck", kind="add", after=0 if died == "in flight" else 1)
+        server.set_faults(gave_up)
         with pytest.raises(LoadIncomplete):
             world.load(run, chunk, settings=replace(QUICK, task_deadline_s=0.1))
-        for segment in world.ledger.folder.glob("*.jsonl"):
-            segment.unlink()
+        for path in world.home.glob("ledger.db*"):
+            path.unlink() if path.is_file() else None
         sent = adds(server)
         with pytest.raises(LedgerError, match=r"an earlier try .* sent batch 0"):
             world.load(run, chunk)
@@ -398,9 +396,9 @@ class TestStateFromBefore:
         run, (chunk,) = a_run(world.home, {"slack_a": 10, "slack_b": 10})
 
         async def task() -> None:
-            async with leased(world.ledger.folder, "slack_a", holder="run 0", wait_s=0):
-                with pytest.raises(ConversationBusy, match="slack_a is being loaded by process"):
-                    await asyncio.to_thread(world.load, run, chunk, settings=replace(QUICK, lease_wait_s=0.1))
+            async with world.ledger.writer("run 0") as writer, writer.lock("slack_a", wait_s=0):
+                with pytest.raises(ConversationBusy, match="slack_a is being loaded by another task"):
+                    await asyncio.to_thread(world.load, run, chunk, settings=replace(QUICK, lock_wait_s=0.1))
 
         asyncio.run(task())
         assert {name: outcome.loaded for name, outcome in world.outcomes(run).items()} == {"slack_a": 0, "slack_b": 10}

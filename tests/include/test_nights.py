@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.extract import extract
-from include.ids import DEFAULT_ID_TEMPLATE
 from include.layout import RunFolder
 from include.parsers import ParseOptions, discover
 from include.records import Message
@@ -41,6 +40,7 @@ class Nights:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._landed = LEDGER.empty_table()
+        self._ids: dict[tuple[str, ...], str] = {}
         self._runs = 0
         self.messages: list[Message] = []
         """Of all runs."""
@@ -58,8 +58,8 @@ class Nights:
         run = RunFolder(self._folder / f"run-{self._runs}")
         for export in discover(source)[0]:
             extract(export, ParseOptions(), run.extracted(export.key))
-        ids = KnownIds(self._folder / "ids.json", DEFAULT_ID_TEMPLATE)
-        result = transform(run.all_extracted(), run, landed=self._landed, known_ids=ids)
+        ids = KnownIds(ids=dict(self._ids), remember=self._ids.update)
+        result = transform(run.all_extracted(), run, landed=lambda _: self._landed, known_ids=ids)
         rows = [row for file in sorted(run.messages.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
         landed = [{name: row[name] for name in LEDGER.names} for row in rows]
         self._landed = pa.concat_tables([self._landed, pa.Table.from_pylist(landed, schema=LEDGER)])

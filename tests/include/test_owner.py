@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from include.delivery.ledger import Ledger
 
 from include.delivery import events
-from include.delivery.ledger import Ledger
 from include.errors import LedgerError
 from include.memory_api import Settings
 from include.memory_api.address import normal_address, server_of

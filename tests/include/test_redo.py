@@ -20,7 +20,6 @@ from include.layout import HOME_VARIABLE, RunFolder
 from include.memory_api import Settings, connect
 from include.parsers import ParseOptions
 from include.parsers.everos_json import CORRECTIONS
-from include.report.loaded import write_loaded
 from include.standin import Fault, StandIn
 from include.standin.journal import judge, stored_ids
 from include.window import Window
@@ -81,7 +80,6 @@ def run_import(
             for outcome in await asyncio.gather(*loads, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     raise outcome
-            write_loaded(run, ledger, run_id)
             await flush_conversations(run, api, ledger, settings, run_id)
         finally:
             await api.aclose()
@@ -240,12 +238,3 @@ def test_a_run_lists_what_it_put_into_everos_call_by_call(server: StandIn, tmp_p
     tasks = {entry.task_id for entry in server.journal() if entry.kind == "add"}
     assert {row["task_id"] for row in rows} == tasks
     assert rows[1]["first_ms"] == str(START_MS)
-
-    run = RunFolder.of("first")
-    run.loaded.unlink()  # as if a run beside this one had compacted the ledger
-    target = Settings(base_url=server.base_url, api_key="test").target
-    write_loaded(run, steps.open_ledger(target), "first")
-    assert [(row["conversation_id"], row["messages"], row["key"]) for row in loaded_by("first")] == [
-        ("ann_s1", "2", ""),
-        ("team", "6", ""),
-    ]

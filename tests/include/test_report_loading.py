@@ -1,19 +1,17 @@
 """Rules of watching a load: what the page of a running import shows, and what is kept for the report."""
 
-import asyncio
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from delivery_runs import a_run
 from hypothesis import given
 from hypothesis import strategies as st
+from ledgers import a_call, numbered, write
 
-from include.delivery import events
-from include.delivery.ledger import Ledger
-from include.layout import RunFolder, ledger_root
+from include.layout import RunFolder
+from include.ledger import CallState, Flush, Ledger, ledger_url
 from include.memory_api.contract import Target
-from include.report.loading import Landings, Loading, account_of, by_conversation, series_of, width_s
+from include.report.loading import LoadHistory, account_of, history_of, series_of, width_s
 from include.report.progress import progress_of
 
 TARGET = Target(base_url="http://127.0.0.1:9", api_version="v1", key_fingerprint="0")
@@ -21,90 +19,34 @@ RUN = "run 1"
 
 
 def opened(home: Path) -> Ledger:
-    return Ledger.open(ledger_root(home), TARGET)
+    return Ledger.open(ledger_url(home), TARGET)
 
 
-def intent(name: str, count: int, *, conversation: str = "a") -> events.Intent:
-    ids = tuple(f"{name}.{n}" for n in range(count))
-    return events.Intent(
-        conversation=conversation, attempt=name, key=name, run=RUN, ids=ids, ms=tuple(range(1, count + 1))
-    )
+def history(ledger: Ledger) -> LoadHistory:
+    with ledger.database.read() as connection:
+        return history_of(connection, RUN)
 
 
-def landed(name: str, *, ids: tuple[str, ...] | None = None, conversation: str = "a") -> events.Landed:
-    return events.Landed(conversation=conversation, attempt=name, ids=ids)
-
-
-def write(ledger: Ledger, lines: Sequence[events.Line], *, run_id: str = RUN) -> Path:
-    """Write a segment as a load task does, and end."""
-
-    async def task() -> Path:
-        async with ledger.segment(run_id, {line.conversation for line in lines}) as segment:
-            await segment.write(*lines)
-            return segment.path
-
-    return asyncio.run(task())
-
-
-def test_what_landed_is_counted_as_it_is_written_and_only_once(tmp_path: Path) -> None:
-    ledger, run = opened(tmp_path), RunFolder.of(RUN, tmp_path)
-    loading = Loading(run, ledger_root(tmp_path), RUN)
-    assert loading.read() == {}
-    write(ledger, [intent("1", 10), landed("1"), intent("2", 5)])
-    assert by_conversation(loading.read())[0] == {"a": 10}
-    write(
-        ledger,
-        [landed("2", ids=("2.0", "2.1")), intent("3", 1), events.Rejected(conversation="a", attempt="3", reason="")],
-    )
-    for _ in range(2):
-        arrived, rejected = by_conversation(loading.read())
-        assert (arrived, rejected) == ({"a": 12}, {"a": 1})
+def test_calls_are_counted_by_their_outcome(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    assert history(ledger) == LoadHistory()
+    write(ledger, a_call("1", *numbered("1", 10)), a_call("2", *numbered("2", 5), state=CallState.INTENT))
+    assert history(ledger).landed == {"a": 10}
+    write(ledger, a_call("2", *numbered("2", 5)), a_call("3", "m", state=CallState.REJECTED))
+    write(ledger, Flush(flush_id="f", conversation_id="a", run_id=RUN, landed=15, status="extracted"))
+    found = history(ledger)
+    assert (found.calls, found.landed, found.rejected, found.flushed) == (3, {"a": 15}, {"a": 1}, {"a": "extracted"})
+    assert sum(found.per_s.values()) == 15
+    account = account_of(found)
+    assert account is not None
+    assert (account["calls"], account["messages"]) == (3, 15)
+    assert account["began_ms"] <= account["ended_ms"]
 
 
 def test_other_runs_are_not_counted(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
-    write(ledger, [intent("1", 10), landed("1")], run_id="another run")
-    assert Loading(RunFolder.of(RUN, tmp_path), ledger_root(tmp_path), RUN).read() == {}
-
-
-def test_looking_writes_nothing_to_the_ledger_and_is_in_nobodys_way(tmp_path: Path) -> None:
-    ledger = opened(tmp_path)
-    write(ledger, [intent("1", 10), landed("1")])
-    before = {path: path.stat().st_mtime_ns for path in ledger.folder.rglob("*")}
-    loading = Loading(RunFolder.of(RUN, tmp_path), ledger_root(tmp_path), RUN)
-    with ledger.locked(exclusive=True) as alone:
-        assert alone
-        assert loading.read()
-    assert {path: path.stat().st_mtime_ns for path in ledger.folder.rglob("*")} == before
-
-
-def test_half_a_line_is_waited_for(tmp_path: Path) -> None:
-    ledger = opened(tmp_path)
-    path = write(ledger, [intent("1", 10)])
-    line = events.encode(landed("1"))
-    loading = Loading(RunFolder.of(RUN, tmp_path), ledger_root(tmp_path), RUN)
-    for part, count in ((line[:9], 0), (line[9:], 10)):
-        with path.open("ab") as file:
-            file.write(part)
-        assert by_conversation(loading.read())[0]["a"] == count
-
-
-def test_what_was_kept_outlives_the_segments_and_keeping_twice_counts_once(tmp_path: Path) -> None:
-    ledger, run = opened(tmp_path), RunFolder.of(RUN, tmp_path)
-    run.root.mkdir(parents=True)
-    path = write(ledger, [intent("1", 10), landed("1")])
-    for _ in range(2):
-        Loading(run, ledger_root(tmp_path), RUN).keep()
-    path.unlink()
-    write(
-        ledger, [intent("2", 5), landed("2"), events.Flushed(conversation="a", run=RUN, landed=15, status="extracted")]
-    )
-    Loading(run, ledger_root(tmp_path), RUN).keep()
-    segments = Loading(run, ledger_root(tmp_path), RUN).read()
-    assert by_conversation(segments)[0] == {"a": 15}
-    account = account_of(segments)
-    assert account is not None
-    assert (account["calls"], account["messages"]) == (2, 15)
+    write(ledger, a_call("1", "m", run_id="another run"))
+    assert history(ledger) == LoadHistory()
 
 
 @given(
@@ -112,7 +54,7 @@ def test_what_was_kept_outlives_the_segments_and_keeping_twice_counts_once(tmp_p
     st.integers(min_value=3, max_value=300),
 )
 def test_a_curve_keeps_every_message_in_so_many_even_steps(per_s: dict[int, int], most: int) -> None:
-    series = series_of([Landings(per_s=per_s)], most)
+    series = series_of(per_s, most)
     width = width_s(max(per_s) - min(per_s), most)
     assert sum(count for _, count in series) == sum(per_s.values())
     assert (series[-1][0] - series[0][0]) // width < most
@@ -121,20 +63,20 @@ def test_a_curve_keeps_every_message_in_so_many_even_steps(per_s: dict[int, int]
 
 def test_the_page_of_a_running_import_knows_what_is_planned_and_what_has_landed(tmp_path: Path) -> None:
     run, _ = a_run(tmp_path, {"a": 30, "b": 20}, run_id=RUN)
-    ledger, loading = opened(tmp_path), Loading(run, ledger_root(tmp_path), RUN)
-    before = progress_of(run, loading, RUN)
+    ledger = opened(tmp_path)
+    before = progress_of(run, history(ledger), None, RUN)
     assert (before["step"], before["planned"], before["landed"], before["target"]) == ("Loading", 50, 0, None)
-    write(ledger, [intent("1", 10), landed("1"), intent("2", 20, conversation="b"), landed("2", conversation="b")])
-    now = progress_of(run, loading, RUN)
+    write(ledger, a_call("1", *numbered("1", 10)), a_call("2", *numbered("2", 20), conversation_id="b"))
+    now = progress_of(run, history(ledger), None, RUN)
     assert (now["landed"], now["left"], now["target"]) == (30, 20, TARGET.base_url)
     rows = [(row["conversation_id"], row["loaded"], row["pending"]) for row in now["conversations"]]
     assert rows == [("a", 10, 20), ("b", 20, 0)]
     assert now["per_s"] > 0
-    write(ledger, [intent("3", 20), landed("3")])
-    assert progress_of(run, loading, RUN)["step"] == "Flushing"
+    write(ledger, a_call("3", *numbered("3", 20)))
+    assert progress_of(run, history(ledger), None, RUN)["step"] == "Flushing"
 
 
 def test_a_run_that_has_nothing_yet_is_starting(tmp_path: Path) -> None:
     run = RunFolder.of(RUN, tmp_path)
-    progress = progress_of(run, Loading(run, ledger_root(tmp_path), RUN), RUN)
+    progress = progress_of(run, LoadHistory(), None, RUN)
     assert (progress["step"], progress["conversations"], progress["loading"]) == ("Starting", [], None)

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from builders import slack_channel, slack_export, slack_message, write_folder
+from ledgers import a_call, write
 
 from include import steps
-from include.delivery import events
 from include.layout import HOME_VARIABLE, RunFolder
+from include.ledger import CallState
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.report.charts import MOST_BARS, days_chart, speed_chart, strip
@@ -109,20 +110,11 @@ def test_no_message_text_is_in_anything_that_a_report_shows_or_hands_out(run: Ru
 
 
 def test_what_the_target_refused_is_among_the_rejected_with_its_origin(tmp_path: Path) -> None:
-    import asyncio  # noqa: PLC0415
-
     source = write_folder(tmp_path / "acme", slack_export(slack_message(), slack_message("1767312001.000100")))
     folder = dry_run(source)
     ledger = steps.open_ledger(TARGET)
-    attempt = events.Intent(
-        conversation="slack_general", attempt="1", key="k", run="run", ids=("1767312000.000100",), ms=(1,)
-    )
-
-    async def refuse() -> None:
-        async with ledger.segment("run", ["slack_general"]) as segment:
-            await segment.write(attempt, events.Rejected(conversation="slack_general", attempt="1", reason="too odd"))
-
-    asyncio.run(refuse())
+    call = a_call("1", "1767312000.000100", conversation_id="slack_general", state=CallState.REJECTED, reason="too odd")
+    write(ledger, call)
     started = datetime.now(UTC)
     report = steps.report(folder, ledger, run_id="run", target=TARGET, started_at=started, dry_run=False, problems=[])
     assert report["rejected"] == {"too odd": 1}

@@ -10,9 +10,9 @@ import pytest
 from builders import slack_export, slack_message, write_folder
 
 from include import steps
-from include.delivery.ledger import Ledger
 from include.errors import ExportError, LedgerError
 from include.layout import HOME_VARIABLE, RunFolder
+from include.ledger import Ledger
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.records import NOTES

@@ -19,12 +19,12 @@ class Clock:
 
 async def enter(throttle: Throttle, times: int) -> float:
     for _ in range(times):
-        entered_s = await throttle.enter()
+        entered_s = await throttle.acquire()
     return entered_s
 
 
 async def is_held_back(throttle: Throttle) -> bool:
-    waiting = asyncio.create_task(throttle.enter())
+    waiting = asyncio.create_task(throttle.acquire())
     for _ in range(3):
         await asyncio.sleep(0)
     held = not waiting.done()
@@ -68,7 +68,7 @@ def test_nobody_gets_a_place_beyond_the_limit_until_one_is_given_back() -> None:
         throttle = Throttle(2, Clock())
         await enter(throttle, 2)
         assert await is_held_back(throttle)
-        throttle.leave()
+        throttle.release()
         assert not await is_held_back(throttle)
 
     asyncio.run(task())
@@ -79,7 +79,7 @@ def test_retry_after_holds_everyone_back_and_a_stop_lets_everyone_learn_of_it() 
         throttle = Throttle(2, Clock())
         throttle.slow_down(0, retry_after_s=3600)
         assert await is_held_back(throttle)
-        throttle.lift()
+        throttle.release_all()
         assert not await is_held_back(throttle)
 
     asyncio.run(task())
@@ -106,7 +106,7 @@ def test_a_question_that_meets_a_429_slows_all_down_and_waits_as_all_do() -> Non
         await asyncio.sleep(0)
         assert asked == []
         clock.now_s = 10
-        throttle.leave()  # wakes everybody up
+        throttle.release()  # wakes everybody up
         await waiting
         assert asked == ["again"]
 
@@ -147,17 +147,17 @@ def test_work_has_its_place_until_it_is_answered_whatever_the_answer() -> None:
 def test_the_most_urgent_goes_first_and_among_equals_whoever_came_first() -> None:
     async def task() -> None:
         throttle = Throttle(1, Clock())
-        await throttle.enter()
+        await throttle.acquire()
         went: list[str] = []
 
         async def go(name: str, urgency: int) -> None:
-            await throttle.enter(urgency)
+            await throttle.acquire(urgency)
             went.append(name)
-            throttle.leave()
+            throttle.release()
 
         waiting = [asyncio.create_task(go(name, urgency)) for name, urgency in (("a", 1), ("b", 9), ("c", 1))]
         await asyncio.sleep(0)
-        throttle.leave()
+        throttle.release()
         await asyncio.gather(*waiting)
         assert went == ["b", "a", "c"]
 
@@ -167,11 +167,11 @@ def test_the_most_urgent_goes_first_and_among_equals_whoever_came_first() -> Non
 def test_whoever_gives_up_waiting_holds_nobody_up() -> None:
     async def task() -> None:
         throttle = Throttle(1, Clock())
-        await throttle.enter()
-        urgent = asyncio.create_task(throttle.enter(9))
+        await throttle.acquire()
+        urgent = asyncio.create_task(throttle.acquire(9))
         await asyncio.sleep(0)
         urgent.cancel()
-        throttle.leave()
+        throttle.release()
         assert not await is_held_back(throttle)
 
     asyncio.run(task())

@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import duckdb
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -19,8 +18,7 @@ from hypothesis import strategies as st
 from staged import a_conversation, a_message, extracted, ledger_table, table_of
 
 import include.columns
-from include.errors import LedgerError, NotConserved
-from include.ids import DEFAULT_ID_TEMPLATE
+from include.errors import NotConserved
 from include.layout import RunFolder
 from include.records import MESSAGE_SCHEMA, TRANSFORMED_SCHEMA, Message
 from include.transform import KnownIds, TransformResult, parts, staging, timeline, transform
@@ -191,8 +189,8 @@ def test_it_does_what_the_slow_and_obvious_version_does(
             Path(folder),
             [messages],
             row_group=5,
-            landed=ledger_table(landed),
-            refused=ledger_table(refused),
+            landed=lambda _: ledger_table(landed),
+            refused=lambda _: ledger_table(refused),
             since_us=since_us,
             until_us=until_us,
         )
@@ -223,7 +221,7 @@ def test_running_again_leaves_out_exactly_what_landed(messages: list[Message], d
         before = run_transform(Path(one), [messages])
         keys = [(message.conversation_id, message.message_id) for message in before.messages]
         landed = data.draw(st.sets(st.sampled_from(keys))) if keys else set()
-        after = run_transform(Path(other), [messages], landed=ledger_table(landed))
+        after = run_transform(Path(other), [messages], landed=lambda _: ledger_table(landed))
     assert after.messages == [message for message, key in zip(before.messages, keys, strict=True) if key not in landed]
     assert after.result.already_loaded == len(landed)
     assert after.result.messages + len(landed) == before.result.messages
@@ -306,20 +304,23 @@ def test_since_is_part_of_the_range_and_until_is_not(tmp_path: Path) -> None:
 
 
 def test_a_message_out_of_range_counts_as_that_even_if_it_landed(tmp_path: Path) -> None:
-    run = run_transform(tmp_path, [[a_message("1")]], until_us=0, landed=ledger_table([("slack_general", "1")]))
+    run = run_transform(
+        tmp_path, [[a_message("1")]], until_us=0, landed=lambda _: ledger_table([("slack_general", "1")])
+    )
     assert (run.result.out_of_range, run.result.already_loaded) == (1, 0)
 
 
-def test_a_ledger_may_come_as_files_or_as_any_arrow_data(tmp_path: Path) -> None:
-    table = ledger_table([("slack_general", "1"), ("slack_general", "1"), ("slack_gone", "9")])
-    pq.write_table(table, tmp_path / "landed'1.parquet")
-    messages = [a_message("1"), a_message("2")]
-    with duckdb.connect() as connection:
-        forms = [table, table.to_reader(), [tmp_path / "landed'1.parquet"], connection.sql("SELECT * FROM 'table'")]
-        results = [
-            run_transform(tmp_path / f"{number}", [messages], landed=form).result for number, form in enumerate(forms)
-        ]
-    assert {(result.already_loaded, result.messages) for result in results} == {(1, 1)}
+def test_the_ledger_is_asked_only_for_conversations_and_times_at_hand(tmp_path: Path) -> None:
+    asked: list[Mapping[str, int]] = []
+
+    def landed(since: Mapping[str, int]) -> pa.Table:
+        asked.append(since)
+        return ledger_table([("slack_general", "1"), ("slack_general", "1"), ("slack_gone", "9")])
+
+    messages = [a_message("1", sent_at_us=5_000_000), a_message("2", sent_at_us=7_000_000)]
+    result = run_transform(tmp_path, [messages], landed=landed).result
+    assert (result.already_loaded, result.messages) == (1, 1)
+    assert asked == [{"slack_general": 5_000}]
 
 
 def test_folders_may_have_any_name(tmp_path: Path) -> None:
@@ -466,7 +467,8 @@ def test_two_given_ids_that_are_equal_stay_two_conversations(tmp_path: Path) -> 
 
 
 def test_a_longer_id_is_told_also_in_a_run_without_the_other_channel(tmp_path: Path) -> None:
-    ids = KnownIds(tmp_path / "ids.json", DEFAULT_ID_TEMPLATE)
+    known: dict[tuple[str, ...], str] = {}
+    ids = KnownIds(ids=known, remember=known.update)
     notes = []
     for number, workspace in enumerate(["Red", "Blue", "Blue", "Red"]):
         channel = a_conversation(**GENERAL, workspace=workspace, channel_id=f"C{workspace}")
@@ -493,26 +495,18 @@ def test_a_channel_of_two_names_is_one_conversation_named_by_the_newest_export(t
 
 
 def test_an_id_made_once_stays_when_a_name_is_shared_or_changed_later(tmp_path: Path) -> None:
-    path = tmp_path / "ids.json"
+    known: dict[tuple[str, ...], str] = {}
 
-    def ids(run: str, *described: dict[str, Any], **options: Any) -> list[str]:
-        known = KnownIds(path, DEFAULT_ID_TEMPLATE, **options)
-        return sorted(channels_of(tmp_path / run, *described, known_ids=known))
+    def ids(run: str, *described: dict[str, Any], known_ids: KnownIds | None = None) -> list[str]:
+        known_ids = known_ids or KnownIds(ids=dict(known), remember=known.update)
+        return sorted(channels_of(tmp_path / run, *described, known_ids=known_ids))
 
     first, second = {"channel_id": "C1", "workspace": "Acme"}, {"channel_id": "C2", "workspace": "Globex"}
-    assert ids("dry", second, read_only=True) == ["slack_general"]
+    assert ids("dry", second, known_ids=KnownIds()) == ["slack_general"]
     assert ids("1", first) == ["slack_general"]
     assert ids("2", first, second) == ["slack_Globex_general", "slack_general"]
     assert ids("3", second) == ["slack_Globex_general"]
     assert ids("4", first | {"name": "everyone", "channel": "everyone"}) == ["slack_general"]
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_a_damaged_file_of_ids_stops_the_import(tmp_path: Path) -> None:
-    path = tmp_path / "ids.json"
-    path.write_bytes(b'{"{source}_{channel}": [')
-    with pytest.raises(LedgerError, match=r"ids\.json"):
-        KnownIds(path, DEFAULT_ID_TEMPLATE)
 
 
 @pytest.mark.parametrize("include_private", [False, True])
@@ -606,7 +600,7 @@ def test_ids_that_restart_in_each_file_lose_nothing_over_several_runs(tmp_path: 
     landed: list[pa.Table] = [LEDGER_SCHEMA.empty_table()]
     texts: list[str] = []
     for number, files in enumerate([[days[first]], [days[1 - first]], days, days[::-1], [days[0]], [days[1]]]):
-        run = run_transform(tmp_path / f"{number}", files, landed=pa.concat_tables(landed))
+        run = run_transform(tmp_path / f"{number}", files, landed=lambda _, rows=tuple(landed): pa.concat_tables(rows))
         landed.append(landed_of(run))
         texts += [message.text for message in run.messages]
     assert sorted(texts) == ["day 19700"] * 3 + ["day 19701"] * 3
@@ -617,7 +611,7 @@ def test_ids_that_restart_in_each_file_lose_nothing_over_several_runs(tmp_path: 
 def test_many_equal_times_are_known_again_although_each_was_moved(tmp_path: Path) -> None:
     messages = [everos(f"m{n}", text=f"{n}") for n in range(50)]
     first = run_transform(tmp_path / "1", [messages])
-    again = run_transform(tmp_path / "2", [messages], landed=landed_of(first))
+    again = run_transform(tmp_path / "2", [messages], landed=lambda _: landed_of(first))
     assert (again.result.messages, again.result.already_loaded) == (0, 50)
 
 
@@ -629,7 +623,7 @@ def test_an_id_used_again_shortly_before_is_another_message_however_large_the_co
     messages = [everos(f"m{n}", sent_at_us=DAY_US + n * 1_000_000) for n in range(50)]
     first = run_transform(tmp_path / "1", [messages])
     other = everos("m7", sent_at_us=messages[7].sent_at_us - earlier_ms * 1_000, text="before")
-    again = run_transform(tmp_path / "2", [[*messages, other]], landed=landed_of(first))
+    again = run_transform(tmp_path / "2", [[*messages, other]], landed=lambda _: landed_of(first))
     assert ([message.text for message in again.messages], again.result.already_loaded) == (["before"], 50)
 
 

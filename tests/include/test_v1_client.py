@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.delivery.machine import wait_after_s
 from include.delivery.settings import LoadSettings
+from include.delivery.state_machine import wait_after_s
 from include.errors import (
     ChatImportError,
     ConfigurationError,

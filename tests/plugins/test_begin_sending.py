@@ -8,8 +8,8 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from everos_provider import run
 from everos_provider.assets import EVEROS
-
 from include.delivery.guard import generation_of
+
 from include.errors import LedgerError
 from include.layout import HOME_VARIABLE, PROJECT
 from include.memory_api import Settings

@@ -9,10 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from include.delivery.chunkfile import planned_messages
-from include.delivery.ledger import Ledger
-from include.delivery.states import Attempt
 from include.layout import RunFolder
+from include.ledger import Call, CallState, Ledger
+from include.plan.chunk_file import planned_messages
 from include.standin.journal import Entry, Verdict, judge
 
 
@@ -25,7 +24,7 @@ class Said:
     left: frozenset[str]
     """Planned, and neither landed nor rejected: pending, or unknown."""
 
-    unknown: Sequence[Attempt]
+    unknown: Sequence[Call]
     """Calls in doubt: these batches are to be named."""
 
 
@@ -57,7 +56,7 @@ class Account:
     stranded: int
     """Left, in conversations in which no batch is unknown."""
 
-    batches: Sequence[Attempt]
+    batches: Sequence[Call]
     """Unknown."""
 
 
@@ -65,10 +64,10 @@ def said(run: RunFolder, ledger: Ledger) -> Said:
     """Read what a run and the ledger say."""
     planned = planned_messages(sorted(run.plan.glob("chunk-*.parquet"))).read_all()["message_id"]
     planned_ids = frozenset(str(message_id) for message_id in planned.to_pylist())
-    with ledger.settled() as rows, rows.connect() as connection:
-        landed = frozenset(row[0] for row in connection.sql("SELECT message_id FROM landed").fetchall())
-        rejected = frozenset(row[0] for row in connection.sql("SELECT message_id FROM rejected").fetchall())
-        unknown = tuple(attempt for attempt in rows.open if attempt.task_id is None or attempt.doubted)
+    with ledger.snapshot() as snapshot:
+        settled = (snapshot.landed(), snapshot.rejected())
+        landed, rejected = (frozenset(map(str, rows.read_all()["message_id"].to_pylist())) for rows in settled)
+        unknown = tuple(call for call in snapshot.open() if call.state is not CallState.ACCEPTED)
     return Said(landed=landed, rejected=rejected, left=planned_ids - landed - rejected, unknown=unknown)
 
 
@@ -76,7 +75,7 @@ def account(journal: Sequence[Entry], expected: Mapping[str, Sequence[str]], wor
     """Judge what is stored by what was said."""
     verdicts = judge(journal, expected)
     missing = {message_id for verdict in verdicts.values() for message_id in verdict.lost}
-    doubtful = {message_id for attempt in words.unknown for message_id in attempt.message_ids} & words.left
+    doubtful = {message_id for call in words.unknown for message_id in call.message_ids} & words.left
     stopped = {message_id for ids in expected.values() if not doubtful.isdisjoint(ids) for message_id in ids}
     return Account(
         calls=len(journal),

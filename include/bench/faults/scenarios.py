@@ -38,14 +38,14 @@ class Times:
     def load(self) -> LoadSettings:
         """What delivery is told."""
         return LoadSettings(
-            patience_s=max(20.0, 300 * self.scale),
+            give_up_after_s=max(20.0, 300 * self.scale),
             backoff_base_s=0.5 * self.scale,
             backoff_cap_s=60 * self.scale,
             poll_min_s=0.02,
             poll_max_s=0.5,
             task_deadline_s=self.task_deadline_s,
             settle_s=self.settle_s,
-            lease_wait_s=5,
+            lock_wait_s=5,
         )
 
 
@@ -227,12 +227,12 @@ def _tasks(times: Times) -> Sequence[Scenario]:
         Scenario(name="task failed", faults=(_fault("task_failed"),)),
         Scenario(name="task failed though stored", faults=(_fault("task_failed_stored"),)),
         Scenario(
-            name="task stuck",
+            name="task gave_up",
             faults=(Fault(does="task_stuck", kind="add", after=5, count=2),),
             rest_s=times.task_kept_s,
         ),
         Scenario(
-            name="task stuck though stored",
+            name="task gave_up though stored",
             faults=(Fault(does="task_stuck_stored", kind="add", after=5, count=2),),
             rest_s=times.task_kept_s,
         ),

@@ -14,8 +14,8 @@ from include.bench.faults.judging import Account, account, said
 from include.bench.faults.scenarios import Event, Freeze, KillImport, KillTarget, Scenario, Storm, Times
 from include.bench.importing import INCOMPLETE, Import, start
 from include.bench.target import TargetProcess
-from include.delivery.ledger import Ledger
-from include.layout import RunFolder, ledger_root
+from include.layout import RunFolder
+from include.ledger import Ledger, ledger_url
 
 BATCH_SIZE = 20
 LONGEST_S = 180
@@ -126,7 +126,7 @@ class _Attempt:
         to_come = deque(events)
         status = self._see_through(import_, log, to_come)
         seconds = time.monotonic() - began_s
-        ledger = Ledger.open(ledger_root(self._home), import_.connection().target)
+        ledger = Ledger.open(ledger_url(self._home), import_.connection().target)
         words = said(RunFolder.of(name, self._home), ledger)
         return Run(
             account=account(self._target.journal(), self._chats.expected, words),

@@ -48,9 +48,8 @@ TRANSFORM = TaskFiles(
 )
 PLAN = TaskFiles(reads=["messages/*", "conversations.parquet"], writes=["plan/*", "estimate.json"])
 LOAD = TaskFiles(reads=["plan/{chunk}", "plan/conversations.parquet", "conversations.parquet"])
-NOTES = TaskFiles(reads=["conversations.parquet", "load*"], writes=["loaded.csv", "loading.json"])
 FLUSH = TaskFiles(reads=["plan/*", "conversations.parquet"])
-REPORT = TaskFiles(reads=["*"], writes=["report.*", "rejects.*", "corrections*", "loaded.csv", "loading.json"])
+REPORT = TaskFiles(reads=["*"], writes=["report.*", "rejects.*", "corrections*", "loaded.csv"])
 
 
 def is_staged() -> bool:

@@ -9,7 +9,7 @@ AT_ONCE = 8
 """Items for each trip to a thread, which takes longer than most of them do."""
 
 
-class Ahead[T]:
+class Prefetcher[T]:
     """Hands out an iterator's items, read in a thread: on demand, or some ahead."""
 
     def __init__(self, items: Iterator[T]) -> None:
@@ -17,14 +17,14 @@ class Ahead[T]:
         self._read: deque[T] = deque()
         self._reading: asyncio.Task[list[T]] | None = None
 
-    def prepare(self) -> None:
+    def start(self) -> None:
         """Begin to read on, if nothing is left and that has not begun yet."""
         if not self._read and self._reading is None:
             self._reading = asyncio.create_task(asyncio.to_thread(list, islice(self._items, AT_ONCE)))
 
     async def next(self) -> T | None:
         """Return the next item, ``None`` after the last; raises as the iterator does."""
-        self.prepare()
+        self.start()
         if self._reading is not None:
             reading, self._reading = self._reading, None
             self._read.extend(await reading)

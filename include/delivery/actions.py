@@ -7,7 +7,7 @@ from include.delivery.states import Part
 from include.errors import ChatImportError, NotSent, PermanentError, QuotaExhausted, Refused, Throttled
 
 
-class Standing(StrEnum):
+class Status(StrEnum):
     """Where a conversation stands; the last four are ends."""
 
     LOADING = "loading"
@@ -33,7 +33,7 @@ class NextBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Send:
-    """Call :meth:`Delivery.begin`, make its lines durable, then add ``part`` and report the answer."""
+    """Call :meth:`Delivery.begin`, make its row durable, then add ``part`` and report the answer."""
 
     part: Part
 
@@ -63,17 +63,17 @@ class Look:
 class End:
     """The conversation ends here in this try."""
 
-    standing: Standing
+    status: Status
     reason: str = ""
     error: ChatImportError | None = None
 
     @property
     def trouble(self) -> ChatImportError | None:
         """What stopped it, where that holds for every conversation: the caller halts the others."""
-        return self.error if is_everybodys(self.error) else None
+        return self.error if affects_all_conversations(self.error) else None
 
 
-def is_everybodys(error: ChatImportError | None) -> bool:
+def affects_all_conversations(error: ChatImportError | None) -> bool:
     """Tell whether the target is away, full, or refuses the caller: no other conversation would fare better."""
     shared = NotSent | Throttled | QuotaExhausted | PermanentError
     return isinstance(error, shared) and not isinstance(error, Refused)

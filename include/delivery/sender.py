@@ -9,18 +9,16 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from include.delivery.ahead import Ahead
-from include.delivery.known import Known
-from include.delivery.lease import Lease
-from include.delivery.machine import Answer
-from include.delivery.patience import patiently
-from include.delivery.segment import Segment
-from include.delivery.sequence import Delivery
+from include.delivery.actions import Ask, End, Look, NextBatch, Send, Status, Step, Wait
+from include.delivery.conversation import Delivery
+from include.delivery.known_calls import KnownCalls
+from include.delivery.prefetch import Prefetcher
+from include.delivery.retry import Pace, retry_until_answered
 from include.delivery.settings import LoadSettings
-from include.delivery.states import Attempt
-from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait
-from include.delivery.throttle import Pace, Throttle
+from include.delivery.state_machine import Answer
+from include.delivery.throttle import Throttle
 from include.errors import ChatImportError, PermanentError, Refused
+from include.ledger import CallWriter
 from include.logs import get_logger
 from include.memory_api.contract import FlushStatus, MemoryAPI
 from include.records import Batch, Conversation
@@ -34,17 +32,16 @@ NAMES_AT_ONCE = 8
 """Of one conversation: a company's largest channel has hundreds of people, and its first batch waits for them."""
 
 
-class Courier:
-    """What the conversations of one task share: the API, the segment, the speed, and the decision to stop."""
+class Sender:
+    """What the conversations of one task share: the API, the ledger, the speed, and the decision to stop."""
 
-    def __init__(self, api: MemoryAPI, segment: Segment, settings: LoadSettings, *, run_id: str) -> None:
+    def __init__(self, api: MemoryAPI, writer: CallWriter, settings: LoadSettings) -> None:
         self.trouble: ChatImportError | None = None
-        """Why nothing more is sent, once that is so."""
+        """The error that stopped the load; nothing more is sent."""
         self._api = api
-        self.segment = segment
+        self.writer = writer
         self._settings = settings
-        self._run_id = run_id
-        self._names = segment.names()
+        self._call_ids = writer.new_ids()
         self._named: set[tuple[str, str]] = set()
         """People whose names are known, or on their way: conversations side by side share people."""
         self.throttle = Throttle(settings.concurrency, time.monotonic)
@@ -56,17 +53,16 @@ class Courier:
         if self.trouble is None:
             self.trouble = trouble
             self._halted.set()
-            self.throttle.lift()
+            self.throttle.release_all()
 
-    def delivery(self, conversation_id: str, open_attempts: list[Attempt], known: Known) -> Delivery:
+    def delivery(self, conversation_id: str, known: KnownCalls) -> Delivery:
         """Return a conversation's delivery, ready for :meth:`deliver`."""
         return Delivery(
             conversation_id,
-            run_id=self._run_id,
-            open_attempts=open_attempts,
+            run_id=self.writer.run_id,
             known=known,
             settings=self._settings,
-            names=self._names,
+            call_ids=self._call_ids,
             jitter=random.random,
             pace=self._pace,
         )
@@ -77,7 +73,6 @@ class Courier:
         delivery: Delivery,
         batches: Iterator[Batch],
         *,
-        lease: Lease,
         rank: int = 0,
         senders: Callable[[], Mapping[str, str]] = dict,
         changed: Callable[[], None] = lambda: None,
@@ -90,12 +85,11 @@ class Courier:
         :param changed: Called whenever the ledger holds something new of it.
         :raises LedgerError: the ledger cannot be written: nothing more may be sent.
         """
-        voyage = _Voyage(
-            courier=self,
+        voyage = _ConversationSend(
+            sender=self,
             conversation=conversation,
             delivery=delivery,
-            batches=Ahead(batches),
-            lease=lease,
+            batches=Prefetcher(batches),
             rank=rank,
             senders=senders,
             changed=changed,
@@ -109,7 +103,7 @@ class Courier:
         :param place_s: When the batch that it is about got its place in flight; ``None`` where it has none.
         """
         if isinstance(step, Send):
-            with self.throttle.heeding(place_s):
+            with self.throttle.observing(place_s):
                 receipt = await self._api.add(conversation, step.part.messages)
             self.throttle.speed_up()
             return receipt
@@ -132,7 +126,7 @@ class Courier:
 
     async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
         """
-        Make names known, patiently; a person's once, by whichever conversation comes first.
+        Make names known, retry_until_answered; a person's once, by whichever conversation comes first.
 
         :raises Refused: the target does not take one of them; the others were made known.
         :raises ChatImportError: it was asked for as long as patience lasts; the rest was not tried.
@@ -142,7 +136,7 @@ class Courier:
 
         async def name(call: Callable[[], Awaitable[None]]) -> None:
             try:
-                await patiently(lambda: self.throttle.work(call, NAMES_FIRST), self._settings)
+                await retry_until_answered(lambda: self.throttle.work(call, NAMES_FIRST), self._settings)
             except Refused as error:
                 refusals.append(error)
             except ChatImportError as error:
@@ -161,8 +155,10 @@ class Courier:
             raise (failures or refusals)[0]
 
     async def flush(self, conversation: Conversation) -> FlushStatus:
-        """Cut a conversation where it stands, patiently: with nothing new since, that changes nothing."""
-        status = await patiently(lambda: self.throttle.work(lambda: self._api.flush(conversation)), self._settings)
+        """Flush a conversation, again until it is answered: a flush without new messages changes nothing."""
+        status = await retry_until_answered(
+            lambda: self.throttle.work(lambda: self._api.flush(conversation)), self._settings
+        )
         self.throttle.speed_up()
         return status
 
@@ -178,14 +174,13 @@ class Courier:
 
 
 @dataclass(kw_only=True)
-class _Voyage:
+class _ConversationSend:
     """One conversation, step by step."""
 
-    courier: Courier
+    sender: Sender
     conversation: Conversation
     delivery: Delivery
-    batches: Ahead[Batch]
-    lease: Lease
+    batches: Prefetcher[Batch]
     rank: int
     senders: Callable[[], Mapping[str, str]]
     changed: Callable[[], None]
@@ -198,32 +193,31 @@ class _Voyage:
             while not isinstance(step := self._next(), End):
                 await self._do(step)
             if step.trouble is not None:
-                self.courier.halt(step.trouble)  # before anybody else can get the place
+                self.sender.halt(step.trouble)  # before anybody else can get the place
             await self._record()
             return step
         finally:
-            self._leave()
+            self._release()
             await self.batches.aclose()
 
     def _next(self) -> Step:
-        if self.courier.trouble is not None:
+        if self.sender.trouble is not None:
             self.delivery.halt()
         return self.delivery.next(time.monotonic())
 
     async def _do(self, step: Wait | NextBatch | Send | Ask | Look) -> None:
         match step:
             case NextBatch():
-                self.delivery.offer(await self.batches.next())
+                self.delivery.add_batch(await self.batches.next())
             case Wait(until_s=until_s):
-                self.batches.prepare()
+                self.batches.start()
                 await self._record()
-                await self.courier.sleep(until_s)
+                await self.sender.sleep(until_s)
             case Send() if not self.registered:
                 await self._register()
             case Send() if self.place_s is None:
-                self.place_s = await self.courier.throttle.enter(-self.rank)
+                self.place_s = await self.sender.throttle.acquire(-self.rank)
             case Send():
-                self.lease.check()
                 self.delivery.begin()
                 await self._call(step)
             case _:
@@ -232,22 +226,22 @@ class _Voyage:
     async def _call(self, step: Send | Ask | Look) -> None:
         await self._record()
         try:
-            answer = await self.courier.call(self.conversation, step, self.place_s)
+            answer = await self.sender.call(self.conversation, step, self.place_s)
         except ChatImportError as error:
             answer = error
-        self.delivery.heard(answer, time.monotonic())
+        self.delivery.on_answer(answer, time.monotonic())
         if not self.delivery.in_flight:
-            self._leave()
+            self._release()
 
     async def _record(self) -> None:
-        lines = self.delivery.take_lines()
-        if lines:
-            await self.courier.segment.write(*lines)
+        changes = self.delivery.take_changes()
+        if changes:
+            await self.sender.writer.record(*changes)
             self.changed()
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         if self.place_s is not None:
-            self.courier.throttle.leave()
+            self.sender.throttle.release()
             self.place_s = None
 
     async def _register(self) -> None:
@@ -255,11 +249,11 @@ class _Voyage:
         self.registered = True
         names = await asyncio.to_thread(self.senders)
         try:
-            await self.courier.register(self.conversation, names)
+            await self.sender.register(self.conversation, names)
         except PermanentError as error:  # where it is the caller who is refused, the first batch will be, too
             log.warning("%s: the target does not take its names: %s", self.conversation.conversation_id, error)
         except ChatImportError as error:
-            self.delivery.stop(Standing.PENDING, "its names could not be registered", error)
+            self.delivery.stop(Status.PENDING, "its names could not be registered", error)
 
 
 async def side_by_side[T](items: Iterable[T], work: Callable[[T], Awaitable[None]], concurrency: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from include.delivery.steps import Standing
+from include.delivery.actions import Status
 from include.errors import ChatImportError, ConversationBusy, LoadIncomplete, OutcomesUnknown, PermanentError
 
 NAMED = 10
@@ -11,11 +11,11 @@ NAMED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stop:
+class StoppedConversation:
     """A conversation that ended before its last batch."""
 
     conversation_id: str
-    standing: Standing
+    status: Status
     reason: str
     error: ChatImportError | None = None
     key: str | None = None
@@ -27,7 +27,9 @@ class Stop:
         return f"{self.conversation_id}{batch}: {self.reason}"
 
 
-def error_of(what: str, stops: Sequence[Stop], trouble: ChatImportError | None) -> ChatImportError | None:
+def error_for(
+    what: str, stops: Sequence[StoppedConversation], trouble: ChatImportError | None
+) -> ChatImportError | None:
     """
     Return the error to raise, or ``None`` when everything was delivered.
 
@@ -37,17 +39,17 @@ def error_of(what: str, stops: Sequence[Stop], trouble: ChatImportError | None) 
     :param what: Whose stops these are: ``chunk 3``.
     :param trouble: What stopped the whole load.
     """
-    by_standing = {standing: [stop for stop in stops if stop.standing is standing] for standing in Standing}
-    pending, unknown = by_standing[Standing.PENDING], by_standing[Standing.UNKNOWN]
-    refused = by_standing[Standing.REFUSED]
+    by_standing = {status: [stop for stop in stops if stop.status is status] for status in Status}
+    pending, unknown = by_standing[Status.PENDING], by_standing[Status.UNKNOWN]
+    refused = by_standing[Status.REFUSED]
     if trouble is not None:
         trouble.add_note(f"{what}: conversations not at their end: {len(stops)}; what has landed is recorded")
-        return _naming(unknown, trouble)
+        return _with_unknown(unknown, trouble)
     if pending and all(isinstance(stop.error, ConversationBusy) for stop in pending):
-        return _naming(unknown, pending[0].error)
+        return _with_unknown(unknown, pending[0].error)
     if pending:
         told = f"{what}: pending conversations: {len(pending)}; the next try goes on. {_named(pending)}"
-        return _naming(unknown, LoadIncomplete(told))
+        return _with_unknown(unknown, LoadIncomplete(told))
     if unknown:
         return unknown_error(what, unknown)
     if refused:
@@ -55,7 +57,7 @@ def error_of(what: str, stops: Sequence[Stop], trouble: ChatImportError | None) 
     return None
 
 
-def unknown_error(what: str, stops: Sequence[Stop]) -> OutcomesUnknown:
+def unknown_error(what: str, stops: Sequence[StoppedConversation]) -> OutcomesUnknown:
     """Name the batches that nobody can tell whether they are stored, and what a person can do."""
     return OutcomesUnknown(
         f"{what}: conversations stopped at a batch that the target may or may not hold: {len(stops)}. {_named(stops)}. "
@@ -64,13 +66,13 @@ def unknown_error(what: str, stops: Sequence[Stop]) -> OutcomesUnknown:
     )
 
 
-def _naming(unknown: Sequence[Stop], error: ChatImportError | None) -> ChatImportError | None:
-    """Let no error hide a batch in doubt, though the next try asks for it again."""
+def _with_unknown(unknown: Sequence[StoppedConversation], error: ChatImportError | None) -> ChatImportError | None:
+    """Add the batches of unknown outcome to an error; the next try asks for them again."""
     if unknown and error is not None and not isinstance(error, OutcomesUnknown):
         error.add_note(f"not known whether stored, to be asked for again: {_named(unknown)}")
     return error
 
 
-def _named(stops: Sequence[Stop]) -> str:
+def _named(stops: Sequence[StoppedConversation]) -> str:
     more = f"; and {len(stops) - NAMED} more" if len(stops) > NAMED else ""
     return "; ".join(str(stop) for stop in stops[:NAMED]) + more

@@ -1,35 +1,39 @@
 """
 One conversation's delivery, strictly in order: what is still open first, then part after part. Pure, as the machine is.
 
-A loop asks :meth:`Delivery.next` what to do, writes :meth:`Delivery.take_lines` to the ledger, does it, and reports.
-Losing a ``Delivery`` at any moment loses nothing: the ledger's lines are all that the next one needs.
+A loop asks :meth:`Delivery.next` what to do, writes :meth:`Delivery.take_changes` to the ledger, does it, and reports.
+Losing a ``Delivery`` at any moment loses nothing: the ledger holds all that the next one needs.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from include.delivery import events
-from include.delivery.fold import lines_of
-from include.delivery.known import Known
-from include.delivery.machine import Answer, after_ask, after_look, after_not_stored, after_send, poll_after_s, recover
+from include.delivery.actions import Ask, End, Look, NextBatch, Send, Status, Step, Wait
+from include.delivery.known_calls import KnownCalls
+from include.delivery.retry import Pace, poll_after_s
 from include.delivery.settings import LoadSettings
+from include.delivery.state_machine import (
+    Answer,
+    after_ask,
+    after_look,
+    after_not_stored,
+    after_send,
+    recover,
+)
 from include.delivery.states import (
     Accepted,
-    Attempt,
-    Doubtful,
+    GaveUp,
     Landed,
     Next,
     NotStored,
     Part,
     Ready,
-    Stuck,
-    Turned,
+    Rejected,
+    Unknown,
 )
-from include.delivery.steps import Ask, End, Look, NextBatch, Send, Standing, Step, Wait
-from include.delivery.throttle import Pace
 from include.errors import ChatImportError
+from include.ledger import Call, key_of
 from include.records import Batch, Outgoing
 
 
@@ -37,20 +41,19 @@ class Delivery:
     """
     One conversation on its way.
 
-    :param open_attempts: What earlier tries left open; settled before anything new is sent.
-    :param names: Fresh, unique names for attempts.
+    :param known: What the ledger holds; calls left open are settled before anything new is sent.
+    :param call_ids: Unique ids for new calls.
     :param jitter: Random numbers in [0, 1).
     """
 
-    def __init__(  # noqa: PLR0913 - all it will ever be told
+    def __init__(
         self,
         conversation_id: str,
         *,
         run_id: str,
-        open_attempts: Sequence[Attempt],
-        known: Known,
+        known: KnownCalls,
         settings: LoadSettings,
-        names: Iterator[str],
+        call_ids: Iterator[str],
         jitter: Callable[[], float],
         pace: Pace | None = None,
     ) -> None:
@@ -62,26 +65,26 @@ class Delivery:
         self._run_id = run_id
         self._known = known
         self._settings = settings
-        self._names = names
+        self._call_ids = call_ids
         self._jitter = jitter
         self._pace = pace or Pace()
-        self._recovering = deque(open_attempts)
+        self._recovering = deque(known.open)
         self._parts: deque[Part] = deque()
         self._ready: Ready | None = None
         """The part being delivered; ``None`` while settling what an earlier try left."""
-        self._sending: Attempt | None = None
-        self._open: Accepted | Doubtful | None = None
+        self._sending: Call | None = None
+        self._open: Accepted | Unknown | None = None
         self._asked_s = 0.0
         """When the last question about a task was due; its answer comes later, the more so on a busy machine."""
         self._end: End | None = None
         self._halted = False
         self._rejected_in_row = 0
-        self._lines: list[events.Line] = []
+        self._changes: list[Call] = []
 
     @property
-    def attempt(self) -> Attempt | None:
+    def call(self) -> Call | None:
         """The call whose outcome is open, if there is one."""
-        return self._open.attempt if self._open else self._sending
+        return self._open.call if self._open else self._sending
 
     @property
     def batch(self) -> int | None:
@@ -94,18 +97,18 @@ class Delivery:
         return self._sending is not None or isinstance(self._open, Accepted)
 
     @property
-    def standing(self) -> Standing:
+    def status(self) -> Status:
         """Where the conversation stands, for people."""
         if self._end:
-            return self._end.standing
-        if isinstance(self._open, Doubtful):
-            return Standing.RECONCILING
-        return Standing.WAITING if self._open else Standing.LOADING
+            return self._end.status
+        if isinstance(self._open, Unknown):
+            return Status.RECONCILING
+        return Status.WAITING if self._open else Status.LOADING
 
-    def take_lines(self) -> list[events.Line]:
-        """Hand over what the ledger must hold before the next call; each line once."""
-        lines, self._lines = self._lines, []
-        return lines
+    def take_changes(self) -> list[Call]:
+        """Return the calls whose rows the ledger must hold before the next call; each change once."""
+        changes, self._changes = self._changes, []
+        return changes
 
     def halt(self) -> None:
         """Send nothing more; what is in flight is still seen through."""
@@ -118,13 +121,13 @@ class Delivery:
         if self._open is None and self._recovering:
             self._move(recover(self._recovering.popleft(), now_s), now_s)
         match self._open:
-            case Accepted(ask_at_s=at_s) | Doubtful(look_at_s=at_s) if at_s > now_s:
+            case Accepted(ask_at_s=at_s) | Unknown(look_at_s=at_s) if at_s > now_s:
                 return Wait(until_s=at_s)
-            case Accepted(attempt=attempt) if attempt.task_id is not None:
+            case Accepted(call=call) if call.task_id is not None:
                 self._asked_s = now_s
-                return Ask(task_id=attempt.task_id)
-            case Doubtful(attempt=attempt, groups=groups):
-                return _look(attempt, groups[0])
+                return Ask(task_id=call.task_id)
+            case Unknown(call=call, groups=groups):
+                return _look(call, groups[0])
         return self._end or self._next_part(now_s)
 
     def _next_part(self, now_s: float) -> Step:
@@ -133,25 +136,25 @@ class Delivery:
         if self._ready is None:
             return NextBatch()
         if self._halted:
-            return self.stop(Standing.PENDING, "the load was stopped")
+            return self.stop(Status.PENDING, "the load was stopped")
         if self._ready.send_at_s > now_s:
             return Wait(until_s=self._ready.send_at_s)
         return Send(part=self._ready.part)
 
-    def offer(self, batch: Batch | None) -> None:
+    def add_batch(self, batch: Batch | None) -> None:
         """Take the next planned batch; what the ledger knows of it is left out, a batch it knows wholly passed over."""
         if batch is None:
-            self.stop(Standing.DONE, "")
+            self.stop(Status.DONE, "")
             return
         self.next_batch = batch.number
         missing = self._known.missing(batch)
         if missing:
-            key = batch.key if len(missing) == len(batch.messages) else self._part_key(missing)
+            key = batch.key if len(missing) == len(batch.messages) else key_of(self.conversation_id, _ids(missing))
             self._parts.append(Part(key=key, batch=batch.number, messages=missing))
         else:
             self.next_batch += 1
 
-    def begin(self) -> Attempt:
+    def begin(self) -> Call:
         """Write down the intent of the call that :class:`Send` asked for."""
         if self._ready is None or self._sending is not None:
             raise RuntimeError(f"{self.conversation_id}: begin() without a Send")
@@ -160,61 +163,61 @@ class Delivery:
         bots = tuple(dict.fromkeys(message.sender_id for message in part.messages if message.role != "user"))
         places = {sender_id: place for place, sender_id in enumerate(senders + bots)}
         who = tuple(places[message.sender_id] for message in part.messages) if len(places) > 1 else (0,)
-        attempt = Attempt(
-            name=next(self._names),
+        call = Call(
+            call_id=next(self._call_ids),
             conversation_id=self.conversation_id,
             key=part.key,
             run_id=self._run_id,
-            message_ids=tuple(message.message_id for message in part.messages),
+            message_ids=_ids(part.messages),
             timestamps_ms=tuple(message.timestamp_ms for message in part.messages),
             senders=senders,
             bots=bots,
             who=who,
         )
-        self._lines += lines_of(attempt)
-        self._sending = attempt
-        return attempt
+        self._changes.append(call)
+        self._sending = call
+        return call
 
-    def heard(self, answer: Answer, now_s: float) -> None:
+    def on_answer(self, answer: Answer, now_s: float) -> None:
         """Take the answer to what :meth:`next` asked for last."""
         if self._sending is not None:
-            attempt, self._sending = self._sending, None
-            self._move(after_send(attempt, answer, now_s), now_s)
+            call, self._sending = self._sending, None
+            self._move(after_send(call, answer, now_s), now_s)
         elif isinstance(self._open, Accepted):
             self._move(after_ask(self._open, answer, now_s, self._settings, self._jitter()), now_s)
-        elif isinstance(self._open, Doubtful):
+        elif isinstance(self._open, Unknown):
             self._move(after_look(self._open, answer, now_s, self._settings, self._jitter()), now_s)
         else:
             raise RuntimeError(f"{self.conversation_id}: an answer to nothing")
 
     def _move(self, moved: Next, now_s: float) -> None:
         before = self._open
-        self._lines.extend(moved.lines)
+        self._changes.extend(moved.calls)
         self._open = None
         match moved.state:
             case Accepted() as accepted:
                 fresh = before is None and self._ready is not None
                 self._open = self._first_question(accepted) if fresh else accepted
-            case Doubtful() as doubtful:
+            case Unknown() as doubtful:
                 self._open = doubtful
             case Landed() as landed:
                 if self._ready is not None and isinstance(before, Accepted):
-                    self._pace.saw(self._asked_s - before.since_s)
-                self._on_landed(landed, before.attempt if before else None)
-            case Turned() as turned:
-                self._on_turned(turned)
+                    self._pace.record(self._asked_s - before.since_s)
+                self._on_landed(landed, before.call if before else None)
+            case Rejected() as rejected:
+                self._on_rejected(rejected)
             case NotStored() as not_stored:
                 self._on_not_stored(not_stored, now_s)
-            case Stuck() as stuck:
+            case GaveUp() as gave_up:
                 self._open = before  # still so, for whoever asks what is open
-                self._on_stuck(stuck)
+                self._gave_up(gave_up)
 
     def _first_question(self, accepted: Accepted) -> Accepted:
         typical_s = self._pace.typical_s
         wait_s = poll_after_s(0, self._settings, typical_s)
         return replace(accepted, ask_at_s=accepted.since_s + wait_s, typical_s=typical_s)
 
-    def _on_landed(self, landed: Landed, recovered: Attempt | None) -> None:
+    def _on_landed(self, landed: Landed, recovered: Call | None) -> None:
         if self._ready is None:
             if recovered is not None:
                 self._on_recovered(recovered, landed)
@@ -225,13 +228,13 @@ class Delivery:
         absent = set(landed.absent)
         self._finish([m for m in part.messages if m.message_id in absent])
 
-    def _on_recovered(self, attempt: Attempt, landed: Landed) -> None:
+    def _on_recovered(self, call: Call, landed: Landed) -> None:
         absent = set(landed.absent)
-        found = [message_id for message_id in attempt.message_ids if message_id not in absent]
+        found = [message_id for message_id in call.message_ids if message_id not in absent]
         self._known.add(found)
         self.recovered += len(found)
 
-    def _on_turned(self, turned: Turned) -> None:
+    def _on_rejected(self, rejected: Rejected) -> None:
         part = self._current().part
         if len(part.messages) > 1:  # bisect: the bad ones end up alone
             half = len(part.messages) // 2
@@ -241,57 +244,55 @@ class Delivery:
         self._rejected_in_row += 1
         self._finish()
         if self._rejected_in_row >= self._settings.max_rejected_in_row:
-            reason = f"{self._rejected_in_row} messages in a row were {turned.reason}"
-            self.stop(Standing.REFUSED, reason, turned.error)
+            reason = f"{self._rejected_in_row} messages in a row were {rejected.reason}"
+            self.stop(Status.REFUSED, reason, rejected.error)
 
     def _on_not_stored(self, not_stored: NotStored, now_s: float) -> None:
         if self._ready is None:
             return  # what an earlier try meant to send: the plan holds it, if it is still wanted
         again = after_not_stored(self._ready, not_stored, now_s, self._settings, self._jitter())
-        if isinstance(again, Stuck):
-            self._on_stuck(again)
+        if isinstance(again, GaveUp):
+            self._gave_up(again)
         else:
             self._ready = again
 
-    def _on_stuck(self, stuck: Stuck) -> None:
-        standing = Standing.UNKNOWN if stuck.unknown else Standing.PENDING
-        self.stop(standing, stuck.reason, stuck.error)
+    def _gave_up(self, gave_up: GaveUp) -> None:
+        status = Status.UNKNOWN if gave_up.unknown else Status.PENDING
+        self.stop(status, gave_up.reason, gave_up.error)
 
     def _finish(self, *left: Sequence[Outgoing]) -> None:
         """Go on after a part, with what is left of it first."""
         part, self._ready = self._current().part, None
         for messages in reversed([tuple(messages) for messages in left if messages]):
-            self._parts.appendleft(Part(key=self._part_key(messages), batch=part.batch, messages=messages))
+            self._parts.appendleft(
+                Part(key=key_of(self.conversation_id, _ids(messages)), batch=part.batch, messages=messages)
+            )
         if not self._parts:
             self.next_batch = part.batch + 1
-
-    def _part_key(self, messages: Sequence[Outgoing]) -> str:
-        return part_key(self.conversation_id, [message.message_id for message in messages])
 
     def _current(self) -> Ready:
         if self._ready is None:
             raise RuntimeError(f"{self.conversation_id}: no part is on its way")
         return self._ready
 
-    def stop(self, standing: Standing, reason: str, error: ChatImportError | None = None) -> End:
+    def stop(self, status: Status, reason: str, error: ChatImportError | None = None) -> End:
         """End here; what is open stays open in the ledger."""
-        self._end = End(standing=standing, reason=reason, error=error)
+        self._end = End(status=status, reason=reason, error=error)
         return self._end
 
 
-def part_key(conversation_id: str, message_ids: Sequence[str]) -> str:
-    """Name the content of a part of a batch, as a batch's own key does."""
-    return hashlib.sha256("\x00".join((conversation_id, *message_ids)).encode()).hexdigest()[:16]
+def _ids(messages: Sequence[Outgoing]) -> tuple[str, ...]:
+    return tuple(message.message_id for message in messages)
 
 
-def _look(attempt: Attempt, group: tuple[str, ...]) -> Look:
-    first = attempt.message_ids.index(group[0])
-    whole = len(group) == len(attempt.message_ids)
+def _look(call: Call, group: tuple[str, ...]) -> Look:
+    first = call.message_ids.index(group[0])
+    whole = len(group) == len(call.message_ids)
     return Look(
-        key=attempt.key if whole else part_key(attempt.conversation_id, group),
-        message_ids=attempt.message_ids,
-        timestamps_ms=attempt.timestamps_ms,
-        senders=attempt.senders,
-        writers=attempt.writers,
+        key=call.key if whole else key_of(call.conversation_id, group),
+        message_ids=call.message_ids,
+        timestamps_ms=call.timestamps_ms,
+        senders=call.senders,
+        writers=call.writers,
         part=slice(first, first + len(group)),
     )

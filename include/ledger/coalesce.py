@@ -1,16 +1,16 @@
-"""Work that many wait for at once and that is done once for all of them: an fsync, a look at the ledger."""
+"""Group commit: work that many wait for at once and that is done once for all of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 
-class Rounds:
+class Coalesced:
     """
-    Does one piece of work again and again, one round at a time.
+    Does one piece of work again and again, one at a time.
 
-    Whoever asks gets a round that begins after the question; all who ask until it begins get the same one.
+    A caller gets a round that begins after its call; all callers until that begins share it.
 
-    :param work: Its error goes to everybody whose round it was.
+    :param work: Its error goes to every caller of the round.
     """
 
     def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -20,13 +20,13 @@ class Rounds:
         self._working = asyncio.Lock()
 
     async def __call__(self) -> None:
-        """Wait for a round; being cancelled does not take it from the others."""
+        """Wait for a round; a caller that is cancelled does not cancel it for the others."""
         if self._next is None:
             self._next = asyncio.create_task(self._round())
         await asyncio.shield(self._next)
 
     async def settled(self) -> None:
-        """Wait until nothing is under way, whatever comes of it."""
+        """Wait until nothing is under way, whatever its result."""
         if self._next is not None:
             await asyncio.wait([self._next])
         async with self._working:

@@ -1,0 +1,141 @@
+"""The database that holds the ledger: SQLite in the home, or PostgreSQL where workers share no folder."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Connection, NullPool, event, text
+
+from include.errors import LedgerError
+from include.layout import home
+from include.ledger.schema import MIGRATIONS, migrate, version_of
+from include.storage import described
+
+LEDGER_VARIABLE = "EVEROS_IMPORT_LEDGER"
+
+TRUTH = "Nothing is sent without the ledger; calls made before are settled by the next try."
+
+_BUSY_S = 60
+"""How long SQLite waits for another process's transaction; each takes milliseconds."""
+
+_ALONE_LOCK = 0x45564552
+
+
+def ledger_url(base: Path | None = None) -> str:
+    """Return the URL of the ledger's database: ``EVEROS_IMPORT_LEDGER``, default ``<home>/ledger.db`` (SQLite)."""
+    given = os.environ.get(LEDGER_VARIABLE, "") if base is None else ""
+    return given if "://" in given else f"sqlite:///{(base or home()) / 'ledger.db'}"
+
+
+class Database:
+    """
+    Connections to the ledger's database; opening one creates or migrates the tables.
+
+    :param url: A SQLAlchemy URL, ``sqlite:///<path>`` or ``postgresql+psycopg2://…``.
+    :raises LedgerError: it cannot be used; nothing was sent.
+    """
+
+    def __init__(self, url: str) -> None:
+        address = sqlalchemy.make_url(url.replace("postgres://", "postgresql://", 1))
+        self.path = Path(address.database or "") if address.get_backend_name() == "sqlite" else None
+        """The file; ``None`` for a server."""
+        self.name = str(self.path) if self.path else address.render_as_string(hide_password=True)
+        """For people."""
+        if self.path:
+            self._engine = sqlalchemy.create_engine(
+                address,
+                poolclass=NullPool,
+                hide_parameters=True,
+                connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+            )
+            event.listen(self._engine, "connect", _set_up_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+        else:
+            self._engine = sqlalchemy.create_engine(address, pool_pre_ping=True, hide_parameters=True)
+        with self.errors():
+            if self.path:
+                self._create_file(self.path)
+            with self.read() as connection:
+                is_present = version_of(connection) == len(MIGRATIONS)
+            if not is_present:
+                with self.write_alone() as connection:
+                    migrate(connection)
+
+    @classmethod
+    def existing(cls, url: str) -> "Database | None":
+        """Return the database, ``None`` where nothing was ever written; for those who only look."""
+        path = sqlalchemy.make_url(url).database or ""
+        return None if url.startswith("sqlite") and not Path(path).exists() else cls(url)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection on which all queries see the database as of one moment."""
+        options = {} if self.path else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self.errors(), self._engine.connect().execution_options(**options) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yield a connection with a transaction that is committed when the block ends without an error."""
+        with self.errors(), self.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write_alone(self) -> Iterator[Connection]:
+        """Yield what :meth:`write` does, one block at a time among all processes: for what is to be there once."""
+        with self.write() as connection:
+            if not self.path:  # SQLite has locked the file already
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ALONE_LOCK})
+            yield connection
+
+    def connect(self) -> Connection:
+        """Return a connection to write with; SQLite allows one transaction of such at a time."""
+        return self._engine.connect().execution_options(writes=True)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn what goes wrong with the database into one error that says what is true and what to do."""
+        try:
+            yield
+        except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            cause = getattr(error, "orig", None) or error
+            if self.path:
+                what, remedy = described(cause, self.path.parent), "Make room there, mend its permissions or restore it"
+            else:
+                what, remedy = str(cause).partition("\n")[0], "Bring the database server back, or check the address"
+            raise LedgerError(
+                f"{self.name}: {what}. {TRUTH} {remedy}, then clear the failed task or run again."
+            ) from error
+
+    def _create_file(self, path: Path) -> None:
+        old = path.parent / "ledger"
+        if next(old.glob("*/target.json"), None):
+            raise LedgerError(
+                f"{old} is a ledger of an earlier version, which this one does not read: nothing was sent. Use a new "
+                "EVEROS_IMPORT_HOME and a new account or project_id, or go on with the earlier version."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same mode
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy begins transactions, see below
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    if cursor.fetchone()[0] != "wal":
+        raise LedgerError(
+            "the ledger's file system does not support what SQLite needs for several writers (WAL). Nothing was sent. "
+            f"Put EVEROS_IMPORT_HOME on a local file system, or set {LEDGER_VARIABLE} to a PostgreSQL database."
+        )
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once where something will be written: a later upgrade fails instead of waiting."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")

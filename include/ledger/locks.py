@@ -1,0 +1,142 @@
+"""At most one writer per conversation and target: locks that end with the process or the connection that holds them."""
+
+import fcntl
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, text
+
+from include.errors import LedgerError
+
+
+class Locks(Protocol):
+    """The locks that one writer holds, by name."""
+
+    def take(self, name: str) -> bool:
+        """Try to take a lock; does not wait."""
+        ...
+
+    def holds(self, names: frozenset[str]) -> bool:
+        """Tell whether all of these still keep other writers away."""
+        ...
+
+    def release(self, name: str) -> None:
+        """Give a lock back."""
+        ...
+
+    def close(self) -> None:
+        """Give back all that are still held, as those that a cancelled task had just taken."""
+        ...
+
+
+class FileLocks:
+    """
+    Locked files beside an SQLite database; they end with the process.
+
+    :param database: The database's file; it must stay the one that was opened.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._database, self._opened = database, _identity(database)
+        self._folder = database.with_name(f"{database.name}-locks")
+        self._files: dict[str, int] = {}
+
+    def take(self, name: str) -> bool:
+        """Lock the file; one that its last holder removed meanwhile is made again."""
+        path = self._path(name)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        while True:
+            file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(file)
+                return False
+            if _identity(path) == _identity(file):
+                self._files[name] = file
+                return True
+            os.close(file)
+
+    def holds(self, names: frozenset[str]) -> bool:
+        """Compare the locked files, and the database itself, with what is at their paths now."""
+        if _identity(self._database) != self._opened:
+            return False
+        return all(
+            name in self._files and _identity(self._path(name)) == _identity(self._files[name]) for name in names
+        )
+
+    def release(self, name: str) -> None:
+        """Remove the file while it is locked, so that none are left behind."""
+        file = self._files.pop(name)
+        if _identity(self._path(name)) == _identity(file):
+            self._path(name).unlink()
+        os.close(file)
+
+    def close(self) -> None:
+        """Release what is left."""
+        for name in list(self._files):
+            self.release(name)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{_digest(name).hex()}.lock"
+
+
+class AdvisoryLocks:
+    """PostgreSQL's advisory locks of one connection; they end with its session."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def take(self, name: str) -> bool:
+        """Ask the server for the lock."""
+        with self._connection.begin():
+            return bool(
+                self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _key(name)}).scalar()
+            )
+
+    def holds(self, names: frozenset[str]) -> bool:
+        """Ask the server, in the transaction at hand: a pooler may have handed the session to somebody else."""
+        held = self._connection.execute(
+            text(
+                "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks "
+                "WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND pid = pg_backend_pid()"
+            )
+        )
+        return {_key(name) for name in names} <= {int(key) for (key,) in held}
+
+    def release(self, name: str) -> None:
+        """Give the lock back; a session that is gone holds none."""
+        if not self._connection.invalidated:
+            with self._connection.begin():
+                self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _key(name)})
+
+    def close(self) -> None:
+        """End the session with its locks: a pool would keep it open."""
+        self._connection.invalidate()
+
+
+def lost(name: str, database: str) -> LedgerError:
+    """Say that a writer must stop."""
+    return LedgerError(
+        f"{name}: its lock in {database} was lost, or the database was replaced, while it was loading. It stopped; "
+        "what it had sent is settled by the next try. Leave the ledger alone during a load, then clear the task."
+    )
+
+
+def _digest(name: str) -> bytes:
+    return sha256(name.encode()).digest()[:8]
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(_digest(name), signed=True)
+
+
+def _identity(file: Path | int) -> tuple[int, int] | None:
+    """Return device and inode of a file that can be reached, ``None`` for one that is gone."""
+    try:
+        status = file.stat() if isinstance(file, Path) else os.fstat(file)
+    except FileNotFoundError:
+        return None
+    return (status.st_dev, status.st_ino) if status.st_nlink else None

@@ -1,0 +1,168 @@
+"""Tables and views of the ledger, the same in SQLite and PostgreSQL, and the steps between their versions."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    inspect,
+    select,
+    text,
+)
+
+from include.errors import LedgerError
+from include.ledger.calls import CallState
+
+METADATA = MetaData()
+
+
+def _text(name: str, *, nullable: bool = False) -> "Column[str]":
+    return Column(name, Text, nullable=nullable)
+
+
+def _number(name: str, *, nullable: bool = False) -> "Column[int]":
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _target() -> "Column[int]":
+    return Column("target_id", Integer, ForeignKey("targets.target_id"), nullable=False)
+
+
+TARGETS = Table(
+    "targets",
+    METADATA,
+    Column("target_id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    *map(_text, ("base_url", "api_version", "account", "key_fingerprint", "app_id", "project_id")),
+    Column("generation", BigInteger, nullable=False, server_default=text("0")),
+    Column("witnesses", Text, nullable=False, server_default=text("'[]'")),
+)
+"""One row per store that calls are made to; ``generation`` counts the tasks that were about to send."""
+
+CALLS = Table(
+    "calls",
+    METADATA,
+    Column("call_id", Text, primary_key=True),
+    _target(),
+    *map(_text, ("conversation_id", "key", "run_id", "state")),
+    _text("task_id", nullable=True),
+    _text("reason"),
+    *map(_number, ("messages", "first_ms", "last_ms")),  # derived, for indexes: a status reads no other column
+    *map(_text, ("message_ids", "after_first_ms", "writers")),  # JSON
+    _number("asked_ms"),
+    *(_number(name, nullable=True) for name in ("accepted_ms", "settled_ms")),
+    CheckConstraint(f"state IN ({', '.join(repr(state.value) for state in CallState)})", name="known_state"),
+    Index("calls_by_conversation", "target_id", "conversation_id", "last_ms", "state", "messages", "run_id"),
+    Index("calls_by_run", "run_id", "settled_ms"),
+    Index(
+        "calls_open",
+        "target_id",
+        "conversation_id",
+        sqlite_where=text("settled_ms IS NULL"),
+        postgresql_where=text("settled_ms IS NULL"),
+    ),
+)
+"""
+One row per call to add messages. Times ``*_ms`` are Unix milliseconds: ``first_ms`` and ``last_ms`` of the messages,
+``asked_ms`` (intent), ``accepted_ms`` (task) and ``settled_ms`` (outcome) of the writer's clock, for people only.
+``after_first_ms`` is the time of each message after ``first_ms``; ``writers`` holds users, bots, and who wrote which.
+"""
+
+FLUSHES = Table(
+    "flushes",
+    METADATA,
+    Column("flush_id", Text, primary_key=True),
+    _target(),
+    *map(_text, ("conversation_id", "run_id")),
+    _number("landed"),
+    _text("status", nullable=True),
+    _number("asked_ms"),
+    _number("answered_ms", nullable=True),
+    Index("flushes_by_conversation", "target_id", "conversation_id"),
+    Index("flushes_by_run", "run_id"),
+)
+"""One row per flush; ``landed`` messages were in the conversation by then."""
+
+CONVERSATION_IDS = Table(
+    "conversation_ids",
+    METADATA,
+    _target(),
+    *map(_text, ("template", "identity", "conversation_id")),
+    UniqueConstraint("target_id", "template", "identity"),
+)
+"""The ids made of a template so far; ``identity`` is a JSON array (:attr:`include.records.Conversation.identity`)."""
+
+WAITING_RUNS = Table(
+    "waiting_runs",
+    METADATA,
+    Column("run_id", Text, primary_key=True),
+    *map(_text, ("interval_start", "older_run_id", "older_state", "since")),
+    Column("ended", Integer, nullable=False),
+)
+"""Runs that wait for a run of an older interval (:mod:`include.report.waiting`)."""
+
+VERSION = Table("ledger_version", METADATA, Column("version", Integer, nullable=False))
+
+_VIEWS = (
+    "CREATE VIEW open_calls AS SELECT * FROM calls WHERE settled_ms IS NULL",
+    "CREATE VIEW landed_calls AS SELECT * FROM calls WHERE state = 'landed'",
+    "CREATE VIEW rejected_calls AS SELECT * FROM calls WHERE state = 'rejected'",
+    """
+    CREATE VIEW conversations AS
+    SELECT found.*, coalesce(flushed.landed, 0) AS flushed, found.landed > coalesce(flushed.landed, 0) AS needs_flush
+    FROM (
+        SELECT target_id, conversation_id,
+            coalesce(sum(CASE WHEN state = 'landed' THEN messages END), 0) AS landed,
+            coalesce(sum(CASE WHEN state = 'rejected' THEN messages END), 0) AS rejected,
+            max(CASE WHEN state = 'landed' THEN last_ms END) AS last_ms
+        FROM calls GROUP BY target_id, conversation_id
+    ) AS found
+    LEFT JOIN (
+        SELECT target_id, conversation_id, max(landed) AS landed FROM flushes
+        WHERE status IS NOT NULL GROUP BY target_id, conversation_id
+    ) AS flushed ON flushed.target_id = found.target_id AND flushed.conversation_id = found.conversation_id
+    """,
+)
+
+
+def _create(connection: Connection) -> None:
+    METADATA.create_all(connection)
+    for view in _VIEWS:
+        connection.execute(text(view))
+
+
+MIGRATIONS = (_create,)
+"""Step ``n`` brings a database from version ``n`` to ``n + 1``; steps are only ever added."""
+
+
+def version_of(connection: Connection) -> int:
+    """Return the version of the database's schema, 0 for an empty one."""
+    if not inspect(connection).has_table(VERSION.name):
+        return 0
+    return int(connection.execute(select(VERSION.c.version)).scalar_one())
+
+
+def migrate(connection: Connection) -> None:
+    """
+    Bring the database to the present version; call it in a transaction that no other can overlap.
+
+    :raises LedgerError: a later version of this project has written it.
+    """
+    version = version_of(connection)
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"the ledger has version {version}, this project knows {len(MIGRATIONS)}: a later version of the project "
+            "has written it. Nothing was sent. Run that version, or a later one."
+        )
+    for step in MIGRATIONS[version:]:
+        step(connection)
+    if version < len(MIGRATIONS):
+        connection.execute(VERSION.delete())
+        connection.execute(VERSION.insert().values(version=len(MIGRATIONS)))

@@ -1,0 +1,181 @@
+"""The ledger of one target as of one moment: statuses, open calls, landed and rejected messages as Arrow data."""
+
+from collections.abc import Iterator, Mapping
+from itertools import batched, chain
+from typing import Any
+
+import duckdb
+import msgspec
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import Connection, Select, select, text
+
+from include.ledger.calls import Call, call_of
+from include.ledger.schema import CALLS, FLUSHES
+
+
+def _schema(**types: pa.DataType) -> pa.Schema:
+    fields: list[pa.Field[Any]] = [pa.field(name, type_, nullable=False) for name, type_ in types.items()]
+    return pa.schema(fields)
+
+
+MESSAGE_SCHEMA = _schema(
+    conversation_id=pa.string(), message_id=pa.string(), timestamp_ms=pa.int64(), run_id=pa.string(), reason=pa.string()
+)
+"""One row per message of a call; ``run_id`` is the run that made the call."""
+
+FLUSH_SCHEMA = _schema(conversation_id=pa.string(), run_id=pa.string(), landed=pa.int64(), status=pa.string())
+"""One row per flush that was answered."""
+
+CALLS_AT_ONCE = 2_000
+"""Of at most 500 messages each."""
+
+MARGIN_MS = 86_400_000
+"""A message may be in the ledger with an earlier time than now: equal times are moved apart, by milliseconds."""
+
+MEMORY_LIMIT = "256MB"
+
+type Since = Mapping[str, int]
+"""Conversation id to the earliest time of interest, Unix milliseconds."""
+
+
+class ConversationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of one conversation, over all runs."""
+
+    landed: int = 0
+    rejected: int = 0
+    last_ms: int | None = None
+    """``timestamp_ms`` of the newest message that landed."""
+    flushed: int = 0
+    """Messages that had landed when it was last flushed."""
+
+    @property
+    def needs_flush(self) -> bool:
+        """Whether messages have landed since the last flush."""
+        return self.landed > self.flushed
+
+
+class Snapshot:
+    """
+    Queries about one target that all see the same moment.
+
+    :param rejections_of: Only what this run's calls had rejected counts as rejected: what earlier runs had rejected may
+        be sent again, since a person has corrected it.
+    """
+
+    def __init__(self, connection: Connection, target_id: int, *, rejections_of: str | None = None) -> None:
+        self.connection = connection
+        self._target_id = target_id
+        self.rejections_of = rejections_of
+
+    def statuses(self, conversation_id: str | None = None) -> dict[str, ConversationStatus]:
+        """Return the status of every conversation that a call was ever made of, or of one."""
+        columns = "conversation_id, landed, rejected, last_ms, flushed"
+        query = f"SELECT {columns} FROM conversations WHERE target_id = :target"  # noqa: S608 - names of our own
+        if conversation_id is not None:
+            query += " AND conversation_id = :conversation"
+        given = {"target": self._target_id, "conversation": conversation_id}
+        rows = self.connection.execute(text(query), given)
+        return {
+            name: ConversationStatus(landed=int(landed), rejected=int(rejected), last_ms=last_ms, flushed=int(flushed))
+            for name, landed, rejected, last_ms, flushed in rows
+        }
+
+    def open(self, conversation_id: str | None = None) -> list[Call]:
+        """Return the calls without an outcome, oldest first; of one conversation, or of all."""
+        query = self._select().where(CALLS.c.settled_ms.is_(None))
+        if conversation_id is not None:
+            query = query.where(CALLS.c.conversation_id == conversation_id)
+        return list(self._calls(query.order_by(CALLS.c.asked_ms, CALLS.c.first_ms)))
+
+    def calls_of(self, conversation_id: str, since_ms: int) -> Iterator[Call]:
+        """Yield the open calls of a conversation, and those settled ones that reach beyond a time, in order of time."""
+        recent = CALLS.c.settled_ms.is_(None) | (CALLS.c.last_ms >= since_ms - MARGIN_MS)
+        here = self._select().where(CALLS.c.conversation_id == conversation_id)
+        yield from self._calls(here.where(recent).order_by(CALLS.c.asked_ms, CALLS.c.first_ms))
+
+    def landed_calls(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the calls of a run that landed, without their messages, by conversation and time."""
+        names = ("conversation_id", "messages", "first_ms", "last_ms", "key", "task_id")
+        query = select(*(CALLS.c[name] for name in names)).where(
+            CALLS.c.target_id == self._target_id, CALLS.c.run_id == run_id, CALLS.c.state == "landed"
+        )
+        rows = self.connection.execute(query.order_by(CALLS.c.conversation_id, CALLS.c.first_ms)).mappings()
+        return [dict(row) for row in rows]
+
+    def landed(self, since: Since | None = None) -> pa.RecordBatchReader:
+        """
+        Stream the landed messages, :data:`MESSAGE_SCHEMA`.
+
+        :param since: Only of these conversations, and not much earlier than these times; default: all.
+        """
+        return self._messages("landed", since)
+
+    def rejected(self, since: Since | None = None) -> pa.RecordBatchReader:
+        """Stream the rejected messages, as :meth:`landed` does."""
+        return self._messages("rejected", since)
+
+    def flushes(self) -> pa.Table:
+        """Return the flushes that were answered, :data:`FLUSH_SCHEMA`."""
+        columns = [FLUSHES.c[name] for name in FLUSH_SCHEMA.names]
+        rows = self.connection.execute(
+            select(*columns).where(FLUSHES.c.target_id == self._target_id, FLUSHES.c.status.is_not(None))
+        )
+        return pa.Table.from_pylist([dict(row) for row in rows.mappings()], schema=FLUSH_SCHEMA)
+
+    def tables(self, since: Since) -> duckdb.DuckDBPyConnection:
+        """
+        Return DuckDB with the tables ``landed``, ``rejected`` and ``flushed``; close it after use.
+
+        :param since: As for :meth:`landed`; rejected messages and flushes are there of all conversations.
+        """
+        connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
+        rejected = self.rejected().read_all()
+        times: Any = rejected.group_by("conversation_id").aggregate([("timestamp_ms", "min")]).to_pylist()
+        earliest = {row["conversation_id"]: row["timestamp_ms_min"] for row in times}
+        since = earliest | {name: min(since_ms, earliest.get(name, since_ms)) for name, since_ms in since.items()}
+        for name, rows in (("landed", self.landed(since)), ("rejected", rejected), ("flushed", self.flushes())):
+            connection.register("rows", rows)
+            connection.execute(f"CREATE TABLE {name} AS FROM rows")
+            connection.unregister("rows")
+        return connection
+
+    def _select(self) -> "Select[Any]":
+        return select(CALLS).where(CALLS.c.target_id == self._target_id)
+
+    def _calls(self, query: "Select[Any]") -> Iterator[Call]:
+        rows = self.connection.execution_options(yield_per=CALLS_AT_ONCE).execute(query)
+        yield from map(call_of, rows.mappings())
+
+    def _messages(self, state: str, since: Since | None) -> pa.RecordBatchReader:
+        query = self._select().where(CALLS.c.state == state)
+        if state == "rejected" and self.rejections_of is not None:
+            query = query.where(CALLS.c.run_id == self.rejections_of)
+        queries = (
+            [query]
+            if since is None
+            else [
+                query.where(CALLS.c.conversation_id == name, CALLS.c.last_ms >= since_ms - MARGIN_MS)
+                for name, since_ms in since.items()
+            ]
+        )
+        calls = (call for each in queries for call in self._calls(each))
+        return pa.RecordBatchReader.from_batches(MESSAGE_SCHEMA, _batches(calls))
+
+
+def _batches(calls: Iterator[Call]) -> Iterator[pa.RecordBatch]:
+    for some in batched(calls, CALLS_AT_ONCE):
+        counts = [len(call.message_ids) for call in some]
+        columns: list[pa.Array[Any]] = [
+            _repeated([call.conversation_id for call in some], counts),
+            pa.array(list(chain.from_iterable(call.message_ids for call in some)), pa.string()),
+            pa.array(list(chain.from_iterable(call.timestamps_ms for call in some)), pa.int64()),
+            _repeated([call.run_id for call in some], counts),
+            _repeated([call.reason for call in some], counts),
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=MESSAGE_SCHEMA)
+
+
+def _repeated(values: list[str], counts: list[int]) -> "pa.Array[Any]":
+    """Return each value as often as its count says."""
+    return pa.array(values, pa.string()).take(np.repeat(np.arange(len(values)), counts))
