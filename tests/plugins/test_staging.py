@@ -449,15 +449,15 @@ def test_an_object_whose_name_leads_out_of_the_folder_is_skipped(
 
 
 def test_a_page_downloads_only_what_has_changed_in_the_store(bucket: Path) -> None:
-    stage({"plan/a": "1", "plan/b": "1", "loading.json": "1"}, TaskFiles(writes=["*"]))
+    stage({"plan/a": "1", "plan/b": "1", "estimate.json": "1"}, TaskFiles(writes=["*"]))
     view = RunView(RUN)
     assert not view.run.root.exists()
-    folder = view.refresh("plan/a", "loading.json")
-    assert {path.name for path in folder.root.rglob("*") if path.is_file()} == {"a", "loading.json"}
+    folder = view.refresh("plan/a", "estimate.json")
+    assert {path.name for path in folder.root.rglob("*") if path.is_file()} == {"a", "estimate.json"}
     before = (folder.root / "plan" / "a").stat().st_ino
-    stage({"loading.json": "22"}, TaskFiles(writes=["loading.json"]))
-    view.refresh("plan/a", "loading.json")
-    assert (folder.loading.read_text(), (folder.root / "plan" / "a").stat().st_ino) == ("22", before)
+    stage({"estimate.json": "22"}, TaskFiles(writes=["estimate.json"]))
+    view.refresh("plan/a", "estimate.json")
+    assert ((folder.root / "estimate.json").read_text(), (folder.root / "plan" / "a").stat().st_ino) == ("22", before)
     stage({}, TaskFiles(writes=["plan/*"]))
-    view.refresh("plan/a", "loading.json")
+    view.refresh("plan/a", "estimate.json")
     assert not folder.plan.exists()
