@@ -14,9 +14,9 @@ from types import MappingProxyType
 
 from include.layout import PROJECT
 from include.local.api import AirflowAPI
+from include.local.child_processes import ChildProcesses
 from include.local.settings import DATABASE, USER, airflow_environment, new_password
-from include.processes.home import Home, free_port
-from include.processes.leashed import Leashed
+from include.local.state_folder import StateFolder, free_port
 
 DAG_ID = "chat_history_to_everos"
 ABANDONED = "Left unfinished by a command that was killed. The next run's ledger settles what it left open."
@@ -36,8 +36,8 @@ class Worker:
 
 
 def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
-    home: Home,
-    processes: Leashed,
+    state_folder: StateFolder,
+    processes: ChildProcesses,
     environ: Mapping[str, str],
     *,
     say: Say,
@@ -60,12 +60,12 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     :raises DagBroken: The DAG file cannot be imported.
     """
     port = free_port(port)
-    env = airflow_environment(environ, home, port=port, dags=dags) | dict(settings)
+    env = airflow_environment(environ, state_folder, port=port, dags=dags) | dict(settings)
     began = time.monotonic()
-    _migrate(home, processes, env, say)
+    _migrate(state_folder, processes, env, say)
     parsed_after = datetime.now(UTC)
     say("Starting Airflow …")
-    api = AirflowAPI(f"http://127.0.0.1:{port}", processes.check, user=USER, password=new_password(home))
+    api = AirflowAPI(f"http://127.0.0.1:{port}", processes.check, user=USER, password=new_password(state_folder))
     _start(processes, "api-server", env)
     _start(processes, "dag-processor", env)
     api.wait_until_up()
@@ -83,13 +83,13 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     return api
 
 
-def has_connection(home: Home, conn_id: str) -> bool:
+def has_connection(state_folder: StateFolder, conn_id: str) -> bool:
     """
-    Whether somebody made this connection in the UI of the home's Airflow.
+    Return whether this connection was made in the UI of the local Airflow.
 
-    Looked up in the metadata itself: starting Airflow only to say that something is missing would take half a minute.
+    Reads the metadata database: starting Airflow only to report a missing connection would take half a minute.
     """
-    database = home.airflow / DATABASE
+    database = state_folder.airflow / DATABASE
     if not database.exists():
         return False
     with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as metadata:
@@ -99,7 +99,7 @@ def has_connection(home: Home, conn_id: str) -> bool:
             return False  # its creation was interrupted: there are no tables yet
 
 
-def _start(processes: Leashed, component: str, env: Mapping[str, str], *options: str) -> None:
+def _start(processes: ChildProcesses, component: str, env: Mapping[str, str], *options: str) -> None:
     processes.start(component, [*_airflow(), component, *options], env, PROJECT)
 
 
@@ -107,17 +107,17 @@ def _airflow() -> list[str]:
     return [sys.executable, "-m", "airflow"]
 
 
-def _migrate(home: Home, processes: Leashed, env: Mapping[str, str], say: Say) -> None:
+def _migrate(state_folder: StateFolder, processes: ChildProcesses, env: Mapping[str, str], say: Say) -> None:
     """Create or upgrade the metadata database, once for each version of Airflow."""
-    home.airflow.mkdir(mode=0o700, parents=True, exist_ok=True)
-    note, version = home.airflow / "migrated", importlib.metadata.version("apache-airflow-core")
+    state_folder.airflow.mkdir(mode=0o700, parents=True, exist_ok=True)
+    note, version = state_folder.airflow / "migrated", importlib.metadata.version("apache-airflow-core")
     migrated = f"{version} {env['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN']}"
     if note.exists() and note.read_text() == migrated:
         return
-    say(f"Preparing Airflow {version} in {_short(home.airflow)} …")
+    say(f"Preparing Airflow {version} in {_short(state_folder.airflow)} …")
     processes.run("db-migrate", [*_airflow(), "db", "migrate"], env, PROJECT)
-    if (home.airflow / DATABASE).exists():
-        with contextlib.closing(sqlite3.connect(home.airflow / DATABASE)) as database:
+    if (state_folder.airflow / DATABASE).exists():
+        with contextlib.closing(sqlite3.connect(state_folder.airflow / DATABASE)) as database:
             database.execute("PRAGMA journal_mode=WAL")  # readers and one writer side by side; kept in the file
     note.write_text(migrated)
 

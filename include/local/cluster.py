@@ -2,7 +2,7 @@
 The distributed form on one machine: CeleryExecutor with two workers, Redis between them, PostgreSQL behind Airflow.
 
 The same kinds of process that Docker Compose starts with its profile ``celery``. PostgreSQL and Redis are the machine's
-own programs; what they hold is gone with the cluster, the home with ledger and runs stays.
+own programs; their data is deleted with the cluster; the state folder with ledger and runs stays.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from pathlib import Path
 from include.errors import ChatImportError, ConfigurationError
 from include.local.airflow import Say, Worker, start_airflow
 from include.local.api import AirflowAPI
-from include.processes.home import Home, free_port
-from include.processes.leashed import Leashed, own_environment
+from include.local.child_processes import ChildProcesses, own_environment
+from include.local.state_folder import StateFolder, free_port
 
 WORKERS = ("worker-1", "worker-2")
 _TASKS_PER_WORKER = 2
@@ -44,8 +44,8 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(
-    home: Home,
-    processes: Leashed,
+    state_folder: StateFolder,
+    processes: ChildProcesses,
     environ: Mapping[str, str],
     *,
     say: Say,
@@ -80,13 +80,13 @@ def cluster(
                 )
                 for name in WORKERS
             }
-            api = start_airflow(home, processes, environ, say=say, settings=settings, workers=workers)
+            api = start_airflow(state_folder, processes, environ, say=say, settings=settings, workers=workers)
             yield Cluster(api=api, broker_url=broker_url, database=database)
         finally:
             processes.stop()  # before their folder goes
 
 
-def _start_postgres(processes: Leashed, programs: Path, data: Path) -> str:
+def _start_postgres(processes: ChildProcesses, programs: Path, data: Path) -> str:
     """Start a server with an empty database and return ``user@host:port/database``."""
     port = free_port()
     _ownable(data)
@@ -100,7 +100,7 @@ def _start_postgres(processes: Leashed, programs: Path, data: Path) -> str:
     return f"airflow@127.0.0.1:{port}/airflow"
 
 
-def _start_redis(processes: Leashed, program: Path, folder: Path) -> str:
+def _start_redis(processes: ChildProcesses, program: Path, folder: Path) -> str:
     port = free_port()
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", ""]
     processes.start("redis", [str(program), *options], own_environment(), folder)
@@ -138,7 +138,7 @@ def _run(argv: Sequence[object]) -> None:
         raise ChatImportError(f"{Path(str(argv[0])).name} ended with status {done.returncode}: {done.stderr[-500:]}")
 
 
-def _wait_for_port(port: int, processes: Leashed, what: str) -> None:
+def _wait_for_port(port: int, processes: ChildProcesses, what: str) -> None:
     deadline = time.monotonic() + _READY_S
     while True:
         processes.check()

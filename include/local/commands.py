@@ -11,12 +11,12 @@ from typing import Any
 from include.errors import ConfigurationError
 from include.layout import PROJECT, STAGING_VARIABLE, RunFolder, home
 from include.local.airflow import has_connection, start_airflow
+from include.local.child_processes import child_processes
 from include.local.demo import show
 from include.local.importing import import_once
+from include.local.state_folder import lock_state_folder
 from include.local.targets import Embedded, start_target
 from include.parameters import PARAMETERS, refuse_unknown
-from include.processes.home import hold
-from include.processes.leashed import leashed
 
 SAMPLES = PROJECT / "include" / "samples"
 SCHEDULE, CONNECTION, API_KEY = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"
@@ -31,12 +31,15 @@ def demo(target: str, *, stay: bool) -> int:
     :param stay: Leave everything running until Ctrl-C (``make up``).
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
     """
-    with hold(home(), "make up" if stay else "make demo") as place, leashed(place) as processes:
-        embedded = start_target(target, place, processes, os.environ)
+    with (
+        lock_state_folder(home(), "make up" if stay else "make demo") as state_folder,
+        child_processes(state_folder) as processes,
+    ):
+        embedded = start_target(target, state_folder, processes, os.environ)
         say(embedded.said)
         environ = _with(embedded, os.environ, schedule=os.environ.get(SCHEDULE, "") if stay else "")
-        api = start_airflow(place, processes, environ, say=say, port=UI_PORT if stay else None)
-        imported = import_once(place, processes, api, {"source": str(SAMPLES)}, say)
+        api = start_airflow(state_folder, processes, environ, say=say, port=UI_PORT if stay else None)
+        imported = import_once(state_folder, processes, api, {"source": str(SAMPLES)}, say)
         if imported.good:
             say("")
             asyncio.run(_show(embedded, imported.run))
@@ -59,11 +62,13 @@ def import_source(source: str, conf_json: str) -> int:
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
     """
     conf = {**_parameters(conf_json), "source": _resolved(source)}
-    with hold(home(), "make import") as place, leashed(place) as processes:
-        if not (os.environ.get(CONNECTION) or os.environ.get(API_KEY) or has_connection(place, "everos_default")):
+    with lock_state_folder(home(), "make import") as state_folder, child_processes(state_folder) as processes:
+        if not (
+            os.environ.get(CONNECTION) or os.environ.get(API_KEY) or has_connection(state_folder, "everos_default")
+        ):
             raise ConfigurationError(NO_TARGET)
-        api = start_airflow(place, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
-        return 0 if import_once(place, processes, api, conf, say).good else 1
+        api = start_airflow(state_folder, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
+        return 0 if import_once(state_folder, processes, api, conf, say).good else 1
 
 
 async def _show(embedded: Embedded, run: RunFolder) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from include.layout import RunFolder, ledger_root
 from include.local.airflow import DAG_ID, Say
 from include.local.api import AirflowAPI
+from include.local.child_processes import ChildProcesses
 from include.local.follow import Progress, failures, follow
+from include.local.state_folder import StateFolder
 from include.local.summary import summary
-from include.processes.home import Home
-from include.processes.leashed import Leashed
 from include.report.loading import Loading, by_conversation
 
 
@@ -25,7 +25,9 @@ class Imported:
     """The run succeeded and every entry is accounted for."""
 
 
-def import_once(home: Home, processes: Leashed, api: AirflowAPI, conf: Mapping[str, Any], say: Say) -> Imported:
+def import_once(
+    state_folder: StateFolder, processes: ChildProcesses, api: AirflowAPI, conf: Mapping[str, Any], say: Say
+) -> Imported:
     """
     Run the DAG once and say how it went.
 
@@ -33,8 +35,8 @@ def import_once(home: Home, processes: Leashed, api: AirflowAPI, conf: Mapping[s
     """
     run_id = api.trigger(DAG_ID, conf)
     say(f"Run {run_id}")
-    run = RunFolder.of(run_id, home.root)
-    loading = Loading(run, ledger_root(home.root), run_id)
+    run = RunFolder.of(run_id, state_folder.root)
+    loading = Loading(run, ledger_root(state_folder.root), run_id)
 
     def messages() -> str:
         chunks = api.xcom(DAG_ID, run_id, "plan") or []

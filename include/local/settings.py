@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from include.layout import HOME_VARIABLE, PROJECT
-from include.processes.home import Home
+from include.local.state_folder import StateFolder
 
 DATABASE = "airflow.db"
 USER = "admin"
@@ -20,7 +20,9 @@ points its own name at 127.0.0.1 (DNS rebinding) gets no answer. Without the set
 """
 
 
-def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, dags: Path) -> dict[str, str]:
+def airflow_environment(
+    environ: Mapping[str, str], state_folder: StateFolder, *, port: int, dags: Path
+) -> dict[str, str]:
     """
     Return the environment for all components.
 
@@ -32,12 +34,12 @@ def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, da
     ours = {name: value for name, value in environ.items() if not _of_another_airflow(name)}
     url = f"http://127.0.0.1:{port}"
     return ours | {
-        HOME_VARIABLE: str(home.root),
+        HOME_VARIABLE: str(state_folder.root),
         # plugins/, too: this project's provider comes before one that is installed
         "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
-        "AIRFLOW_HOME": str(home.airflow),
+        "AIRFLOW_HOME": str(state_folder.airflow),
         # seconds that a writer waits for another one; SQLite's own default of 5 is short on a busy laptop
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.airflow}/{DATABASE}?timeout=60",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{state_folder.airflow}/{DATABASE}?timeout=60",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
@@ -46,7 +48,7 @@ def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, da
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(state_folder)),
         HOSTS_VARIABLE: "127.0.0.1,localhost",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
@@ -63,23 +65,23 @@ def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, da
         # a load whose process was killed is retried after this, not after five minutes
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home.airflow / "logs"),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(state_folder.airflow / "logs"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 
 
-def new_password(home: Home) -> str:
+def new_password(state_folder: StateFolder) -> str:
     """Make a password for :data:`USER`, write it where only this user of the machine can read it, and return it."""
     password = secrets.token_urlsafe(18)
-    path = _passwords(home)
+    path = _passwords(state_folder)
     path.unlink(missing_ok=True)
     with open(path, "x", encoding="utf-8", opener=_private) as file:
         json.dump({USER: password}, file)
     return password
 
 
-def _passwords(home: Home) -> Path:
-    return home.airflow / "passwords.json"
+def _passwords(state_folder: StateFolder) -> Path:
+    return state_folder.airflow / "passwords.json"
 
 
 def _private(path: str, flags: int) -> int:

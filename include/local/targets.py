@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 
 from include.errors import ConfigurationError
+from include.local.child_processes import ChildProcesses
+from include.local.everos import SelfHosted, start_selfhosted
 from include.local.standin import KEY, connection_to, start_standin
+from include.local.state_folder import StateFolder
 from include.memory_api.settings import Settings
-from include.processes.home import Home
-from include.processes.leashed import Leashed
-from include.selfhosted.model.app import MODEL_ID
-from include.selfhosted.server import SelfHosted, start_selfhosted
+from include.standin_model.app import MODEL_ID
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,9 @@ class Embedded:
     """Where it keeps memories that people can read."""
 
 
-def start_target(name: str, home: Home, processes: Leashed, environ: Mapping[str, str]) -> Embedded:
+def start_target(
+    name: str, state_folder: StateFolder, processes: ChildProcesses, environ: Mapping[str, str]
+) -> Embedded:
     """
     Start a target by its name and return when it answers.
 
@@ -38,11 +40,11 @@ def start_target(name: str, home: Home, processes: Leashed, environ: Mapping[str
     """
     if name not in TARGETS:
         raise ConfigurationError(f"TARGET={name} is none of {', '.join(TARGETS)}")
-    return TARGETS[name](home, processes, environ)
+    return TARGETS[name](state_folder, processes, environ)
 
 
-def _selfhosted(home: Home, processes: Leashed, environ: Mapping[str, str]) -> Embedded:
-    server = start_selfhosted(home, processes, environ)
+def _selfhosted(state_folder: StateFolder, processes: ChildProcesses, environ: Mapping[str, str]) -> Embedded:
+    server = start_selfhosted(state_folder, processes, environ)
     connection = {"conn_type": "everos", "host": server.base_url, "extra": {"api_version": "v2"}}
     return Embedded(
         name="EverOS",
@@ -62,8 +64,8 @@ def _model(server: SelfHosted) -> str:
     )
 
 
-def _standin(home: Home, processes: Leashed, environ: Mapping[str, str]) -> Embedded:
-    base_url = start_standin(home, processes)
+def _standin(state_folder: StateFolder, processes: ChildProcesses, environ: Mapping[str, str]) -> Embedded:
+    base_url = start_standin(state_folder, processes)
     return Embedded(
         name="Stand-in",
         settings=Settings(api_version="v1", base_url=base_url, api_key=KEY),
@@ -72,7 +74,7 @@ def _standin(home: Home, processes: Leashed, environ: Mapping[str, str]) -> Embe
     )
 
 
-TARGETS: Mapping[str, Callable[[Home, Leashed, Mapping[str, str]], Embedded]] = {
+TARGETS: Mapping[str, Callable[[StateFolder, ChildProcesses, Mapping[str, str]], Embedded]] = {
     "selfhosted": _selfhosted,
     "standin-v1": _standin,
 }

@@ -15,10 +15,10 @@ from e2e.conftest import LocalAirflow
 from e2e.test_import import MARKER, adds, group, ids
 
 from include.layout import HOME_VARIABLE, STAGING_VARIABLE, ledger_root
+from include.local.child_processes import ChildProcesses, child_processes, own_environment
 from include.local.cluster import WORKERS, cluster
 from include.local.standin import connection_to
-from include.processes.home import free_port, hold
-from include.processes.leashed import Leashed, leashed, own_environment
+from include.local.state_folder import free_port, lock_state_folder
 from include.standin import Fault, StandIn
 from include.standin.journal import judge
 
@@ -34,7 +34,7 @@ def standin(tmp_path: Path) -> Iterator[StandIn]:
         yield server
 
 
-def start_s3(processes: Leashed, folder: Path) -> str:
+def start_s3(processes: ChildProcesses, folder: Path) -> str:
     """Start a server with an empty bucket ``chats`` and return its address."""
     port = free_port()
     argv = [
@@ -91,7 +91,7 @@ def test_two_workers_that_share_a_ledger_and_a_bucket_load_everything_once_and_i
 ) -> None:
     groups = [group(f"far-{n}", 40) for n in range(8)]
     standin.set_faults(Fault(kind="add", does="slow_task", delay_s=1))
-    with hold(tmp_path / "home", "the test") as home, leashed(home) as processes:
+    with lock_state_folder(tmp_path / "home", "the test") as state_folder, child_processes(state_folder) as processes:
         s3 = start_s3(processes, tmp_path)
         for document in groups:
             httpx.put(f"{s3}/chats/in/{document['group_id']}.json", content=json.dumps(document)).raise_for_status()
@@ -104,16 +104,16 @@ def test_two_workers_that_share_a_ledger_and_a_bucket_load_everything_once_and_i
             "EVEROS_IMPORT_SCHEDULE": "",
             STAGING_VARIABLE: "s3://aws_default@chats/staged",
         }
-        ledger_root(home.root).mkdir()
+        ledger_root(state_folder.root).mkdir()
         machines = tmp_path / "machines"
         with cluster(
-            home,
+            state_folder,
             processes,
             environ,
             say=print,
-            environ_of=lambda worker: alone(machines / worker, ledger_root(home.root)),
+            environ_of=lambda worker: alone(machines / worker, ledger_root(state_folder.root)),
         ) as running:
-            airflow = LocalAirflow(api=running.api, home=home, processes=processes)
+            airflow = LocalAirflow(api=running.api, state_folder=state_folder, processes=processes)
             run_id = airflow.start_import("s3://aws_default@chats/in/", {"batch_size": 5})
             names = [document["group_id"] for document in groups]
             airflow.wait_until(lambda: len(adds(standin, names)) >= 12, "twelve batches were sent")
@@ -138,4 +138,4 @@ def test_two_workers_that_share_a_ledger_and_a_bucket_load_everything_once_and_i
         files = {path for path in (machines / worker).rglob("*") if path.is_file()}
         files -= {path for folder in left for path in folder.rglob("*")}
         assert [path for path in files if MARKER.encode() in path.read_bytes()] == []
-    assert not (home.root / "runs").exists()
+    assert not (state_folder.root / "runs").exists()

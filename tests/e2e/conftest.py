@@ -18,10 +18,10 @@ from e2e.told import TOLD
 from include.layout import PROJECT, RunFolder
 from include.local.airflow import DAG_ID, start_airflow
 from include.local.api import AirflowAPI, TaskInstance
+from include.local.child_processes import ChildProcesses, child_processes
 from include.local.follow import Progress, follow
 from include.local.settings import airflow_environment
-from include.processes.home import Home, hold
-from include.processes.leashed import Leashed, leashed
+from include.local.state_folder import StateFolder, lock_state_folder
 from include.standin import Latency, StandIn
 
 HERE = Path(__file__).parent
@@ -55,13 +55,13 @@ class LocalAirflow:
     """What an end-to-end test can do with the running Airflow. Runs of the DAG follow one another."""
 
     api: AirflowAPI
-    home: Home
-    processes: Leashed
+    state_folder: StateFolder
+    processes: ChildProcesses
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``airflow …`` where its components run."""
         port = int(self.api.base_url.rpartition(":")[2])
-        environ = airflow_environment(os.environ, self.home, port=port, dags=PROJECT / "dags")
+        environ = airflow_environment(os.environ, self.state_folder, port=port, dags=PROJECT / "dags")
         argv = [sys.executable, "-m", "airflow", *arguments]
         return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
 
@@ -76,7 +76,7 @@ class LocalAirflow:
     def wait(self, run_id: str) -> Run:
         """Wait for the end of a run."""
         state = follow(self.api, DAG_ID, run_id, Progress(print), self.processes.check)
-        folder = RunFolder.of(run_id, self.home.root)
+        folder = RunFolder.of(run_id, self.state_folder.root)
         written = folder.report_json.exists()
         report = json.loads(folder.report_json.read_text(encoding="utf-8")) if written else {}
         return Run(run_id=run_id, state=state, report=report, folder=folder)
@@ -101,7 +101,7 @@ class LocalAirflow:
 
     def told(self) -> list[dict[str, str]]:
         """Whatever somebody was told of failed and late runs."""
-        path = self.home.root / TOLD
+        path = self.state_folder.root / TOLD
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def log(self, run_id: str, task: TaskInstance) -> list[dict[str, Any]]:
@@ -175,7 +175,7 @@ def faultless(standin: StandIn) -> Iterator[StandIn]:
 @pytest.fixture(scope="session")
 def airflow(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     """
-    A real Airflow in a home of its own, started once for all tests.
+    A real Airflow in a separate state folder, started once for all tests.
 
     Like any that is switched on after the night's hour, it first makes up for last night's run.
     """
@@ -188,6 +188,6 @@ def airflow(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Itera
     }
     root = tmp_path_factory.mktemp("home")
     fill_drop_folder(root / "drop", last_night())
-    with hold(root, "the tests") as home, leashed(home) as processes:
-        api = start_airflow(home, processes, environ, say=print)
-        yield LocalAirflow(api=api, home=home, processes=processes)
+    with lock_state_folder(root, "the tests") as state_folder, child_processes(state_folder) as processes:
+        api = start_airflow(state_folder, processes, environ, say=print)
+        yield LocalAirflow(api=api, state_folder=state_folder, processes=processes)

@@ -212,12 +212,12 @@ def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
 ) -> None:
     """It held what last night's run has loaded from the drop folder."""
     airflow.wait_until(lambda: not airflow.api.unfinished_runs(DAG_ID), "last night's run is over")
-    ledger = ledger_root(airflow.home.root)
+    ledger = ledger_root(airflow.state_folder.root)
     assert list(ledger.glob("*/landed-*.parquet"))
     calls = len(faultless.journal())
     shutil.move(ledger, tmp_path / "elsewhere")
     try:
-        run = airflow.run_import(airflow.home.root / "drop")
+        run = airflow.run_import(airflow.state_folder.root / "drop")
         assert run.state == "failed"
         [transform] = airflow.tasks(run.run_id, "transform")
         assert "is older than what was sent" in json.dumps(airflow.log(run.run_id, transform))
@@ -230,15 +230,15 @@ def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
 def test_chat_text_is_in_the_staged_files_and_nowhere_else(airflow: LocalAirflow) -> None:
     """Judges what all the runs above have left behind."""
     marker = MARKER.encode()
-    staged = [path for path, content in all_text_under(airflow.home.root) if marker in content]
+    staged = [path for path, content in all_text_under(airflow.state_folder.root) if marker in content]
     assert staged
     assert {path.name for path in staged if path.suffix != ".parquet"} == {"corrections.json"}
-    assert {path.relative_to(airflow.home.root).parts[0] for path in staged} == {"runs"}
+    assert {path.relative_to(airflow.state_folder.root).parts[0] for path in staged} == {"runs"}
 
 
 def test_the_api_key_is_in_no_log_no_rendered_template_and_no_xcom(airflow: LocalAirflow) -> None:
-    """All of them lie under the home: task logs, and Airflow's database with templates, XCom and state."""
-    contents = list(all_text_under(airflow.home.root))
+    """All of them lie under the state folder: task logs, and Airflow's database with templates, XCom and state."""
+    contents = list(all_text_under(airflow.state_folder.root))
     assert {".db", ".log"} <= {path.suffix for path, _ in contents}
     assert [path for path, content in contents if KEY.encode() in content] == []
 

@@ -99,7 +99,7 @@ def documented(command: str) -> list[str]:
 
 
 def loaded(airflow: LocalAirflow, runs: Sequence[dict[str, Any]]) -> list[int]:
-    folders = [RunFolder.of(run["dag_run_id"], airflow.home.root) for run in runs]
+    folders = [RunFolder.of(run["dag_run_id"], airflow.state_folder.root) for run in runs]
     return [json.loads(folder.report_json.read_text(encoding="utf-8"))["loaded"] for folder in folders]
 
 

@@ -24,15 +24,14 @@ from include import steps
 from include.delivery.ledger import Ledger
 from include.errors import ChatImportError
 from include.layout import PROJECT, RunFolder, ledger_root
+from include.local.everos import ENVIRONMENT, SelfHosted
+from include.local.state_folder import free_port
 from include.memory_api import Settings
 from include.parsers import ParseOptions
-from include.processes.home import free_port
 from include.records import Chunk, Conversation
-from include.selfhosted import SelfHosted
-from include.selfhosted.environment import ENVIRONMENT
-from include.selfhosted.model.answers import boundaries
-from include.selfhosted.model.app import app
-from include.selfhosted.model.prompts import Question, Said
+from include.standin_model.answers import boundaries
+from include.standin_model.app import app
+from include.standin_model.prompts import Question, Said
 from include.window import Window
 
 PATIENT = dataclasses.replace(QUICK, patience_s=60, task_deadline_s=120, settle_s=2)

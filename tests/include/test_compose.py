@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from include.layout import PROJECT
-from include.selfhosted.server import DEFAULTS
+from include.local.everos import DEFAULTS
 
 FILE = PROJECT / "docker-compose.yaml"
 COMPOSE = yaml.safe_load(FILE.read_text())

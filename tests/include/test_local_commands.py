@@ -15,7 +15,7 @@ from include.layout import PROJECT
 from include.local.airflow import has_connection
 from include.local.commands import demo, import_source
 from include.local.settings import airflow_environment, new_password
-from include.processes.home import Home
+from include.local.state_folder import StateFolder
 
 
 @pytest.fixture(autouse=True)
@@ -52,19 +52,19 @@ def test_a_target_that_nobody_knows_is_refused_with_those_that_there_are(elsewhe
 
 
 def test_a_connection_made_in_the_ui_counts_as_a_target(tmp_path: Path) -> None:
-    home = Home(tmp_path, 0)
-    assert not has_connection(home, "everos_default")
-    home.airflow.mkdir()
-    with closing(sqlite3.connect(home.airflow / "airflow.db")) as metadata, metadata:
-        assert not has_connection(home, "everos_default"), "its tables are not made yet"
+    state_folder = StateFolder(tmp_path, 0)
+    assert not has_connection(state_folder, "everos_default")
+    state_folder.airflow.mkdir()
+    with closing(sqlite3.connect(state_folder.airflow / "airflow.db")) as metadata, metadata:
+        assert not has_connection(state_folder, "everos_default"), "its tables are not made yet"
         metadata.execute("CREATE TABLE connection (conn_id)")
         metadata.execute("INSERT INTO connection VALUES ('everos_default')")
-    assert has_connection(home, "everos_default")
-    assert not has_connection(home, "another")
+    assert has_connection(state_folder, "everos_default")
+    assert not has_connection(state_folder, "another")
 
 
 def environment(tmp_path: Path, **environ: str) -> dict[str, str]:
-    return airflow_environment(environ, Home(tmp_path, 0), port=8123, dags=PROJECT / "dags")
+    return airflow_environment(environ, StateFolder(tmp_path, 0), port=8123, dags=PROJECT / "dags")
 
 
 def test_settings_of_another_airflow_are_left_out_and_connections_are_kept(tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ def test_nothing_listens_beyond_this_machine_and_nobody_gets_in_without_a_passwo
 
 
 def test_each_start_has_another_password_which_only_this_user_of_the_machine_can_read(tmp_path: Path) -> None:
-    home = Home(tmp_path, 0)
-    home.airflow.mkdir()
-    first, second = new_password(home), new_password(home)
+    state_folder = StateFolder(tmp_path, 0)
+    state_folder.airflow.mkdir()
+    first, second = new_password(state_folder), new_password(state_folder)
     path = Path(environment(tmp_path)["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
     assert first != second
     assert json.loads(path.read_text()) == {"admin": second}

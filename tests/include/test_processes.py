@@ -1,4 +1,4 @@
-"""What a command starts ends with it, whatever ends it; and one command at a time works in a home."""
+"""The programs of a command end with it, however it ends; one command at a time uses a state folder."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from include.layout import PROJECT
-from include.processes.home import HomeInUse, free_port, hold, kept_port
-from include.processes.leashed import ComponentEnded, leashed, own_environment
+from include.local.child_processes import ComponentEnded, child_processes, own_environment
+from include.local.state_folder import StateFolderLocked, free_port, kept_port, lock_state_folder
 
 FAMILY = """
 import os, subprocess, sys, time
@@ -27,13 +27,13 @@ time.sleep(600)
 COMMAND = f"""
 import sys, time
 from pathlib import Path
-from include.processes.home import hold
-from include.processes.leashed import leashed
+from include.local.state_folder import lock_state_folder
+from include.local.child_processes import child_processes
 from include.layout import PROJECT
-from include.processes.leashed import own_environment
-with hold(Path(sys.argv[1]), "make demo") as home, leashed(home) as processes:
+from include.local.child_processes import own_environment
+with lock_state_folder(Path(sys.argv[1]), "make demo") as state_folder, child_processes(state_folder) as processes:
     processes.start("family", [sys.executable, "-c", {FAMILY!r}], own_environment(), PROJECT)
-    while "ready" not in (home.root / "logs" / "family.log").read_text():
+    while "ready" not in (state_folder.root / "logs" / "family.log").read_text():
         time.sleep(0.02)
     print("ready", flush=True)
     time.sleep(600)
@@ -43,7 +43,7 @@ PATIENCE_S = 60
 
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A command with a family on its leash, in a process group of its own."""
+    """A command with a supervised family, in a separate process group."""
     argv = [sys.executable, "-c", COMMAND, str(tmp_path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=own_environment(), process_group=0) as process:
         try:
@@ -57,7 +57,7 @@ def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.parametrize("whom", ["the command", "its process group"])
 def test_nothing_survives_a_command_that_is_killed(command: subprocess.Popen[str], whom: str) -> None:
     family = psutil.Process(command.pid).children(recursive=True)
-    assert len(family) == 3, "the leash, the program, the program's child"
+    assert len(family) == 3, "the supervisor, the program, the program's child"
     if whom == "the command":
         os.kill(command.pid, signal.SIGKILL)
     else:
@@ -67,41 +67,43 @@ def test_nothing_survives_a_command_that_is_killed(command: subprocess.Popen[str
 
 
 def test_the_program_stays_in_the_process_group_of_the_command(command: subprocess.Popen[str]) -> None:
-    """A shell that signals the group reaches it; only the leash and what the program itself moves stand outside."""
-    leash, program, _ = psutil.Process(command.pid).children(recursive=True)
+    """A signal to the group reaches it; the supervisor is in another group."""
+    supervisor, program, _ = psutil.Process(command.pid).children(recursive=True)
     assert os.getpgid(program.pid) == command.pid
-    assert os.getpgid(leash.pid) == leash.pid
+    assert os.getpgid(supervisor.pid) == supervisor.pid
 
 
-def test_the_home_is_free_again_only_when_everything_of_a_killed_command_has_ended(
+def test_the_state_folder_is_unlocked_when_every_process_of_a_killed_command_has_ended(
     command: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     family = psutil.Process(command.pid).children(recursive=True)
     command.kill()
     command.wait()
-    with hold(tmp_path, "make demo"):
+    with lock_state_folder(tmp_path, "make demo"):
         assert [process for process in family[1:] if process.is_running()] == []
 
 
-def test_a_second_command_in_one_home_is_told_who_works_there(command: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_second_command_in_one_state_folder_is_refused_and_names_the_first(
+    command: subprocess.Popen[str], tmp_path: Path
+) -> None:
     sentence = rf"in use by `make demo` \(process {command.pid}\).*EVEROS_IMPORT_HOME"
-    with pytest.raises(HomeInUse, match=sentence), hold(tmp_path, "make up"):
+    with pytest.raises(StateFolderLocked, match=sentence), lock_state_folder(tmp_path, "make up"):
         pass
 
 
-def test_two_homes_can_be_worked_in_at_once(command: subprocess.Popen[str], tmp_path: Path) -> None:
-    with hold(tmp_path / "other", "make demo") as other:
+def test_two_state_folders_can_be_used_at_once(command: subprocess.Popen[str], tmp_path: Path) -> None:
+    with lock_state_folder(tmp_path / "other", "make demo") as other:
         assert other.root == tmp_path / "other"
 
 
-def test_a_program_that_ends_on_its_own_is_reported_with_its_last_words(tmp_path: Path) -> None:
-    last_words = [sys.executable, "-c", "print('good bye'); raise SystemExit(3)"]
+def test_a_program_that_ends_by_itself_is_reported_with_its_last_lines(tmp_path: Path) -> None:
+    last_lines = [sys.executable, "-c", "print('good bye'); raise SystemExit(3)"]
     with (
-        hold(tmp_path, "make demo") as home,
-        leashed(home) as processes,
+        lock_state_folder(tmp_path, "make demo") as state_folder,
+        child_processes(state_folder) as processes,
         pytest.raises(ComponentEnded, match=r"(?s)greeter ended with status 3.*good bye"),
     ):
-        processes.run("greeter", last_words, own_environment(), PROJECT)
+        processes.run("greeter", last_lines, own_environment(), PROJECT)
 
 
 def test_a_kept_port_is_the_same_the_next_time(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_a_kept_port_is_the_same_the_next_time(tmp_path: Path) -> None:
     assert kept_port(note) == kept_port(note)
 
 
-def test_a_kept_port_that_somebody_took_is_given_up_for_another(tmp_path: Path) -> None:
+def test_a_kept_port_that_another_program_uses_is_replaced(tmp_path: Path) -> None:
     note = tmp_path / "port"
     before = kept_port(note)
     with socket.create_server(("127.0.0.1", before)):
@@ -133,12 +135,12 @@ time.sleep(600)
 """
 
 
-def test_what_others_need_to_end_well_ends_after_them(tmp_path: Path) -> None:
-    with hold(tmp_path, "make demo") as home, leashed(home) as processes:
+def test_a_program_that_others_need_to_shut_down_ends_after_them(tmp_path: Path) -> None:
+    with lock_state_folder(tmp_path, "make demo") as state_folder, child_processes(state_folder) as processes:
         argv = [sys.executable, "-c", POLITE]
         processes.start("needed", argv, own_environment(), PROJECT, outlives_others=True)
         processes.start("slow", [*argv, "slowly"], own_environment(), PROJECT)
-        logs = [home.root / "logs" / f"{name}.log" for name in ("slow", "needed")]
+        logs = [state_folder.root / "logs" / f"{name}.log" for name in ("slow", "needed")]
         while not all("ready" in log.read_text() for log in logs):
             time.sleep(0.02)
     first, last = (float(log.read_text().split("ended at")[1]) for log in logs)

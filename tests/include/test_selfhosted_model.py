@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.layout import PROJECT
-from include.processes.home import free_port, hold
-from include.processes.leashed import leashed, own_environment
-from include.selfhosted.environment import prepared
-from include.selfhosted.model.answers import MARK, boundaries, facts
-from include.selfhosted.model.prompts import Said
+from include.local.child_processes import child_processes, own_environment
+from include.local.everos import prepared
+from include.local.state_folder import free_port, lock_state_folder
+from include.standin_model.answers import MARK, boundaries, facts
+from include.standin_model.prompts import Said
 
 MORNING = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
 
@@ -29,8 +29,11 @@ MORNING = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
 def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its base URL."""
     port = free_port()
-    with hold(tmp_path_factory.mktemp("model"), "the tests") as home, leashed(home) as processes:
-        argv = [sys.executable, "-m", "include.selfhosted.model", "--port", str(port)]
+    with (
+        lock_state_folder(tmp_path_factory.mktemp("model"), "the tests") as state_folder,
+        child_processes(state_folder) as processes,
+    ):
+        argv = [sys.executable, "-m", "include.standin_model", "--port", str(port)]
         processes.start("model", argv, own_environment(), PROJECT)
         base_url = f"http://127.0.0.1:{port}/v1"
         for _ in range(600):

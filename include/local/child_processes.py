@@ -1,4 +1,4 @@
-"""Starting programs on a leash, and noticing when one of them ends on its own."""
+"""Starts the programs of a local run, each under a supervisor, and detects that one of them has ended."""
 
 import contextlib
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from include.errors import ChatImportError
 from include.layout import PROJECT
-from include.processes import leash
-from include.processes.home import Home
+from include.local import supervisor
+from include.local.state_folder import StateFolder
 
 
 def own_environment() -> dict[str, str]:
@@ -21,9 +21,9 @@ def own_environment() -> dict[str, str]:
 
 class ComponentEnded(ChatImportError):
     """
-    A program that the command needs has ended on its own; the command stops everything else.
+    A program that the command needs has ended; the command stops all others.
 
-    The message has several lines: the last ones of the program's log.
+    The message ends with the last lines of the program's log.
     """
 
     def __init__(self, message: str) -> None:
@@ -31,16 +31,16 @@ class ComponentEnded(ChatImportError):
 
 
 GRACE_S = 6.0
-"""Between SIGTERM and SIGKILL. What is cut off while sending is settled by the ledger of the next run."""
+"""Between SIGTERM and SIGKILL. The next run reconciles calls that were interrupted."""
 
 
 @dataclass
-class Leashed:
-    """Programs that end with this process, whatever ends it (:mod:`.leash`). Made by :func:`leashed`."""
+class ChildProcesses:
+    """Programs that end when this process ends, even by SIGKILL (:mod:`.supervisor`); see :func:`child_processes`."""
 
     logs: Path
     keep: int
-    """Descriptor that the leashes inherit: it stays open until the last of them has ended."""
+    """Descriptor of the lock. The supervisors inherit it, so the lock is held until the last of them has ended."""
 
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _outliving: set[str] = field(default_factory=set)
@@ -59,14 +59,14 @@ class Leashed:
         """
         Start ``argv``; what it prints goes to ``<logs>/<name>.log``.
 
-        :param grace_s: How long it may take to end by itself.
-        :param outlives_others: Stop it only when everything else has ended, because that needs it to end well.
+        :param grace_s: Seconds between SIGTERM and SIGKILL.
+        :param outlives_others: Stop it after all others, because they need it to shut down.
         """
         self.logs.mkdir(parents=True, exist_ok=True)
         with (self.logs / f"{name}.log").open("wb") as output:
             self._running[name] = subprocess.Popen(
-                # by its path: the program's environment need not know where this project lies
-                [sys.executable, "-P", leash.__file__, str(grace_s), *argv],
+                # by its path: PYTHONPATH of the program may not contain this project
+                [sys.executable, "-P", supervisor.__file__, str(grace_s), *argv],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -90,24 +90,24 @@ class Leashed:
 
     def check(self) -> None:
         """
-        Make sure that everything still runs.
+        Check that every program still runs.
 
-        :raises ComponentEnded: Something ended; the message has the last lines it printed. Or `make` did, which started
-            this process and can no longer hand on a Ctrl-C.
+        :raises ComponentEnded: A program has ended; the message has its last lines. Or `make`, which started this
+            process, has ended, so that a Ctrl-C would not arrive.
         """
         if "MAKELEVEL" in os.environ and os.getppid() != self._parent:
-            raise ComponentEnded("make is gone, so this command ends too")
+            raise ComponentEnded("the `make` that started this command has ended, so this command stops too")
         for name, process in self._running.items():
             if process.poll() is not None:
                 log = self.logs / f"{name}.log"
                 raise ComponentEnded(f"{name} ended with status {process.returncode}; {log} ends with:\n{tail(log)}")
 
     def stop(self) -> None:
-        """Let go of all leashes and wait until everything has ended."""
-        self._let_go(self._running.keys() - self._outliving)
-        self._let_go(set(self._running))
+        """End all programs and wait until they have ended."""
+        self._stop(self._running.keys() - self._outliving)
+        self._stop(set(self._running))
 
-    def _let_go(self, names: Set[str]) -> None:
+    def _stop(self, names: Set[str]) -> None:
         processes = [self._running.pop(name) for name in names]
         for process in processes:
             if process.stdin:
@@ -117,9 +117,9 @@ class Leashed:
 
 
 @contextlib.contextmanager
-def leashed(home: Home) -> Iterator[Leashed]:
-    """Run programs until the block ends; then nothing of them is left. Their output goes to ``<home>/logs/``."""
-    processes = Leashed(home.root / "logs", home.lock)
+def child_processes(state_folder: StateFolder) -> Iterator[ChildProcesses]:
+    """Run programs until the block ends, then end them all. Their output goes to ``<state folder>/logs/``."""
+    processes = ChildProcesses(state_folder.root / "logs", state_folder.lock)
     try:
         yield processes
     finally:

@@ -1,16 +1,16 @@
-"""Serve the stand-in for a model: ``python -m include.selfhosted.model --port 8001``."""
+"""Serve the stand-in for a model: ``python -m include.standin_model --port 8001``."""
 
 import argparse
 
 import uvicorn
 
-from include.selfhosted.model.app import app
+from include.standin_model.app import app
 
 
 def main() -> None:
     """Read the command line and serve until interrupted."""
     parser = argparse.ArgumentParser(
-        prog="python -m include.selfhosted.model",
+        prog="python -m include.standin_model",
         description="An extractive STAND-IN for the language model behind EverOS. Not a model.",
     )
     parser.add_argument("--host", default="127.0.0.1")

@@ -1,11 +1,11 @@
 """
-Runs one program and takes it down, with everything it started, as soon as the process that asked for it is gone.
+Runs one program and ends it, with every process it started, when the parent of this process ends.
 
-``python include/processes/leash.py 6 airflow scheduler``: standard input is the leash. It is a pipe whose other end
-only the parent holds, so it closes when the parent ends, whatever ended it: an error, Ctrl-C, or SIGKILL, after which
-nothing else could clean up. The program joins the parent's process group; the leash stands outside, so that it outlives
-a SIGKILL of that group by the moment it needs: Airflow gives each task a group of its own, which the signal would not
-reach. On Linux the leash also adopts orphans, so tasks whose own parent died are found too.
+``python include/local/supervisor.py 6 airflow scheduler``: standard input is a pipe whose other end only the parent
+holds. The pipe closes when the parent ends for any reason: an error, Ctrl-C, or SIGKILL, after which the parent itself
+cannot clean up. The program joins the parent's process group. The supervisor has a separate group, so that it survives
+a SIGKILL of the parent's group and can clean up: Airflow gives each task a separate group, which that signal does not
+reach. On Linux the supervisor is a subreaper: it also finds tasks whose own parent has died.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ _HEARTBEAT_S = 1.0
 
 def main(argv: list[str]) -> int:
     """
-    Run a program until it ends or the leash is let go; return its exit code (negative: the signal).
+    Run a program until it or the parent ends; return its exit code (negative: the signal).
 
     :param argv: Seconds between SIGTERM and SIGKILL, then the program and its arguments.
     """
@@ -42,12 +42,12 @@ def main(argv: list[str]) -> int:
         preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - no threads here
     )
     status = _wait(child.pid, woken)
-    _take_down(child.pid if status is None else None, float(grace_s))
+    _end_all(child.pid if status is None else None, float(grace_s))
     return 0 if status is None else os.waitstatus_to_exitcode(status)
 
 
 def _wait(pid: int, woken: int) -> int | None:
-    """Return the child's wait status, or ``None`` when the leash was let go first."""
+    """Return the child's wait status, or ``None`` when the parent ended first."""
     while True:
         status = _reap(pid)
         if status is not None:
@@ -59,8 +59,8 @@ def _wait(pid: int, woken: int) -> int | None:
             return None
 
 
-def _take_down(pid: int | None, grace_s: float) -> None:
-    """Ask the child to end, then end whatever is left below this process."""
+def _end_all(pid: int | None, grace_s: float) -> None:
+    """Send SIGTERM to the child, then SIGKILL to every process that is left below this one."""
     deadline = time.monotonic() + grace_s
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
@@ -99,7 +99,7 @@ def _wake_on_child_exit() -> int:
 
 
 def _prctl(option: int, value: int) -> None:
-    """Linux only: elsewhere the leash still ends every process whose parents are alive."""
+    """Linux only: elsewhere the supervisor still ends every process whose parents are alive."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 

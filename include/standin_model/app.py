@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from include.selfhosted.model.answers import UnknownQuestionError, answer
+from include.standin_model.answers import UnknownQuestionError, answer
 
 MODEL_ID = "extractive-stand-in"
 

@@ -1,7 +1,8 @@
-"""Starting a self-hosted EverOS on this machine, and a model for it where nobody has configured one."""
+"""Starts a self-hosted EverOS on this machine, and the stand-in for its model if no model is configured."""
 
 import contextlib
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -12,10 +13,12 @@ import httpx
 
 from include.errors import ChatImportError
 from include.layout import PROJECT
-from include.processes.home import Home, free_port, hold, kept_port
-from include.processes.leashed import Leashed, leashed, own_environment
-from include.selfhosted.environment import prepared
-from include.selfhosted.model.app import MODEL_ID
+from include.local.child_processes import ChildProcesses, child_processes, own_environment
+from include.local.state_folder import StateFolder, free_port, kept_port, lock_state_folder
+from include.standin_model.app import MODEL_ID
+
+ENVIRONMENT = PROJECT / ".venv-selfhosted"
+"""The server's own environment: the package ``everos`` is the server from version 1 on, and the SDK below 1."""
 
 _MODEL_BASE_URL, _MODEL_KEY, _MODEL = "EVEROS_LLM__BASE_URL", "EVEROS_LLM__API_KEY", "EVEROS_LLM__MODEL"
 DEFAULTS = {
@@ -29,24 +32,42 @@ DEFAULTS = {
 _CONFIGURATION = "everos.toml", "ome.toml"
 """
 The server does not start without these. Empty: ``everos init`` would write copies of its defaults, which then outlive
-an upgrade. A person's own settings may stand there.
+an upgrade. Users may put their own settings there.
 """
 _GRACE_S = 40
 """
-The server finishes the batches it works on, for at most 30 s (``_STOP_GRACE_SECONDS``). One that is cut off it takes up
-again after the next start, and what it had made of it by then is there twice.
+Seconds. The server takes at most 30 s (``_STOP_GRACE_SECONDS``) to finish the batches in progress. It repeats an
+interrupted batch after the next start, and memories that it had already made of that batch are then there twice.
 """
 
 _READY_S = 600
-"""Healthy after 15 s on two idle cores; a machine can be busy, and a server that ends is noticed at once."""
+"""It is healthy after 15 s on two idle cores, later on a busy machine; a server that ends is detected at once."""
+
+
+class NotInstalled(ChatImportError):
+    """The server's environment could not be made; nothing was started."""
+
+
+def prepared() -> Path:
+    """
+    Return the environment's folder; ``scripts/environment selfhosted`` makes it if it is missing or out of date.
+
+    That takes up to some minutes the first time, and the script prints so; later calls return at once.
+
+    :raises NotInstalled: The script failed and has printed the reason.
+    """
+    made = subprocess.run([PROJECT / "scripts" / "environment", "selfhosted"], check=False)
+    if made.returncode != 0:
+        raise NotInstalled("the self-hosted EverOS could not be installed; the lines above give the reason")
+    return ENVIRONMENT
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelfHosted:
     """
-    A self-hosted EverOS that answers. Its data stays when it ends.
+    A running self-hosted EverOS. Its data stays when it ends.
 
-    It has no authentication and listens on 127.0.0.1 only; any API key will do.
+    It has no authentication and listens on 127.0.0.1 only; it accepts any API key.
     """
 
     base_url: str
@@ -55,11 +76,11 @@ class SelfHosted:
 
     version: str
     model: str
-    """Who extracts: ``extractive-stand-in``, or the model that the environment names."""
+    """``extractive-stand-in``, or the model that the environment names."""
 
     @property
     def markdown(self) -> Path:
-        """Where the memories of people lie: ``<sender id>/episodes/`` and more below it."""
+        """The memories as files: ``<sender id>/episodes/`` and others below it."""
         return self.data / "default_app" / "default_project" / "users"
 
     @classmethod
@@ -77,22 +98,25 @@ class SelfHosted:
         settings = dict(environ or {})
         if model_base_url:
             settings |= {_MODEL_BASE_URL: model_base_url, _MODEL_KEY: settings.get(_MODEL_KEY, "none")}
-        with hold(folder, "a self-hosted EverOS") as home, leashed(home) as processes:
-            yield start_selfhosted(home, processes, settings)
+        with (
+            lock_state_folder(folder, "a self-hosted EverOS") as state_folder,
+            child_processes(state_folder) as processes,
+        ):
+            yield start_selfhosted(state_folder, processes, settings)
 
 
-def start_selfhosted(home: Home, processes: Leashed, environ: Mapping[str, str]) -> SelfHosted:
+def start_selfhosted(state_folder: StateFolder, processes: ChildProcesses, environ: Mapping[str, str]) -> SelfHosted:
     """
-    Start it on the port that this home's server had before, and return when it is healthy.
+    Start it, on the same port each time for one state folder, and return when it is healthy.
 
     :param environ: Its ``EVEROS_<SECTION>__<KEY>`` settings among others; without a model's address or key in them
         (``EVEROS_LLM__BASE_URL``, ``EVEROS_LLM__API_KEY``) the stand-in for a model is started, too.
     :raises NotInstalled: Its environment could not be made.
-    :raises ComponentEnded: It ended on its own.
+    :raises ComponentEnded: It has ended.
     """
     venv = prepared()
-    port = kept_port(home.root / "everos" / "port")
-    data = home.root / "everos" / str(port)
+    port = kept_port(state_folder.root / "everos" / "port")
+    data = state_folder.root / "everos" / str(port)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in _CONFIGURATION:
         (data / name).touch()
@@ -113,14 +137,14 @@ def start_selfhosted(home: Home, processes: Leashed, environ: Mapping[str, str])
 
 
 def _model_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the model's settings, none where nobody has named an endpoint or given a key."""
+    """Return the model's settings; empty without an endpoint and a key."""
     given = {name: value for name, value in environ.items() if name.startswith("EVEROS_LLM__") and value}
     return given if {_MODEL_BASE_URL, _MODEL_KEY} & given.keys() else {}
 
 
-def _start_model(processes: Leashed) -> dict[str, str]:
+def _start_model(processes: ChildProcesses) -> dict[str, str]:
     port = free_port()
-    argv = [sys.executable, "-m", "include.selfhosted.model", "--port", str(port)]
+    argv = [sys.executable, "-m", "include.standin_model", "--port", str(port)]
     processes.start("model", argv, own_environment(), PROJECT, outlives_others=True)
     reached_directly = ",".join(["127.0.0.1", *filter(None, [os.environ.get("NO_PROXY")])])
     return {
@@ -131,7 +155,7 @@ def _start_model(processes: Leashed) -> dict[str, str]:
     }
 
 
-def _wait_until_healthy(base_url: str, processes: Leashed) -> str:
+def _wait_until_healthy(base_url: str, processes: ChildProcesses) -> str:
     """Return the server's version."""
     deadline = time.monotonic() + _READY_S
     while True:
@@ -141,5 +165,7 @@ def _wait_until_healthy(base_url: str, processes: Leashed) -> str:
             if answer.is_success:
                 return str(answer.json()["version"])
         if time.monotonic() > deadline:
-            raise ChatImportError(f"the self-hosted EverOS was not healthy within {_READY_S} s; {processes.logs} tells")
+            raise ChatImportError(
+                f"the self-hosted EverOS was not healthy within {_READY_S} s; see {processes.logs}"
+            )
         time.sleep(0.2)

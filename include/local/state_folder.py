@@ -1,4 +1,4 @@
-"""One command at a time in one home folder, and the names of what a local run keeps there."""
+"""The folder that a local run keeps its state in: its lock, its paths, and the ports of its servers."""
 
 import contextlib
 import fcntl
@@ -14,20 +14,20 @@ import psutil
 from include.errors import ConfigurationError
 
 _WAIT_S = 60.0
-"""Longer than any program of a killed command may take to end."""
+"""Longer than any program of a killed command needs to end."""
 
 
-class HomeInUse(ConfigurationError):
-    """Another command works in this home; nothing was started."""
+class StateFolderLocked(ConfigurationError):
+    """Another command uses this state folder; nothing was started."""
 
 
 @dataclass(frozen=True)
-class Home:
-    """A folder that one command at a time works in."""
+class StateFolder:
+    """A folder that one command at a time may use."""
 
     root: Path
     lock: int
-    """Descriptor that holds the lock. Whoever inherits it keeps the home taken until it ends, too."""
+    """Descriptor of the lock. The folder stays locked until every process that inherits it has ended."""
 
     @property
     def airflow(self) -> Path:
@@ -38,20 +38,20 @@ class Home:
         """
         Data of the stand-in on ``port``.
 
-        The port is part of the address that names the ledger: another port gets an empty stand-in and an empty ledger.
+        The address, port included, names the ledger: a stand-in on another port is empty and has an empty ledger.
         """
         return self.root / "standin" / str(port)
 
 
 @contextlib.contextmanager
-def hold(root: Path, command: str) -> Iterator[Home]:
+def lock_state_folder(root: Path, command: str) -> Iterator[StateFolder]:
     """
-    Take the home for this process until the block ends.
+    Lock the folder for this process until the block ends.
 
-    A command that was killed leaves processes that need some seconds to end; they hold the lock and are waited for.
+    The processes of a killed command need some seconds to end and hold the lock until then: this waits for them.
 
-    :param command: What to tell others who want the home meanwhile.
-    :raises HomeInUse: A living command has it.
+    :param command: Name of this command, for the error message of another command.
+    :raises StateFolderLocked: A running command has locked it.
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -59,7 +59,7 @@ def hold(root: Path, command: str) -> Iterator[Home]:
         _lock(descriptor, root)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {command}".encode(), 0)
-        yield Home(root, descriptor)
+        yield StateFolder(root, descriptor)
     finally:
         os.close(descriptor)
 
@@ -72,9 +72,9 @@ def _lock(descriptor: int, root: Path) -> None:
         except BlockingIOError:
             pid, _, command = os.pread(descriptor, 200, 0).decode(errors="replace").partition(" ")
             if (pid.isdigit() and psutil.pid_exists(int(pid))) or time.monotonic() > deadline:
-                raise HomeInUse(
+                raise StateFolderLocked(
                     f"{root} is in use by `{command or '?'}` (process {pid or '?'}): let it finish or stop it, "
-                    "or give this one a folder of its own with EVEROS_IMPORT_HOME=…"
+                    "or give this command another folder with EVEROS_IMPORT_HOME=…"
                 ) from None
             time.sleep(0.2)
         else:
@@ -82,7 +82,7 @@ def _lock(descriptor: int, root: Path) -> None:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """Return a port on 127.0.0.1 that nobody listens on, ``preferred`` if that is one."""
+    """Return a port on 127.0.0.1 without a listener: ``preferred`` if it is free."""
     for port in (preferred, 0) if preferred else (0,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -93,7 +93,7 @@ def free_port(preferred: int | None = None) -> int:
 
 
 def kept_port(note: Path) -> int:
-    """Return the port that ``note`` remembers, or a free one where there is none or somebody else took it."""
+    """Return the port in the file ``note``; without one, or if another program uses it, write a free one there."""
     remembered = note.read_text().strip() if note.exists() else ""
     port = free_port(int(remembered) if remembered.isdigit() else None)
     note.parent.mkdir(parents=True, exist_ok=True)

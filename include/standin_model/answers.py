@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
-from include.selfhosted.model.prompts import (
+from include.standin_model.prompts import (
     Question,
     Said,
     episode_text,
