@@ -64,7 +64,7 @@ audit: environment      ## look up every pin of the locks among published adviso
 	@scripts/audit
 
 bench: environment      ## time and memory from an export to its plan; speed of a load beside a plain client
-	@exec $(PYTHON_HERE) -m include.bench
+	@exec $(PYTHON_HERE) -m tests.bench
 
 fuzz: environment       ## FUZZ_EXAMPLES=5000 made-up inputs for every property of parsers and delivery, and damaged exports
 	@exec $(PYTHON_HERE) -m pytest -m hypothesis tests/include/test_slack*.py tests/include/test_discord*.py \
@@ -72,7 +72,7 @@ fuzz: environment       ## FUZZ_EXAMPLES=5000 made-up inputs for every property 
 	    tests/include/test_damaged_exports.py tests/include/test_machine.py --hypothesis-profile=fuzz
 
 faults: environment     ## all that can go wrong with a load, against the stand-in: what is lost, doubled, out of order
-	@exec $(PYTHON_HERE) -m include.bench.faults
+	@exec $(PYTHON_HERE) -m tests.bench.faults
 
 .env:                   ## settings and random secrets for Docker Compose, from .env.example
 	@scripts/dotenv

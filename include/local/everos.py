@@ -165,7 +165,5 @@ def _wait_until_healthy(base_url: str, processes: ChildProcesses) -> str:
             if answer.is_success:
                 return str(answer.json()["version"])
         if time.monotonic() > deadline:
-            raise ChatImportError(
-                f"the self-hosted EverOS was not healthy within {_READY_S} s; see {processes.logs}"
-            )
+            raise ChatImportError(f"the self-hosted EverOS was not healthy within {_READY_S} s; see {processes.logs}")
         time.sleep(0.2)

@@ -16,11 +16,11 @@ from e2e.test_import import MARKER, adds, group, ids
 
 from include.layout import HOME_VARIABLE, STAGING_VARIABLE, ledger_root
 from include.local.child_processes import ChildProcesses, child_processes, own_environment
-from include.local.cluster import WORKERS, cluster
 from include.local.standin import connection_to
 from include.local.state_folder import free_port, lock_state_folder
 from include.standin import Fault, StandIn
 from include.standin.journal import judge
+from tests.distributed.cluster import WORKERS, cluster
 
 pytestmark = pytest.mark.distributed
 

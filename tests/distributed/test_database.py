@@ -17,10 +17,10 @@ from e2e.test_faults_of_airflow import Component, until
 from e2e.test_import import adds, group, verdict, write
 
 from include.local.child_processes import ComponentEnded, child_processes
-from include.local.cluster import cluster
 from include.local.standin import connection_to
 from include.local.state_folder import lock_state_folder
 from include.standin import Fault, StandIn
+from tests.distributed.cluster import cluster
 
 pytestmark = pytest.mark.outage
 

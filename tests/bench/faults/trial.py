@@ -9,13 +9,13 @@ from pathlib import Path
 
 import httpx
 
-from include.bench.chats import Chats
-from include.bench.faults.judging import Account, account, said
-from include.bench.faults.scenarios import Event, Freeze, KillImport, KillTarget, Scenario, Storm, Times
-from include.bench.importing import INCOMPLETE, Import, start
-from include.bench.target import TargetProcess
 from include.delivery.ledger import Ledger
 from include.layout import RunFolder, ledger_root
+from tests.bench.chats import Chats
+from tests.bench.faults.judging import Account, account, said
+from tests.bench.faults.scenarios import Event, Freeze, KillImport, KillTarget, Scenario, Storm, Times
+from tests.bench.importing import INCOMPLETE, Import, start
+from tests.bench.target import TargetProcess
 
 BATCH_SIZE = 20
 LONGEST_S = 180

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.bench.chats import Chats, write_chats
 from include.delivery.settings import LoadSettings
 from include.standin.faults import CallKind, Does, Fault
+from tests.bench.chats import Chats, write_chats
 
 _LONG = (300, 300, 300, 300, 300, 300, 300, 180)
 """Of three people each writes 100, of the two in the last one each 90."""

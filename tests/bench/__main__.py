@@ -14,17 +14,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from include.bench.measured import PIPELINE, Figures, measure, print_header, print_row, total
-from include.bench.redaction import print_redaction
+from tests.bench.measured import PIPELINE, Figures, measure, print_header, print_row, total
+from tests.bench.redaction import print_redaction
 
-GENERATORS = Path(__file__).parents[2] / "tests"
+GENERATORS = Path(__file__).parents[1]
 COMPARISONS = ("decode", "plain")
 DAYS = 365
 
 
 def main() -> None:
     """Print the tables asked for; without arguments all of them, in a few minutes."""
-    parser = argparse.ArgumentParser(prog="python -m include.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     add = parser.add_argument
     add("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="leave out the other parts")
     add("--messages", type=int, nargs="+", default=[100_000, 1_000_000], help="growth: sizes of the Slack exports")
@@ -72,7 +72,7 @@ def print_files(given: argparse.Namespace, folder: Path) -> None:
 
 def print_load(_given: argparse.Namespace, _folder: Path) -> None:
     """Print how fast a load is."""
-    subprocess.run([sys.executable, "-m", "include.bench.throughput"], check=True)
+    subprocess.run([sys.executable, "-m", "tests.bench.throughput"], check=True)
 
 
 def print_redacted(_given: argparse.Namespace, _folder: Path) -> None:

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from include.bench.faults.__main__ import main
-from include.bench.faults.judging import Account, Said, account
-from include.bench.faults.scenarios import Scenario, Times, scenarios
-from include.bench.faults.trial import Run, Trial, run_trial
-from include.bench.importing import INCOMPLETE
 from include.delivery.states import Attempt
 from include.standin.faults import Fault
 from include.standin.journal import Entry
+from tests.bench.faults.__main__ import main
+from tests.bench.faults.judging import Account, Said, account
+from tests.bench.faults.scenarios import Scenario, Times, scenarios
+from tests.bench.faults.trial import Run, Trial, run_trial
+from tests.bench.importing import INCOMPLETE
 
 SIZES = (200, 60, 40, 20)
 TIMES = Times(scale=0.05, settle_s=1.0)

@@ -12,10 +12,10 @@ from typing import Self
 import httpx
 import msgspec
 
-from include.bench.importing import PROJECT
 from include.standin.faults import Fault
 from include.standin.journal import Entry
 from include.standin.store import read_journal
+from tests.bench.importing import PROJECT
 
 
 class TargetProcess:

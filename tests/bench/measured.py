@@ -32,8 +32,8 @@ class Figures:
 
 
 def measure(step: str, export: Path, run: Path) -> Figures:
-    """Run one step (:mod:`include.bench.step`) and wait for its figures."""
-    command = [sys.executable, "-m", "include.bench.step", step, str(export), str(run)]
+    """Run one step (:mod:`tests.bench.step`) and wait for its figures."""
+    command = [sys.executable, "-m", "tests.bench.step", step, str(export), str(run)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     return Figures(**json.loads(done.stdout))
 

@@ -25,7 +25,7 @@ from include.transform import transform
 
 def main() -> None:
     """Run the step named on the command line and print what it took, as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m include.bench.step", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.step", description=__doc__)
     parser.add_argument("step", choices=STEPS)
     parser.add_argument("export", type=Path)
     parser.add_argument("run", type=Path)

@@ -1,5 +1,5 @@
 """
-Hold the promise against everything that can go wrong: ``make faults``, or ``python -m include.bench.faults``.
+Hold the promise against everything that can go wrong: ``make faults``, or ``python -m tests.bench.faults``.
 
 Each scenario has a target and a home of its own. A first run meets the faults; a second one, with the same export,
 meets none. The exit status is 1 when any promise is broken after either.
@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from include.bench.faults.scenarios import Scenario, Times, scenarios
-from include.bench.faults.trial import Run, Trial, run_trial
+from tests.bench.faults.scenarios import Scenario, Times, scenarios
+from tests.bench.faults.trial import Run, Trial, run_trial
 
 SIZES = (300, 200, 160, 140, 120, 100, 100, 80, 60, 40, 20, 80)
 
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m include.bench.faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.faults", description=__doc__)
     parser.add_argument("only", nargs="*", help="run those whose names hold one of these words (default: all)")
     parser.add_argument("--scale", type=float, default=0.1, help="of storms (20 s) and outages (30 s); default 0.1")
     parser.add_argument("--settle-s", type=float, default=1.5, help="LoadSettings.settle_s; default 1.5")

@@ -1,5 +1,5 @@
 """
-How fast a load is on a target that nothing but its latency slows down: ``python -m include.bench.throughput``.
+How fast a load is on a target that nothing but its latency slows down: ``python -m tests.bench.throughput``.
 
 Within a conversation one batch follows the other, so the latency alone says what is possible. For comparison a plain
 client loads the same target: a loop for each conversation, side by side, that asks for its task ten times a second.
@@ -24,12 +24,12 @@ from typing import Any
 
 import everos
 
-from include.bench.chats import Chats, write_chats
-from include.bench.importing import KEY, Import, start
-from include.bench.target import TargetProcess
 from include.delivery.settings import LoadSettings
 from include.standin.journal import Entry, judge
 from include.standin.settings import Latency
+from tests.bench.chats import Chats, write_chats
+from tests.bench.importing import KEY, Import, start
+from tests.bench.target import TargetProcess
 
 LATENCY = Latency(base_s=0.3, per_message_s=0.002)
 ASK_S = 0.1
@@ -84,7 +84,7 @@ LONG = ("16x1000/50@8", "20x2000/50", "20x5000/500", "200x100/50")
 
 def main() -> int:
     """Load the same chats with both clients, work by work, and print a line for each."""
-    parser = argparse.ArgumentParser(prog="python -m include.bench.throughput", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.throughput", description=__doc__)
     parser.add_argument(
         "work", nargs="*", type=Work.parse, default=[Work.parse(text) for text in SHORT + LONG], metavar="20x500/50@8"
     )

@@ -9,8 +9,8 @@ from delivery_runs import QUICK
 from reading import read
 from slack_generator import Expected, Truth, generate
 
-from include.bench.importing import Import, start
 from include.standin import StandIn, judge
+from tests.bench.importing import Import, start
 
 
 def imported(export: Path, standin: StandIn, home: Path, run_id: str) -> None:

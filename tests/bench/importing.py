@@ -71,7 +71,7 @@ class Took(msgspec.Struct, frozen=True, kw_only=True):
 
 def start(import_: Import, home: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start an import whose state lies below ``home``."""
-    command = [sys.executable, "-m", "include.bench.importing", msgspec.json.encode(import_).decode()]
+    command = [sys.executable, "-m", "tests.bench.importing", msgspec.json.encode(import_).decode()]
     return subprocess.Popen(
         command, cwd=PROJECT, env=os.environ | {HOME_VARIABLE: str(home)}, stdout=subprocess.PIPE, stderr=log
     )
