@@ -38,11 +38,11 @@ test-outage: environment  ## Airflow's own database is locked or killed, its dis
 	@exec $(PYTHON_HERE) -m pytest -m outage
 
 test-browser: environment  ## an import as a person does it, in a Chromium; fetches one where the system has none
-	@$(PYTHON_HERE) tests/e2e/browser.py
+	@$(PYTHON_HERE) -m tests.e2e.browser
 	@exec $(PYTHON_HERE) -m pytest -m browser
 
 screenshots: environment  ## pictures of the form, the grid, the connection and the report into docs/screenshots
-	@$(PYTHON_HERE) tests/e2e/browser.py
+	@$(PYTHON_HERE) -m tests.e2e.browser
 	@exec $(PYTHON_HERE) scripts/screenshots
 
 check: lint test-fast    ## lint, format, types, import rules and the fast tests: run before a commit
@@ -67,9 +67,8 @@ bench: environment      ## time and memory from an export to its plan; speed of 
 	@exec $(PYTHON_HERE) -m tests.bench
 
 fuzz: environment       ## FUZZ_EXAMPLES=5000 made-up inputs for every property of parsers and delivery, and damaged exports
-	@exec $(PYTHON_HERE) -m pytest -m hypothesis tests/include/test_slack*.py tests/include/test_discord*.py \
-	    tests/include/test_everos_json.py tests/include/test_json_stream.py tests/include/test_ids.py \
-	    tests/include/test_damaged_exports.py tests/include/test_machine.py --hypothesis-profile=fuzz
+	@exec $(PYTHON_HERE) -m pytest -m hypothesis tests/include/parsers tests/include/test_ids.py \
+	    tests/include/delivery/test_machine.py --hypothesis-profile=fuzz
 
 faults: environment     ## all that can go wrong with a load, against the stand-in: what is lost, doubled, out of order
 	@exec $(PYTHON_HERE) -m tests.bench.faults

@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 TOGETHER = {
-    "everos": ("contract/", "include/test_selfhosted_model.py"),
+    "everos": ("contract/", "include/standin_model/"),
     "airflow": tuple(
         f"e2e/test_{name}.py" for name in ("import", "nightly", "browser", "faults_of_airflow", "turns", "access")
     ),

@@ -17,7 +17,6 @@ from pathlib import Path
 from tests.bench.measured import PIPELINE, Figures, measure, print_header, print_row, total
 from tests.bench.redaction import print_redaction
 
-GENERATORS = Path(__file__).parents[1]
 COMPARISONS = ("decode", "plain")
 DAYS = 365
 
@@ -77,7 +76,7 @@ def print_load(_given: argparse.Namespace, _folder: Path) -> None:
 
 def print_redacted(_given: argparse.Namespace, _folder: Path) -> None:
     """Print what redaction finds of a corpus."""
-    print_redaction(GENERATORS / "credential_corpus.py")
+    print_redaction()
 
 
 SECTIONS = {"growth": print_growth, "files": print_files, "load": print_load, "redaction": print_redacted}
@@ -85,7 +84,7 @@ SECTIONS = {"growth": print_growth, "files": print_files, "load": print_load, "r
 
 def _generate(kind: str, path: Path, *arguments: object) -> Path:
     """Make an export with every quirk the project knows, the same for the same arguments."""
-    command = [sys.executable, str(GENERATORS / f"{kind}_generator.py"), str(path), *map(str, arguments)]
+    command = [sys.executable, "-m", f"tests.support.{kind}_generator", str(path), *map(str, arguments)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return path
 

@@ -3,14 +3,14 @@
 import sqlite3
 from pathlib import Path
 
-import discord_generator
 import pytest
-from delivery_runs import QUICK
-from reading import read
-from slack_generator import Expected, Truth, generate
 
 from include.standin import StandIn, judge
 from tests.bench.importing import Import, start
+from tests.support import discord_generator
+from tests.support.delivery_runs import QUICK
+from tests.support.read_exports import read
+from tests.support.slack_generator import Expected, Truth, generate
 
 
 def imported(export: Path, standin: StandIn, home: Path, run_id: str) -> None:

@@ -11,8 +11,6 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from e2e.conftest import LocalAirflow
-from e2e.test_import import MARKER, adds, group, ids
 
 from include.layout import HOME_VARIABLE, STAGING_VARIABLE, ledger_root
 from include.local.child_processes import ChildProcesses, child_processes, own_environment
@@ -21,6 +19,8 @@ from include.local.state_folder import free_port, lock_state_folder
 from include.standin import Fault, StandIn
 from include.standin.journal import judge
 from tests.distributed.cluster import WORKERS, cluster
+from tests.e2e.conftest import LocalAirflow
+from tests.e2e.test_import import MARKER, adds, group, ids
 
 pytestmark = pytest.mark.distributed
 

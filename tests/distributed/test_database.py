@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.conftest import LocalAirflow, Run
-from e2e.test_faults_of_airflow import Component, until
-from e2e.test_import import adds, group, verdict, write
 
 from include.local.child_processes import ComponentEnded, child_processes
 from include.local.standin import connection_to
 from include.local.state_folder import lock_state_folder
 from include.standin import Fault, StandIn
 from tests.distributed.cluster import cluster
+from tests.e2e.conftest import LocalAirflow, Run
+from tests.e2e.test_faults_of_airflow import Component, until
+from tests.e2e.test_import import adds, group, verdict, write
 
 pytestmark = pytest.mark.outage
 

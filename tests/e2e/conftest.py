@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 import pytest
-from e2e.told import TOLD
 
 from include.layout import PROJECT, RunFolder
 from include.local.airflow import DAG_ID, start_airflow
@@ -23,6 +22,7 @@ from include.local.follow import Progress, follow
 from include.local.settings import airflow_environment
 from include.local.state_folder import StateFolder, lock_state_folder
 from include.standin import Latency, StandIn
+from tests.e2e.notifier import TOLD
 
 HERE = Path(__file__).parent
 
@@ -183,7 +183,7 @@ def airflow(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Itera
     environ |= {
         "AIRFLOW_CONN_EVEROS_DEFAULT": json.dumps({"conn_type": "everos", "host": standin.base_url, "password": KEY}),
         "EVEROS_IMPORT_SCHEDULE": f"0 {NIGHT} * * *",
-        "EVEROS_IMPORT_NOTIFY": "tests.e2e.told.write_down",
+        "EVEROS_IMPORT_NOTIFY": "tests.e2e.notifier.write_down",
         "EVEROS_IMPORT_DEADLINE_MINUTES": "1",
     }
     root = tmp_path_factory.mktemp("home")

@@ -4,9 +4,9 @@ import stat
 
 import httpx
 import pytest
-from e2e.conftest import LocalAirflow
 
 from include.local.settings import USER
+from tests.e2e.conftest import LocalAirflow
 
 PAGES = ("/api/v2/dags", "/everos/imports", "/api/v2/connections")
 

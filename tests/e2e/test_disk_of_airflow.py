@@ -11,15 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from e2e.conftest import LocalAirflow
-from e2e.test_faults_of_airflow import until
-from e2e.test_import import adds, group, verdict, write
 
 from include.local.airflow import start_airflow
 from include.local.child_processes import ChildProcesses, ComponentEnded, child_processes
 from include.local.standin import connection_to
 from include.local.state_folder import StateFolder, lock_state_folder
 from include.standin import Fault, StandIn
+from tests.e2e.conftest import LocalAirflow
+from tests.e2e.test_faults_of_airflow import until
+from tests.e2e.test_import import adds, group, verdict, write
 
 pytestmark = pytest.mark.outage
 

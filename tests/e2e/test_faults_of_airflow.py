@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
-from e2e.conftest import LocalAirflow
-from e2e.test_import import adds, group, verdict, write
 
 from include.layout import PROJECT
 from include.local import supervisor
 from include.standin import Fault, StandIn
+from tests.e2e.conftest import LocalAirflow
+from tests.e2e.test_import import adds, group, verdict, write
 
 
 class Component:

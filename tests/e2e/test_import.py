@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from e2e.conftest import KEY, LocalAirflow
 
 from include.layout import ledger_root
 from include.local.airflow import DAG_ID
 from include.standin import Fault, StandIn
 from include.standin.journal import Entry, Verdict, judge
+from tests.e2e.conftest import KEY, LocalAirflow
 
 MARKER = "xylophone-4711"
 """Stands in the texts of these tests, and must stand nowhere else."""

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.conftest import NIGHT, LocalAirflow, last_night
 
 from include.layout import PROJECT, RunFolder
 from include.local.airflow import DAG_ID
 from include.standin import StandIn
 from include.standin.journal import Verdict, judge
+from tests.e2e.conftest import NIGHT, LocalAirflow, last_night
 
 EXAMPLE = "example_after_import"
 """A DAG that waits for imports."""

@@ -16,8 +16,6 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import uvicorn
-from delivery_runs import QUICK, World
-from memory_api_calls import PATIENCE_S
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include import steps
@@ -33,6 +31,8 @@ from include.standin_model.answers import boundaries
 from include.standin_model.app import app
 from include.standin_model.prompts import Question, Said
 from include.window import Window
+from tests.support.delivery_runs import QUICK, World
+from tests.support.memory_api_calls import PATIENCE_S
 
 PATIENT = dataclasses.replace(QUICK, patience_s=60, task_deadline_s=120, settle_s=2)
 IMPATIENT = dataclasses.replace(PATIENT, patience_s=2, concurrency=1)

@@ -6,15 +6,14 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from e2e.conftest import LocalAirflow
-from e2e.test_nightly import paused
-
 from include.layout import ledger_root
 from include.local.airflow import DAG_ID
 from include.local.settings import DATABASE
 from include.report.waiting import read_waiting
 from include.standin import StandIn
 from include.standin.journal import judge
+from tests.e2e.conftest import LocalAirflow
+from tests.e2e.test_nightly import paused
 
 
 def interval_run(airflow: LocalAirflow, day: int, source: Path, state: str) -> str:

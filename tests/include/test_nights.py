@@ -12,7 +12,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from builders import write_folder, write_zip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from include.layout import RunFolder
 from include.parsers import ParseOptions, discover
 from include.records import Message
 from include.transform import KnownIds, transform
+from tests.support.builders import write_folder, write_zip
 
 AT_S = 1_772_445_600
 LEDGER = pa.schema([("conversation_id", pa.string()), ("message_id", pa.string()), ("timestamp_ms", pa.int64())])

@@ -3,13 +3,13 @@
 import string
 
 import pytest
-from credential_corpus import credentials, innocents
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from staged import a_conversation, a_message
 
 from include.records import Conversation, Message
 from include.redact import Redactor, redact
+from tests.support.credential_corpus import credentials, innocents
+from tests.support.make_tables import a_conversation, a_message
 
 ALNUM = string.ascii_letters + string.digits
 WORD = f"{ALNUM}_-"
