@@ -15,7 +15,7 @@ from include.standin.memory import Memory
 from include.standin.validation import Invalid
 
 CUT = 499
-"""Status of an answer that nobody gets: the connection was cut."""
+"""In place of an HTTP status when the connection was cut without an answer."""
 
 _MOST = 100
 
@@ -74,13 +74,6 @@ def added(count: int, *, task_id: str | None = None, status: str | None = None) 
     """``AddResult``."""
     message = "Messages accepted" if status else "Messages queued for processing"
     return {"message": message, "message_count": count, "status": status, "task_id": task_id}
-
-
-def named(kind: str, row: sqlite3.Row) -> dict[str, Any]:
-    """``GroupResponse`` or ``SenderResponse``."""
-    times = {"created_at": _iso(row["created_s"] * 1000), "updated_at": _iso(row["updated_s"] * 1000)}
-    described = {"description": row["description"]} if kind == "group" else {}
-    return {f"{kind}_id": row["id"], "name": row["name"], **described, **times}
 
 
 def settings() -> dict[str, Any]:

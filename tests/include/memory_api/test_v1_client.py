@@ -53,7 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 @pytest.fixture
 def server_with(server: StandIn) -> Iterator[Callable[..., StandIn]]:
     """The server, with faults for this test only and nothing from the tests before it."""
-    httpx.post(f"{server.base_url}/standin/reset")
+    server.reset()
 
     def arm(*faults: Fault) -> StandIn:
         server.set_faults(*faults)
@@ -504,8 +504,7 @@ def test_names_are_made_known(server_with) -> None:
 
     ask(server.base_url, story)
     assert [entry.status for entry in server.journal() if entry.kind == "register"] == [200, 200]
-    group = httpx.get(f"{server.base_url}/api/v1/groups/slack_general", headers={"Authorization": "Bearer k"})
-    assert group.json()["data"]["name"] == "general"
+    assert server.name_of("group", "slack_general") == "general"
 
 
 def test_a_name_that_meets_a_429_is_not_repeated_behind_deliverys_back(server_with) -> None:

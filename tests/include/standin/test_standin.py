@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from include.standin import Fault, Latency, StandIn, judge
+from include.standin.store import read_journal
 
 HOUR_MS = 3_600_000
 START_MS = 1_767_225_600_000
@@ -91,7 +92,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture
 def server(shared: StandIn) -> StandIn:
-    httpx.post(f"{shared.base_url}/standin/reset", verify=NO_TLS)
+    shared.reset()
     return shared
 
 
@@ -184,7 +185,6 @@ def test_what_one_person_wrote_in_a_group_and_what_waits_is_shown_with_both_filt
     client.add([message(500, sender_id="U0")], group_id="other")
     wanted = [f"m{n}" for n in range(0, 50, 2)]
     assert client.pending(group_id="g", user_id="U0") == wanted
-    assert client.pending(AND=[{"group_id": "g"}, {"user_id": "U0"}]) == wanted
     assert client.pending(user_id="U0") == [*wanted, "m500"]
     assert client.pending(group_id="g", user_id="U7") == []
 
@@ -255,16 +255,14 @@ def test_after_a_flush_an_older_load_is_safe(server: StandIn, client: Client) ->
     assert server.journal()[-1].outside_window == ()
 
 
-def test_episodes_come_in_pages_newest_first_and_by_time(client: Client) -> None:
+def test_episodes_come_in_pages_newest_first_and_by_group(client: Client) -> None:
     client.add([message(n, at_ms=START_MS + n * HOUR_MS) for n in range(5)])
     client.flush()
     page = client.episodes(page=2, page_size=2)
     assert (page["count"], page["total_count"]) == (2, 5)
     assert [episode["subject"] for episode in page["episodes"]] == ["note number 2", "note number 1"]
-    since = {"group_id": "g", "timestamp": {"gte": START_MS + 3 * HOUR_MS}}
-    assert client.episodes(filters=since)["total_count"] == 2
-    either = {"OR": [{"group_id": "g"}, {"group_id": {"in": ["h"]}}], "timestamp": {"lt": START_MS + HOUR_MS}}
-    assert client.episodes(filters=either)["total_count"] == 1
+    assert client.episodes(filters={"group_id": {"in": ["g", "h"]}})["total_count"] == 5
+    assert client.episodes(filters={"group_id": {"in": ["h"]}})["total_count"] == 0
 
 
 @pytest.mark.parametrize(
@@ -444,16 +442,16 @@ def test_a_message_can_be_refused_by_its_id(server: StandIn, client: Client) -> 
     assert [client.add([m]).status_code for m in messages(3)] == [200, 422, 200]
 
 
-def test_faults_and_journal_can_be_reached_over_http(server: StandIn, client: Client) -> None:
+def test_faults_can_be_set_over_http(server: StandIn, client: Client) -> None:
     control = httpx.Client(base_url=f"{server.base_url}/standin", verify=NO_TLS)
     assert control.post("/faults", json=[{"does": "status", "kind": "add", "status": 502}]).json() == {"armed": 1}
     assert client.add(messages(1)).status_code == 502
-    assert [(e["kind"], e["status"], e["fault"]) for e in control.get("/journal").json()] == [
-        ("add", 502, "status 502")
-    ]
+    assert [(e.kind, e.status, e.fault) for e in server.journal()] == [("add", 502, "status 502")]
     assert control.post("/faults", json=[{"does": "explode"}]).status_code == 422
-    assert control.post("/reset").json() == {"reset": True}
+    assert control.get("/stats").json() == {"messages": 0, "episodes": 0, "tasks": 0, "journal": 1}
+    server.reset()
     assert control.get("/stats").json() == {"messages": 0, "episodes": 0, "tasks": 0, "journal": 0}
+    assert client.add(messages(1)).status_code == 200
 
 
 # -- as a process
@@ -501,8 +499,7 @@ def test_killed_and_started_again_it_has_everything_it_had_accepted(tmp_path: Pa
         assert base_url in again
         assert (client.task(done), client.settle(waiting)) == ("success", "success")
         assert client.pending() == ["m0", "m1", "m2", "m3"]
-        entries = [e for e in httpx.get(f"{base_url}/standin/journal").json() if e["kind"] == "add"]
-        assert [entry["order"] for entry in entries] == [1, 2]
+        assert [entry.order for entry in read_journal(tmp_path) if entry.kind == "add"] == [1, 2]
     finally:
         process.kill()
         process.wait(10)
