@@ -1,1 +1,1 @@
-"""Figures and proofs: how fast the project is, and what its promise is worth when everything fails."""
+"""Measures speed and memory, and checks the delivery guarantees under faults."""

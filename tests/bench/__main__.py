@@ -1,7 +1,7 @@
 """
-Measure the way from an export to a plan, and a load: time, memory, and how both grow with the export (``make bench``).
+Measures time and memory of extract, transform and plan, how both grow with the export, and a load (``make bench``).
 
-Everything is generated, from a seed, so that two runs measure the same thing.
+Inputs are generated from a seed, so that two runs measure the same.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from tests.bench.measured import PIPELINE, Figures, measure, print_header, print_row, total
+from tests.bench.measure import PIPELINE, Figures, measure, print_header, print_row, total
 from tests.bench.redaction import print_redaction
 
 COMPARISONS = ("decode", "plain")
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def print_growth(given: argparse.Namespace, folder: Path) -> None:
-    """Print what each step takes, beside what the least and the plainest program take, and how it grows."""
+    """Print time and memory of each step beside decoding alone and a plain converter, and how both grow."""
     if given.export:
         _measure_steps(given.export, folder, given.without)
         return
@@ -58,7 +58,7 @@ def print_growth(given: argparse.Namespace, folder: Path) -> None:
 
 
 def print_files(given: argparse.Namespace, folder: Path) -> None:
-    """Print what extract takes for one very long file, and for very many short ones; 300 MB is what it may hold."""
+    """Print time and memory of extract for one very long file and for many short ones; it may use 300 MB."""
     print("\nextract must stay below 300 MB of memory, however large a file and however many")
     print_header("export")
     long = _generate("discord", folder / "discord.json", "--mb", given.discord_mb)
@@ -75,7 +75,7 @@ def print_load(_given: argparse.Namespace, _folder: Path) -> None:
 
 
 def print_redacted(_given: argparse.Namespace, _folder: Path) -> None:
-    """Print what redaction finds of a corpus."""
+    """Print how many credentials of the corpus redaction finds."""
     print_redaction()
 
 
@@ -83,7 +83,7 @@ SECTIONS = {"growth": print_growth, "files": print_files, "load": print_load, "r
 
 
 def _generate(kind: str, path: Path, *arguments: object) -> Path:
-    """Make an export with every quirk the project knows, the same for the same arguments."""
+    """Generate an export; equal arguments give equal exports."""
     command = [sys.executable, "-m", f"tests.support.{kind}_generator", str(path), *map(str, arguments)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return path

@@ -1,4 +1,4 @@
-"""Chats made to measure, as EverOS-shaped JSON: all message ids are known beforehand, so a target can be judged."""
+"""Writes chats as EverOS JSON with known message ids, so that the content of a target can be checked."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _PEOPLE = ("ann", "bob", "cho")
 
 @dataclass(frozen=True, kw_only=True)
 class Chats:
-    """An export and what is in it."""
+    """An export and the message ids in it."""
 
     path: Path
     expected: Mapping[str, Sequence[str]]
@@ -36,7 +36,7 @@ def write_chats(
     Write one conversation of each size; the last of several is a personal one, with an assistant.
 
     :param prefix: Of the names of conversations, which are ``chat-00`` and so on.
-    :param silence_every: After so many messages nobody writes for two hours, which ends an episode; ``None``: never.
+    :param silence_every: A pause of two hours, which ends an episode, after every so many messages; ``None``: no pause.
     :param people: How many take turns in a group, at most three.
     """
     documents, expected = [], {}

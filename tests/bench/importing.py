@@ -1,8 +1,8 @@
 """
-One import without Airflow, as a process that can be killed: the tasks of the DAG one after the other, each tried once.
+One import without Airflow, as a process that can be killed: it runs the tasks of the DAG in order, each once.
 
-Started again with the same run id it does what Airflow does after a worker's death: the load tasks are tried again with
-the plan, the checkpoints and the ledger that are there.
+A second start with the same run id does what Airflow does after a worker's death: it repeats the load tasks with the
+existing plan, checkpoints and ledger.
 """
 
 import asyncio
@@ -35,24 +35,24 @@ PROJECT = Path(__file__).parents[2]
 KEY = "stand-in"
 
 INCOMPLETE = 3
-"""Exit status of an import that says of itself that something is left to do; an error nobody thought of makes it 1."""
+"""Exit status of an import that reports messages left to load; 1 is an unexpected error."""
 
 
 class Import(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process is told, as JSON on its command line."""
+    """Parameters of one process, as JSON on its command line."""
 
     source: str
     run_id: str
     base_url: str
     batch_size: int | None = None
     max_chunks: int = MAX_CHUNKS
-    """How many load tasks, which share nothing but the ledger."""
+    """Number of load tasks; they share only the ledger."""
 
     read_timeout_s: float = 60.0
     settings: LoadSettings = LoadSettings()
 
     def connection(self) -> Settings:
-        """Return whom to talk to."""
+        """Return the settings of the connection."""
         return Settings(
             base_url=self.base_url,
             api_key=KEY,
@@ -62,7 +62,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Took(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process that was not killed prints at its end."""
+    """Printed as JSON by a process at its end, unless it was killed."""
 
     load_s: float
     flush_s: float
@@ -70,7 +70,7 @@ class Took(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start(import_: Import, home: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start an import whose state lies below ``home``."""
+    """Start an import with the state folder ``home``."""
     command = [sys.executable, "-m", "tests.bench.importing", msgspec.json.encode(import_).decode()]
     return subprocess.Popen(
         command, cwd=PROJECT, env=os.environ | {HOME_VARIABLE: str(home)}, stdout=subprocess.PIPE, stderr=log
@@ -88,7 +88,7 @@ def main() -> int:
 
 
 def _planned(import_: Import, run: RunFolder) -> list[Chunk]:
-    """Return the chunks of the run: of an earlier try, which Airflow would have in XCom, or new ones."""
+    """Return the run's chunks: those of an earlier try, which Airflow keeps in XCom, or new ones."""
     kept = run.root / "chunks.json"
     if kept.exists():
         return msgspec.json.decode(kept.read_bytes(), type=list[Chunk])
@@ -116,7 +116,7 @@ async def _load(import_: Import, run: RunFolder, chunk: Chunk) -> str | None:
     try:
         await load_chunk(chunk, run, api, ledger, checkpoint, import_.settings, import_.run_id)
     except ChatImportError as error:
-        return _told(error)
+        return _message(error)
     finally:
         await api.aclose()
     return None
@@ -127,19 +127,19 @@ async def _flush(import_: Import, run: RunFolder) -> str | None:
     try:
         await flush_conversations(run, api, steps.open_ledger(api.target), import_.settings, import_.run_id)
     except ChatImportError as error:
-        return _told(error)
+        return _message(error)
     finally:
         await api.aclose()
     return None
 
 
-def _told(error: ChatImportError) -> str:
+def _message(error: ChatImportError) -> str:
     return " ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
 
 
 @dataclass(frozen=True)
 class FileCheckpoint:
-    """Delivery's checkpoint as one file for each key: what Airflow's task state store is to a task."""
+    """The checkpoint of a load task as one file per key, in place of Airflow's task state store."""
 
     folder: Path
 
@@ -157,7 +157,7 @@ class FileCheckpoint:
 
 
 def _write(path: Path, value: Any) -> None:
-    """Write all of it or nothing."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     draft.write_bytes(msgspec.json.encode(value))

@@ -1,4 +1,4 @@
-"""One step of the benchmark in a process of its own, so that its time and peak memory are nobody else's."""
+"""Runs one step of the benchmark in a separate process and prints its time and peak memory."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ from include.transform import transform
 
 
 def main() -> None:
-    """Run the step named on the command line and print what it took, as JSON."""
+    """Run the step that the command line names and print its figures as JSON."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.step", description=__doc__)
     parser.add_argument("step", choices=STEPS)
     parser.add_argument("export", type=Path)
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _decode(export: Path, _: RunFolder) -> int:
-    """Read and decode every JSON file and keep nothing: the least that any importer has to do."""
+    """Read and decode every JSON file and keep nothing: the least work of any importer."""
     decoder = msgspec.json.Decoder()
     entries = 0
     for _name, content in _contents(export):
@@ -50,11 +50,11 @@ def _decode(export: Path, _: RunFolder) -> int:
 
 def _plain(export: Path, run: RunFolder) -> int:
     """
-    Do what a script does that follows the vendor's guide (https://docs.evermind.ai/cookbook/batch-processing).
+    Convert as a script that follows the vendor's guide (https://docs.evermind.ai/cookbook/batch-processing).
 
-    Channel by channel each message becomes one of the guide's group format; all are sorted, as it asks for, and
-    written to Parquet. No file in between, no roster, no markup, no bots, no duplicates, no broken entries, no bound
-    on memory: less than the three steps do.
+    Channel by channel each message becomes one of the guide's group format; all are sorted, as the guide asks for, and
+    written to Parquet. It has no files in between, no roster, no markup, no bots, no duplicates, no broken entries and
+    no bound on memory: less than the three steps do.
     """
     messages: list[dict[str, Any]] = []
     for name, content in _contents(export):
@@ -117,7 +117,7 @@ def _contents(export: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _peak_bytes() -> int:
-    """Return the most memory this process held: Linux says it in kilobytes, macOS in bytes."""
+    """Return the peak memory of this process; Linux reports kilobytes, macOS bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -1,4 +1,4 @@
-"""The stand-in as a process of its own: killed, frozen and started again on the same port with the same data."""
+"""The stand-in as a separate process that can be killed, frozen and restarted with the same port and data."""
 
 import signal
 import subprocess
@@ -20,7 +20,7 @@ from tests.bench.importing import PROJECT
 
 class TargetProcess:
     """
-    A stand-in that runs as long as the ``with`` block, interruptions aside.
+    A stand-in that runs until the ``with`` block ends, apart from the interruptions that a test asks for.
 
     :param options: Of ``python -m include.standin``, such as ``--latency-s 0.1``.
     """
@@ -32,7 +32,7 @@ class TargetProcess:
         self._port = 0
         self._faults: Sequence[Fault] = ()
         self._process: subprocess.Popen[str] | None = None
-        # Answers matter, not proxies; one client, since making one costs more than a call.
+        # one client for all calls: making one takes longer than a call
         self._http = httpx.Client(trust_env=False, timeout=10)
 
     def __enter__(self) -> Self:
@@ -46,7 +46,7 @@ class TargetProcess:
         self._http.close()
 
     def start(self) -> None:
-        """Start it and wait until it answers; the faults are those from before."""
+        """Start it with the faults set before and wait until it answers."""
         command = [sys.executable, "-m", "include.standin", "--port", str(self._port), "--data", str(self._data)]
         log = self._data.with_suffix(".log").open("a")
         with log:
@@ -61,33 +61,33 @@ class TargetProcess:
         self.arm(self._faults)
 
     def kill(self) -> None:
-        """End it without warning; what it has accepted is in its file."""
+        """Send SIGKILL; everything that it has accepted is in its file."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
             self._process = None
 
     def freeze(self, for_s: float) -> None:
-        """Let it hold all connections and do nothing, as a machine does that has run out of memory."""
+        """Suspend it with open connections, like a machine that has run out of memory."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
             time.sleep(for_s)
             self._process.send_signal(signal.SIGCONT)
 
     def arm(self, faults: Sequence[Fault]) -> None:
-        """Replace the faults in force."""
+        """Replace the active faults."""
         self._faults = faults
         self._http.post(f"{self.base_url}/standin/faults", content=msgspec.json.encode(faults)).raise_for_status()
 
     def storm(self, faults: Sequence[Fault], for_s: float) -> None:
-        """Put other faults in the place of those in force, for a time."""
+        """Replace the active faults for a time."""
         before = self._faults
         self.arm(faults)
         time.sleep(for_s)
         self.arm(before)
 
     def stored(self) -> int:
-        """How many messages it holds."""
+        """Return the number of messages that it has stored."""
         return int(self._http.get(f"{self.base_url}/standin/stats").raise_for_status().json()["messages"])
 
     def journal(self) -> list[Entry]:

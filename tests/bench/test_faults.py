@@ -1,4 +1,4 @@
-"""The most telling rows of the fault matrix, with real processes; and that a matrix which meets a fault says so."""
+"""The most important scenarios of the fault matrix, with real processes; and the findings of the matrix itself."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +9,14 @@ from include.delivery.states import Attempt
 from include.standin.faults import Fault
 from include.standin.journal import Entry
 from tests.bench.faults.__main__ import main
-from tests.bench.faults.judging import Account, Said, account
+from tests.bench.faults.judging import Account, Claims, account
 from tests.bench.faults.scenarios import Scenario, Times, scenarios
 from tests.bench.faults.trial import Run, Trial, run_trial
 from tests.bench.importing import INCOMPLETE
 
 SIZES = (200, 60, 40, 20)
 TIMES = Times(scale=0.05, settle_s=1.0)
-TELLING = (
+IMPORTANT = (
     "500 after storing, half of all",
     "500 after, nothing to be seen",
     "SIGKILL at 45 %",
@@ -37,28 +37,26 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Trial]:
     with ThreadPoolExecutor(2) as pool:
         return {
             trial.scenario.name: trial
-            for trial in pool.map(run, [scenario for scenario in scenarios(TIMES) if scenario.name in TELLING])
+            for trial in pool.map(run, [scenario for scenario in scenarios(TIMES) if scenario.name in IMPORTANT])
         }
 
 
-@pytest.mark.parametrize("name", TELLING)
+@pytest.mark.parametrize("name", IMPORTANT)
 def test_nothing_is_lost_doubled_or_out_of_order_whatever_happens_to_the_first_run(
     trials: Mapping[str, Trial], name: str
 ) -> None:
     assert trials[name].broken == []
 
 
-def test_scenarios_that_do_not_exist_are_no_promise_kept(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_of_no_scenario_are_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["faults", "earthquake", "flood"])
     assert main() == 2
     out, err = capsys.readouterr()
-    assert "promise" not in out
-    assert "holds any of these words: earthquake, flood" in err
+    assert "guarantee" not in out
+    assert "contains any of these words: earthquake, flood" in err
 
 
-def test_a_batch_that_nothing_proves_is_named_and_stops_only_its_conversation(trials: Mapping[str, Trial]) -> None:
+def test_a_batch_without_evidence_is_named_and_stops_only_its_conversation(trials: Mapping[str, Trial]) -> None:
     end = trials["500 after, nothing to be seen"].second
     assert [(attempt.conversation_id, len(attempt.message_ids)) for attempt in end.account.batches] == [("chat-00", 20)]
     assert (end.account.unknown, end.account.pending) == (20, 20)
@@ -84,9 +82,9 @@ def a_flush(order: int) -> Entry:
     return Entry(seq=order, kind="flush", conversation="a", arrived_s=order, ended_s=order + 0.5, order=order)
 
 
-def some_words(*left: str, unknown: tuple[Attempt, ...] = (), rejected: tuple[str, ...] = ()) -> Said:
+def some_claims(*left: str, unknown: tuple[Attempt, ...] = (), rejected: tuple[str, ...] = ()) -> Claims:
     landed = frozenset(EXPECTED["a"]) - set(left) - set(rejected)
-    return Said(landed=landed, rejected=frozenset(rejected), left=frozenset(left), unknown=unknown)
+    return Claims(landed=landed, rejected=frozenset(rejected), left=frozenset(left), unknown=unknown)
 
 
 def an_attempt(*ids: str) -> Attempt:
@@ -102,7 +100,7 @@ def a_trial(done: Account, *, status: int | None = 0, log: str = "", **scenario:
 
 class TestJudging:
     def test_all_once_in_order_and_flushed_is_not_broken(self) -> None:
-        done = account([an_add(1, "1", "2"), an_add(2, "3", "4"), a_flush(3)], EXPECTED, some_words())
+        done = account([an_add(1, "1", "2"), an_add(2, "3", "4"), a_flush(3)], EXPECTED, some_claims())
         assert a_trial(done).broken == []
 
     @pytest.mark.parametrize(
@@ -116,23 +114,23 @@ class TestJudging:
             ([an_add(1, "1", "2"), an_add(2, "3", "4")], "1 conversations are not flushed"),
         ],
     )
-    def test_what_the_journal_shows_is_held_against_what_was_said(self, journal: list[Entry], promise: str) -> None:
-        assert f"second run: {promise}" in a_trial(account(journal, EXPECTED, some_words())).broken
+    def test_the_journal_is_compared_with_the_claims(self, journal: list[Entry], promise: str) -> None:
+        assert f"second run: {promise}" in a_trial(account(journal, EXPECTED, some_claims())).broken
 
-    def test_a_run_may_not_call_itself_complete_while_something_is_left(self) -> None:
-        done = account([an_add(1, "1", "2")], EXPECTED, some_words("3", "4"))
-        assert "first run: 2 messages are left, and it called itself complete" in a_trial(done).broken
-        assert not any("complete" in promise for promise in a_trial(done, status=INCOMPLETE).broken)
+    def test_a_run_may_not_report_success_while_messages_are_left(self) -> None:
+        done = account([an_add(1, "1", "2")], EXPECTED, some_claims("3", "4"))
+        assert "first run: 2 messages are left, and the run reports success" in a_trial(done).broken
+        assert not any("reports success" in promise for promise in a_trial(done, status=INCOMPLETE).broken)
 
-    def test_what_is_unknown_is_named_and_only_where_nothing_can_be_seen(self) -> None:
-        words = some_words("3", "4", unknown=(an_attempt("3", "4"),))
+    def test_unknown_batches_are_named_and_occur_only_without_evidence(self) -> None:
+        words = some_claims("3", "4", unknown=(an_attempt("3", "4"),))
         done = account([an_add(1, "1", "2")], EXPECTED, words)
         assert a_trial(done, status=INCOMPLETE, log="a, batch key1", blind=True).broken == []
         assert "second run: unknown and not named: key1" in a_trial(done, status=INCOMPLETE, blind=True).broken
         assert any("the target can tell" in promise for promise in a_trial(done, status=INCOMPLETE, log="key1").broken)
 
     def test_a_scenario_in_which_nothing_happened_proves_nothing(self) -> None:
-        done = account([an_add(1, "1", "2"), an_add(2, "3", "4"), a_flush(3)], EXPECTED, some_words())
+        done = account([an_add(1, "1", "2"), an_add(2, "3", "4"), a_flush(3)], EXPECTED, some_claims())
         assert a_trial(done, faults=(Fault(does="partial"),)).broken == [
-            "what was to happen did not: this proves nothing"
+            "the fault or event did not happen: this run proves nothing"
         ]

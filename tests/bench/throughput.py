@@ -1,11 +1,11 @@
 """
-How fast a load is on a target that nothing but its latency slows down: ``python -m tests.bench.throughput``.
+Measures the speed of a load into a target with a fixed latency: ``python -m tests.bench.throughput``.
 
-Within a conversation one batch follows the other, so the latency alone says what is possible. For comparison a plain
-client loads the same target: a loop for each conversation, side by side, that asks for its task ten times a second.
+The batches of a conversation are sent one after the other, so the latency limits the speed. For comparison a plain
+client loads the same target: one loop per conversation, in parallel, that polls its task ten times a second.
 
 ``of model`` is the share of what the latency model allows. The target shares the machine's cores with the client and
-takes a little longer than its model says: ``of target`` is the share of what it really took, ``late`` by how much.
+takes a little longer than the model: ``of target`` is the share of the time really taken, ``late`` the difference.
 """
 
 import argparse
@@ -38,7 +38,7 @@ ROW = "{:<14}{:>9}{:>12}{:>10}{:>11}{:>9}{:>8}{:>8}{:>7}"
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What is to be loaded: so many conversations of as many messages each."""
+    """The load to measure: a number of conversations with as many messages each."""
 
     conversations: int
     messages: int
@@ -65,21 +65,21 @@ class Work:
 
     @property
     def limit_s(self) -> float:
-        """What it takes when no time passes between a batch and the next."""
+        """The time without any pause between two batches."""
         full, rest = divmod(self.messages, self.batch_size)
         one_s = full * self.latency.of(self.batch_size) + (self.latency.of(rest) if rest else 0)
         return self.at_best_s([one_s] * self.conversations)
 
     def at_best_s(self, each_s: Sequence[float]) -> float:
-        """What conversations that take so long each, one batch after the other, take side by side."""
+        """The time of conversations in parallel, given the time of each."""
         return max(*each_s, sum(each_s) / self.concurrency)
 
 
 SHORT = ("20x500/50", "20x500/500")
-"""Little work: a second or two, in which the start counts as well."""
+"""One or two seconds of work, in which the start of the import has a share."""
 
 LONG = ("16x1000/50@8", "20x2000/50", "20x5000/500", "200x100/50")
-"""The first with the concurrency of an import that says nothing else."""
+"""The first has the default concurrency of an import."""
 
 
 def main() -> int:
@@ -112,7 +112,7 @@ def _compare(work: Work, target: TargetProcess, folder: Path) -> None:
     limit = [f"{work.limit_s:.2f}", f"{work.total / work.limit_s:,.0f}", "1.00"]
     print(ROW.format("limit", *limit, *[""] * 5))
     folder.mkdir()
-    for client, load in (("plain client", load_plainly), ("this project", load_as_we_do)):
+    for client, load in (("plain client", load_plainly), ("this project", load_with_this_project)):
         prefix = f"{client.split()[0]}-{folder.name}"
         chats = write_chats(folder / f"{prefix}.json", [work.messages] * work.conversations, prefix=prefix)
         seen = len(target.journal())
@@ -121,7 +121,7 @@ def _compare(work: Work, target: TargetProcess, folder: Path) -> None:
 
 
 def load_plainly(chats: Chats, base_url: str, work: Work, _: Path) -> None:
-    """Do what a careful person writes in an hour: in order, and with no thought of failure."""
+    """Load in order, as a short script does, without any handling of errors."""
 
     async def conversation(client: everos.AsyncEverOS, document: dict[str, Any]) -> None:
         messages = document.pop("messages")
@@ -144,8 +144,8 @@ def load_plainly(chats: Chats, base_url: str, work: Work, _: Path) -> None:
     asyncio.run(load())
 
 
-def load_as_we_do(chats: Chats, base_url: str, work: Work, folder: Path) -> None:
-    """Import it, in a process of its own, with one load task."""
+def load_with_this_project(chats: Chats, base_url: str, work: Work, folder: Path) -> None:
+    """Import it in a separate process with one load task."""
     import_ = Import(
         source=str(chats.path),
         run_id="load",

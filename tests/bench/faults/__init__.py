@@ -1,1 +1,1 @@
-"""The fault matrix: the promise of delivery, scenario by scenario, against the stand-in over HTTP."""
+"""The fault matrix: checks the delivery guarantees, scenario by scenario, against the stand-in over HTTP."""

@@ -1,8 +1,8 @@
 """
-Hold the promise against everything that can go wrong: ``make faults``, or ``python -m tests.bench.faults``.
+Checks the delivery guarantees under every fault: ``make faults``, or ``python -m tests.bench.faults``.
 
-Each scenario has a target and a home of its own. A first run meets the faults; a second one, with the same export,
-meets none. The exit status is 1 when any promise is broken after either.
+Each scenario has a separate target and state folder. A first run gets the faults; a second run of the same export gets
+none. The exit status is 1 if either run breaks a guarantee.
 """
 
 import argparse
@@ -29,18 +29,21 @@ WRONG = {
     "flushed_early": "early",
     "unflushed": "unfl.",
 }
-SAID = {"pending": "pend.", "unknown": "unkn."}
-"""Columns: what the target's journal shows, and what was said."""
+CLAIMED = {"pending": "pend.", "unknown": "unkn."}
+"""Columns: errors that the target's journal shows, and messages that the run reports as not loaded."""
 
 
 def main() -> int:
-    """Run the scenarios asked for, print a row for each, and say which promises were broken."""
+    """Run the chosen scenarios, print a row for each, then the broken guarantees."""
     given = _arguments()
     times = Times(scale=given.scale, settle_s=given.settle_s)
     every = scenarios(times)
     chosen = [row for row in every if any(word in row.name for word in given.only or [""])]
     if not chosen:
-        print(f"None of the {len(every)} scenarios holds any of these words: {', '.join(given.only)}", file=sys.stderr)
+        print(
+            f"None of the {len(every)} scenario names contains any of these words: {', '.join(given.only)}",
+            file=sys.stderr,
+        )
         return 2
     folder = Path(tempfile.mkdtemp(prefix="faults-", dir=given.folder))
     began_s = time.monotonic()
@@ -57,12 +60,12 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.faults", description=__doc__)
-    parser.add_argument("only", nargs="*", help="run those whose names hold one of these words (default: all)")
+    parser.add_argument("only", nargs="*", help="run those whose names contain one of these words (default: all)")
     parser.add_argument("--scale", type=float, default=0.1, help="of storms (20 s) and outages (30 s); default 0.1")
     parser.add_argument("--settle-s", type=float, default=1.5, help="LoadSettings.settle_s; default 1.5")
-    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="scenarios side by side")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="scenarios in parallel")
     parser.add_argument("--folder", type=Path, help="where to work (default: temporary)")
-    parser.add_argument("--keep", action="store_true", help="keep logs, ledgers and journals even when all is well")
+    parser.add_argument("--keep", action="store_true", help="keep logs, ledgers and journals even if nothing is broken")
     return parser.parse_args()
 
 
@@ -72,10 +75,10 @@ def _one(chosen: Sequence[Scenario], folder: Path, times: Times, number: int) ->
 
 
 def _print_head(chosen: Sequence[Scenario]) -> None:
-    print(f"{len(chosen)} scenarios: what is wrong, and what was said of it\n")
-    width = 7 * (len(WRONG) + len(SAID))
+    print(f"{len(chosen)} scenarios: errors that the target shows, and messages that the run reports as not loaded\n")
+    width = 7 * (len(WRONG) + len(CLAIMED))
     print(f"{'':<32}{' with the faults':<{width + 2}} and without")
-    heads = "".join(f"{head:>7}" for head in (*WRONG.values(), *SAID.values()))
+    heads = "".join(f"{head:>7}" for head in (*WRONG.values(), *CLAIMED.values()))
     print(f"{'scenario':<31}|{heads} |{heads} |{'seconds':>8}{'calls':>7}", flush=True)
 
 
@@ -86,7 +89,7 @@ def _row(trial: Trial) -> str:
 
 
 def _counts(run: Run) -> str:
-    return "".join(f"{getattr(run.account, name) or '·':>7}" for name in (*WRONG, *SAID))
+    return "".join(f"{getattr(run.account, name) or '·':>7}" for name in (*WRONG, *CLAIMED))
 
 
 def _print_unknown(trials: Sequence[Trial]) -> None:
@@ -101,7 +104,7 @@ def _conclude(trials: Sequence[Trial], folder: Path, *, keep: bool) -> int:
     for trial in broken:
         print(f"BROKEN in '{trial.scenario.name}': {'; '.join(trial.broken)}")
     if not broken:
-        print("Every promise was kept: nothing lost, doubled, out of order or overlapping; nothing left unnamed.")
+        print("Every guarantee holds: nothing lost, doubled, out of order or overlapping; nothing left unnamed.")
     if broken or keep:
         print(f"Logs, ledgers and journals: {folder}")
     else:

@@ -1,8 +1,8 @@
 """
-What a target holds against what was said of it: the stand-in's journal on one side, plan and ledger on the other.
+Compares what a target has stored (the stand-in's journal) with what a run reports (plan and ledger).
 
-Nothing here asks delivery whether it did well. The journal knows what was stored and when; what delivery said is read
-from the files it left, so that it can be judged after a SIGKILL too.
+It does not ask delivery. The journal has what was stored and when; the report is read from the run's files, so that it
+can be checked after a SIGKILL, too.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from include.standin.journal import Entry, Verdict, judge
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """What the files of a run say of messages, by id."""
+class Claims:
+    """The outcome of every message according to the files of a run, by message id."""
 
     landed: frozenset[str]
     rejected: frozenset[str]
@@ -26,12 +26,12 @@ class Said:
     """Planned, and neither landed nor rejected: pending, or unknown."""
 
     unknown: Sequence[Attempt]
-    """Calls in doubt: these batches are to be named."""
+    """Calls with unknown outcome: the run has to name these batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """One run, judged; counts are of messages where nothing else is said."""
+    """The findings on one run; counts are of messages unless stated otherwise."""
 
     calls: int
     struck: int
@@ -41,7 +41,7 @@ class Account:
     unknown: int
     rejected: int
     lost: int
-    """Not stored, and neither pending nor unknown nor rejected: nobody would ever miss them."""
+    """Not stored, and reported neither as pending nor as unknown nor as rejected."""
 
     doubled: int
     out_of_order: int
@@ -61,37 +61,37 @@ class Account:
     """Unknown."""
 
 
-def said(run: RunFolder, ledger: Ledger) -> Said:
-    """Read what a run and the ledger say."""
+def read_claims(run: RunFolder, ledger: Ledger) -> Claims:
+    """Read the outcomes of a run from its plan and the ledger."""
     planned = planned_messages(sorted(run.plan.glob("chunk-*.parquet"))).read_all()["message_id"]
     planned_ids = frozenset(str(message_id) for message_id in planned.to_pylist())
     with ledger.settled() as rows, rows.connect() as connection:
         landed = frozenset(row[0] for row in connection.sql("SELECT message_id FROM landed").fetchall())
         rejected = frozenset(row[0] for row in connection.sql("SELECT message_id FROM rejected").fetchall())
         unknown = tuple(attempt for attempt in rows.open if attempt.task_id is None or attempt.doubted)
-    return Said(landed=landed, rejected=rejected, left=planned_ids - landed - rejected, unknown=unknown)
+    return Claims(landed=landed, rejected=rejected, left=planned_ids - landed - rejected, unknown=unknown)
 
 
-def account(journal: Sequence[Entry], expected: Mapping[str, Sequence[str]], words: Said) -> Account:
-    """Judge what is stored by what was said."""
+def account(journal: Sequence[Entry], expected: Mapping[str, Sequence[str]], claims: Claims) -> Account:
+    """Compare what is stored with the claims."""
     verdicts = judge(journal, expected)
     missing = {message_id for verdict in verdicts.values() for message_id in verdict.lost}
-    doubtful = {message_id for attempt in words.unknown for message_id in attempt.message_ids} & words.left
+    doubtful = {message_id for attempt in claims.unknown for message_id in attempt.message_ids} & claims.left
     stopped = {message_id for ids in expected.values() if not doubtful.isdisjoint(ids) for message_id in ids}
     return Account(
         calls=len(journal),
         struck=sum(entry.fault is not None for entry in journal),
-        pending=len(words.left - doubtful),
+        pending=len(claims.left - doubtful),
         unknown=len(doubtful),
-        rejected=len(words.rejected),
-        lost=len(missing - words.left - words.rejected),
+        rejected=len(claims.rejected),
+        lost=len(missing - claims.left - claims.rejected),
         doubled=_total(verdicts, "doubled") + _total(verdicts, "unexpected"),
         out_of_order=_total(verdicts, "out_of_order"),
         overlapping=_total(verdicts, "overlapping"),
         unflushed=sum(verdict.unflushed for verdict in verdicts.values()),
         flushed_early=_early(journal),
-        stranded=len(words.left - stopped),
-        batches=words.unknown,
+        stranded=len(claims.left - stopped),
+        batches=claims.unknown,
     )
 
 
@@ -100,7 +100,7 @@ def _total(verdicts: Mapping[str, Verdict], field: str) -> int:
 
 
 def _early(journal: Sequence[Entry]) -> int:
-    """Count flushes that something was stored after: every run here has the same, whole export to load."""
+    """Count flushes after which something was stored: every run here loads the same, whole export."""
     stored: Counter[str | None] = Counter()
     for entry in journal:
         if entry.kind == "add" and entry.stored_ids and entry.order is not None:

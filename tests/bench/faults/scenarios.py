@@ -1,4 +1,4 @@
-"""What can go wrong, as a table: which calls fail how, and who is killed when."""
+"""The table of scenarios: calls that fail, and processes that are killed or frozen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ _LONG = (300, 300, 300, 300, 300, 300, 300, 180)
 @dataclass(frozen=True, kw_only=True)
 class Times:
     """
-    How long things take in the matrix. The real ones are those of ``LoadSettings`` and of a scale of 1.
+    Times of the matrix. Real ones are those of ``LoadSettings`` with a scale of 1.
 
-    :param scale: Of the times of the outside world: a storm lasts 20 s, an outage 30 s.
+    :param scale: Factor of the duration of a storm (20 s) and of an outage (30 s).
     """
 
     scale: float = 0.1
@@ -26,17 +26,17 @@ class Times:
 
     @property
     def task_deadline_s(self) -> float:
-        """Longer than a storm or an outage lasts, as everywhere."""
+        """Longer than a storm or an outage."""
         return max(6.0, 60 * self.scale)
 
     @property
     def task_kept_s(self) -> float:
-        """Longer than anything a load waits for, as everywhere: EverOS keeps tasks for an hour."""
+        """Longer than any wait of a load; EverOS keeps tasks for an hour."""
         return self.task_deadline_s + 4
 
     @property
     def load(self) -> LoadSettings:
-        """What delivery is told."""
+        """The settings of the load."""
         return LoadSettings(
             patience_s=max(20.0, 300 * self.scale),
             backoff_base_s=0.5 * self.scale,
@@ -51,35 +51,35 @@ class Times:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happens once the target holds a share of all messages."""
+    """Happens when the target has stored the share ``at`` of all messages."""
 
     at: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class KillImport(Event):
-    """SIGKILL of the import; ``resumed`` as Airflow does it, with the same run id, or never."""
+    """SIGKILL of the import; ``resumed``: started again with the same run id, as Airflow does."""
 
     resumed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class KillTarget(Event):
-    """SIGKILL of the stand-in, which comes back with the same data."""
+    """SIGKILL of the stand-in, which is restarted with the same data."""
 
     down_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Freeze(Event):
-    """The stand-in holds connections and does nothing."""
+    """The stand-in is suspended with open connections."""
 
     for_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Storm(Event):
-    """Other faults take over for a time."""
+    """Other faults for a time."""
 
     for_s: float
     faults: tuple[Fault, ...]
@@ -93,18 +93,18 @@ class Scenario:
     faults: tuple[Fault, ...] = ()
     events: tuple[Event, ...] = ()
     batch_s: float = 0.06
-    """Work of the target for each batch: enough that a run can be hit in the middle."""
+    """Seconds of work of the target per batch: enough to interrupt a run in the middle."""
 
     rest_s: float = 0.0
-    """Between the first run and the second."""
+    """Seconds between the two runs."""
 
     all_waits: bool = False
-    """The target extracts nothing before the flush: more waits than one answer to a search shows."""
+    """The target extracts nothing before the flush: more messages are pending than a search shows."""
 
     blind: bool = False
     """
-    As ``all_waits``, and one person wrote it all, so that there may be no evidence at all: only here may the second run
-    leave something ``unknown``.
+    As ``all_waits``, and all messages have one sender, so that there may be no evidence: only here the second run may
+    leave messages ``unknown``.
     """
 
     @property
@@ -136,7 +136,7 @@ def scenarios(times: Times) -> list[Scenario]:
         *_flushes(),
         *_outages(times),
         *_crashes(times),
-        *_misery(),
+        *_combinations(),
     ]
 
 
@@ -280,7 +280,7 @@ def _crashes(times: Times) -> Sequence[Scenario]:
     ]
 
 
-def _misery() -> Sequence[Scenario]:
+def _combinations() -> Sequence[Scenario]:
     everything = (
         _fault("status_after", share=0.04),
         _fault("reset_after", share=0.04),

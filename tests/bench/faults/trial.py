@@ -1,4 +1,4 @@
-"""One scenario from end to end: a target, a run that everything happens to, a second one without, and the judgement."""
+"""One scenario: a target, a run with faults, a second run without, and the findings."""
 
 import subprocess
 import time
@@ -12,7 +12,7 @@ import httpx
 from include.delivery.ledger import Ledger
 from include.layout import RunFolder, ledger_root
 from tests.bench.chats import Chats
-from tests.bench.faults.judging import Account, account, said
+from tests.bench.faults.judging import Account, account, read_claims
 from tests.bench.faults.scenarios import Event, Freeze, KillImport, KillTarget, Scenario, Storm, Times
 from tests.bench.importing import INCOMPLETE, Import, start
 from tests.bench.target import TargetProcess
@@ -24,14 +24,14 @@ _LOOK_S = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run and what came of it."""
+    """One run and its findings."""
 
     account: Account
     status: int | None
     """Exit status of the import; ``None`` when it was killed."""
 
     missed: int
-    """Events whose time never came."""
+    """Events that did not happen before the run ended."""
 
     seconds: float
     log: str
@@ -39,7 +39,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What one scenario came to."""
+    """The findings of one scenario."""
 
     scenario: Scenario
     first: Run
@@ -47,49 +47,49 @@ class Trial:
 
     @property
     def broken(self) -> list[str]:
-        """Return every promise that was not kept, in words."""
+        """Return every broken guarantee as a sentence."""
         nothing_happened = self.first.missed or (self.scenario.faults and not self.first.account.struck)
         return [
-            *(["what was to happen did not: this proves nothing"] if nothing_happened else []),
-            *(f"first run: {promise}" for promise in _broken(self.first)),
-            *(f"second run: {promise}" for promise in (*_broken(self.second), *self._unfinished())),
+            *(["the fault or event did not happen: this run proves nothing"] if nothing_happened else []),
+            *(f"first run: {sentence}" for sentence in _broken(self.first)),
+            *(f"second run: {sentence}" for sentence in (*_broken(self.second), *self._unfinished())),
         ]
 
     def _unfinished(self) -> list[str]:
-        """After a run without faults only what nothing proves may be left, and only in its own conversations."""
+        """After a run without faults only batches without any evidence may be left, in their own conversations."""
         end = self.second.account
         allowed = len({attempt.conversation_id for attempt in end.batches}) if self.scenario.blind else 0
-        promises = {
+        guarantees = {
             f"{end.stranded} messages are left, and nothing is unknown": end.stranded,
             f"{end.unknown} messages are unknown, though the target can tell": not self.scenario.blind and end.unknown,
             f"{end.unflushed} conversations are not flushed": end.unflushed > allowed,
         }
-        return [promise for promise, is_broken in promises.items() if is_broken]
+        return [sentence for sentence, is_broken in guarantees.items() if is_broken]
 
 
 def _broken(run: Run) -> list[str]:
-    """Return what may never be, after whatever run."""
+    """Return the guarantees that this run breaks; they hold for every run."""
     done = run.account
     unnamed = [attempt.key for attempt in done.batches if attempt.key not in run.log]
     left = done.pending + done.unknown
-    promises = {
+    guarantees = {
         f"{done.lost} messages are lost": done.lost,
         f"{done.doubled} messages are doubled": done.doubled,
         f"{done.out_of_order} messages are out of order": done.out_of_order,
         f"{done.overlapping} batches overlap": done.overlapping,
         f"{done.flushed_early} flushes came too early": done.flushed_early,
         f"exit status {run.status}": run.status not in (None, 0, INCOMPLETE),
-        f"{left} messages are left, and it called itself complete": run.status == 0 and left,
+        f"{left} messages are left, and the run reports success": run.status == 0 and left,
         f"unknown and not named: {' '.join(unnamed)}": run.status is not None and unnamed,
     }
-    return [promise for promise, is_broken in promises.items() if is_broken]
+    return [sentence for sentence, is_broken in guarantees.items() if is_broken]
 
 
 def run_trial(scenario: Scenario, chats: Chats, folder: Path, times: Times) -> Trial:
     """
-    Carry out a scenario.
+    Run a scenario.
 
-    :param folder: Keeps what it leaves: ``target/``, ``home/``, ``first.log``, ``second.log``.
+    :param folder: Gets ``target/``, ``home/``, ``first.log``, ``second.log``.
     """
     folder.mkdir(parents=True)
     options = ["--latency-s", str(scenario.batch_s), "--flush-s", "0.02", "--task-kept-s", str(times.task_kept_s)]
@@ -103,7 +103,7 @@ def run_trial(scenario: Scenario, chats: Chats, folder: Path, times: Times) -> T
 
 
 class _Attempt:
-    """Runs imports against one target, and what happens meanwhile."""
+    """Runs imports against one target, with events."""
 
     def __init__(self, folder: Path, chats: Chats, target: TargetProcess, times: Times) -> None:
         self._folder = folder
@@ -124,23 +124,23 @@ class _Attempt:
         began_s = time.monotonic()
         log = self._folder / f"{name}.log"
         to_come = deque(events)
-        status = self._see_through(import_, log, to_come)
+        status = self._run_until_end(import_, log, to_come)
         seconds = time.monotonic() - began_s
         ledger = Ledger.open(ledger_root(self._home), import_.connection().target)
-        words = said(RunFolder.of(name, self._home), ledger)
+        claims = read_claims(RunFolder.of(name, self._home), ledger)
         return Run(
-            account=account(self._target.journal(), self._chats.expected, words),
+            account=account(self._target.journal(), self._chats.expected, claims),
             status=status,
             missed=len(to_come),
             seconds=seconds,
             log=log.read_text(),
         )
 
-    def _see_through(self, import_: Import, log: Path, events: deque[Event]) -> int | None:
-        """Run an import until it ends, or is killed for good."""
+    def _run_until_end(self, import_: Import, log: Path, events: deque[Event]) -> int | None:
+        """Run an import until it ends or is killed without a resume."""
         while True:
             with log.open("ab") as file, start(import_, self._home, file) as process:
-                kill = self._happen(process, events)
+                kill = self._run_events(process, events)
                 printed, _ = process.communicate()
                 file.write(printed + b"\n")
             if kill is None:
@@ -148,8 +148,8 @@ class _Attempt:
             if not kill.resumed:
                 return None
 
-    def _happen(self, process: subprocess.Popen[bytes], events: deque[Event]) -> KillImport | None:
-        """Let events happen when their time has come, until the process ends or is killed by one."""
+    def _run_events(self, process: subprocess.Popen[bytes], events: deque[Event]) -> KillImport | None:
+        """Produce events at their time until the process ends or an event kills it."""
         ends_s = time.monotonic() + LONGEST_S
         while True:
             try:
@@ -178,5 +178,5 @@ class _Attempt:
     def _progress(self) -> float:
         try:
             return self._target.stored() / self._chats.messages
-        except httpx.TransportError:  # it is only just starting
+        except httpx.TransportError:  # it is starting
             return 0.0

@@ -1,7 +1,7 @@
 """
-One step in a process of its own, and a line of a table about it.
+Measures one step in a separate process, and prints a row about it.
 
-Imports nothing heavy, because a process inherits its parent's peak memory.
+This module imports no large library, because a process inherits the peak memory of its parent.
 """
 
 import json
@@ -17,18 +17,18 @@ _ROW = "{:<22}{:>10}{:>10}{:>13}{:>10}{:>10}"
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What a step took."""
+    """Time and memory of a step."""
 
     count: int
     """Entries of the export; for ``plan`` messages."""
 
     wall_s: float
     cpu_s: float
-    """Of all threads: what stays comparable on a machine that does other things as well."""
+    """Of all threads: comparable on a busy machine, too."""
 
     peak_bytes: int
     libraries_bytes: int
-    """Of the peak, what imports alone take."""
+    """The part of the peak that imports take."""
 
 
 def measure(step: str, export: Path, run: Path) -> Figures:
