@@ -45,7 +45,8 @@ screenshots: environment  ## pictures of the form, the grid, the connection and 
 	@$(PYTHON_HERE) -m tests.e2e.browser
 	@exec $(PYTHON_HERE) scripts/screenshots
 
-check: lint test-fast    ## lint, format, types, import rules and the fast tests: run before a commit
+check: lint             ## lint, format, types, import rules and the tests without processes: under a minute, before a commit
+	@exec $(PYTHON_HERE) -m pytest -n 2 -m "not process" --hypothesis-profile=quick -q
 
 lint: environment
 	@$(PYTHON_HERE) -m ruff check
