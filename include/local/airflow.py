@@ -1,4 +1,4 @@
-"""A real Airflow on this machine: API server, DAG processor and scheduler as children of this process."""
+"""Starts Airflow on this machine: API server, DAG processor and scheduler as children of this process."""
 
 import contextlib
 import importlib.metadata
@@ -19,20 +19,20 @@ from include.local.settings import DATABASE, USER, airflow_environment, new_pass
 from include.local.state_folder import StateFolder, free_port
 
 DAG_ID = "chat_history_to_everos"
-ABANDONED = "Left unfinished by a command that was killed. The next run's ledger settles what it left open."
+ABANDONED = "Its command was killed. The next run asks the target about the calls that it left open."
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """A component that runs tasks."""
+    """A process that runs tasks."""
 
     arguments: Sequence[str]
-    """Of ``airflow``."""
+    """Arguments of ``airflow``."""
 
     environ: Mapping[str, str]
-    """What differs from the environment of all."""
+    """Variables in addition to those of all components."""
 
 
 def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
@@ -50,13 +50,13 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     """
     Start Airflow and return once it has read the DAG.
 
-    Runs that an earlier command left unfinished are marked as failed before the scheduler could take them up.
+    Unfinished runs of an earlier command are marked as failed before the scheduler starts.
 
     :param environ: Environment of the components besides Airflow's own settings.
-    :param port: Preferred port of the UI; another free one is taken when somebody has it.
-    :param settings: ``AIRFLOW__*`` settings in place of the local ones.
+    :param port: Preferred port of the UI; a free one is used if another program has it.
+    :param settings: ``AIRFLOW__*`` settings that replace the local ones.
     :param workers: More components by name.
-    :raises ComponentEnded: A component ended on its own.
+    :raises ComponentEnded: A component has ended.
     :raises DagBroken: The DAG file cannot be imported.
     """
     port = free_port(port)
@@ -71,7 +71,7 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     api.wait_until_up()
     for run_id in api.unfinished_runs(dag_id):
         api.fail_run(dag_id, run_id, ABANDONED)
-        say(f"Marked as failed: {run_id}, which a command that was killed left unfinished")
+        say(f"Marked as failed: {run_id}, its command was killed")
     preloaded = [sys.executable, "-m", "include.local.preloaded", "airflow"]
     processes.start("scheduler", [*preloaded, "scheduler", "--skip-serve-logs"], env, PROJECT)
     for name, worker in workers.items():
@@ -96,7 +96,7 @@ def has_connection(state_folder: StateFolder, conn_id: str) -> bool:
         try:
             return metadata.execute("SELECT 1 FROM connection WHERE conn_id = ?", [conn_id]).fetchone() is not None
         except sqlite3.OperationalError:
-            return False  # its creation was interrupted: there are no tables yet
+            return False  # creating the database was interrupted: it has no tables yet
 
 
 def _start(processes: ChildProcesses, component: str, env: Mapping[str, str], *options: str) -> None:
@@ -118,11 +118,11 @@ def _migrate(state_folder: StateFolder, processes: ChildProcesses, env: Mapping[
     processes.run("db-migrate", [*_airflow(), "db", "migrate"], env, PROJECT)
     if (state_folder.airflow / DATABASE).exists():
         with contextlib.closing(sqlite3.connect(state_folder.airflow / DATABASE)) as database:
-            database.execute("PRAGMA journal_mode=WAL")  # readers and one writer side by side; kept in the file
+            database.execute("PRAGMA journal_mode=WAL")  # readers and one writer at a time; stored in the file
     note.write_text(migrated)
 
 
 def _short(path: Path) -> str:
-    """Return the path as a person would type it here."""
+    """Return the path relative to the working folder, if it is below it."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

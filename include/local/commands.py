@@ -1,4 +1,4 @@
-"""What ``make demo``, ``make up`` and ``make import`` do."""
+"""The commands ``make demo``, ``make up`` and ``make import``."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ UI_PORT = 8080
 
 def demo(target: str, *, stay: bool) -> int:
     """
-    Load the sample exports into an EverOS of this machine's own, and ask it a question.
+    Load the sample exports into an EverOS on this machine, and ask it a question.
 
     :param target: One of :data:`include.local.targets.TARGETS`.
     :param stay: Leave everything running until Ctrl-C (``make up``).
@@ -36,7 +36,7 @@ def demo(target: str, *, stay: bool) -> int:
         child_processes(state_folder) as processes,
     ):
         embedded = start_target(target, state_folder, processes, os.environ)
-        say(embedded.said)
+        say(embedded.description)
         environ = _with(embedded, os.environ, schedule=os.environ.get(SCHEDULE, "") if stay else "")
         api = start_airflow(state_folder, processes, environ, say=say, port=UI_PORT if stay else None)
         imported = import_once(state_folder, processes, api, {"source": str(SAMPLES)}, say)
@@ -77,7 +77,7 @@ async def _show(embedded: Embedded, run: RunFolder) -> None:
 
 
 NO_TARGET = (
-    f"nothing says which EverOS to load into: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) "
+    f"no EverOS is configured to load into: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) "
     f"or {CONNECTION}, in the environment or in .env. `make demo` needs none of them."
 )
 
@@ -88,7 +88,7 @@ def say(line: str) -> None:
 
 
 def _with(embedded: Embedded, environ: Mapping[str, str], *, schedule: str) -> dict[str, str]:
-    """Point everything at the embedded target; the person's own EverOS and keys stay out of it."""
+    """Use the embedded target; remove the settings and keys of the user's own EverOS."""
     ours = {name: value for name, value in environ.items() if not name.startswith("EVEROS_")}
     return ours | {CONNECTION: embedded.connection, SCHEDULE: schedule}
 
@@ -107,7 +107,7 @@ def _parameters(conf_json: str) -> dict[str, Any]:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a name that is given twice: JSON does not say which of the two counts."""
+    """Refuse a name that is given twice: JSON does not define which value counts."""
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ConfigurationError("CONF names a parameter twice")
@@ -116,10 +116,10 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _resolved(source: str) -> str:
     if not source:
-        raise ConfigurationError("which export? make import SOURCE=path/to/export.zip (or a folder)")
+        raise ConfigurationError("no export is given: make import SOURCE=path/to/export.zip (or a folder)")
     if "://" in source:
         return source
     path = Path(source).expanduser().resolve()
     if not path.exists():
-        raise ConfigurationError(f"there is nothing at {path}")
+        raise ConfigurationError(f"{path} does not exist")
     return str(path)

@@ -1,4 +1,4 @@
-"""One run of the DAG from the command line: trigger it, follow it, show what it came to."""
+"""Triggers one run of the DAG, prints its progress, and then its summary."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from include.report.loading import Loading, by_conversation
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What a run came to."""
+    """A run that has ended."""
 
     run: RunFolder
     good: bool
@@ -29,7 +29,7 @@ def import_once(
     state_folder: StateFolder, processes: ChildProcesses, api: AirflowAPI, conf: Mapping[str, Any], say: Say
 ) -> Imported:
     """
-    Run the DAG once and say how it went.
+    Run the DAG once and print its progress, summary and errors.
 
     :param conf: The run's parameters.
     """

@@ -1,4 +1,4 @@
-"""The v1 stand-in as a process of its own, its data kept in the state folder."""
+"""Starts the v1 stand-in as a separate process, with its data in the state folder."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ _TIMEOUT_S = 30
 
 def connection_to(base_url: str) -> str:
     """Return ``AIRFLOW_CONN_EVEROS_DEFAULT`` for a stand-in."""
-    # on another port it is another stand-in, with the same key
+    # a stand-in on another port is another target with the same key
     name = Settings(base_url=base_url, api_key=KEY).target.name
     fields = {"conn_type": "everos", "host": base_url, "password": KEY, "extra": {"new_ledger": name}}
     return msgspec.json.encode(fields).decode()

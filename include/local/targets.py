@@ -1,4 +1,4 @@
-"""What the demo loads into: a self-hosted EverOS, or the light stand-in for v1 on a machine without room for one."""
+"""The targets of the demo: a self-hosted EverOS, or the stand-in for v1 on a machine too small for it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from include.standin_model.app import MODEL_ID
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """A target that runs beside Airflow and ends with it."""
+    """A running target of the demo, which ends with Airflow."""
 
     name: str
     settings: Settings
     connection: str
     """``AIRFLOW_CONN_EVEROS_DEFAULT`` for it."""
-    said: str
-    """What it is, and what it is not, for the person at the screen."""
+    description: str
+    """A description to print."""
 
     markdown: Path | None = None
-    """Where it keeps memories that people can read."""
+    """Its folder of memories as Markdown files."""
 
 
 def start_target(
@@ -39,7 +39,7 @@ def start_target(
     :raises ConfigurationError: There is none of that name.
     """
     if name not in TARGETS:
-        raise ConfigurationError(f"TARGET={name} is none of {', '.join(TARGETS)}")
+        raise ConfigurationError(f"TARGET={name} is not one of {', '.join(TARGETS)}")
     return TARGETS[name](state_folder, processes, environ)
 
 
@@ -50,7 +50,7 @@ def _selfhosted(state_folder: StateFolder, processes: ChildProcesses, environ: M
         name="EverOS",
         settings=Settings(api_version="v2", base_url=server.base_url),
         connection=msgspec.json.encode(connection).decode(),
-        said=f"The target is a self-hosted EverOS {server.version}: {server.base_url}\n{_model(server)}",
+        description=f"The target is a self-hosted EverOS {server.version}: {server.base_url}\n{_model(server)}",
         markdown=server.markdown,
     )
 
@@ -70,7 +70,7 @@ def _standin(state_folder: StateFolder, processes: ChildProcesses, environ: Mapp
         name="Stand-in",
         settings=Settings(api_version="v1", base_url=base_url, api_key=KEY),
         connection=connection_to(base_url),
-        said=f"The target is a STAND-IN for EverOS v1 (not EverOS): {base_url}",
+        description=f"The target is a STAND-IN for EverOS v1 (not EverOS): {base_url}",
     )
 
 

@@ -46,7 +46,7 @@ def test_loads_also_say_how_many_messages_have_landed() -> None:
 
 
 def test_a_try_that_failed_is_mentioned_at_once() -> None:
-    assert Screen().show(task("load", "up_for_retry", 0)) == ["load 0 of 1 done, 1 failed, will be tried again"]
+    assert Screen().show(task("load", "up_for_retry", 0)) == ["load 0 of 1 done, 1 failed, will be retried"]
 
 
 def test_steps_stand_in_the_order_in_which_they_started() -> None:
