@@ -1,5 +1,5 @@
 r"""
-The shapes of credentials: patterns in linear time, each with a name.
+Patterns of credentials, which run in linear time, each with a name.
 
 The shapes are those that vendors document and that secret scanners agree on (gitleaks 8, GitHub's secret scanning). No
 scanner is used as a library: detect-secrets and its like judge lines of source code, score entropy and report without
@@ -7,8 +7,8 @@ replacing, and gitleaks' own rules need its engine (RE2, entropy, stop words). I
 shape is found by the word before it (``password:``, ``API_KEY=``, ``--token``), and then judged by its form:
 :func:`_is_password`, :func:`_is_key`.
 
-A pattern tries every place once: a repetition is bounded, or takes all it can and is done, or begins where the
-character before could not belong to it.
+A pattern tries every position once: a repetition is bounded, or possessive, or begins at a character whose predecessor
+cannot belong to it.
 """
 
 import re
@@ -21,11 +21,11 @@ class Kind(NamedTuple):
 
     name: str
     hints: tuple[str, ...]
-    """One of these, in lower case, is in every text the pattern can match; most texts hold none and are done."""
+    """Lower case. A text that the pattern matches contains one of these; most texts contain none."""
     pattern: re.Pattern[str]
-    """Replaced is the group ``secret``, or all of it where there is none."""
+    """The group ``secret`` is replaced, or the whole match without such a group."""
     check: Callable[[re.Match[str]], bool] | None = None
-    """Whether a match is a credential; without it every match is."""
+    """Return whether a match is a credential; without it every match is one."""
 
 
 def _kind(name: str, hints: str, pattern: str, check: Callable[[re.Match[str]], bool] | None = None) -> Kind:
@@ -33,7 +33,7 @@ def _kind(name: str, hints: str, pattern: str, check: Callable[[re.Match[str]], 
 
 
 LONG = re.compile(r"[A-Za-z0-9_+/=.~:%-]{20}")
-"""Every credential that a vendor gave a shape has a run of these."""
+"""Every credential with a vendor's format contains a match."""
 
 _DIGIT = r"(?=[A-Za-z_-]{0,200}\d)"
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
