@@ -119,7 +119,7 @@ def plan_again(run: RunFolder, **arguments: int) -> Planned:
 # --- properties -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=min(60, settings().max_examples))
 @given(
     messages=histories,
     batch_size=st.integers(1, 15),
@@ -140,7 +140,7 @@ def test_it_does_what_the_slow_and_obvious_version_does(
     assert planned.batches == expected
 
 
-@settings(max_examples=40)
+@settings(max_examples=min(40, settings().max_examples))
 @given(messages=histories, batch_size=st.integers(1, 15), batch_bytes=limits)
 def test_every_message_goes_once_in_order_and_within_the_limits(
     messages: list[Message], batch_size: int, batch_bytes: int
@@ -162,7 +162,7 @@ def test_every_message_goes_once_in_order_and_within_the_limits(
     assert len(set(keys)) == len(keys)
 
 
-@settings(max_examples=40)
+@settings(max_examples=min(40, settings().max_examples))
 @given(messages=histories, per_part=st.integers(1, 30), row_group=st.integers(1, 30), batch_size=st.integers(1, 9))
 def test_how_the_messages_lie_in_files_changes_no_byte(
     messages: list[Message], per_part: int, row_group: int, batch_size: int
@@ -174,7 +174,7 @@ def test_how_the_messages_lie_in_files_changes_no_byte(
     assert [chunk.fingerprint for chunk in apart.chunks] == [chunk.fingerprint for chunk in together.chunks]
 
 
-@settings(max_examples=40)
+@settings(max_examples=min(40, settings().max_examples))
 @given(messages=histories, batch_size=st.integers(1, 15), batch_bytes=limits, max_chunks=st.integers(1, 5))
 def test_the_table_of_contents_says_what_is_in_the_files(
     messages: list[Message], batch_size: int, batch_bytes: int, max_chunks: int

@@ -175,7 +175,7 @@ def compare(run: Run, expected: Sequence[Expected], counts: Mapping[str, Counter
 # --- properties -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(
     messages=messages_strategy,
     landed=keys_strategy,
@@ -199,7 +199,7 @@ def test_it_does_what_the_slow_and_obvious_version_does(
     compare(run, *slow_transform(messages, landed, refused, since_us, until_us))
 
 
-@settings(max_examples=15)
+@settings(max_examples=min(15, settings().max_examples))
 @given(messages=messages_strategy, data=st.data())
 def test_how_messages_are_spread_over_files_and_exports_changes_no_byte(
     messages: list[Message], data: st.DataObject
@@ -215,7 +215,7 @@ def test_how_messages_are_spread_over_files_and_exports_changes_no_byte(
     assert apart.result == together.result
 
 
-@settings(max_examples=15)
+@settings(max_examples=min(15, settings().max_examples))
 @given(messages=messages_strategy, data=st.data())
 def test_running_again_leaves_out_exactly_what_landed(messages: list[Message], data: st.DataObject) -> None:
     """And what is left has the times it had before: they do not depend on what was loaded."""
