@@ -1,4 +1,4 @@
-"""The answers: pure functions from a prompt to the JSON that EverOS expects, made of what people wrote."""
+"""Answers prompts: pure functions from a prompt to the JSON that EverOS expects, made of the text of messages."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from include.standin_model.prompts import (
+    PromptMessage,
     Question,
-    Said,
     episode_text,
     numbered_messages,
     question_in,
@@ -17,7 +17,7 @@ from include.standin_model.prompts import (
 )
 
 LONG_SILENCE = timedelta(hours=4)
-"""The prompt for boundaries wants a cut after a longer one, and wherever the day changes."""
+"""The prompt asks for a boundary after a longer silence, and at each new day."""
 
 MARK = "Extractive record, made without a language model."
 """First line of every episode."""
@@ -26,18 +26,18 @@ MOST_FACTS = 20
 _TITLE_CHARS = 90
 _MESSAGE_CHARS = 600
 _LEAST_BYTES = 15
-"""Of a sentence that says something alone; in UTF-8, where a Chinese character weighs about as much as half a word."""
+"""Shortest fact, in bytes of UTF-8: a Chinese character counts about as much as half a word."""
 
 
 class UnknownQuestionError(ValueError):
-    """Nothing that this stand-in can answer."""
+    """The stand-in has no answer to the prompt."""
 
 
 def answer(prompt: str) -> str:
     """
-    Return the answer to one question of EverOS.
+    Return the answer to one prompt of EverOS.
 
-    :raises UnknownQuestionError: It is none of the kinds in :class:`Question`.
+    :raises UnknownQuestionError: The prompt is of no kind in :class:`Question`.
     """
     question = question_in(prompt)
     match question:
@@ -58,8 +58,8 @@ def answer(prompt: str) -> str:
     return _json(found)
 
 
-def boundaries(messages: Sequence[Said]) -> dict[str, Any]:
-    """Cut where the day changes (UTC) and after every long silence."""
+def boundaries(messages: Sequence[PromptMessage]) -> dict[str, Any]:
+    """Set a boundary at each new day (UTC) and after every long silence."""
     cuts = [
         before.number
         for before, after in pairwise(messages)
@@ -68,8 +68,8 @@ def boundaries(messages: Sequence[Said]) -> dict[str, Any]:
     return {"reasoning": "a new day or a long silence", "boundaries": cuts, "should_wait": False}
 
 
-def episode(messages: Sequence[Said]) -> dict[str, Any]:
-    """Tell who said what, in their words; the title is the first sentence with something in it."""
+def episode(messages: Sequence[PromptMessage]) -> dict[str, Any]:
+    """Return lines of speaker and text; the title is the first sentence that is long enough."""
     if not messages:
         raise UnknownQuestionError("the conversation in this question cannot be read")
     lines = [f"{said.speaker}: {_short(said.text, _MESSAGE_CHARS)}" for said in messages]
@@ -83,7 +83,7 @@ def episode(messages: Sequence[Said]) -> dict[str, Any]:
 
 
 def facts(text: str, time: str) -> dict[str, Any]:
-    """Take the sentences of an episode of ours, each with the person who wrote it."""
+    """Return the sentences of an episode from :func:`episode`, each with its speaker."""
     found = []
     for line in text.splitlines()[2:]:
         speaker, _, said = line.partition(": ")
@@ -92,7 +92,7 @@ def facts(text: str, time: str) -> dict[str, Any]:
 
 
 def _sentences(text: str) -> list[str]:
-    """Split into sentences; what is too short to say something alone is left out."""
+    """Split into sentences; those that are too short for a fact are left out."""
     parts = re.split(r"(?<=[.!?])\s+|(?<=[。！？])|\n+", text)  # noqa: RUF001 - people write Chinese, too
     return [" ".join(part.split()) for part in parts if len(part.strip().encode()) >= _LEAST_BYTES]
 
@@ -104,7 +104,7 @@ def _short(text: str, limit: int) -> str:
 
 def _json(found: Any) -> str:
     """
-    Write JSON whose strings hold no braces.
+    Write JSON without braces in its strings.
 
     EverOS finds the end of an answer by counting braces, those inside of strings too (``everalgo``,
     ``_extract_json_object``): a text such as ``:-{`` would lose the whole episode.

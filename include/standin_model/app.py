@@ -1,4 +1,4 @@
-"""``/v1/chat/completions`` and ``/v1/models``, as OpenAI-compatible servers have them."""
+"""The routes ``/v1/chat/completions`` and ``/v1/models`` of an OpenAI-compatible server."""
 
 import time
 import uuid
@@ -30,7 +30,7 @@ async def _complete(request: Request) -> Response:
         prompt = "\n".join(message["content"] for message in messages if isinstance(message["content"], str))
         text = answer(prompt)
     except (KeyError, TypeError, ValueError) as error:
-        # said in full only to the asker; the prompt holds what people wrote and goes into no log
+        # only the caller gets the reason; the prompt has text of messages, which is never logged
         reason = str(error) if isinstance(error, UnknownQuestionError) else "the question cannot be read"
         return JSONResponse({"error": {"message": reason, "type": "invalid_request_error"}}, status_code=400)
     return JSONResponse(_completion(text, prompt))

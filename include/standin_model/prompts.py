@@ -1,7 +1,7 @@
 """
-What EverOS asks of its model, and the messages in the question.
+Parses EverOS's prompts to its model: the kind of prompt, and the messages in it.
 
-Every form is that of the prompts which the server of the lock ships (``everos`` 1.5.1: ``everalgo/boundary`` and
+All formats are those of the prompts in the locked server (``everos`` 1.5.1: ``everalgo/boundary`` and
 ``everalgo/user_memory``, their ``prompts/en`` and the functions there that render conversations into them).
 """
 
@@ -13,8 +13,8 @@ from enum import Enum
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """One message as it stands in a prompt."""
+class PromptMessage:
+    """One message of a prompt."""
 
     number: int
     """Counted from 1, as the prompt counts."""
@@ -25,7 +25,7 @@ class Said:
 
 
 class Question(Enum):
-    """The kinds of question, by a sentence that only this kind has."""
+    """The kinds of prompt, by a sentence that only this kind contains."""
 
     BOUNDARIES = "You are an episodic memory boundary detection expert"
     EPISODE = "You are an episodic memory generation expert"
@@ -36,18 +36,18 @@ class Question(Enum):
 
 
 def question_in(prompt: str) -> Question | None:
-    """Return what is asked; ``None`` when it is something that EverOS did not ask when this was written."""
+    """Return the kind of a prompt; ``None`` if it is unknown."""
     places = {question: prompt.find(question.value) for question in Question}
     found = [question for question, place in places.items() if place >= 0]
-    # the text of a conversation comes after the instructions and may quote anything
+    # the conversation comes after the instructions, and its text may quote any of these sentences
     return min(found, key=lambda question: places[question], default=None)
 
 
-def numbered_messages(prompt: str) -> Iterator[Said]:
+def numbered_messages(prompt: str) -> Iterator[PromptMessage]:
     """Yield the messages of a question for boundaries: ``[N] [2024-03-10 09:00:00] speaker: text``."""
     block = _between(prompt, "1-based index and timestamp:\n\n```\n", "\n```\n\n### When to split")
     starts = re.compile(r"^\[(\d+)\] \[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] ", re.MULTILINE)
-    # a text may hold lines that look like a message; those do not count on
+    # a text may contain lines that look like a message; their numbers do not continue the sequence
     heads: list[re.Match[str]] = []
     for head in starts.finditer(block):
         if int(head[1]) > (int(heads[-1][1]) if heads else 0):
@@ -55,10 +55,10 @@ def numbered_messages(prompt: str) -> Iterator[Said]:
     ends = [head.start() for head in heads[1:]] + [len(block)]
     for head, end in zip(heads, ends, strict=True):
         speaker, _, text = block[head.end() : end].strip("\n").partition(": ")
-        yield Said(number=int(head[1]), at=_time(head[2], "%Y-%m-%d %H:%M:%S"), speaker=speaker, text=text)
+        yield PromptMessage(number=int(head[1]), at=_time(head[2], "%Y-%m-%d %H:%M:%S"), speaker=speaker, text=text)
 
 
-def quoted_messages(prompt: str) -> Iterator[Said]:
+def quoted_messages(prompt: str) -> Iterator[PromptMessage]:
     """Yield the messages of a question for an episode: blocks of ``"timestamp"``, ``"speaker"`` and ``"content"``."""
     block = _between(prompt, "\nConversation content:\n", "\n\nCustom instructions:\n")
     form = re.compile(
@@ -67,7 +67,7 @@ def quoted_messages(prompt: str) -> Iterator[Said]:
         re.MULTILINE | re.DOTALL,
     )
     for number, found in enumerate(form.finditer(block), start=1):
-        yield Said(number=number, at=_time(found[1], "%Y-%m-%d %H:%M"), speaker=found[2], text=found[3])
+        yield PromptMessage(number=number, at=_time(found[1], "%Y-%m-%d %H:%M"), speaker=found[2], text=found[3])
 
 
 def episode_text(prompt: str) -> tuple[str, str]:
@@ -77,7 +77,7 @@ def episode_text(prompt: str) -> tuple[str, str]:
 
 
 def _between(prompt: str, before: str, after: str) -> str:
-    """Cut out what stands between the first ``before`` and the last ``after``: people may have quoted either."""
+    """Return the text between the first ``before`` and the last ``after``; messages may quote either."""
     start = prompt.index(before) + len(before)
     return prompt[start : prompt.rindex(after)]
 

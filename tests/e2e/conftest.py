@@ -22,7 +22,7 @@ from include.local.follow import Progress, follow
 from include.local.settings import airflow_environment
 from include.local.state_folder import StateFolder, lock_state_folder
 from include.standin import Latency, StandIn
-from tests.e2e.notifier import TOLD
+from tests.e2e.notifier import NOTICES
 
 HERE = Path(__file__).parent
 
@@ -52,7 +52,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalAirflow:
-    """What an end-to-end test can do with the running Airflow. Runs of the DAG follow one another."""
+    """The running Airflow of an end-to-end test. Runs of the DAG are executed one after the other."""
 
     api: AirflowAPI
     state_folder: StateFolder
@@ -99,9 +99,9 @@ class LocalAirflow:
         """The DAG's runs of a type, in the order of their intervals."""
         return list(self.get(f"dags/{DAG_ID}/dagRuns", run_type=run_type, order_by="logical_date")["dag_runs"])
 
-    def told(self) -> list[dict[str, str]]:
-        """Whatever somebody was told of failed and late runs."""
-        path = self.state_folder.root / TOLD
+    def notices(self) -> list[dict[str, str]]:
+        """The notices of failed and late runs."""
+        path = self.state_folder.root / NOTICES
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def log(self, run_id: str, task: TaskInstance) -> list[dict[str, Any]]:

@@ -204,7 +204,7 @@ def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirf
     [discover] = airflow.tasks(run.run_id, "discover")
     assert (discover.state, discover.try_number) == ("failed", 1)
     assert f"{tmp_path}/nowhere does not exist" in json.dumps(airflow.log(run.run_id, discover))
-    airflow.wait_until(lambda: run.run_id in {told["run_id"] for told in airflow.told()}, "somebody is told")
+    airflow.wait_until(lambda: run.run_id in {told["run_id"] for told in airflow.notices()}, "somebody is told")
 
 
 def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(

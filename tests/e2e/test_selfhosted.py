@@ -29,7 +29,7 @@ from include.parsers import ParseOptions
 from include.records import Chunk, Conversation
 from include.standin_model.answers import boundaries
 from include.standin_model.app import app
-from include.standin_model.prompts import Question, Said
+from include.standin_model.prompts import PromptMessage, Question
 from include.window import Window
 from tests.support.delivery_runs import QUICK, World
 from tests.support.memory_api_calls import PATIENCE_S
@@ -160,7 +160,7 @@ def line(message: dict[str, Any]) -> str:
 def pieces_of(messages: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Cut as the model does."""
     said = [
-        Said(number=n, at=datetime.fromtimestamp(message["timestamp_ms"] // 1000, UTC), speaker="", text="")
+        PromptMessage(number=n, at=datetime.fromtimestamp(message["timestamp_ms"] // 1000, UTC), speaker="", text="")
         for n, message in enumerate(messages, start=1)
     ]
     cuts = boundaries(said)["boundaries"]

@@ -1,4 +1,4 @@
-"""docker-compose.yaml and the images it builds: what only breaks on somebody else's machine."""
+"""Rules of docker-compose.yaml and its images, whose errors only show on another machine."""
 
 import re
 import shlex

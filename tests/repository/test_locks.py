@@ -1,4 +1,4 @@
-"""Locks that only break on somebody else's machine."""
+"""Rules of the locks, whose errors only show on another machine."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Makes small chat exports to order. Large ones with a known outcome come from ``slack_generator``."""
+"""Makes small chat exports from arguments; ``slack_generator`` makes large ones with a known outcome."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""Runs that are ready to be loaded, and what a load needs around it."""
+"""Makes planned runs, and loads and flushes them."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

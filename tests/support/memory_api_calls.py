@@ -1,4 +1,4 @@
-"""What tests of a MemoryAPI do over and over, whichever target is behind it."""
+"""Calls that the tests of every MemoryAPI share."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence

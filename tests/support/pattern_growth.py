@@ -1,5 +1,5 @@
 """
-Looks for patterns whose time grows faster than the text: ``python -m tests.support.pattern_growth`` prints them.
+Finds patterns whose time grows faster than the text: ``python -m tests.support.pattern_growth`` prints them.
 
 Patterns are found in the sources: those of modules, also inside of tables, and those written where they are used. Each
 is tried the way it is used, on texts made of its own pieces: what it begins with, once or over and over, and then one

@@ -1,4 +1,4 @@
-"""Reads exports the way a run does, discovery included, and sorts what comes out."""
+"""Reads exports as a run does, with discovery, and sorts the records by kind."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Asks a model everything that the self-hosted server asks, its own way: runs in the server's environment."""
+"""Asks a model all questions of the self-hosted server, with the server's code; it runs in the server's environment."""
 
 import asyncio
 import json

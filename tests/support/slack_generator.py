@@ -1,5 +1,5 @@
 """
-Makes Slack exports of any size from a seed, with every quirk this project knows, and writes down what must come out.
+Makes Slack exports of any size from a seed, with every known peculiarity, and returns the expected messages.
 
 The truth is noted while an entry is made and never read back from the files, so a parser cannot agree with itself.
 Run it to make an export by hand: ``python -m tests.support.slack_generator out.zip --messages 100000``.

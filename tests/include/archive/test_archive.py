@@ -1,4 +1,4 @@
-"""Rules of reading archives in place: odd ones are read, hostile ones cost themselves and nothing else."""
+"""Rules of reading archives in place: odd ones are read, hostile ones are rejected and the others are read."""
 
 import json
 import zipfile
@@ -49,7 +49,7 @@ def test_a_zip_a_folder_and_a_file_are_read_the_same_way(tmp_path: Path) -> None
         assert archive.read("channels.json") == b"[1]"
 
 
-def test_names_without_the_utf8_flag_are_decoded_as_slack_meant_them(tmp_path: Path) -> None:
+def test_names_without_the_utf8_flag_are_decoded_as_slack_wrote_them(tmp_path: Path) -> None:
     """Python reads them as cp437, and joining ``channels.json`` with folders then loses the channel silently."""
     assert names_of(write_zip(tmp_path / "e.zip", {"チャネル/2026-01-01.json": DAY, "a.json": DAY})) == (
         "a.json",
@@ -67,13 +67,13 @@ def test_backslashes_separate_folders() -> None:
     assert "general/2026-01-01.json" in names_of(FIXTURES / "slack_backslash.zip")
 
 
-def test_one_wrapper_folder_is_taken_off_whatever_the_operating_system_left_beside_it() -> None:
+def test_one_wrapper_folder_is_removed_whatever_files_an_operating_system_has_added() -> None:
     with open_archive(FIXTURES / "slack_nested_root.zip") as archive:
         assert archive.names() == ("channels.json", "general/2026-01-01.json", "users.json")
         assert archive.wrapper == "My Slack export Jan 2026"
 
 
-def test_junk_of_operating_systems_is_left_out(tmp_path: Path) -> None:
+def test_files_of_operating_systems_are_left_out(tmp_path: Path) -> None:
     files = {
         ".DS_Store": b"",
         "a/.DS_Store": b"",
@@ -97,7 +97,7 @@ def test_unsafe_names_and_links_are_refused_by_name_and_the_rest_is_read() -> No
     assert "general/2026-01-01.json" in names_of(FIXTURES / "evil_slip_symlink.zip")
 
 
-def test_backslashes_cannot_hide_a_way_out(tmp_path: Path) -> None:
+def test_backslashes_cannot_hide_a_path_out_of_the_folder(tmp_path: Path) -> None:
     path = raw_zip(tmp_path / "e.zip", [("..~..~evil.json", DAY), ("a.json", DAY), ("b/c.json", DAY)])
     assert "a name that leads out of the archive" in refusals_of(patched(path, b"..~..~", b"..\\..\\")).values()
 
@@ -123,7 +123,7 @@ def test_a_bomb_is_refused_with_entry_and_limit_and_its_neighbours_are_read() ->
         assert json.loads(archive.read("general/2026-01-01.json"))
 
 
-def test_an_entry_over_its_limit_costs_only_itself(tmp_path: Path) -> None:
+def test_an_entry_over_its_limit_is_rejected_and_the_others_are_read(tmp_path: Path) -> None:
     path = write_folder(tmp_path / "e", {"large.json": b"x" * 101, "small.json": b"x" * 100})
     with open_archive(path, Limits(entry_bytes=100)) as archive:
         with pytest.raises(EntryUnreadable, match=r"large\.json: 101 bytes or more, limit entry_bytes is 100"):
@@ -132,7 +132,7 @@ def test_an_entry_over_its_limit_costs_only_itself(tmp_path: Path) -> None:
 
 
 def test_a_file_that_grows_while_it_is_read_still_meets_its_limit(tmp_path: Path) -> None:
-    """What a header or directory says is not what comes out: the bytes themselves are counted."""
+    """The size in a header can differ from the bytes that are read, so the bytes are counted."""
     path = write_folder(tmp_path / "e", {"a.json": b"x"})
     with open_archive(path, Limits(entry_bytes=1000)) as archive, archive.open("a.json") as stream:
         (path / "a.json").write_bytes(b"x" * 5000)
@@ -141,7 +141,7 @@ def test_a_file_that_grows_while_it_is_read_still_meets_its_limit(tmp_path: Path
 
 
 @pytest.mark.parametrize("claimed", [0, 10, 69_999])
-def test_a_header_that_lies_about_the_size_is_found_out(tmp_path: Path, claimed: int) -> None:
+def test_a_header_with_a_wrong_size_is_detected(tmp_path: Path, claimed: int) -> None:
     path = raw_zip(tmp_path / "e.zip", [("a.json", b" " * 70_000), ("b.json", DAY)])
     patched(path, (70_000).to_bytes(4, "little"), claimed.to_bytes(4, "little"))
     with open_archive(path) as archive:
@@ -169,7 +169,7 @@ def test_limits_are_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("given", ['{"entry": 2}', '{"entries": "many"}', "[]", "2 GB"])
-def test_a_setting_that_names_no_limit_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_with_an_unknown_limit_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVEROS_IMPORT_LIMITS", given)
     with pytest.raises(ConfigurationError, match="entry_bytes, total_bytes, entries, ratio"):
         limits_of_environment()
@@ -198,7 +198,7 @@ def test_of_two_entries_with_one_name_the_later_is_read_and_the_other_reported(t
         assert [name for name, _ in archive.refused] == ["a.json"]
 
 
-def test_a_damaged_entry_costs_only_itself(tmp_path: Path) -> None:
+def test_a_damaged_entry_is_rejected_and_the_others_are_read(tmp_path: Path) -> None:
     path = tmp_path / "e.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("a.json", b'["first"]')
@@ -210,7 +210,7 @@ def test_a_damaged_entry_costs_only_itself(tmp_path: Path) -> None:
         assert opened.read("b.json") == b'["second"]'
 
 
-def test_an_entry_that_is_not_what_its_checksum_says_is_damaged(tmp_path: Path) -> None:
+def test_an_entry_with_a_wrong_checksum_is_damaged(tmp_path: Path) -> None:
     content = b" " * 1000
     path = raw_zip(tmp_path / "e.zip", [("a.json", content), ("b.json", DAY)])
     patched(path, zlib.crc32(content).to_bytes(4, "little"), b"\0\1\2\3")
@@ -220,7 +220,7 @@ def test_an_entry_that_is_not_what_its_checksum_says_is_damaged(tmp_path: Path) 
         assert opened.read("b.json") == DAY
 
 
-def test_a_directory_that_points_elsewhere_costs_only_the_entry(tmp_path: Path) -> None:
+def test_an_entry_with_a_wrong_position_is_rejected_and_the_others_are_read(tmp_path: Path) -> None:
     path = raw_zip(tmp_path / "e.zip", [("a.json", b" " * 1000), ("b.json", b"1" * 1000)])
     data = path.read_bytes()
     second = data.index(b"PK\x03\x04", 4)

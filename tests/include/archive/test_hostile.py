@@ -1,4 +1,4 @@
-"""Rules of archives that are made to do harm: they end in an error or a refusal, within bounded memory and time."""
+"""Rules of malicious archives: reading them ends in an error or a refusal, in bounded memory and time."""
 
 import bz2
 import gzip
@@ -33,7 +33,7 @@ MEMORY_BYTES = 32 << 20
 
 @dataclass(kw_only=True)
 class Part:
-    """An entry of a zip as it is written, true or not."""
+    """An entry of a zip to write, with correct or wrong fields."""
 
     name: bytes
     data: bytes = b""
@@ -109,7 +109,7 @@ def deflated_zeros() -> bytes:
 
 @pytest.mark.parametrize("code", ["archive.read('a.json')", "archive.open('a.json').read()"])
 @pytest.mark.parametrize("claimed", [0, 1, 1000, 1 << 20, 0xFFFFFFFE])
-def test_a_deflated_entry_that_lies_about_its_size_takes_no_memory(
+def test_a_deflated_entry_with_a_wrong_size_takes_no_memory(
     tmp_path: Path, code: str, claimed: int, deflated_zeros: bytes
 ) -> None:
     part = Part(name=b"a.json", data=deflated_zeros, method=DEFLATED, size=claimed)
@@ -120,7 +120,7 @@ def test_a_deflated_entry_that_lies_about_its_size_takes_no_memory(
 
 
 @pytest.mark.parametrize(("method", "label"), [(BZIP2, "bzip2"), (LZMA, "LZMA"), (93, "Zstandard"), (1, "method 1")])
-def test_a_method_that_is_not_read_is_refused_with_the_way_out(tmp_path: Path, method: int, label: str) -> None:
+def test_a_method_that_is_not_read_is_refused_with_a_remedy(tmp_path: Path, method: int, label: str) -> None:
     path = zip_of(tmp_path / "e.zip", Part(name=b"a.json", data=b"x", method=method), Part(name=b"b.json", data=b"[]"))
     with open_archive(path) as archive:
         assert dict(archive.refused) == {
@@ -268,7 +268,7 @@ def test_one_bad_entry_does_not_stop_the_others(tmp_path: Path, bad: Part) -> No
         assert read == ["b.json"]
 
 
-def test_a_name_that_is_not_the_utf8_it_is_flagged_as_and_a_new_version_are_read(tmp_path: Path) -> None:
+def test_a_name_with_a_wrong_utf8_flag_and_a_new_version_are_read(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "e.zip", Part(name=b"\xff\xfe.json", data=b"[1]", flags=0x800), Part(name=b"b.json"))
     data = path.read_bytes().replace(b"PK\1\2" + struct.pack("<2H", 20, 20), b"PK\1\2" + struct.pack("<2H", 20, 99))
     path.write_bytes(data)
@@ -298,7 +298,7 @@ def test_sizes_and_places_beyond_4_gib_are_read_as_zip64_has_them(
             assert (archive.read("a.json"), len(archive.names())) == (b"[1]", 3)
 
 
-def test_a_part_of_a_split_zip_is_called_that(tmp_path: Path) -> None:
+def test_a_part_of_a_split_zip_is_named_as_one(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "e.zip", Part(name=b"a.json"))
     data = bytearray(path.read_bytes())
     data[-18:-14] = struct.pack("<2H", 2, 2)
@@ -335,7 +335,7 @@ def tar_header(kind: bytes, size_bytes: int, *, more: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize("name", TAR_BOMBS)
-def test_a_tar_whose_headers_do_harm_is_an_error_and_takes_no_memory(tmp_path: Path, name: str) -> None:
+def test_a_tar_with_malicious_headers_is_an_error_and_takes_no_memory(tmp_path: Path, name: str) -> None:
     data = TAR_BOMBS[name]()
     (tmp_path / "e.tar").write_bytes(data)
     (tmp_path / "e.tgz").write_bytes(gzip.compress(data, 1))
@@ -377,7 +377,7 @@ def odd_folder(folder: Path) -> Sequence[str]:
     return ("pipe", "socket", "loop", "one", "two", "gone", "zero", "pipe2")
 
 
-def test_what_is_no_regular_file_is_refused_by_name_and_nothing_waits(tmp_path: Path) -> None:
+def test_a_file_that_is_not_regular_is_refused_by_name_without_waiting(tmp_path: Path) -> None:
     names = odd_folder(tmp_path / "e")
     with open_archive(tmp_path / "e") as archive:
         refused = dict(archive.refused)
@@ -395,7 +395,7 @@ def test_what_is_no_regular_file_is_refused_by_name_and_nothing_waits(tmp_path: 
     assert {record.origin for record in rejected} >= {"e/pipe.json", "e/up"}
 
 
-def test_a_file_that_became_a_pipe_since_it_was_found_does_not_make_anybody_wait(tmp_path: Path) -> None:
+def test_a_file_that_was_replaced_by_a_pipe_is_opened_without_waiting(tmp_path: Path) -> None:
     path = write_folder(tmp_path / "e", {"a.json": b"[1]"})
     with open_archive(path) as archive:
         (path / "a.json").unlink()

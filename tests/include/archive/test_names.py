@@ -102,7 +102,7 @@ def test_file_names_with_several_words_are_matched_word_by_word(tmp_path: Path) 
     assert "サーバー - 雑談 [124].json" in names_in(tmp_path / "e.zip", zip_of(files))
 
 
-def test_names_that_nothing_in_the_archive_mentions_are_read_as_the_format_says(tmp_path: Path) -> None:
+def test_names_that_no_file_of_the_archive_mentions_are_decoded_as_cp437(tmp_path: Path) -> None:
     files = {"雑談/2026-01-02.json".encode("cp932"): DAY, b"channels.json": index_of("人事", "général")}
     assert names_in(tmp_path / "e.zip", zip_of(files)) == {
         "channels.json",
@@ -127,7 +127,7 @@ def test_a_document_that_is_no_json_does_not_stop_the_reading_of_names(tmp_path:
     assert "雑談/a.json" in names_in(tmp_path / "e.zip", zip_of(files))
 
 
-def test_the_unicode_path_of_info_zip_decides_where_it_belongs_to_the_name(tmp_path: Path) -> None:
+def test_the_unicode_path_of_info_zip_is_used_if_it_belongs_to_the_name(tmp_path: Path) -> None:
     def unicode_path(name: bytes, text: str) -> bytes:
         data = struct.pack("<BL", 1, zlib.crc32(name)) + text.encode()
         return struct.pack("<2H", 0x7075, len(data)) + data
@@ -141,7 +141,7 @@ def test_the_unicode_path_of_info_zip_decides_where_it_belongs_to_the_name(tmp_p
         assert [name for name, _ in archive.refused] == ["../c.json"]
 
 
-def test_a_way_out_that_only_shows_when_a_name_is_decoded_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_leaves_the_archive_only_after_decoding_is_refused(tmp_path: Path) -> None:
     files = {b"channels.json": index_of("雑談"), "雑談/a.json".encode("cp932"): DAY, b"x\\..\\..\\\x8eG.json": DAY}
     path = tmp_path / "e.zip"
     assert names_in(path, zip_of(files)) == {"channels.json", "雑談/a.json"}

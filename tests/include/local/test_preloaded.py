@@ -1,4 +1,4 @@
-"""What runs preloaded runs as it would otherwise."""
+"""A preloaded module runs as it does without preloading."""
 
 import json
 import subprocess

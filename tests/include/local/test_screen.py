@@ -1,4 +1,4 @@
-"""What a person sees of a run: progress, failures, the summary."""
+"""The printed lines of a run: progress, failures, the summary."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The stand-in behaves as EverOS v1 does where an importer can be hurt, and fails exactly as it is told."""
+"""The stand-in behaves as EverOS v1 wherever an import can fail, and produces exactly the faults that are set."""
 
 import os
 import re
@@ -21,13 +21,13 @@ from include.standin.store import read_journal
 HOUR_MS = 3_600_000
 START_MS = 1_767_225_600_000
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Saves every client the loading of certificates."""
+"""Clients with this context do not load certificates."""
 
 PROJECT = Path(__file__).parents[3]
 
 
 class Client:
-    """Plain HTTP, so that nothing of our own client hides what the server says."""
+    """A client without any code of this project, so that the test sees the server's answers."""
 
     def __init__(self, base_url: str, **options: Any) -> None:
         headers = {"Authorization": "Bearer any"}
@@ -101,7 +101,7 @@ def client(server: StandIn) -> Client:
     return Client(server.base_url)
 
 
-# -- what it refuses
+# -- refusals
 
 
 BAD_MESSAGES = {
@@ -141,7 +141,7 @@ def test_a_refusal_never_repeats_content(client: Client) -> None:
         {"group_id": "g"},
     ],
 )
-def test_a_batch_needs_a_group_of_its_own_and_1_to_500_messages(client: Client, body: dict[str, Any]) -> None:
+def test_a_batch_needs_a_group_and_1_to_500_messages(client: Client, body: dict[str, Any]) -> None:
     assert client.post("/memories/group", **body).status_code == 422
 
 
@@ -162,14 +162,14 @@ def test_without_a_bearer_token_nothing_is_answered(server: StandIn, tmp_path: P
         assert httpx.get(f"{server.base_url}/api/v1/settings", headers=headers).status_code == 401
 
 
-def test_with_a_key_of_its_own_it_takes_no_other(tmp_path: Path) -> None:
+def test_with_a_key_it_accepts_no_other(tmp_path: Path) -> None:
     with StandIn.running(tmp_path, key="right") as server:
         for key, status in [("right", 200), ("wrong", 401)]:
             headers = {"Authorization": f"Bearer {key}"}
             assert httpx.get(f"{server.base_url}/api/v1/settings", headers=headers).status_code == status
 
 
-# -- what it does with what it takes
+# -- storing and extracting
 
 
 def test_a_batch_sent_twice_is_stored_twice(server: StandIn, client: Client) -> None:
@@ -179,7 +179,7 @@ def test_a_batch_sent_twice_is_stored_twice(server: StandIn, client: Client) -> 
     assert judge(server.journal(), {"g": ["m0", "m1"]})["g"].doubled == ("m0", "m1")
 
 
-def test_what_one_person_wrote_in_a_group_and_what_waits_is_shown_with_both_filters(client: Client) -> None:
+def test_pending_messages_of_one_sender_in_a_group_are_shown_with_both_filters(client: Client) -> None:
     by_turns = [message(n, sender_id=f"U{n % 2}", role="user" if n % 2 else "assistant") for n in range(50)]
     client.add(by_turns, group_id="g")
     client.add([message(500, sender_id="U0")], group_id="other")
@@ -189,7 +189,7 @@ def test_what_one_person_wrote_in_a_group_and_what_waits_is_shown_with_both_filt
     assert client.pending(group_id="g", user_id="U7") == []
 
 
-def test_a_missing_message_id_is_derived_from_the_millisecond_and_can_collide(client: Client) -> None:
+def test_a_missing_message_id_is_derived_from_the_time_and_can_collide(client: Client) -> None:
     client.add([message(0, message_id=...), message(1, message_id=..., at_ms=START_MS), message(2, message_id=...)])
     one, two, three = client.pending()
     assert one == two != three
@@ -218,7 +218,7 @@ def test_a_silence_ends_an_episode_and_the_last_piece_stays_pending(client: Clie
     assert [e["timestamp"] for e in client.episodes()["episodes"]] == ["2026-01-01T00:00:01+00:00"]
 
 
-def test_a_long_talk_is_cut_so_that_raw_messages_show_all_that_is_pending(client: Client) -> None:
+def test_a_long_conversation_is_cut_so_that_raw_messages_show_all_that_is_pending(client: Client) -> None:
     client.add(messages(150))
     assert client.pending() == [f"m{n}" for n in range(120, 150)]
 
@@ -288,7 +288,7 @@ def test_a_users_raw_messages_are_what_the_user_wrote(client: Client) -> None:
 # -- tasks
 
 
-def test_an_asynchronous_batch_is_stored_when_its_time_has_come(tmp_path: Path) -> None:
+def test_an_asynchronous_batch_is_stored_when_it_is_due(tmp_path: Path) -> None:
     with StandIn.running(tmp_path, latency=Latency(base_s=0.3)) as server:
         client = Client(server.base_url)
         task_id = client.accept(messages(2))
@@ -297,7 +297,7 @@ def test_an_asynchronous_batch_is_stored_when_its_time_has_come(tmp_path: Path) 
 
 
 def test_batches_of_one_conversation_race(tmp_path: Path) -> None:
-    """Nothing but the client keeps the order: that is what makes order faults visible."""
+    """Only the client keeps the order, so that errors of order become visible."""
     with StandIn.running(tmp_path, latency=Latency(per_message_s=0.02)) as server:
         client = Client(server.base_url)
         tasks = [client.accept(messages(20)), client.accept(messages(1, first=20))]
@@ -307,7 +307,7 @@ def test_batches_of_one_conversation_race(tmp_path: Path) -> None:
     assert len(verdict.overlapping) == 1
 
 
-def test_a_task_is_forgotten_after_its_time(tmp_path: Path) -> None:
+def test_a_task_is_unknown_after_its_time(tmp_path: Path) -> None:
     with StandIn.running(tmp_path, task_kept_s=0.2) as server:
         client = Client(server.base_url)
         task_id = client.accept(messages(1))
@@ -325,7 +325,7 @@ def test_a_task_is_forgotten_after_its_time(tmp_path: Path) -> None:
         ("task_404_stored", None, True),
     ],
 )
-def test_a_task_can_be_told_how_to_end(server: StandIn, client: Client, does: Any, state: Any, stored: bool) -> None:
+def test_a_fault_sets_the_end_of_a_task(server: StandIn, client: Client, does: Any, state: Any, stored: bool) -> None:
     server.set_faults(Fault(does=does))
     task_id = client.accept(messages(2))
     wait_for(lambda: server.journal()[0].ended_s is not None)
@@ -334,7 +334,7 @@ def test_a_task_can_be_told_how_to_end(server: StandIn, client: Client, does: An
 
 
 @pytest.mark.parametrize(("does", "stored"), [("task_stuck", False), ("task_stuck_stored", True)])
-def test_a_stuck_task_says_processing_whatever_became_of_it(
+def test_a_stuck_task_reports_processing_whether_it_is_stored_or_not(
     server: StandIn, client: Client, does: Any, stored: bool
 ) -> None:
     server.set_faults(Fault(does=does))
@@ -351,7 +351,7 @@ def test_a_stuck_task_says_processing_whatever_became_of_it(
     ("does", "stored"),
     [("status", 0), ("status_after", 4), ("reset_before", 0), ("reset_after", 4), ("partial", 2)],
 )
-def test_a_fault_strikes_before_or_after_storing(server: StandIn, client: Client, does: Any, stored: int) -> None:
+def test_a_fault_happens_before_or_after_storing(server: StandIn, client: Client, does: Any, stored: int) -> None:
     server.set_faults(Fault(does=does, kind="add", count=1))
     if does.startswith("reset"):
         with pytest.raises(httpx.ReadError):
@@ -420,17 +420,17 @@ def test_a_fault_keeps_to_its_kind_its_conversation_and_its_count(server: StandI
     assert client.flush() == "extracted"
 
 
-def test_dice_fall_the_same_way_for_the_same_seed(server: StandIn, client: Client) -> None:
-    def throws(seed: int) -> list[int]:
+def test_equal_seeds_give_equal_faults(server: StandIn, client: Client) -> None:
+    def statuses(seed: int) -> list[int]:
         server.set_faults(Fault(does="status", kind="task", probability=0.5, seed=seed))
         return [client.get("/tasks/x").status_code for _ in range(12)]
 
-    first = throws(1)
+    first = statuses(1)
     assert set(first) == {500, 404}
-    assert first == throws(1) != throws(2)
+    assert first == statuses(1) != statuses(2)
 
 
-def test_a_rate_limit_lets_so_many_calls_through_in_a_second(server: StandIn, client: Client) -> None:
+def test_a_rate_limit_accepts_that_many_calls_in_a_second(server: StandIn, client: Client) -> None:
     server.set_faults(Fault(does="rate_limit", kind="flush", rate_per_s=3, retry_after="1"))
     answers = [client.post("/memories/group/flush", group_id="g") for _ in range(5)]
     assert [a.status_code for a in answers] == [200, 200, 200, 429, 429]
@@ -464,7 +464,7 @@ def start(data: Path, *options: str, port: int = 0) -> tuple[subprocess.Popen[st
     return process, process.stdout.readline()
 
 
-def test_its_one_line_says_that_it_is_a_stand_in_where_it_is_and_what_it_keeps(tmp_path: Path) -> None:
+def test_its_one_line_names_it_as_a_stand_in_with_address_and_data(tmp_path: Path) -> None:
     process, line = start(tmp_path)
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 0
@@ -475,7 +475,7 @@ def test_its_one_line_says_that_it_is_a_stand_in_where_it_is_and_what_it_keeps(t
     assert process.stdout.read() == ""
 
 
-def test_a_port_that_is_taken_is_one_sentence_and_not_a_traceback(server: StandIn, tmp_path: Path) -> None:
+def test_a_port_in_use_is_one_sentence_and_not_a_traceback(server: StandIn, tmp_path: Path) -> None:
     port = server.base_url.rpartition(":")[2]
     command = [sys.executable, "-m", "include.standin", "--port", port, "--data", str(tmp_path / "other")]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
@@ -484,7 +484,7 @@ def test_a_port_that_is_taken_is_one_sentence_and_not_a_traceback(server: StandI
     assert f"127.0.0.1:{port}" in ended.stderr
 
 
-def test_killed_and_started_again_it_has_everything_it_had_accepted(tmp_path: Path) -> None:
+def test_after_sigkill_and_a_restart_it_has_everything_that_it_had_accepted(tmp_path: Path) -> None:
     process, line = start(tmp_path, "--latency-s", "0.5")
     base_url = line.split(" at ")[1].split(",")[0]
     client = Client(base_url)

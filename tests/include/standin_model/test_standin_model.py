@@ -20,7 +20,7 @@ from include.local.child_processes import child_processes, own_environment
 from include.local.everos import prepared
 from include.local.state_folder import free_port, lock_state_folder
 from include.standin_model.answers import MARK, boundaries, facts
-from include.standin_model.prompts import Said
+from include.standin_model.prompts import PromptMessage
 
 MORNING = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
 
@@ -121,7 +121,7 @@ def test_it_never_passes_for_a_model(model: str) -> None:
 @given(st.lists(st.integers(min_value=0, max_value=10**6), min_size=1, max_size=30))
 def test_pieces_of_a_conversation_never_span_two_days(gaps_s: list[int]) -> None:
     times = [MORNING + timedelta(seconds=sum(gaps_s[:n])) for n in range(1, len(gaps_s) + 1)]
-    said = [Said(number=n, at=at, speaker="A", text="x") for n, at in enumerate(times, start=1)]
+    said = [PromptMessage(number=n, at=at, speaker="A", text="x") for n, at in enumerate(times, start=1)]
     cuts = boundaries(said)["boundaries"]
     for start, end in zip([0, *cuts], [*cuts, len(said)], strict=True):
         assert len({each.at.date() for each in said[start:end]}) == 1
