@@ -1,8 +1,8 @@
 """
 Replaces credentials in records before they are staged, and counts them by kind.
 
-Credentials in addresses (``?token=…``, ``user:password@``) are always replaced, because nobody wrote them; those in
-text are replaced if the run asks for it. A credential becomes ``[redacted <kind>]``.
+Credentials in addresses (``?token=…``, ``user:password@``) are always replaced, because people do not write them;
+those in text are replaced if the run asks for it. A credential becomes ``[redacted <kind>]``.
 """
 
 import re

@@ -127,21 +127,21 @@ class TarContainer(SpanContainer):
 
 class _Stream:
     """
-    What :mod:`tarfile` reads from: forward only, and no more for headers than honest ones take.
+    The stream that :mod:`tarfile` reads: forward only, with a limit on the size of headers.
 
-    A header may claim a name of 4 GiB, or go on without an end; tarfile would read it into memory.
+    A malicious header may have a name of 4 GiB or no end; tarfile would read it into memory.
     """
 
     def __init__(self, raw: BinaryIO, count: Callable[[int], None] | None = None) -> None:
         """
         Read from the beginning of ``raw``.
 
-        :param count: Told of all bytes that come out of ``raw``. Without it ``raw`` is seekable at no cost.
+        :param count: Called with the number of bytes of each read. Without it ``raw`` is sought directly.
         """
         self._raw, self._count = raw, count
         self._at = self._header_bytes = 0
         self.last = b""
-        """What was read last as a header."""
+        """The last header that was read."""
 
     def tell(self) -> int:
         """Return the position, in bytes."""

@@ -89,9 +89,9 @@ class SelfHosted:
         cls, folder: Path, *, model_base_url: str | None = None, environ: Mapping[str, str] | None = None
     ) -> Iterator["SelfHosted"]:
         """
-        Run one in a folder of its own until the block ends: for tests, and for who wants nothing but the server.
+        Run one in its own folder until the block ends, without Airflow.
 
-        :param folder: Keeps data, port and logs; a second call with the same folder goes on with them.
+        :param folder: Has data, port and logs; a second call with the same folder uses them again.
         :param model_base_url: OpenAI-compatible endpoint of a model; without it the stand-in answers.
         :param environ: ``EVEROS_<SECTION>__<KEY>`` settings of the server; by default none of this process's.
         """

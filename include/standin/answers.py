@@ -52,7 +52,7 @@ async def echo(fault: Fault, request: Request) -> Response:
     words = text.split()
     forms = [text, text.upper(), text.title(), json.dumps(text.encode("utf-16-be").hex()), " ".join(text), text[:5]]
     forms += ["".join(f"&#{ord(character)};" for character in text), "-".join(words), "_".join(words).upper(), *words]
-    told = {
+    fields = {
         "code": "_".join(words).upper(),
         "message": f"messages[0].content: cannot take {'; '.join(forms)}",
         "task_id": text,
@@ -67,7 +67,7 @@ async def echo(fault: Fault, request: Request) -> Response:
     }
     header = text.encode("ascii", "backslashreplace").decode()
     headers = {"X-Error": header, "Location": f"http://{header}/", "Retry-After": header, "X-Request-Id": header}
-    return JSONResponse({**told, "error": told}, status_code=fault.status, headers=headers)
+    return JSONResponse({**fields, "error": fields}, status_code=fault.status, headers=headers)
 
 
 def added(count: int, *, task_id: str | None = None, status: str | None = None) -> dict[str, Any]:

@@ -99,8 +99,8 @@ class Api:
         due_s = time.time() + self.settings.latency.of(len(work.messages)) + late_s
         task_id = self.store.accept(call.seq, work, fate=fate, due_s=due_s)
         self._work(task_id, due_s)
-        told = None if does == "no_task_id" else task_id
-        return JSONResponse({"data": answers.added(len(work.messages), task_id=told)}, status_code=202)
+        reported_id = None if does == "no_task_id" else task_id
+        return JSONResponse({"data": answers.added(len(work.messages), task_id=reported_id)}, status_code=202)
 
     def _work(self, task_id: str, due_s: float) -> None:
         async def run() -> None:

@@ -65,8 +65,8 @@ class Calls:
         """
         fault = self._faults.strike(kind, conversation, known.get("message_ids", ()))
         now = time.time()
-        told = {"kind": kind, "conversation": conversation, "fault": _name(fault), **known}
-        seq = self._store.record(Entry(seq=0, arrived_s=now, started_s=now, **told))
+        fields = {"kind": kind, "conversation": conversation, "fault": _name(fault), **known}
+        seq = self._store.record(Entry(seq=0, arrived_s=now, started_s=now, **fields))
         await asyncio.sleep(self._settings.latency.answer_s)
         response = await self._before(fault, request)
         if response is None:

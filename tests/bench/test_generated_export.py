@@ -14,9 +14,9 @@ from tests.support.slack_generator import Expected, Truth, generate
 
 
 def imported(export: Path, standin: StandIn, home: Path, run_id: str) -> None:
-    told = Import(source=str(export), run_id=run_id, base_url=standin.base_url, settings=QUICK)
+    import_ = Import(source=str(export), run_id=run_id, base_url=standin.base_url, settings=QUICK)
     home.mkdir(exist_ok=True)
-    with (home / "log").open("wb") as log, start(told, home, log) as process:
+    with (home / "log").open("wb") as log, start(import_, home, log) as process:
         process.communicate()
     assert process.returncode == 0, (home / "log").read_text(encoding="utf-8")[-2000:]
 

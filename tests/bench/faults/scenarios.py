@@ -120,7 +120,7 @@ class Scenario:
         """
         if not self.all_waits and not self.blind:
             return write_chats(path, sizes)
-        # nobody falls silent: a single episode, pending for long; of one person 100 messages are shown
+        # no silence: one episode, pending for long; a search shows 100 messages of one sender
         return write_chats(path, _LONG if self.all_waits else sizes, silence_every=None, people=1 if self.blind else 3)
 
 
