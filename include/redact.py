@@ -1,8 +1,8 @@
 """
-Takes credentials out of what will be staged, and counts them by kind.
+Replaces credentials in records before they are staged, and counts them by kind.
 
-Two strengths. What is in an address (``?token=…``, ``user:password@``) is never part of what somebody said and always
-goes; the other kinds go when a run asks for it. A credential becomes ``[redacted <kind>]``.
+Credentials in addresses (``?token=…``, ``user:password@``) are always replaced, because people do not write them;
+those in text are replaced if the run asks for it. A credential becomes ``[redacted <kind>]``.
 """
 
 import re
@@ -19,7 +19,7 @@ type _ByHint = tuple[tuple[str, tuple[tuple[int, Kind], ...]], ...]
 
 
 def _by_hint(kinds: Sequence[Kind]) -> _ByHint:
-    """Return the kinds by hint, each with its place in the order, so that each hint is looked for once."""
+    """Return the kinds by hint, each with its rank, so that each hint is searched once."""
     hints = sorted({hint for kind in kinds for hint in kind.hints})
     return tuple(
         (hint, tuple((place, kind) for place, kind in enumerate(kinds) if hint in kind.hints)) for hint in hints
@@ -54,7 +54,7 @@ def redact(text: str, *, everything: bool) -> tuple[str, Mapping[str, int]]:
 
 
 def _without(kind: Kind, text: str, found: dict[str, int]) -> str:
-    """Put the kind's name where its credentials were, leave what is around them, and count them."""
+    """Replace the credentials of a kind, keep the text around them, and count them."""
 
     def replaced(match: re.Match[str]) -> str:
         if kind.check and not kind.check(match):
@@ -69,7 +69,7 @@ def _without(kind: Kind, text: str, found: dict[str, int]) -> str:
 
 class Redactor:
     """
-    Redacts records on their way from a parser into files: texts, descriptions, and broken entries kept for correction.
+    Redacts the records of a parser: texts, descriptions, and rejected entries kept for correction.
 
     :param everything: As for :func:`redact`.
     """
@@ -88,7 +88,7 @@ class Redactor:
                     text = self._text(record.text, record.conversation_id)
                     yield record if text is record.text else msgspec.structs.replace(record, text=text)
                 case Conversation():
-                    if record not in self._conversations:  # told again and again, counted once
+                    if record not in self._conversations:  # repeated by parsers; counted once
                         self._conversations[record] = self._conversation(record)
                     yield self._conversations[record]
                 case Rejected(entry=dict(entry)):

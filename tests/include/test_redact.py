@@ -3,13 +3,13 @@
 import string
 
 import pytest
-from credential_corpus import credentials, innocents
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from staged import a_conversation, a_message
 
 from include.records import Conversation, Message
 from include.redact import Redactor, redact
+from tests.support.credential_corpus import credentials, innocents
+from tests.support.make_tables import a_conversation, a_message
 
 ALNUM = string.ascii_letters + string.digits
 WORD = f"{ALNUM}_-"
@@ -85,7 +85,7 @@ behind = st.sampled_from(["", " ", "\n", '"', ")\n", ", "])
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(data=st.data())
 def test_a_planted_credential_is_gone_whatever_stands_around_it(kind: str, data: st.DataObject) -> None:
     written, secret = data.draw(PLANTED[kind])
@@ -99,7 +99,7 @@ def test_a_planted_credential_is_gone_whatever_stands_around_it(kind: str, data:
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(data=st.data())
 def test_each_kind_is_counted_under_its_name_and_the_words_around_it_stay(kind: str, data: st.DataObject) -> None:
     written, _ = data.draw(PLANTED[kind])
@@ -111,7 +111,7 @@ def test_each_kind_is_counted_under_its_name_and_the_words_around_it_stay(kind: 
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(data=st.data())
 def test_credentials_in_addresses_always_go_and_the_others_when_asked_for(kind: str, data: st.DataObject) -> None:
     written, secret = data.draw(PLANTED[kind])
