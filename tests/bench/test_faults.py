@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from include.delivery.states import Attempt
+from include.ledger import Call
 from include.standin.faults import Fault
 from include.standin.journal import Entry
 from tests.bench.faults.__main__ import main
@@ -82,14 +82,14 @@ def a_flush(order: int) -> Entry:
     return Entry(seq=order, kind="flush", conversation="a", arrived_s=order, ended_s=order + 0.5, order=order)
 
 
-def some_claims(*left: str, unknown: tuple[Attempt, ...] = (), rejected: tuple[str, ...] = ()) -> Claims:
+def some_claims(*left: str, unknown: tuple[Call, ...] = (), rejected: tuple[str, ...] = ()) -> Claims:
     landed = frozenset(EXPECTED["a"]) - set(left) - set(rejected)
     return Claims(landed=landed, rejected=frozenset(rejected), left=frozenset(left), unknown=unknown)
 
 
-def an_attempt(*ids: str) -> Attempt:
-    return Attempt(
-        name="1", conversation_id="a", key="key1", run_id="first", message_ids=ids, timestamps_ms=(1,) * len(ids)
+def a_call(*ids: str) -> Call:
+    return Call(
+        call_id="1", conversation_id="a", key="key1", run_id="first", message_ids=ids, timestamps_ms=(1,) * len(ids)
     )
 
 
@@ -123,7 +123,7 @@ class TestJudging:
         assert not any("reports success" in promise for promise in a_trial(done, status=INCOMPLETE).broken)
 
     def test_unknown_batches_are_named_and_occur_only_without_evidence(self) -> None:
-        words = some_claims("3", "4", unknown=(an_attempt("3", "4"),))
+        words = some_claims("3", "4", unknown=(a_call("3", "4"),))
         done = account([an_add(1, "1", "2")], EXPECTED, words)
         assert a_trial(done, status=INCOMPLETE, log="a, batch key1", blind=True).broken == []
         assert "second run: unknown and not named: key1" in a_trial(done, status=INCOMPLETE, blind=True).broken
