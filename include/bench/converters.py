@@ -17,23 +17,15 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from include.records import MESSAGE_SCHEMA
+
 _GROUP_ROWS = 25_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-_SCHEMA = pa.schema(
-    [
-        ("conversation_id", pa.string()),
-        ("message_id", pa.string()),
-        ("sent_at_us", pa.int64()),
-        ("sender_id", pa.string()),
-        ("sender_name", pa.string()),
-        ("role", pa.string()),
-        ("text", pa.string()),
-        ("thread_id", pa.string()),
-    ]
-)
-_REPEATED = ["conversation_id", "sender_id", "sender_name", "role", "thread_id"]
+_NAMES = ("conversation_id", "message_id", "sent_at_us", "sender_id", "sender_name", "role", "text", "thread_id")
+_SCHEMA = pa.schema([pa.field(name, MESSAGE_SCHEMA.field(name).type) for name in _NAMES])
+_REPEATED: Any = ["conversation_id", "sender_id", "sender_name", "role", "thread_id"]
 
 type _Row = tuple[str, str, int, str, str, str, str, str | None]
 
@@ -101,7 +93,7 @@ _SLACK = msgspec.json.Decoder(list[_SlackMessage])
 _SLACK_USERS = msgspec.json.Decoder(list[_SlackUser])
 _DISCORD = msgspec.json.Decoder(_DiscordFile)
 _EVEROS = msgspec.json.Decoder(list[_EverosConversation])
-_FORMATS = {"slack": _SLACK, "discord": _DISCORD, "everos": _EVEROS}
+_FORMATS: dict[str, msgspec.json.Decoder[Any]] = {"slack": _SLACK, "discord": _DISCORD, "everos": _EVEROS}
 
 
 def format_of(export: Path) -> str:

@@ -119,8 +119,8 @@ def role_of_person(person: Mapping[str, Any]) -> Role:
 def _role(entry: Mapping[str, Any], person: Mapping[str, Any]) -> Role:
     """Return the role; the older format may leave it out, or say it of the person."""
     given = entry.get("role")
-    if given in ("user", "assistant"):
-        return given
+    if type(given) is str and (role := _ROLES.get(given)):
+        return role
     if given is None:
         if "create_time" in entry:
             return role_of_person(person)

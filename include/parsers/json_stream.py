@@ -358,7 +358,7 @@ class _Text:
             if end < 0:
                 break
             try:
-                items = several.decode(b"[%b]" % self._data[self._pos : end + 1])
+                items: list[Any] = several.decode(b"[%b]" % self._data[self._pos : end + 1])
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             self._pos = end + 1
