@@ -25,7 +25,7 @@ from include.parsers.head import look
 from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack_entries import Defect, Slice, read_entries
 from include.parsers.slack_index import Channel, Index, Lists, count_records, names_around
-from include.parsers.slack_messages import SOURCE, Judge
+from include.parsers.slack_messages import SOURCE, Judge, times_us
 from include.parsers.slack_shapes import list_kind
 from include.records import Conversation, Entries, Messages, Note, ParsedMany, Rejected, Row, Skipped
 
@@ -141,13 +141,13 @@ def outcomes(
             yield Entries(conversation_id=conversation_id, count=len(part))
             for some in batched(part, _AT_ONCE):
                 rows: list[Row] = []
-                for entry, position in zip(some, numbers, strict=False):
+                for entry, sent_at_us, position in zip(some, times_us(some), numbers, strict=False):
                     where = f"{origin}[{position}]"
                     if isinstance(entry, Defect):
                         yield _rejected(conversation_id, entry.reason, where)
                     elif reason:
                         yield Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=where)
-                    elif isinstance(outcome := judge.row(entry, conversation_id, where), tuple):
+                    elif isinstance(outcome := judge.row(entry, conversation_id, where, sent_at_us), tuple):
                         rows.append(outcome)
                     else:
                         yield outcome

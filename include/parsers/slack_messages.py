@@ -7,7 +7,7 @@ mattermost/mmetl, slack-export-viewer, msgvault). Slack adds subtypes: one that 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -18,7 +18,7 @@ from include.parsers.formats import ParseOptions
 from include.parsers.slack_authors import UNKNOWN, Authors
 from include.parsers.slack_blocks import say_more_than_text
 from include.parsers.slack_content import text_of
-from include.parsers.slack_entries import Entry, Slice
+from include.parsers.slack_entries import Defect, Entry, Slice
 from include.parsers.slack_index import Index
 from include.parsers.values import visible
 from include.records import Message, Note, Rejected, Row, Skipped, message_of
@@ -83,7 +83,11 @@ _NOISE_PATTERN = re.compile(r"joiner_notification.*|.*_canvas_updated")
 _EVENTS = frozenset({"message_changed", "message_deleted", "message_replied"})
 _SUBTYPE = re.compile(r"[A-Za-z0-9_]{1,64}")
 _TS_CHARACTERS = 20
+_REGULAR_TIMES = re.compile(r"(?:[1-9][0-9]{9}\.[0-9]{6},)*+[1-9][0-9]{9}\.[0-9]{6}")
+"""With ten digits before the point they are between 2001 and 2286."""
+
 _INTEGER = msgspec.json.Decoder(int)
+_INTEGERS = msgspec.json.Decoder(list[int | None])
 _MIN_US, _MAX_US = 1_000_000_000_000_000, 253_402_300_800_000_000
 """2001 to 9999. EverOS takes smaller figures for seconds; Slack began in 2013."""
 
@@ -105,17 +109,20 @@ class Judge:
 
     def outcome(self, entry: Entry, conversation_id: str, origin: str) -> Message | Skipped | Rejected:
         """Say what an entry is."""
-        outcome = self.row(entry, conversation_id, origin)
+        outcome = self.row(entry, conversation_id, origin, time_us(entry.ts))
         return message_of(outcome) if isinstance(outcome, tuple) else outcome
 
-    def row(self, entry: Entry, conversation_id: str, origin: str) -> Row | Skipped | Rejected:
-        """Say what an entry is; a message is the row of a :class:`include.records.Message`."""
+    def row(self, entry: Entry, conversation_id: str, origin: str, sent_at_us: int | None) -> Row | Skipped | Rejected:
+        """
+        Say what an entry is; a message is the row of a :class:`include.records.Message`.
+
+        :param sent_at_us: Its time, see :func:`times_us`.
+        """
         subtype = entry.subtype
         reason = self._noise(entry) if subtype or entry.hidden else ""
         if reason:
             return Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
         ts = entry.ts
-        sent_at_us = time_us(ts)
         if ts is None or sent_at_us is None:
             problem = "ts is no Unix time between 2001 and 9999" if ts else "ts is missing"
             kept = {"sender_id": entry.user or entry.bot_id, "timestamp": ts, "content": entry.text}
@@ -209,6 +216,19 @@ def time_us(ts: str | None) -> int | None:
         return None
     time = _INTEGER.decode(digits)  # a third of the time that int() takes
     return time if _MIN_US <= time < _MAX_US else None
+
+
+def times_us(entries: Sequence[Entry | Defect]) -> list[int | None]:
+    """
+    Return :func:`time_us` of each entry; ``None`` of a defect.
+
+    Times as Slack writes them are read together: a message takes 0.2 µs instead of 0.7, of about 10 in all.
+    """
+    times = [entry.ts or "" if isinstance(entry, Entry) else "" for entry in entries]
+    joined = ",".join(times)
+    if len(joined) == 18 * len(times) - 1 and _REGULAR_TIMES.fullmatch(joined):  # none holds a comma itself
+        return _INTEGERS.decode(f"[{joined.replace('.', '')}]")
+    return [time_us(ts) for ts in times]
 
 
 def _named(subtype: str) -> str:
