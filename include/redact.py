@@ -102,16 +102,15 @@ class Redactor:
 
     def _messages(self, messages: Messages) -> Messages:
         rows = messages.rows
+        suspects = rows if self._everything else [row for row in rows if "=" in row[_TEXT] or "://" in row[_TEXT]]
         changed: dict[int, Row] = {}
-        for number, row in enumerate(rows):
-            text = row[_TEXT]
-            if self._everything or "=" in text or "://" in text:
-                clean = self._text(text, messages.conversation_id)
-                if clean is not text:
-                    changed[number] = (*row[:_TEXT], clean, *row[_TEXT + 1 :])
+        for row in suspects:
+            clean = self._text(row[_TEXT], messages.conversation_id)
+            if clean is not row[_TEXT]:
+                changed[id(row)] = (*row[:_TEXT], clean, *row[_TEXT + 1 :])
         if not changed:
             return messages
-        return replace(messages, rows=[changed.get(number, row) for number, row in enumerate(rows)])
+        return replace(messages, rows=[changed.get(id(row), row) for row in rows])
 
     def _text(self, text: str, conversation_id: str) -> str:
         if not self._everything and "=" not in text and "://" not in text:

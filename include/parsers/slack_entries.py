@@ -151,10 +151,15 @@ def decode_entries(data: bytes, *, loose: bool = False) -> Slice:
 
 def _nest(items: Iterable[Any]) -> bool:
     """Tell whether whole messages are nested in entries; Slack's own lists of replies name user and time."""
-    return any(
-        _WORDS_KEY.search(item.replies or item.slackdump_thread_replies or item.thread_replies)
+    with_replies = [
+        item
         for item in items
-        if item.replies or item.slackdump_thread_replies or item.thread_replies
+        if item.replies is not _NOTHING
+        or item.slackdump_thread_replies is not _NOTHING
+        or item.thread_replies is not _NOTHING
+    ]
+    return any(
+        _WORDS_KEY.search(item.replies or item.slackdump_thread_replies or item.thread_replies) for item in with_replies
     )
 
 
