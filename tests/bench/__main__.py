@@ -10,11 +10,13 @@ import platform
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from tests.bench.measure import PIPELINE, Figures, measure, print_header, print_row, total
+from tests.bench.reading import print_comparison
 from tests.bench.redaction import print_redaction
 
 COMPARISONS = ("decode", "plain")
@@ -29,6 +31,7 @@ def main() -> None:
     add("--messages", type=int, nargs="+", default=[100_000, 1_000_000], help="growth: sizes of the Slack exports")
     add("--without", nargs="+", choices=COMPARISONS, default=(), help="growth: 'plain' needs 1.4 GB per million")
     add("--export", type=Path, help="growth: measure this export instead")
+    add("--reading", type=int, default=1_000_000, help="reading: messages of each export, of Discord in KB")
     add("--discord-mb", type=int, default=200, help="files: size of the one Discord file; 2000 takes three minutes")
     add("--day-files", type=int, default=100_000, help="files: number of day files in the one Slack zip")
     add("--folder", type=Path, help="where to work; needs 0.6 GB per million messages (default: temporary)")
@@ -69,6 +72,20 @@ def print_files(given: argparse.Namespace, folder: Path) -> None:
     print_row(f"Slack, {given.day_files:,} files", measure("extract", many, folder / "run-days"))
 
 
+def print_reading(given: argparse.Namespace, folder: Path) -> None:
+    """Print what reading takes beside a plain program, for every format."""
+    messages = given.reading
+    packed = _generate("slack", folder / "slack.zip", "--messages", messages)
+    unpacked = folder / "slack"
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(unpacked)
+    discord = _generate("discord", folder / "discord.json", "--mb", messages // 1000)
+    everos = _generate("everos", folder / "everos.json", "--messages", messages)
+    print(f"\n{messages:,} messages; of Discord about as many bytes as 1,000 times that")
+    exports = {"Slack, folder": unpacked, "Slack, zip": packed, "Discord": discord, "EverOS JSON": everos}
+    print_comparison(exports, folder)
+
+
 def print_load(_given: argparse.Namespace, _folder: Path) -> None:
     """Print how fast a load is."""
     subprocess.run([sys.executable, "-m", "tests.bench.throughput"], check=True)
@@ -79,7 +96,13 @@ def print_redacted(_given: argparse.Namespace, _folder: Path) -> None:
     print_redaction()
 
 
-SECTIONS = {"growth": print_growth, "files": print_files, "load": print_load, "redaction": print_redacted}
+SECTIONS = {
+    "reading": print_reading,
+    "growth": print_growth,
+    "files": print_files,
+    "load": print_load,
+    "redaction": print_redacted,
+}
 
 
 def _generate(kind: str, path: Path, *arguments: object) -> Path:

@@ -16,6 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.bench.converters import convert, decode_typed
 from include.extract import extract
 from include.layout import RunFolder
 from include.parsers import ParseOptions, discover
@@ -98,7 +99,17 @@ def _plan(_: Path, run: RunFolder) -> int:
     return sum(chunk.messages for chunk in plan(run))
 
 
+def _typed(export: Path, _: RunFolder) -> int:
+    return decode_typed(export)
+
+
+def _converter(export: Path, run: RunFolder) -> int:
+    return convert(export, run.root / "converted" / "messages.parquet")
+
+
 STEPS: dict[str, Callable[[Path, RunFolder], int]] = {
+    "typed": _typed,
+    "converter": _converter,
     "decode": _decode,
     "plain": _plain,
     "extract": _extract,

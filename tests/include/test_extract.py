@@ -72,7 +72,7 @@ def parser_yielding(monkeypatch: pytest.MonkeyPatch, *records: Parsed | Exceptio
                 raise record
             yield record
 
-    monkeypatch.setattr(extracting, "parse", parse)
+    monkeypatch.setattr(extracting, "parse_many", parse)
     return Export(key="001-x", format="slack", path="x", label="x")
 
 

@@ -5,8 +5,9 @@ import string
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
-from include.records import Conversation, Message
+from include.records import Conversation, Message, Messages, one_by_one
 from include.redact import Redactor, redact
 from tests.support.credential_corpus import credentials, innocents
 from tests.support.make_tables import a_conversation, a_message
@@ -226,3 +227,13 @@ def test_records_are_redacted_and_counted_by_conversation_and_kind() -> None:
         assert "[redacted url token]" in text
     assert records[3] is plain
     assert redactor.counts == {("slack_general", "url token"): 4}
+
+
+def test_messages_in_rows_are_redacted_as_single_ones_are() -> None:
+    single = [a_message(str(number), text=f"see https://a.example/?token=abcdef{number}") for number in range(3)]
+    single.append(a_message("9", text="nothing = here"))
+    rows = Messages(conversation_id="slack_general", rows=[astuple(message) for message in single])
+    for everything in (False, True):
+        apart, together = Redactor(everything=everything), Redactor(everything=everything)
+        assert list(one_by_one(together.redacted([rows]))) == list(apart.redacted(single))
+        assert together.counts == apart.counts == {("slack_general", "url token"): 3}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from include.archive import open_archive
 from include.parsers import Export, ParseOptions, discord
 from include.parsers.discord_message import SYSTEM_KINDS
-from include.records import Entries, Message, Rejected, Skipped
+from include.records import Entries, Message, Rejected, Skipped, one_by_one
 from tests.support.builders import write_folder
 from tests.support.read_exports import read
 
@@ -426,7 +426,9 @@ def test_parsing_any_array_never_raises_and_accounts_for_every_entry(tmp_path_fa
     path = tmp_path_factory.mktemp("any") / "export.json"
     path.write_text(json.dumps({**export(*messages), **changes}), "utf-8")
     with open_archive(path) as archive:
-        found = list(discord.parse(archive, Export(key="k", format="discord", path="", label=""), ParseOptions()))
+        found = list(
+            one_by_one(discord.parse(archive, Export(key="k", format="discord", path="", label=""), ParseOptions()))
+        )
     outcomes = [record for record in found if isinstance(record, Message | Skipped | Rejected)]
     counted = sum(record.count for record in found if isinstance(record, Entries))
     assert len(outcomes) == counted == len(messages)

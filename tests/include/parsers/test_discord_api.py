@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from include.archive import open_archive
 from include.parsers import Export, ParseOptions, discord_api
-from include.records import Entries, Message, Rejected, Skipped
+from include.records import Entries, Message, Rejected, Skipped, one_by_one
 from tests.support.builders import write_folder
 from tests.support.read_exports import read
 
@@ -260,7 +260,9 @@ def test_parsing_any_array_never_raises_and_accounts_for_every_entry(form, value
         json.dumps([first, *values]).encode() if form == "array" else lines(first, *map(json.dumps, values))
     )
     with open_archive(path) as archive:
-        found = list(discord_api.parse(archive, Export(key="k", format="", path="", label=""), ParseOptions()))
+        found = list(
+            one_by_one(discord_api.parse(archive, Export(key="k", format="", path="", label=""), ParseOptions()))
+        )
     outcomes = [record for record in found if isinstance(record, Message | Skipped | Rejected)]
     counted = sum(record.count for record in found if isinstance(record, Entries))
     assert len(outcomes) == counted > len([value for value in values if not isinstance(value, list)])

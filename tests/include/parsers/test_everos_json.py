@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from include.archive import open_archive
 from include.parsers import Export, ParseOptions, everos_json
-from include.records import Entries, Message, Rejected, Skipped
+from include.records import Entries, Message, Rejected, Skipped, one_by_one
 from tests.support.builders import write_folder
 from tests.support.read_exports import read
 
@@ -85,7 +85,8 @@ def test_a_session_and_a_user_who_would_share_an_id_are_two_channels(tmp_path):
     values = [personal(said(), session_id="b"), personal(said(), user_id="user_alice_b")]
     path = write_folder(tmp_path, {"all.json": values})
     with open_archive(path) as archive:
-        found = list(everos_json.parse(archive, Export(key="k", format="", path="", label=""), ParseOptions()))
+        records = everos_json.parse(archive, Export(key="k", format="", path="", label=""), ParseOptions())
+        found = list(one_by_one(records))
     channels = {record.channel_id for record in found if hasattr(record, "channel_id")}
     assert len(channels) == 2
 
@@ -697,7 +698,8 @@ def test_parsing_any_array_never_raises_and_accounts_for_every_entry(tmp_path_fa
     path = tmp_path_factory.mktemp("any") / "any.json"
     path.write_text(json.dumps(documents), "utf-8")
     with open_archive(path) as archive:
-        found = list(everos_json.parse(archive, Export(key="k", format="", path="", label=""), ParseOptions()))
+        records = everos_json.parse(archive, Export(key="k", format="", path="", label=""), ParseOptions())
+        found = list(one_by_one(records))
     outcomes = [record for record in found if isinstance(record, Message | Skipped | Rejected)]
     counted = sum(record.count for record in found if isinstance(record, Entries))
     assert len(outcomes) == counted == sum(map(raw_entries, documents))

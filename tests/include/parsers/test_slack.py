@@ -16,7 +16,7 @@ from include.parsers.slack import outcomes
 from include.parsers.slack_entries import decode_entries
 from include.parsers.slack_index import index_of_users
 from include.parsers.slack_messages import Judge
-from include.records import Conversation, Entries, Message, Note, Parsed, Rejected, Skipped
+from include.records import Conversation, Entries, Message, Note, Parsed, Rejected, Skipped, one_by_one
 from tests.support.builders import (
     rich_text,
     slack_channel,
@@ -441,6 +441,5 @@ def test_any_bytes_are_parsed_without_an_error(data: bytes) -> None:
 
 def outcomes_of(data: bytes) -> list[Parsed]:
     judge = Judge(index_of_users([]), ParseOptions())
-    return [
-        record for record in outcomes([decode_entries(data)], "slack_x", "x", judge) if not isinstance(record, Entries)
-    ]
+    records = one_by_one(outcomes([decode_entries(data)], "slack_x", "x", judge))
+    return [record for record in records if not isinstance(record, Entries)]

@@ -4,11 +4,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from include.parsers import ParseOptions
 from include.parsers.slack_entries import Defect, Entry, decode_entries
 from include.parsers.slack_index import index_of_users
-from include.parsers.slack_messages import NOISE, Judge, time_us
+from include.parsers.slack_messages import NOISE, Judge, time_us, times_us
 from include.records import Message, Rejected, Skipped
 from tests.support.builders import rich_text, slack_message, slack_user
 
@@ -376,3 +378,14 @@ def test_tokens_in_file_addresses_never_reach_a_message() -> None:
     blocks = rich_text("https://files.slack.com/b?token=xoxe-5-6")
     for found in (message(text="x", files=files), message(text="", blocks=blocks), message(user="U4", blocks=blocks)):
         assert "xox" not in found.text
+
+
+regular = st.integers(10**15, 10**16 - 1).map(lambda us: f"{us // 10**6}.{us % 10**6:06}")
+irregular = st.from_regex(r"[0-9]{9,11}([.][0-9]{0,7})?", fullmatch=True) | st.text(max_size=3) | st.none()
+two_in_one = st.just(f"{TS},{TS}")
+
+
+@given(st.lists(regular | two_in_one) | st.lists(regular | irregular))
+def test_times_that_are_read_together_are_those_that_are_read_one_by_one(given_times: list[str | None]) -> None:
+    entries = [Entry(ts=ts) for ts in given_times]
+    assert times_us(entries) == [time_us(ts) for ts in given_times]
