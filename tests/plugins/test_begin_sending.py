@@ -20,7 +20,7 @@ KEY = f"generation {TARGET.name}"
 
 
 class Store(dict[str, Any]):
-    """A state store of Airflow's."""
+    """A fake of Airflow's state store."""
 
     def set(self, key: str, value: Any) -> None:
         self[key] = value
