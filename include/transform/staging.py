@@ -66,9 +66,12 @@ _APART_S = "abs(((TRY_CAST(message_id AS UBIGINT) >> 22)::BIGINT + 1420070400000
 _SNOWFLAKE = f"CASE WHEN {_IS_SNOWFLAKE} AND {_APART_S} <= 1 THEN TRY_CAST(message_id AS UBIGINT) END"
 """A Discord id whose time is the message's own, to the second: it orders messages of one millisecond."""
 
+_ODD_TS = "NOT (strlen(message_id) = 17 AND message_id[11] = '.' AND right(message_id, 7) != '.000000')"
+"""All but a time as Slack writes it today, told without a pattern."""
+
 _WEAK_ID = f"""(
     source = 'everos'
-    OR (source = 'slack' AND regexp_full_match(message_id, '[0-9]{{9,}}([.]([0-9]{{1,5}}|0{{6}}))?'))
+    OR (source = 'slack' AND {_ODD_TS} AND regexp_full_match(message_id, '[0-9]{{9,}}([.]([0-9]{{1,5}}|0{{6}}))?'))
     OR (source = 'discord' AND NOT coalesce({_IS_SNOWFLAKE} AND {_APART_S} <= 86400, false))
 )"""
 """
