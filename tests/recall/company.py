@@ -23,7 +23,7 @@ LATEST_REPLY = 12
 """Days after an occasion within which everything about its stories is said."""
 
 STORIES_AT_ONCE = 5
-FIRST_EXPORT = date(2026, 4, 10)
+FIRST_EXPORT = date(2026, 3, 27)
 """An earlier export of ``quillback`` ends here; it holds the texts before the edits, all made later."""
 
 SLOT_HOURS = (time(9, 30), time(16, 15), time(13, 5))
@@ -73,7 +73,9 @@ def _slot_days(place: str, count: int) -> list[date]:
     days = [FIRST_DAY + timedelta(days=number) for number in range(1, DAYS - LATEST_REPLY)]
     workdays = [day for day in days if day.weekday() < 5]
     tell = random.Random(f"days of {place}")
-    return [tell.choice(workdays[number * len(workdays) // count :][: len(workdays) // count]) for number in range(count)]
+    return [
+        tell.choice(workdays[number * len(workdays) // count :][: len(workdays) // count]) for number in range(count)
+    ]
 
 
 class _Clock:
@@ -165,6 +167,7 @@ def _question(story: Story, lines: Sequence[_Timed]) -> Question:
     return Question(
         kind=story.kind,
         text=story.ask,
+        workspace=WORKSPACES[story.place.partition("/")[0]][0],
         evidence=tuple(post.ts for post in evidence),
         answer=story.answer,
         one_passage=story.one_passage,

@@ -16,6 +16,9 @@ class Question:
 
     text: str
 
+    workspace: str
+    """Slack team in which it is asked."""
+
     evidence: tuple[str, ...]
     """Message ids (Slack's ``ts``), unique in the set."""
 

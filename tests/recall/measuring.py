@@ -1,0 +1,218 @@
+"""Loads and asks the arms one after the other, and works out their figures."""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from include.memory_api import Settings
+from include.selfhosted import SelfHosted
+from tests.recall.layouts import Loaded, load_by_converter, load_by_pipeline, load_segments
+from tests.recall.model import CountingModel
+from tests.recall.questions import Question, RecallSet
+from tests.recall.scoring import Judge, best_owner, body_of, first_words
+from tests.recall.store import Passage, Store
+
+WORDS = (1_000, 2_000)
+_STILL_S = 5
+"""The server asks for facts and profiles in the background: it is done when it has asked nothing for so long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A layout of the history, and how its store is asked."""
+
+    name: str
+    load: Callable[[RecallSet, Settings, Path], Loaded]
+    """The same function is called once: arms that share it share a store."""
+
+    in_evidence: bool = False
+    """Ask in the evidence's sessions only: what ranking costs when the place is known."""
+
+    whole_sessions: bool = False
+    """Read the whole session of each passage that is found, in its order."""
+
+
+_WORKSPACE = partial(load_segments, memory_of="workspace")
+_WITH_BOTS = partial(load_segments, memory_of="workspace", bots_remember=True)
+
+ARMS = (
+    Arm(name="guide's converter", load=load_by_converter),
+    Arm(name="pipeline today", load=load_by_pipeline),
+    Arm(name="segments, person", load=partial(load_segments, memory_of="person")),
+    Arm(name="segments, conversation", load=partial(load_segments, memory_of="conversation")),
+    Arm(name="segments, workspace", load=_WORKSPACE),
+    Arm(name="… bots remember", load=_WITH_BOTS),
+    Arm(name="… sessions read whole", load=_WITH_BOTS, whole_sessions=True),
+    Arm(name="oracle: evidence's session", load=_WITH_BOTS, in_evidence=True),
+)
+
+
+@dataclass(kw_only=True)
+class Figures:
+    """What an arm is worth; shares are 0 to 1 and of all questions, unless they say otherwise."""
+
+    arm: str
+    at_5: float
+    at_words: Mapping[int, float]
+    """Evidence in the first so many words, with every owner asked."""
+
+    one_owner: float
+    """Likewise in the first :data:`WORDS`, with the best owner of the workspace asked alone."""
+
+    reach: float
+    """Evidence is in the memory of the workspace's best owner."""
+
+    right_speaker: float
+    """Of the evidence shown at the larger number of words."""
+
+    stale: int
+    """Texts before an edit that the store holds."""
+
+    copies: float
+    """Lines in all memories per message sent."""
+
+    forgotten: float
+    """Of the messages sent, those in nobody's memory."""
+
+    owners: int
+    calls: float
+    """Of the language model, per 1,000 messages sent."""
+
+    estimate_error: float | None
+    """Of the calls: 0.1 when the estimate is 10 % too high."""
+
+    seconds: float
+    """From the first message until everything is remembered."""
+
+    by_kind: Mapping[str, float] = field(default_factory=dict)
+    """Like the smaller of :attr:`at_words`, of each kind of question."""
+
+    call_kinds: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Filled:
+    store: Store
+    loaded: Loaded
+    calls: Counter[str]
+    seconds: float
+
+
+def measure(
+    recall_set: RecallSet, arms: Sequence[Arm], server: SelfHosted, model: CountingModel, folder: Path
+) -> Iterator[Figures]:
+    """Yield the figures of each arm; each layout gets a project of its own."""
+    filled: dict[int, _Filled] = {}
+    for arm in arms:
+        if id(arm.load) not in filled:
+            project = f"layout-{len(filled)}"
+            filled[id(arm.load)] = _fill(arm, recall_set, Store(server, project), model, folder / project)
+        yield asyncio.run(_figures(arm, recall_set, filled[id(arm.load)]))
+
+
+def _fill(arm: Arm, recall_set: RecallSet, store: Store, model: CountingModel, home: Path) -> _Filled:
+    before, began_s = model.calls.copy(), time.monotonic()
+    settings = Settings(api_version="v2", base_url=store.server.base_url, project_id=store.project)
+    loaded = arm.load(recall_set, settings, home)
+    ended_s = _wait_until_still(model)
+    return _Filled(store=store, loaded=loaded, calls=model.calls - before, seconds=ended_s - began_s)
+
+
+def _wait_until_still(model: CountingModel) -> float:
+    """Return when the last question was seen."""
+    seen, since_s = model.calls.total(), time.monotonic()
+    while time.monotonic() - since_s < _STILL_S:
+        time.sleep(0.2)
+        if model.calls.total() != seen:
+            seen, since_s = model.calls.total(), time.monotonic()
+    return since_s
+
+
+async def _figures(arm: Arm, recall_set: RecallSet, filled: _Filled) -> Figures:
+    store, sent = filled.store, filled.loaded.sent
+    judge, questions = Judge(recall_set, sent), recall_set.questions
+    episodes = store.episodes()
+    held = {
+        owner: {each for passage in passages for each in judge.ids(passage)} for owner, passages in episodes.items()
+    }
+    best, reached = {}, 0
+    for workspace in {question.workspace for question in questions}:
+        best[workspace], answered = best_owner([each for each in questions if each.workspace == workspace], held)
+        reached += len(answered)
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+        await store.indexed(http, episodes)
+        ask = _Asking(arm, store, http, judge, episodes)
+        everybody = [await ask(question, sorted(episodes)) for question in questions]
+        alone = [await ask(question, [best[question.workspace]]) for question in questions]
+    share = _Share(judge, questions)
+    most = [first_words(found, WORDS[-1]) for found in everybody]
+    shown, right = map(sum, zip(*map(judge.speakers, questions, most), strict=True))
+    bodies = {line.body for passages in episodes.values() for passage in passages for line in passage.lines}
+    calls, estimated = filled.calls.total(), filled.loaded.estimated_calls
+    by_kind = defaultdict(list)
+    for question, found in zip(questions, everybody, strict=True):
+        by_kind[question.kind].append(judge.is_answered(question, first_words(found, WORDS[0])))
+    return Figures(
+        arm=arm.name,
+        at_5=share([found[:5] for found in everybody]),
+        at_words={words: share([first_words(found, words) for found in everybody]) for words in WORDS},
+        one_owner=share([first_words(found, WORDS[0]) for found in alone]),
+        reach=reached / len(questions),
+        right_speaker=right / shown if shown else 0.0,
+        stale=sum(body_of(question.stale) in bodies for question in questions if question.stale),
+        copies=sum(len(passage.lines) for passages in episodes.values() for passage in passages) / len(sent),
+        forgotten=1 - len(set().union(*held.values())) / len(sent),
+        owners=len(held),
+        calls=1000 * calls / len(sent),
+        estimate_error=None if estimated is None else estimated / calls - 1,
+        seconds=filled.seconds,
+        by_kind={kind: sum(answered) / len(answered) for kind, answered in by_kind.items()},
+        call_kinds=dict(filled.calls),
+    )
+
+
+@dataclass(frozen=True)
+class _Share:
+    judge: Judge
+    questions: Sequence[Question]
+
+    def __call__(self, passages: Sequence[Sequence[Passage]]) -> float:
+        """Return the share of questions that these passages answer."""
+        return sum(map(self.judge.is_answered, self.questions, passages)) / len(self.questions)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    arm: Arm
+    store: Store
+    http: httpx.AsyncClient
+    judge: Judge
+    episodes: Mapping[str, Sequence[Passage]]
+
+    async def __call__(self, question: Question, owners: Sequence[str]) -> list[Passage]:
+        """Ask as the arm does."""
+        sessions = self.judge.sessions(question) if self.arm.in_evidence else None
+        if sessions is not None and not sessions:
+            return []
+        found = await self.store.ask(self.http, question.text, owners, sessions)
+        return list(self._whole(found, owners)) if self.arm.whole_sessions else found
+
+    def _whole(self, found: Sequence[Passage], owners: Sequence[str]) -> Iterator[Passage]:
+        """Put the session of each passage in its place, as one passage, once."""
+        for session in dict.fromkeys(passage.session for passage in found):
+            parts = {
+                (part.at, part.lines): part
+                for owner in owners
+                for part in self.episodes[owner]
+                if part.session == session
+            }
+            ordered = sorted(parts.values(), key=lambda part: part.at)
+            yield Passage(
+                session=session, at=ordered[-1].at, lines=tuple(line for part in ordered for line in part.lines)
+            )
