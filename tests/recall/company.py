@@ -1,4 +1,4 @@
-"""Sets the times of the stories and writes them as the exports of two workspaces: the recall set of the sample company."""
+"""Sets the times of the stories and writes them as exports of two workspaces: the recall set of the sample company."""
 
 import random
 from collections import defaultdict

@@ -108,7 +108,7 @@ def load_by_converter(recall_set: RecallSet, settings: Settings, home: Path) -> 
     """
     Load as a plain program does, after the vendor's guide: a session per channel, messages of people as they stand.
 
-    It reads the newest export of each workspace, resolves no mention, knows no thread, and leaves out what has a subtype.
+    It reads the newest export of each workspace, resolves no mention, knows no thread, leaves out subtypes.
     """
     sessions: dict[str, list[Sent]] = {}
     for export in recall_set.current:
@@ -202,7 +202,7 @@ async def _load_sessions(settings: Settings, sessions: Mapping[str, Sequence[Sen
 
 
 async def _landed(api: MemoryAPI, task_id: str) -> None:
-    while (state := await api.task_state(task_id)) is TaskState.PROCESSING:
+    while (state := await api.task_state(task_id)) is TaskState.PROCESSING:  # noqa: ASYNC110 - nobody notifies
         await asyncio.sleep(0.05)
     if state is not TaskState.SUCCESS:
         raise RuntimeError(f"the task {task_id} ended as {state}")

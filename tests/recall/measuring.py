@@ -23,13 +23,24 @@ _STILL_S = 5
 """The server asks for facts and profiles in the background: it is done when it has asked nothing for so long."""
 
 
+LAYOUTS: Mapping[str, Callable[[RecallSet, Settings, Path], Loaded]] = {
+    "converter": load_by_converter,
+    "pipeline": load_by_pipeline,
+    "person": partial(load_segments, memory_of="person"),
+    "conversation": partial(load_segments, memory_of="conversation"),
+    "workspace": partial(load_segments, memory_of="workspace"),
+    "workspace-bots": partial(load_segments, memory_of="workspace", bots_remember=True),
+}
+"""Ways to load a set; each gets a project of its own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """A layout of the history, and how its store is asked."""
+    """A row of the table: a layout, and how its store is asked."""
 
     name: str
-    load: Callable[[RecallSet, Settings, Path], Loaded]
-    """The same function is called once: arms that share it share a store."""
+    layout: str
+    """Of :data:`LAYOUTS`; arms that share one share its store."""
 
     in_evidence: bool = False
     """Ask in the evidence's sessions only: what ranking costs when the place is known."""
@@ -38,18 +49,15 @@ class Arm:
     """Read the whole session of each passage that is found, in its order."""
 
 
-_WORKSPACE = partial(load_segments, memory_of="workspace")
-_WITH_BOTS = partial(load_segments, memory_of="workspace", bots_remember=True)
-
 ARMS = (
-    Arm(name="guide's converter", load=load_by_converter),
-    Arm(name="pipeline today", load=load_by_pipeline),
-    Arm(name="segments, person", load=partial(load_segments, memory_of="person")),
-    Arm(name="segments, conversation", load=partial(load_segments, memory_of="conversation")),
-    Arm(name="segments, workspace", load=_WORKSPACE),
-    Arm(name="… bots remember", load=_WITH_BOTS),
-    Arm(name="… sessions read whole", load=_WITH_BOTS, whole_sessions=True),
-    Arm(name="oracle: evidence's session", load=_WITH_BOTS, in_evidence=True),
+    Arm(name="guide's converter", layout="converter"),
+    Arm(name="pipeline today", layout="pipeline"),
+    Arm(name="segments, person", layout="person"),
+    Arm(name="segments, conversation", layout="conversation"),
+    Arm(name="segments, workspace", layout="workspace"),
+    Arm(name="… and bots remember", layout="workspace-bots"),
+    Arm(name="… and sessions read whole", layout="workspace-bots", whole_sessions=True),
+    Arm(name="oracle: evidence's session", layout="workspace-bots", in_evidence=True),
 )
 
 
@@ -107,19 +115,22 @@ class _Filled:
 def measure(
     recall_set: RecallSet, arms: Sequence[Arm], server: SelfHosted, model: CountingModel, folder: Path
 ) -> Iterator[Figures]:
-    """Yield the figures of each arm; each layout gets a project of its own."""
-    filled: dict[int, _Filled] = {}
+    """
+    Yield the figures of each arm.
+
+    :param folder: Gets a home for each layout.
+    """
+    filled: dict[str, _Filled] = {}
     for arm in arms:
-        if id(arm.load) not in filled:
-            project = f"layout-{len(filled)}"
-            filled[id(arm.load)] = _fill(arm, recall_set, Store(server, project), model, folder / project)
-        yield asyncio.run(_figures(arm, recall_set, filled[id(arm.load)]))
+        if arm.layout not in filled:
+            filled[arm.layout] = _fill(arm.layout, recall_set, Store(server, arm.layout), model, folder / arm.layout)
+        yield asyncio.run(_figures(arm, recall_set, filled[arm.layout]))
 
 
-def _fill(arm: Arm, recall_set: RecallSet, store: Store, model: CountingModel, home: Path) -> _Filled:
+def _fill(layout: str, recall_set: RecallSet, store: Store, model: CountingModel, home: Path) -> _Filled:
     before, began_s = model.calls.copy(), time.monotonic()
     settings = Settings(api_version="v2", base_url=store.server.base_url, project_id=store.project)
-    loaded = arm.load(recall_set, settings, home)
+    loaded = LAYOUTS[layout](recall_set, settings, home)
     ended_s = _wait_until_still(model)
     return _Filled(store=store, loaded=loaded, calls=model.calls - before, seconds=ended_s - began_s)
 

@@ -62,7 +62,7 @@ class Judge:
     def speakers(self, question: Question, passages: Sequence[Passage]) -> tuple[int, int]:
         """Count evidence that is shown, and how much of it stands beside its author's name."""
         shown = [(each, found) for each in question.evidence if (found := self._lines_of(each, passages))]
-        right = sum(any(line.speaker == self._speakers[each] for _, line in found) for each, found in shown)
+        right = sum(any(_is(line.speaker, self._speakers[each]) for _, line in found) for each, found in shown)
         return len(shown), right
 
     def _lines_of(self, message_id: str, passages: Sequence[Passage]) -> list[tuple[Passage, Line]]:
@@ -86,6 +86,11 @@ class Judge:
         return question.answer in str(passage.lines[at[0][0]]) and all(
             any(self._threads.get(each) == thread for each in self._ids[passage.session, line.body]) for line in between
         )
+
+
+def _is(speaker: str, name: str) -> bool:
+    """Return whether a speaker bears a name; two people of one name are told apart behind it, in brackets."""
+    return speaker == name or speaker.startswith(f"{name} (")
 
 
 def body_of(text: str) -> str:

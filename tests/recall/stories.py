@@ -3,7 +3,7 @@ The stories of the sample company, the source of the recall set: people, subject
 
 A story is a few messages about one subject and one question that they answer. Each table below is one kind of question;
 a row gives the channel, the people and the facts, the function below it says how they talk. Boats and systems come back
-in many rows, so that a word alone finds the wrong story. :mod:`tests.recall.company` sets the times and interleaves them.
+in many rows, so that a word alone finds the wrong story. :mod:`tests.recall.company` sets the times and interleaves.
 """
 
 from collections.abc import Iterator
@@ -200,7 +200,7 @@ CONTEXT = (
      "On the old disk.", "ruth", "Not today."),
     ("quillback/billing-migration", "priya", "send the reminders again", "invoice mailer", "jonas", "To all of them?",
      "Only to the 41 that bounced.", "ruth", "Go."),
-    ("quillback/billing-migration", "tomas", "move the nightly job to 02:00", "invoice scheduler", "mei", "And backups?",
+    ("quillback/billing-migration", "tomas", "move the nightly job to 02:00", "invoice scheduler", "mei", "And backup?",
      "They end at one.", "priya", "Yes, do it."),
     ("quillback/general", "deniz", "order the blue jackets", "staff shop", "jonas", "Do we know the sizes?",
      "From the sheet of last year.", "ruth", "Go."),
