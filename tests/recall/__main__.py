@@ -40,6 +40,7 @@ def main() -> int:
     )
     parser.add_argument("--locomo", type=Path, metavar="FILE", help="locomo10.json, laid out as Slack, for the company")
     parser.add_argument("--samples", type=int, metavar="N", help="of LoCoMo, the first so many conversations (even)")
+    parser.add_argument("--questions", type=int, metavar="N", help="of LoCoMo, so many questions, evenly from all")
     parser.add_argument("--arms", nargs="+", type=int, metavar="N", help="only these rows of the table, from 0")
     parser.add_argument("--kinds", action="store_true", help="a second table: the kinds of question")
     given = parser.parse_args()
@@ -47,7 +48,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="recall-") as name:
         folder, model = Path(name), CountingModel()
         if given.locomo:
-            recall_set = write_locomo(folder / "set", given.locomo, samples=given.samples)
+            recall_set = write_locomo(
+                folder / "set", given.locomo, samples=given.samples, most_questions=given.questions
+            )
         else:
             recall_set = write_company(folder / "set")
         print(f"{len(recall_set.speakers):,} messages in stories, {len(recall_set.questions):,} questions", flush=True)

@@ -21,11 +21,14 @@ TEAM = "T09LOCOMO01"
 KINDS = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop"}
 
 
-def write_locomo(folder: Path, file: Path, *, samples: int | None = None) -> RecallSet:
+def write_locomo(
+    folder: Path, file: Path, *, samples: int | None = None, most_questions: int | None = None
+) -> RecallSet:
     """
     Write one export and name the questions whose evidence is in it.
 
     :param samples: Take the first so many conversations.
+    :param most_questions: Take so many questions, evenly from all of them.
     """
     read: list[dict[str, Any]] = json.loads(file.read_bytes())[:samples]
     posts: list[Post] = []
@@ -39,6 +42,10 @@ def write_locomo(folder: Path, file: Path, *, samples: int | None = None) -> Rec
             posts += turns.values()
             people += {turn.by.id: turn.by for turn in turns.values()}.values()
             questions += _questions(sample["qa"], turns)
+    if most_questions:
+        questions = [
+            questions[n * len(questions) // most_questions] for n in range(min(most_questions, len(questions)))
+        ]
     posts.sort(key=lambda post: post.at_us)
     export = folder / "exports" / "locomo"
     write_export(export, TEAM, people, channels, posts)

@@ -5,7 +5,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
+from itertools import batched
 from pathlib import Path
 
 import httpx
@@ -16,9 +18,10 @@ from tests.recall.layouts import Loaded, load_by_converter, load_by_pipeline, lo
 from tests.recall.model import CountingModel
 from tests.recall.questions import Question, RecallSet
 from tests.recall.scoring import Judge, best_owner, body_of, first_words
-from tests.recall.store import Passage, Store
+from tests.recall.store import Line, Passage, Store, merged
 
 WORDS = (1_000, 2_000)
+_ASKED_AT_ONCE = 4
 _STILL_S = 5
 """The server asks for facts and profiles in the background: it is done when it has asked nothing for so long."""
 
@@ -46,7 +49,7 @@ class Arm:
     """Ask in the evidence's sessions only: what ranking costs when the place is known."""
 
     whole_sessions: bool = False
-    """Read the whole session of each passage that is found, in its order."""
+    """Read all episodes of the session of each passage that is found, in their order."""
 
 
 ARMS = (
@@ -158,9 +161,12 @@ async def _figures(arm: Arm, recall_set: RecallSet, filled: _Filled) -> Figures:
         reached += len(answered)
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         await store.indexed(http, episodes)
-        ask = _Asking(arm, store, http, judge, episodes)
-        everybody = [await ask(question, sorted(episodes)) for question in questions]
-        alone = [await ask(question, [best[question.workspace]]) for question in questions]
+        answers = await _ask(arm, questions, store, http, judge, sorted(episodes))
+    everybody = [merged(by_owner.values()) for by_owner in answers]
+    alone = [by_owner[best[question.workspace]] for question, by_owner in zip(questions, answers, strict=True)]
+    if arm.whole_sessions:
+        whole = _sessions(episodes)
+        everybody, alone = ([_whole(found, whole) for found in each] for each in (everybody, alone))
     share = _Share(judge, questions)
     most = [first_words(found, WORDS[-1]) for found in everybody]
     shown, right = map(sum, zip(*map(judge.speakers, questions, most), strict=True))
@@ -198,32 +204,36 @@ class _Share:
         return sum(map(self.judge.is_answered, self.questions, passages)) / len(self.questions)
 
 
-@dataclass(frozen=True)
-class _Asking:
-    arm: Arm
-    store: Store
-    http: httpx.AsyncClient
-    judge: Judge
-    episodes: Mapping[str, Sequence[Passage]]
+async def _ask(
+    arm: Arm,
+    questions: Sequence[Question],
+    store: Store,
+    http: httpx.AsyncClient,
+    judge: Judge,
+    owners: Sequence[str],
+) -> list[dict[str, list[Passage]]]:
+    """Ask each question of each owner; returns the answers by owner, question by question."""
+    at_once = asyncio.Semaphore(_ASKED_AT_ONCE)
 
-    async def __call__(self, question: Question, owners: Sequence[str]) -> list[Passage]:
-        """Ask as the arm does."""
-        sessions = self.judge.sessions(question) if self.arm.in_evidence else None
+    async def ask(question: Question, owner: str) -> list[Passage]:
+        sessions = judge.sessions(question) if arm.in_evidence else None
         if sessions is not None and not sessions:
             return []
-        found = await self.store.ask(self.http, question.text, owners, sessions)
-        return list(self._whole(found, owners)) if self.arm.whole_sessions else found
+        async with at_once:
+            return await store.ask(http, question.text, owner, sessions)
 
-    def _whole(self, found: Sequence[Passage], owners: Sequence[str]) -> Iterator[Passage]:
-        """Put the session of each passage in its place, as one passage, once."""
-        for session in dict.fromkeys(passage.session for passage in found):
-            parts = {
-                (part.at, part.lines): part
-                for owner in owners
-                for part in self.episodes[owner]
-                if part.session == session
-            }
-            ordered = sorted(parts.values(), key=lambda part: part.at)
-            yield Passage(
-                session=session, at=ordered[-1].at, lines=tuple(line for part in ordered for line in part.lines)
-            )
+    answers = await asyncio.gather(*(ask(question, owner) for question in questions for owner in owners))
+    return [dict(zip(owners, each, strict=True)) for each in batched(answers, len(owners), strict=True)]
+
+
+def _sessions(episodes: Mapping[str, Sequence[Passage]]) -> dict[str, list[Passage]]:
+    """Return the episodes of each session in order, each once."""
+    parts: dict[str, dict[tuple[datetime, tuple[Line, ...]], Passage]] = defaultdict(dict)
+    for part in (part for held in episodes.values() for part in held):
+        parts[part.session][part.at, part.lines] = part
+    return {session: sorted(each.values(), key=lambda part: part.at) for session, each in parts.items()}
+
+
+def _whole(found: Sequence[Passage], sessions: Mapping[str, Sequence[Passage]]) -> list[Passage]:
+    """Put all episodes of a session in the place of its first passage."""
+    return [part for session in dict.fromkeys(passage.session for passage in found) for part in sessions[session]]

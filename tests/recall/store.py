@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -64,26 +64,17 @@ class Store:
                     await asyncio.sleep(0.5)
 
     async def ask(
-        self, http: httpx.AsyncClient, query: str, owners: Sequence[str], sessions: Collection[str] | None = None
+        self, http: httpx.AsyncClient, query: str, owner: str, sessions: Collection[str] | None = None
     ) -> list[Passage]:
         """
-        Return the best passages, each once whoever it belongs to.
+        Return an owner's best passages, best first.
 
-        :param owners: Asked one by one, since the server takes one at a time.
         :param sessions: Look in these alone.
         """
-        best: dict[tuple[str, datetime, tuple[Line, ...]], Passage] = {}
-        asked = {"query": query, "method": "keyword", "top_k": MOST_PASSAGES}
+        asked: dict[str, Any] = {"user_id": owner, "query": query, "method": "keyword", "top_k": MOST_PASSAGES}
         if sessions is not None:
-            asked["filters"] = {"OR": [{"session_id": session} for session in sessions]}  # type: ignore[assignment]
-        for owner in owners:
-            data = await self._post(http, "search", {"user_id": owner, **asked})
-            for item in data["episodes"]:
-                passage = _passage(item)
-                key = passage.session, passage.at, passage.lines
-                if key not in best or best[key].score < passage.score:
-                    best[key] = passage
-        return sorted(best.values(), key=lambda passage: -passage.score)
+            asked["filters"] = {"OR": [{"session_id": session} for session in sessions]}
+        return [_passage(item) for item in (await self._post(http, "search", asked))["episodes"]]
 
     async def _count(self, http: httpx.AsyncClient, owner: str) -> int:
         data = await self._post(http, "get", {"user_id": owner, "memory_type": "episode", "page": 1, "page_size": 1})
@@ -95,6 +86,16 @@ class Store:
             json={"app_id": "default", "project_id": self.project, **body},
         )
         return dict(answer.raise_for_status().json()["data"])
+
+
+def merged(answers: Iterable[Sequence[Passage]]) -> list[Passage]:
+    """Put the answers of several owners together, best first; what several of them have comes once."""
+    best: dict[tuple[str, datetime, tuple[Line, ...]], Passage] = {}
+    for passage in (passage for answer in answers for passage in answer):
+        key = passage.session, passage.at, passage.lines
+        if key not in best or best[key].score < passage.score:
+            best[key] = passage
+    return sorted(best.values(), key=lambda passage: -passage.score)
 
 
 def _entry(entry: str) -> Passage:
