@@ -22,9 +22,9 @@ from tests.recall.store import Line, Passage, Store, merged
 
 WORDS = (1_000, 2_000)
 _ASKED_AT_ONCE = 4
-_STILL_S = 5
-"""The server asks for facts and profiles in the background: it is done when it has asked nothing for so long."""
-
+_STILL_S = 2
+_GIVE_UP_S = 60
+"""Seconds without a question after which nothing more is expected, although some is missing."""
 
 LAYOUTS: Mapping[str, Callable[[RecallSet, Settings, Path], Loaded]] = {
     "converter": load_by_converter,
@@ -134,18 +134,26 @@ def _fill(layout: str, recall_set: RecallSet, store: Store, model: CountingModel
     before, began_s = model.calls.copy(), time.monotonic()
     settings = Settings(api_version="v2", base_url=store.server.base_url, project_id=store.project)
     loaded = LAYOUTS[layout](recall_set, settings, home)
-    ended_s = _wait_until_still(model)
+    ended_s = _wait_until_done(model, before, store)
     return _Filled(store=store, loaded=loaded, calls=model.calls - before, seconds=ended_s - began_s)
 
 
-def _wait_until_still(model: CountingModel) -> float:
-    """Return when the last question was seen."""
+def _wait_until_done(model: CountingModel, before: Counter[str], store: Store) -> float:
+    """
+    Wait for what the server asks in the background, facts and a profile for each episode of each owner.
+
+    :returns: When the last question was seen.
+    """
     seen, since_s = model.calls.total(), time.monotonic()
-    while time.monotonic() - since_s < _STILL_S:
-        time.sleep(0.2)
+    while True:
+        asked = model.calls - before
+        episodes = sum(map(len, store.episodes().values()))
+        done = min(asked["FACTS"], asked["PROFILE"] + asked["PROFILE_UPDATE"]) >= episodes
+        if time.monotonic() - since_s > (_STILL_S if done else _GIVE_UP_S):
+            return since_s
+        time.sleep(0.5)
         if model.calls.total() != seen:
             seen, since_s = model.calls.total(), time.monotonic()
-    return since_s
 
 
 async def _figures(arm: Arm, recall_set: RecallSet, filled: _Filled) -> Figures:
