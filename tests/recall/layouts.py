@@ -15,6 +15,7 @@ from itertools import batched
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import msgspec
 import pyarrow.parquet as pq
 
@@ -23,6 +24,7 @@ from include.delivery.loader import LoadSettings
 from include.layout import RunFolder
 from include.memory_api import MemoryAPI, Settings, connect
 from include.memory_api.contract import TaskState
+from include.memory_api.v2_wire import messages_of
 from include.parsers import ParseOptions
 from include.plan import plan
 from include.plan.estimate import effort_of, read_estimate, write_estimate
@@ -73,35 +75,44 @@ def load_by_pipeline(recall_set: RecallSet, settings: Settings, home: Path) -> L
 
 
 def load_segments(
-    recall_set: RecallSet, settings: Settings, home: Path, *, memory_of: MemoryOf, bots_remember: bool = False
+    recall_set: RecallSet,
+    settings: Settings,
+    home: Path,
+    *,
+    memory_of: MemoryOf,
+    bots_remember: bool = False,
+    deferred: bool = False,
 ) -> Loaded:
     """
     Load a session per thread, and one per conversation and day (UTC) of what is outside of threads.
 
     :param bots_remember: Messages of bots are the owner's, too, as the role ``user``; else they are ``assistant``.
+    :param deferred: Let the server ask its model only when a session is flushed (``defer_extraction``).
     """
-    run = _staged(recall_set, settings, home)
+    sessions = _segments(_staged(recall_set, settings, home), memory_of, bots_remember=bots_remember)
+    asyncio.run(_load_sessions(settings, sessions, deferred=deferred))
+    return Loaded(
+        sent=tuple(each for sent in sessions.values() for each in sent),
+        estimated_calls=sum(_expected_calls(session, sent) for session, sent in sessions.items()),
+    )
+
+
+def _segments(run: RunFolder, memory_of: MemoryOf, *, bots_remember: bool) -> dict[str, list[Sent]]:
     messages = list(_messages(run))
     roots = {(each.conversation_id, each.thread_id) for each in messages if each.thread_id}
     rows = pq.read_table(run.conversations, columns=["conversation_id", "workspace"]).to_pylist()
     workspaces = {row["conversation_id"]: row["workspace"] for row in rows}
     sessions: dict[str, list[Sent]] = defaultdict(list)
     for each in messages:
-        root = each.thread_id or (each.message_id if (each.conversation_id, each.message_id) in roots else None)
+        place = each.conversation_id
+        root = each.thread_id or (each.message_id if (place, each.message_id) in roots else None)
         day = datetime.fromtimestamp(each.timestamp_ms // 1000, UTC).date()
-        session = f"{each.conversation_id}.thread-{root}" if root else f"{each.conversation_id}.{day}"
-        sent = _sent(each, session)
+        sent = _sent(each, f"{place}.thread-{root}" if root else f"{place}.{day}")
         if memory_of != "person" and (bots_remember or each.role == "user"):
-            owner = (
-                f"workspace-{workspaces[each.conversation_id]}" if memory_of == "workspace" else each.conversation_id
-            )
+            owner = f"workspace-{workspaces[place]}" if memory_of == "workspace" else place
             sent = replace(sent, outgoing=msgspec.structs.replace(sent.outgoing, sender_id=owner, role="user"))
-        sessions[session].append(sent)
-    asyncio.run(_load_sessions(settings, sessions))
-    return Loaded(
-        sent=tuple(each for sent in sessions.values() for each in sent),
-        estimated_calls=sum(_expected_calls(session, sent) for session, sent in sessions.items()),
-    )
+        sessions[sent.session].append(sent)
+    return sessions
 
 
 def load_by_converter(recall_set: RecallSet, settings: Settings, home: Path) -> Loaded:
@@ -177,9 +188,9 @@ def _expected_calls(session: str, sent: Sequence[Sent]) -> int:
     return effort_of(planned, len(owners)).llm_calls
 
 
-async def _load_sessions(settings: Settings, sessions: Mapping[str, Sequence[Sent]]) -> None:
+async def _load_sessions(settings: Settings, sessions: Mapping[str, Sequence[Sent]], *, deferred: bool = False) -> None:
     """Send each session's messages in order, then flush it; sessions go side by side."""
-    api = connect(settings)
+    api, http = connect(settings), httpx.AsyncClient(base_url=settings.address, trust_env=False, timeout=60)
     at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def load(session: str, sent: Sequence[Sent]) -> None:
@@ -188,17 +199,27 @@ async def _load_sessions(settings: Settings, sessions: Mapping[str, Sequence[Sen
         )
         async with at_once:
             for batch in batched(sent, BATCH):
-                receipt = await api.add(conversation, [each.outgoing for each in batch])
-                if receipt.task_id:
-                    await _landed(api, receipt.task_id)
+                messages = [each.outgoing for each in batch]
+                if deferred:
+                    await _add_deferred(http, settings, session, messages)
+                elif task_id := (await api.add(conversation, messages)).task_id:
+                    await _landed(api, task_id)
             await api.flush(conversation)
 
     try:
-        async with asyncio.TaskGroup() as group:
+        async with http, asyncio.TaskGroup() as group:
             for session, sent in sessions.items():
                 group.create_task(load(session, sent))
     finally:
         await api.aclose()
+
+
+async def _add_deferred(
+    http: httpx.AsyncClient, settings: Settings, session: str, messages: Sequence[Outgoing]
+) -> None:
+    store = {"app_id": settings.target.app_id, "project_id": settings.target.project_id, "session_id": session}
+    body = {**store, "messages": messages_of(messages), "defer_extraction": True}
+    (await http.post("/api/v2/memory/add", json=body)).raise_for_status()
 
 
 async def _landed(api: MemoryAPI, task_id: str) -> None:

@@ -33,6 +33,7 @@ LAYOUTS: Mapping[str, Callable[[RecallSet, Settings, Path], Loaded]] = {
     "conversation": partial(load_segments, memory_of="conversation"),
     "workspace": partial(load_segments, memory_of="workspace"),
     "workspace-bots": partial(load_segments, memory_of="workspace", bots_remember=True),
+    "workspace-deferred": partial(load_segments, memory_of="workspace", bots_remember=True, deferred=True),
 }
 """Ways to load a set; each gets a project of its own."""
 
@@ -59,6 +60,7 @@ ARMS = (
     Arm(name="segments, conversation", layout="conversation"),
     Arm(name="segments, workspace", layout="workspace"),
     Arm(name="… and bots remember", layout="workspace-bots"),
+    Arm(name="… and extraction deferred", layout="workspace-deferred"),
     Arm(name="… and sessions read whole", layout="workspace-bots", whole_sessions=True),
     Arm(name="oracle: evidence's session", layout="workspace-bots", in_evidence=True),
 )
