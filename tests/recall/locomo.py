@@ -100,7 +100,7 @@ def _time(text: str) -> datetime:
 
 def _text(turn: Mapping[str, Any]) -> str:
     caption = f" (shows {turn['blip_caption']})" if turn.get("blip_caption") else ""
-    return (turn["text"] + caption).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"{turn['text']}{caption}".replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _questions(asked: Sequence[Mapping[str, Any]], turns: Mapping[str, Post]) -> Iterator[Question]:

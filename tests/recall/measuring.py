@@ -233,7 +233,7 @@ async def _ask(
             return await store.ask(http, question.text, owner, sessions)
 
     answers = await asyncio.gather(*(ask(question, owner) for question in questions for owner in owners))
-    return [dict(zip(owners, each, strict=True)) for each in batched(answers, len(owners), strict=True)]
+    return [dict(zip(owners, each, strict=True)) for each in batched(answers, len(owners))]
 
 
 def _sessions(episodes: Mapping[str, Sequence[Passage]]) -> dict[str, list[Passage]]:

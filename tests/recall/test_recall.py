@@ -2,13 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from include.records import Outgoing
+from include.records import Message, Outgoing
 from include.selfhosted import SelfHosted
 from tests.reading import read
 from tests.recall.company import write_company
@@ -77,7 +77,7 @@ def test_stories_interleave_in_their_channels(company: RecallSet) -> None:
             assert count["broken"] > count["whole"], conversation
 
 
-def broken_threads(messages: list) -> Mapping[str, Counter[str]]:
+def broken_threads(messages: Sequence[Message]) -> Mapping[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     for conversation in {message.conversation_id for message in messages}:
         ours = sorted((m for m in messages if m.conversation_id == conversation), key=lambda m: m.sent_at_us)
