@@ -42,11 +42,14 @@ def main() -> int:
     parser.add_argument("--samples", type=int, metavar="N", help="of LoCoMo, the first so many conversations (even)")
     parser.add_argument("--questions", type=int, metavar="N", help="of LoCoMo, so many questions, evenly from all")
     parser.add_argument("--arms", nargs="+", type=int, metavar="N", help="only these rows of the table, from 0")
+    parser.add_argument(
+        "--cell", type=int, metavar="N", help="cut episodes after N messages, too; 10 is usual for a model"
+    )
     parser.add_argument("--kinds", action="store_true", help="a second table: the kinds of question")
     given = parser.parse_args()
     arms = [ARMS[number] for number in given.arms] if given.arms else ARMS
     with tempfile.TemporaryDirectory(prefix="recall-") as name:
-        folder, model = Path(name), CountingModel()
+        folder, model = Path(name), CountingModel(most_in_cell=given.cell)
         if given.locomo:
             recall_set = write_locomo(
                 folder / "set", given.locomo, samples=given.samples, most_questions=given.questions

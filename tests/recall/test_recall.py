@@ -3,19 +3,20 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from include.records import Message, Outgoing
 from include.selfhosted import SelfHosted
+from include.selfhosted.model.prompts import Said
 from tests.reading import read
 from tests.recall.company import write_company
 from tests.recall.layouts import OPTIONS, Sent
 from tests.recall.locomo import write_locomo
 from tests.recall.measuring import ARMS, Figures, measure
-from tests.recall.model import CountingModel
+from tests.recall.model import CountingModel, smaller_cells
 from tests.recall.questions import Question, RecallSet
 from tests.recall.scoring import Judge, best_owner, first_words
 from tests.recall.store import Line, Passage
@@ -202,6 +203,16 @@ def test_the_best_owner_holds_all_evidence_of_the_most_questions() -> None:
     asked = [question("root", "reply"), question("other")]
     assert best_owner(asked[:1], {"ann": {"root"}, "bea": {"root", "reply"}})[0] == "bea"
     assert best_owner(asked, {"ann": {"root", "other"}, "bea": {"root"}}) == ("ann", {"?"})
+
+
+def test_cells_are_cut_where_the_stand_in_cuts_and_after_so_many_messages() -> None:
+    hours = [0, 0, 0, 0, 0, 9, 9]
+    said = [
+        Said(number=n, at=NOON + timedelta(hours=hour), speaker="Ann", text="x")
+        for n, hour in enumerate(hours, start=1)
+    ]
+    assert smaller_cells(said, 2)["boundaries"] == [2, 4, 5]
+    assert smaller_cells(said, 9)["boundaries"] == [5]
 
 
 # -- with a real server
