@@ -58,13 +58,13 @@ def main() -> int:
             recall_set = write_company(folder / "set")
         print(f"{len(recall_set.speakers):,} messages in stories, {len(recall_set.questions):,} questions", flush=True)
         with model.running() as url, SelfHosted.running(folder / "server", model_base_url=url) as server:
-            print_table(rows := [*_told(measure(recall_set, arms, server, model, folder / "homes"))])
+            print_table(rows := [*_with_progress(measure(recall_set, arms, server, model, folder / "homes"))])
     if given.kinds:
         print_kinds(rows)
     return 0
 
 
-def _told(figures: Iterable[Figures]) -> Iterable[Figures]:
+def _with_progress(figures: Iterable[Figures]) -> Iterable[Figures]:
     for each in figures:
         print(f"{each.arm}: done", file=sys.stderr, flush=True)
         yield each

@@ -64,17 +64,17 @@ def _slots(chosen: Iterable[Story]) -> dict[str, list[list[Story]]]:
     by_place: dict[str, list[Story]] = defaultdict(list)
     for story in chosen:
         by_place[story.place].append(story)
-    shuffled = {place: random.Random(place).sample(told, len(told)) for place, told in sorted(by_place.items())}
-    return {place: [list(slot) for slot in batched(told, STORIES_AT_ONCE)] for place, told in shuffled.items()}
+    shuffled = {place: random.Random(place).sample(each, len(each)) for place, each in sorted(by_place.items())}
+    return {place: [list(slot) for slot in batched(each, STORIES_AT_ONCE)] for place, each in shuffled.items()}
 
 
 def _slot_days(place: str, count: int) -> list[date]:
     """Spread so many occasions over the workdays of the two months, one in each part."""
     days = [FIRST_DAY + timedelta(days=number) for number in range(1, DAYS - LATEST_REPLY)]
     workdays = [day for day in days if day.weekday() < 5]
-    tell = random.Random(f"days of {place}")
+    rng = random.Random(f"days of {place}")
     return [
-        tell.choice(workdays[number * len(workdays) // count :][: len(workdays) // count]) for number in range(count)
+        rng.choice(workdays[number * len(workdays) // count :][: len(workdays) // count]) for number in range(count)
     ]
 
 
@@ -95,7 +95,7 @@ class _Clock:
 
 def _timed(story: Story, day: date, slot: int, position: int, clock: _Clock) -> Iterable[_Timed]:
     """Yield the lines of a story with their times: those of one occasion mix."""
-    zone, tell = _zone(story.place), random.Random(story.ask)
+    zone, rng = _zone(story.place), random.Random(story.ask)
     if story.hour == "evening":
         west = zone.key.startswith("America")
         begin = datetime.combine(day, time(18, 10) if west else time(0, 20), zone)
@@ -109,7 +109,7 @@ def _timed(story: Story, day: date, slot: int, position: int, clock: _Clock) -> 
         if story.late_days and number == story.late_line:
             at = datetime.combine((at + timedelta(days=story.late_days)).date(), time(11, 20 + position), zone)
         elif number:
-            at += timedelta(minutes=tell.randrange(5, 12), seconds=tell.randrange(60))
+            at += timedelta(minutes=rng.randrange(5, 12), seconds=rng.randrange(60))
         at_us = clock.us(at)
         post = _post(story.place, who, text, at_us, thread=root if story.threaded else None)
         if story.before_edit and number == 0:
@@ -127,13 +127,13 @@ def _timed(story: Story, day: date, slot: int, position: int, clock: _Clock) -> 
 
 
 def _small_talk(place: str, day: date, slot: int, clock: _Clock) -> Iterable[_Timed]:
-    zone, tell = _zone(place), random.Random(f"talk {place} {day}")
+    zone, rng = _zone(place), random.Random(f"talk {place} {day}")
     members = _members(place.partition("/")[0])
     begin = datetime.combine(day, SLOT_HOURS[slot % len(SLOT_HOURS)], zone)
     for number in range(3):
-        text = tell.choice(SMALL_TALK)
+        text = rng.choice(SMALL_TALK)
         at_us = clock.us(begin + timedelta(minutes=2 + 9 * number))
-        yield _Timed(post=_post(place, tell.choice(members), text, at_us), place=place)
+        yield _Timed(post=_post(place, rng.choice(members), text, at_us), place=place)
 
 
 def _members(workspace: str) -> list[str]:

@@ -17,7 +17,7 @@ from include.selfhosted import SelfHosted
 from tests.recall.layouts import Loaded, load_by_converter, load_by_pipeline, load_segments
 from tests.recall.model import CountingModel
 from tests.recall.questions import Question, RecallSet
-from tests.recall.scoring import Judge, best_owner, body_of, first_words
+from tests.recall.scoring import EvidenceFinder, best_owner, body_of, first_words
 from tests.recall.store import Line, Passage, Store, merged
 
 WORDS = (1_000, 2_000)
@@ -160,10 +160,10 @@ def _wait_until_done(model: CountingModel, before: Counter[str], store: Store) -
 
 async def _figures(arm: Arm, recall_set: RecallSet, filled: _Filled) -> Figures:
     store, sent = filled.store, filled.loaded.sent
-    judge, questions = Judge(recall_set, sent), recall_set.questions
+    finder, questions = EvidenceFinder(recall_set, sent), recall_set.questions
     episodes = store.episodes()
     held = {
-        owner: {each for passage in passages for each in judge.ids(passage)} for owner, passages in episodes.items()
+        owner: {each for passage in passages for each in finder.ids(passage)} for owner, passages in episodes.items()
     }
     best, reached = {}, 0
     for workspace in {question.workspace for question in questions}:
@@ -171,20 +171,20 @@ async def _figures(arm: Arm, recall_set: RecallSet, filled: _Filled) -> Figures:
         reached += len(answered)
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         await store.indexed(http, episodes)
-        answers = await _ask(arm, questions, store, http, judge, sorted(episodes))
+        answers = await _ask(arm, questions, store, http, finder, sorted(episodes))
     everybody = [merged(by_owner.values()) for by_owner in answers]
     alone = [by_owner[best[question.workspace]] for question, by_owner in zip(questions, answers, strict=True)]
     if arm.whole_sessions:
         whole = _sessions(episodes)
         everybody, alone = ([_whole(found, whole) for found in each] for each in (everybody, alone))
-    share = _Share(judge, questions)
+    share = _Share(finder, questions)
     most = [first_words(found, WORDS[-1]) for found in everybody]
-    shown, right = map(sum, zip(*map(judge.speakers, questions, most), strict=True))
+    shown, right = map(sum, zip(*map(finder.speakers, questions, most), strict=True))
     bodies = {line.body for passages in episodes.values() for passage in passages for line in passage.lines}
     calls, estimated = filled.calls.total(), filled.loaded.estimated_calls
     by_kind = defaultdict(list)
     for question, found in zip(questions, everybody, strict=True):
-        by_kind[question.kind].append(judge.is_answered(question, first_words(found, WORDS[0])))
+        by_kind[question.kind].append(finder.is_answered(question, first_words(found, WORDS[0])))
     return Figures(
         arm=arm.name,
         at_5=share([found[:5] for found in everybody]),
@@ -206,12 +206,12 @@ async def _figures(arm: Arm, recall_set: RecallSet, filled: _Filled) -> Figures:
 
 @dataclass(frozen=True)
 class _Share:
-    judge: Judge
+    finder: EvidenceFinder
     questions: Sequence[Question]
 
     def __call__(self, passages: Sequence[Sequence[Passage]]) -> float:
         """Return the share of questions that these passages answer."""
-        return sum(map(self.judge.is_answered, self.questions, passages)) / len(self.questions)
+        return sum(map(self.finder.is_answered, self.questions, passages)) / len(self.questions)
 
 
 async def _ask(
@@ -219,14 +219,14 @@ async def _ask(
     questions: Sequence[Question],
     store: Store,
     http: httpx.AsyncClient,
-    judge: Judge,
+    finder: EvidenceFinder,
     owners: Sequence[str],
 ) -> list[dict[str, list[Passage]]]:
     """Ask each question of each owner; returns the answers by owner, question by question."""
     at_once = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def ask(question: Question, owner: str) -> list[Passage]:
-        sessions = judge.sessions(question) if arm.in_evidence else None
+        sessions = finder.sessions(question) if arm.in_evidence else None
         if sessions is not None and not sessions:
             return []
         async with at_once:

@@ -1,4 +1,4 @@
-"""Judges passages: whether they show the messages that answer a question, and on whose lines."""
+"""Finds in passages the messages that answer a question, and says on whose lines they stand."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ def first_words(passages: Sequence[Passage], words: int) -> list[Passage]:
     return kept
 
 
-class Judge:
+class EvidenceFinder:
     """Knows what a store was given, and so which message a line is."""
 
     def __init__(self, recall_set: RecallSet, sent: Sequence[Sent]) -> None:

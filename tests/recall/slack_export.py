@@ -121,8 +121,8 @@ def _entry(post: Post, team: str, replies: Sequence[Post], authors: Mapping[str,
     if post.thread:
         entry |= {"thread_ts": post.thread, "parent_user_id": authors[post.thread]}
     elif replies:
-        told = [{"user": reply.by.id, "ts": reply.ts} for reply in replies]
-        entry |= {"thread_ts": post.ts, "reply_count": len(told), "replies": told, "latest_reply": told[-1]["ts"]}
+        listed = [{"user": reply.by.id, "ts": reply.ts} for reply in replies]
+        entry |= {"thread_ts": post.ts, "reply_count": len(listed), "replies": listed, "latest_reply": listed[-1]["ts"]}
     return entry
 
 

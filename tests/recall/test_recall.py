@@ -18,7 +18,7 @@ from tests.recall.locomo import write_locomo
 from tests.recall.measuring import ARMS, Figures, measure
 from tests.recall.model import CountingModel, smaller_cells
 from tests.recall.questions import Question, RecallSet
-from tests.recall.scoring import Judge, best_owner, first_words
+from tests.recall.scoring import EvidenceFinder, best_owner, first_words
 from tests.recall.store import Line, Passage
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
@@ -149,7 +149,7 @@ def passage(*lines: str, session: str = "s", at: datetime = NOON) -> Passage:
     return Passage(session=session, at=at, lines=tuple(Line(speaker=who, body=body) for who, _, body in split))
 
 
-def judge(**threads: str) -> Judge:
+def finder(**threads: str) -> EvidenceFinder:
     given = [sent("root", "s", "May I?"), sent("reply", "s", "Go."), sent("other", "s", "Lunch?")]
     recall_set = RecallSet(
         folder=Path(),
@@ -159,7 +159,7 @@ def judge(**threads: str) -> Judge:
         speakers={"root": "Ann", "reply": "Bea", "other": "Cho"},
         threads=threads,
     )
-    return Judge(recall_set, given)
+    return EvidenceFinder(recall_set, given)
 
 
 def question(*evidence: str, **more: object) -> Question:
@@ -167,29 +167,29 @@ def question(*evidence: str, **more: object) -> Question:
 
 
 def test_a_reply_counts_only_where_no_other_thread_stands_between_it_and_its_root() -> None:
-    asked, judged = question("root", "reply", answer="May I", one_passage=True), judge(root="root", reply="root")
-    assert judged.is_answered(asked, [passage("Ann: May I?", "Bea: Go.", "Cho: Lunch?")])
-    assert not judged.is_answered(asked, [passage("Ann: May I?", "Cho: Lunch?", "Bea: Go.")])
-    assert not judged.is_answered(asked, [passage("Ann: May I?"), passage("Bea: Go.")])
-    assert judged.is_answered(question("root", "reply"), [passage("Ann: May I?"), passage("Bea: Go.")])
+    asked, found_by = question("root", "reply", answer="May I", one_passage=True), finder(root="root", reply="root")
+    assert found_by.is_answered(asked, [passage("Ann: May I?", "Bea: Go.", "Cho: Lunch?")])
+    assert not found_by.is_answered(asked, [passage("Ann: May I?", "Cho: Lunch?", "Bea: Go.")])
+    assert not found_by.is_answered(asked, [passage("Ann: May I?"), passage("Bea: Go.")])
+    assert found_by.is_answered(question("root", "reply"), [passage("Ann: May I?"), passage("Bea: Go.")])
 
 
 def test_the_same_words_in_another_session_are_no_evidence() -> None:
-    assert not judge().is_answered(question("reply"), [passage("Bea: Go.", session="elsewhere")])
+    assert not finder().is_answered(question("reply"), [passage("Bea: Go.", session="elsewhere")])
 
 
 def test_the_answer_and_the_local_day_must_be_right() -> None:
-    judged, night = judge(), datetime(2026, 3, 4, 2, tzinfo=UTC)
-    assert not judged.is_answered(question("reply", answer="Stop"), [passage("Bea: Go.")])
+    found_by, night = finder(), datetime(2026, 3, 4, 2, tzinfo=UTC)
+    assert not found_by.is_answered(question("reply", answer="Stop"), [passage("Bea: Go.")])
     asked = question("reply", day=NOON.date())
-    assert judged.is_answered(asked, [passage("Bea: Go.")])
-    assert not judged.is_answered(asked, [passage("Bea: Go.", at=night)])
+    assert found_by.is_answered(asked, [passage("Bea: Go.")])
+    assert not found_by.is_answered(asked, [passage("Bea: Go.", at=night)])
 
 
 def test_a_line_beside_another_name_is_counted_as_a_wrong_speaker() -> None:
     asked = question("root", "reply")
-    assert judge().speakers(asked, [passage("Ann: May I?", "Ann: Go.")]) == (2, 1)
-    assert judge().speakers(asked, [passage("Ann (ann.k): May I?", "Bea: Go.")]) == (2, 2)
+    assert finder().speakers(asked, [passage("Ann: May I?", "Ann: Go.")]) == (2, 1)
+    assert finder().speakers(asked, [passage("Ann (ann.k): May I?", "Bea: Go.")]) == (2, 2)
 
 
 def test_words_are_counted_over_all_passages_and_a_line_is_taken_whole() -> None:
