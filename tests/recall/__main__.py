@@ -66,7 +66,7 @@ def main() -> int:
 
 def _with_progress(figures: Iterable[Figures]) -> Iterable[Figures]:
     for each in figures:
-        print(f"{each.arm}: done", file=sys.stderr, flush=True)
+        print(f"{each.arm}:", *_cells(each), file=sys.stderr, flush=True)
         yield each
 
 
