@@ -15,10 +15,16 @@ import msgspec
 from include.archive import Archive, Limits, limits_of_environment, open_archive
 from include.errors import EntryUnreadable, ExportError
 from include.ids import DEFAULT_ID_TEMPLATE, check_id_template
-from include.parsers import discord, discord_api, discord_package, everos_json, slack, slack_dump, slack_layout
+from include.parsers.discord import api as discord_api
+from include.parsers.discord import exporter as discord_exporter
+from include.parsers.discord import package as discord_package
+from include.parsers.everos import documents as everos_documents
 from include.parsers.formats import Export, Format, ParseOptions, Place
-from include.parsers.head import Head, look
-from include.parsers.slack_shapes import ListKind, list_kind, lists_private
+from include.parsers.json.head import Head, look
+from include.parsers.slack import dump as slack_dump
+from include.parsers.slack import export as slack_export
+from include.parsers.slack import layout as slack_layout
+from include.parsers.slack.shapes import ListKind, list_kind, lists_private
 from include.records import Parsed, ParsedMany, Rejected, one_by_one
 
 __all__ = [
@@ -36,13 +42,13 @@ __all__ = [
 FORMATS: Mapping[str, Format] = {
     row.name: row
     for row in (
-        slack.FORMAT,
-        slack.TXT_FORMAT,
+        slack_export.FORMAT,
+        slack_export.TXT_FORMAT,
         slack_dump.FORMAT,
-        discord.FORMAT,
+        discord_exporter.FORMAT,
         discord_package.FORMAT,
         discord_api.FORMAT,
-        everos_json.FORMAT,
+        everos_documents.FORMAT,
     )
 }
 """The one table. Where two rows could claim a file, the upper one gets it."""
@@ -157,7 +163,7 @@ def _sort_out(archive: Archive) -> _SortedOut:
             taken.update(free)
             if free:
                 result.exports[format_.name, root] = free
-            if format_ is slack.FORMAT:
+            if format_ is slack_export.FORMAT:
                 result.lists[format_.name, root] = slack_layout.lists_of(archive, {root})
     shared: dict[str, str] = {}
     for name in sorted(set(archive.names()) - taken, key=lambda name: (name.count("/"), name)):
@@ -169,7 +175,7 @@ def _sort_out(archive: Archive) -> _SortedOut:
             shared |= _shared_folders(name)
     for names in result.exports.values():
         names.sort()
-    if any(format_ in (slack.FORMAT.name, slack_dump.FORMAT.name) for format_, _ in result.exports):
+    if any(format_ in (slack_export.FORMAT.name, slack_dump.FORMAT.name) for format_, _ in result.exports):
         for name in filter(slack_layout.is_sibling, list(result.rejected)):
             del result.rejected[name]
     return result
@@ -277,9 +283,9 @@ def _with_lists(found: Sequence[_Found]) -> list[Export]:
 
     Large exports come in several zips, of which one holds the lists, and some tools keep lists and messages apart.
     Parts are told by their names, which differ in numbers only; a part without such others belongs to all that have
-    the lists it lacks. What a list does not name is then private: see :mod:`include.parsers.slack_index`.
+    the lists it lacks. What a list does not name is then private: see :mod:`include.parsers.slack.index`.
     """
-    parts = [part for part in found if part.export.format in (slack.FORMAT.name, slack_dump.FORMAT.name)]
+    parts = [part for part in found if part.export.format in (slack_export.FORMAT.name, slack_dump.FORMAT.name)]
 
     def completed(part: _Found) -> Export:
         beside = [other for other in parts if part in parts and other is not part and other.lists]

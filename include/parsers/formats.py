@@ -9,7 +9,7 @@ import msgspec
 
 from include.archive import Archive, Limits
 from include.ids import DEFAULT_ID_TEMPLATE
-from include.parsers.head import Head
+from include.parsers.json.head import Head
 from include.records import ParsedMany
 
 

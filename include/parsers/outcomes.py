@@ -7,8 +7,8 @@ from msgspec.structs import astuple
 
 from include.errors import EntryUnreadable
 from include.parsers.formats import ParseOptions
-from include.parsers.json_stream import BrokenJson
-from include.parsers.values import identifier, mapping, objects, string
+from include.parsers.json.stream import BrokenJson
+from include.parsers.json.values import identifier, mapping, objects, string
 from include.records import Conversation, Entries, Message, Messages, Parsed, ParsedMany, Rejected, Row, Skipped
 
 ToMessage = Callable[[dict[str, Any], str], Message]
