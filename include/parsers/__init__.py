@@ -20,7 +20,7 @@ from include.parsers.discord import exporter as discord_exporter
 from include.parsers.discord import package as discord_package
 from include.parsers.everos import documents as everos_documents
 from include.parsers.formats import Export, Format, ParseOptions, Place
-from include.parsers.json.head import Head, look
+from include.parsers.json.head import Head, inspect_head
 from include.parsers.slack import dump as slack_dump
 from include.parsers.slack import export as slack_export
 from include.parsers.slack import layout as slack_layout
@@ -86,7 +86,7 @@ def discover(source: Path, limits: Limits | None = None) -> tuple[list[Export], 
     rejected: list[Rejected] = []
     empty = _discover(source, source.name or str(source), limits or limits_of_environment(), found, rejected)
     if not (found or rejected or empty):
-        rejected.append(_rejected(str(source), _unknown()))
+        rejected.append(_rejected(str(source), _not_an_export()))
     if len(rejected) > MAX_REPORTED:
         more = f"and {len(rejected) - MAX_REPORTED} more files like these"
         rejected[MAX_REPORTED:] = [_rejected(str(source), more)]
@@ -101,8 +101,8 @@ def open_export(export: Export, limits: Limits | None = None) -> Archive:
     """
     archive = open_archive(Path(export.path), limits, export.inside)
     try:
-        sorted_out = _sort_out(archive)
-        names = sorted_out.exports.get((export.format, export.root), ())
+        sorted_files = _sort_files(archive)
+        names = sorted_files.exports.get((export.format, export.root), ())
         if not names:
             raise ExportError(f"{export.path}: the {export.format} export found before is gone; run the import again")
         described = FORMATS[export.format].beside(archive, names)
@@ -141,7 +141,7 @@ class _Found(NamedTuple):
         return {"people", "conversations"} - {kind for name, kind in self.lists.items() if not lists_private(name)}
 
 
-class _SortedOut:
+class _SortedFiles:
     """Which files of an archive belong to which export, and which to none."""
 
     def __init__(self) -> None:
@@ -154,11 +154,11 @@ class _SortedOut:
         """Name to reason."""
 
 
-def _sort_out(archive: Archive) -> _SortedOut:
-    result = _SortedOut()
+def _sort_files(archive: Archive) -> _SortedFiles:
+    result = _SortedFiles()
     taken: set[str] = set()
     for format_ in FORMATS.values():
-        for root, names in sorted(format_.trees(archive).items()):
+        for root, names in sorted(format_.find_roots(archive).items()):
             free = [name for name in names if name not in taken]
             taken.update(free)
             if free:
@@ -170,8 +170,8 @@ def _sort_out(archive: Archive) -> _SortedOut:
         beside = next((shared[folder] for folder in _folders_above(name) if folder in shared), None)
         if beside == "":
             continue
-        owner = _sort_file(archive, name, result, beside or "")
-        if owner:
+        format_name = _sort_file(archive, name, result, beside or "")
+        if format_name:
             shared |= _shared_folders(name)
     for names in result.exports.values():
         names.sort()
@@ -202,7 +202,7 @@ def _folders_above(name: str) -> Iterator[str]:
         end = name.rfind("/", 0, end)
 
 
-def _sort_file(archive: Archive, name: str, result: _SortedOut, beside: str) -> bool:
+def _sort_file(archive: Archive, name: str, result: _SortedFiles, beside: str) -> bool:
     """
     Put a file where it belongs; return whether it is an export's.
 
@@ -219,27 +219,27 @@ def _sort_file(archive: Archive, name: str, result: _SortedOut, beside: str) -> 
     if _ASSET.search(name) or not (only_file or _CANDIDATE.search(name)):
         return False
     try:
-        head = look(archive, name)
+        head = inspect_head(archive, name)
     except EntryUnreadable as error:
         result.rejected[name] = str(error)
         return False
-    owner = _owner(head)
-    if owner and beside:
+    format_name = _format_of(head)
+    if format_name and beside:
         result.rejected[name] = (
             f"taken for a file that was shared in {beside}, since it lies in a folder of attachments beside it; it was "
             "not read. Put it elsewhere if it is an export of its own"
         )
-    elif owner:
-        result.exports[owner, ""].append(name)
-        if owner == slack_dump.FORMAT.name and (kind := list_kind(name, head)):
-            result.lists[owner, ""][name] = kind
+    elif format_name:
+        result.exports[format_name, ""].append(name)
+        if format_name == slack_dump.FORMAT.name and (kind := list_kind(name, head)):
+            result.lists[format_name, ""][name] = kind
     elif not beside:
-        result.rejected[name] = _unknown()
-    return bool(owner and not beside)
+        result.rejected[name] = _not_an_export()
+    return bool(format_name and not beside)
 
 
-def _owner(head: Head) -> str | None:
-    return next((format_.name for format_ in FORMATS.values() if format_.owns(head)), None)
+def _format_of(head: Head) -> str | None:
+    return next((format_.name for format_ in FORMATS.values() if format_.matches_file(head)), None)
 
 
 def _discover(
@@ -247,16 +247,16 @@ def _discover(
 ) -> bool:
     """Add what is found; return whether there was nothing at all to look at."""
     with open_archive(path, limits, inside) as archive:
-        sorted_out = _sort_out(archive)
+        sorted_files = _sort_files(archive)
         empty = not archive.names()
         places = []
-        for name in sorted_out.archives:
+        for name in sorted_files.archives:
             try:
                 places.append((name, *archive.place_of(name)))
             except ExportError as error:
                 rejected.append(_rejected(f"{label}/{name}", str(error)))
         rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in archive.refused)
-    for (name, root), names in sorted_out.exports.items():
+    for (name, root), names in sorted_files.exports.items():
         format_ = FORMATS[name]
         where = f"{label}/{root}".rstrip("/") if root else label
         if len(names) == 1 and not root and path.is_dir():
@@ -266,8 +266,8 @@ def _discover(
             continue
         key = f"{len(found) + 1:03d}-{name}-{re.sub('[^A-Za-z0-9]+', '-', where).strip('-')[:60]}".rstrip("-")
         export = Export(key=key, format=name, path=str(path), inside=inside, root=root, label=where)
-        found.append(_Found(export, sorted_out.lists[name, root]))
-    rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_out.rejected.items())
+        found.append(_Found(export, sorted_files.lists[name, root]))
+    rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_files.rejected.items())
     for name, place, within in places:
         label_of_it = f"{label}/{name}" if within else name
         try:
@@ -312,7 +312,7 @@ def _family(export: Export) -> str:
     return re.sub(r"[\W\d_]+|part|teil", "", name)
 
 
-def _unknown() -> str:
+def _not_an_export() -> str:
     looked_for = (format_.looked_for for format_ in FORMATS.values() if format_.looked_for)
     return f"not an export this project knows; looked for {'; '.join(looked_for)}"
 

@@ -79,7 +79,7 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
         return not matches(self.exclude) and (not self.include or matches(self.include))
 
 
-def _no_trees(_: Archive) -> Mapping[str, Sequence[str]]:
+def _no_roots(_: Archive) -> Mapping[str, Sequence[str]]:
     return {}
 
 
@@ -90,7 +90,7 @@ def _no_file(_: Head) -> bool:
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """
-    One row of the table: found as ``trees`` (many files that belong together) or by ``owns`` (a file says it all).
+    One row of the table: ``find_roots`` finds exports of many files, ``matches_file`` those of single files.
 
     ``parse`` gets an archive that shows the export's own files and nothing else.
     """
@@ -102,10 +102,10 @@ class Format:
 
     parse: Callable[[Archive, Export, ParseOptions], Iterator[ParsedMany]]
 
-    trees: Callable[[Archive], Mapping[str, Sequence[str]]] = _no_trees
+    find_roots: Callable[[Archive], Mapping[str, Sequence[str]]] = _no_roots
     """Folders (``""`` or ending in ``/``) where such an export starts, each with the full names of its files."""
 
-    owns: Callable[[Head], bool] = _no_file
+    matches_file: Callable[[Head], bool] = _no_file
     """Whether a single JSON file is of this format. All such files of a source are one export."""
 
     beside: Callable[[Archive, Sequence[str]], Sequence[str]] = lambda *_: ()

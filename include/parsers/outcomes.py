@@ -8,7 +8,7 @@ from msgspec.structs import astuple
 from include.errors import EntryUnreadable
 from include.parsers.formats import ParseOptions
 from include.parsers.json.stream import BrokenJson
-from include.parsers.json.values import identifier, mapping, objects, string
+from include.parsers.json.values import as_dict, as_dicts, as_str, identifier
 from include.records import Conversation, Entries, Message, Messages, Parsed, ParsedMany, Rejected, Row, Skipped
 
 ToMessage = Callable[[dict[str, Any], str], Message]
@@ -28,7 +28,7 @@ class Reject(Exception):
     """The entry is broken; its argument says what was expected and what was found."""
 
 
-def left_out(conversation: Conversation, options: ParseOptions) -> str:
+def exclusion_reason(conversation: Conversation, options: ParseOptions) -> str:
     """Return why a conversation is not imported at all; empty if it is."""
     if not options.selects(conversation.conversation_id, conversation.name):
         return "excluded"
@@ -41,7 +41,7 @@ def outcomes(
     *,
     conversation: Conversation,
     place: str,
-    leave_out: str = "",
+    skip_reason: str = "",
 ) -> Iterator[ParsedMany]:
     """
     Yield one outcome per entry, the messages as rows, and then their number.
@@ -50,7 +50,7 @@ def outcomes(
 
     :param entries: Positions and entries. An entry may be a :class:`BrokenJson`: one that could not be read by itself.
     :param place: What the entries' positions are appended to: ``general.json`` gives ``general.json[7]``.
-    :param leave_out: Skip every entry for this reason.
+    :param skip_reason: Skip every entry for this reason.
     """
     source, conversation_id = conversation.source, conversation.conversation_id
     rows: list[Row] = []
@@ -61,8 +61,8 @@ def outcomes(
             count += 1
             origin = f"{place}[{position}]"
             try:
-                if leave_out or type(entry) is not dict:
-                    raise _no_message(entry, leave_out)
+                if skip_reason or type(entry) is not dict:
+                    raise _no_message(entry, skip_reason)
                 message = to_message(entry, origin)
                 rows.append(astuple(message))
                 characters += len(message.text)
@@ -88,10 +88,10 @@ def outcomes(
     yield Entries(conversation_id=conversation_id, count=count)
 
 
-def _no_message(entry: Any, leave_out: str) -> Skip | Reject:
+def _no_message(entry: Any, skip_reason: str) -> Skip | Reject:
     """Return why an entry is no message, whatever it says."""
-    if leave_out:
-        return Skip(leave_out)
+    if skip_reason:
+        return Skip(skip_reason)
     if isinstance(entry, BrokenJson):
         return Reject(str(entry))
     return Reject(f"expected an object, found {_JSON_NAMES.get(type(entry), 'a number')}")
@@ -99,9 +99,9 @@ def _no_message(entry: Any, leave_out: str) -> Skip | Reject:
 
 def _correctable(entry: dict[str, Any]) -> dict[str, Any]:
     """Return what a person needs to mend an entry, in EverOS's words, as far as it is there."""
-    author, content, time = mapping(entry.get("author")), entry.get("content"), entry.get("timestamp")
+    author, content, time = as_dict(entry.get("author")), entry.get("content"), entry.get("timestamp")
     if isinstance(content, list):
-        content = "\n".join(string(part.get("text")) for part in objects(content))
+        content = "\n".join(as_str(part.get("text")) for part in as_dicts(content))
     given = {
         "message_id": identifier(entry, "message_id") or identifier(entry),
         "sender_id": identifier(entry, "sender_id") or identifier(entry, "sender") or identifier(author),
@@ -116,7 +116,7 @@ def _correctable(entry: dict[str, Any]) -> dict[str, Any]:
 _JSON_NAMES = {str: "a string", list: "an array", bool: "a boolean", type(None): "null"}
 
 
-def unreadable(origin: str, source: str, reason: str, conversation_id: str = "") -> Iterator[Parsed]:
+def reject_file(origin: str, source: str, reason: str, conversation_id: str = "") -> Iterator[Parsed]:
     """Yield the outcome of a file, or a part of one, whose entries cannot be told: one entry, rejected."""
     yield Rejected(source=source, conversation_id=conversation_id, reason=reason, origin=origin)
     yield Entries(conversation_id=conversation_id, count=1)

@@ -19,14 +19,14 @@ from typing import Any
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.discord.message import SOURCE, Findings, is_private_kind, to_message
+from include.parsers.discord.message import SOURCE, ExportNotes, is_private_kind, to_message
 from include.parsers.discord.replies import CLOSE_MESSAGES, Replies
 from include.parsers.discord.roster import Roster
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.json.head import HEAD_BYTES, Head, head_of
 from include.parsers.json.stream import BrokenJson, documents, entries, in_lines
-from include.parsers.json.values import identifier, mapping, string
-from include.parsers.outcomes import left_out, outcomes, unreadable
+from include.parsers.json.values import as_dict, as_str, identifier
+from include.parsers.outcomes import exclusion_reason, outcomes, reject_file
 from include.records import Conversation, Note, ParsedMany
 
 _PLACE = re.compile(r"(?:(?:(?:item|messages|data|results?|items|hits|response|body)\.)*item)?")
@@ -54,7 +54,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     read_as = partial(
         to_message,
         roster=Roster({}),
-        findings=(findings := Findings()),
+        export_notes=(export_notes := ExportNotes()),
         replies=Replies(ahead),
         skip_bots=options.bots == "skip",
     )
@@ -63,7 +63,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         try:
             outlines[name] = _outline(archive, name)
         except EntryUnreadable as error:
-            yield from unreadable(name, SOURCE, str(error))
+            yield from reject_file(name, SOURCE, str(error))
     # Before any message: a channel is private if one of its files says so.
     described = {_channel_id(around): around for around, _ in outlines.values() if _kind(around)}
     for name, (around, place) in outlines.items():
@@ -75,10 +75,10 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                     first = next(run)
                     if channel_id not in conversations:
                         own = around if channel_id == default else {}
-                        known = (mapping(first[2]), described.get(channel_id, {}), own)
+                        known = (as_dict(first[2]), described.get(channel_id, {}), own)
                         about = next((one for one in known if _kind(one)), {})
                         conversations[channel_id] = _conversation(channel_id, about or own, options)
-                        if not (about or left_out(conversations[channel_id], options)):
+                        if not (about or exclusion_reason(conversations[channel_id], options)):
                             kinds_unknown.add(channel_id)
                     yield conversations[channel_id]
                     yield from outcomes(
@@ -86,11 +86,11 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                         partial(read_as, conversation=conversations[channel_id]),
                         conversation=conversations[channel_id],
                         place=name,
-                        leave_out=left_out(conversations[channel_id], options),
+                        skip_reason=exclusion_reason(conversations[channel_id], options),
                     )
         except (BrokenJson, EntryUnreadable) as error:
-            yield from unreadable(name, SOURCE, str(error))
-    yield from findings.notes()
+            yield from reject_file(name, SOURCE, str(error))
+    yield from export_notes.notes()
     yield Note(code="maybe_private", count=len(kinds_unknown))
 
 
@@ -166,12 +166,12 @@ def _by_channel(read: Iterable[Any], channel_id: str) -> Iterator[tuple[str, int
 
 
 def _channel_id(about: Mapping[str, Any]) -> str:
-    return identifier(about, "channel_id") or identifier(about, "channel") or identifier(mapping(about.get("channel")))
+    return identifier(about, "channel_id") or identifier(about, "channel") or identifier(as_dict(about.get("channel")))
 
 
 def _kind(about: Mapping[str, Any]) -> str:
     """Return the kind of channel, a name or a number, as text; empty if it does not say."""
-    kind = about.get("channel_type", mapping(about.get("channel")).get("type"))
+    kind = about.get("channel_type", as_dict(about.get("channel")).get("type"))
     return str(kind) if isinstance(kind, int | str) else ""
 
 
@@ -183,7 +183,7 @@ def _conversation(channel_id: str, about: Mapping[str, Any], options: ParseOptio
         source=SOURCE,
         kind="group",
         channel_id=channel_id,
-        name=string(mapping(about.get("channel")).get("name")).strip() or channel_id,
+        name=as_str(as_dict(about.get("channel")).get("name")).strip() or channel_id,
         channel=channel_id,
         private=is_private_kind(_kind(about)),
         private_reason=f"of the kind {_kind(about)}" if is_private_kind(_kind(about)) else "",
@@ -199,7 +199,7 @@ def _place(head: Head) -> str | None:
     return None
 
 
-def owns(head: Head) -> bool:
+def matches_file(head: Head) -> bool:
     """Tell messages of the API from anything else, whatever lists and objects are around them."""
     return _place(head) is not None
 
@@ -209,5 +209,5 @@ FORMAT = Format(
     looked_for="messages of Discord's API, as an array, in an object's \"messages\" or one per line "
     '("id", "timestamp", "author.username")',
     parse=parse,
-    owns=owns,
+    matches_file=matches_file,
 )

@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.discord.message import SOURCE, Findings, is_private_kind, to_message
+from include.parsers.discord.message import SOURCE, ExportNotes, is_private_kind, to_message
 from include.parsers.discord.replies import Replies
 from include.parsers.discord.roster import Roster
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.json.head import Head
 from include.parsers.json.stream import BrokenJson, documents, entries
-from include.parsers.json.values import identifier, mapping, microseconds, string
-from include.parsers.outcomes import left_out, outcomes, unreadable
+from include.parsers.json.values import as_dict, as_str, identifier, microseconds
+from include.parsers.outcomes import exclusion_reason, outcomes, reject_file
 from include.records import Conversation, ParsedMany
 
 _MESSAGES = "messages"
@@ -60,13 +60,13 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     channels: dict[str, list[_File]] = defaultdict(list)
     for name in archive.names():
         try:
-            file = _look(archive, name)
+            file = _read_header(archive, name)
         except (BrokenJson, EntryUnreadable) as error:
-            yield from unreadable(name, SOURCE, str(error))
+            yield from reject_file(name, SOURCE, str(error))
         else:
             channels[identifier(file.channel) or name].append(file)
-    roster = Roster({channel_id: string(files[-1].channel.get("name")) for channel_id, files in channels.items()})
-    findings = Findings()
+    roster = Roster({channel_id: as_str(files[-1].channel.get("name")) for channel_id, files in channels.items()})
+    export_notes = ExportNotes()
     for channel_id, files in channels.items():
         conversation = _conversation(channel_id, max(files, key=lambda file: file.exported_at), options)
         yield conversation
@@ -74,7 +74,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             to_message,
             conversation=conversation,
             roster=roster,
-            findings=findings,
+            export_notes=export_notes,
             replies=Replies(),
             skip_bots=options.bots == "skip",
         )
@@ -86,14 +86,14 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                         read,
                         conversation=conversation,
                         place=file.name,
-                        leave_out=left_out(conversation, options),
+                        skip_reason=exclusion_reason(conversation, options),
                     )
             except EntryUnreadable as error:
-                yield from unreadable(file.name, SOURCE, str(error), conversation.conversation_id)
-    yield from findings.notes()
+                yield from reject_file(file.name, SOURCE, str(error), conversation.conversation_id)
+    yield from export_notes.notes()
 
 
-def _look(archive: Archive, name: str) -> _File:
+def _read_header(archive: Archive, name: str) -> _File:
     """Read what stands before the messages; the whole file if the channel is not among it."""
     for early in (True, False):
         with archive.open(name) as stream:
@@ -101,19 +101,19 @@ def _look(archive: Archive, name: str) -> _File:
             members = next((document.members for document in found), {})
         if isinstance(channel := members.get("channel"), dict):
             guild = members.get("guild")
-            after = string(mapping(members.get("dateRange")).get("after"))
-            return _File(name, mapping(guild), channel, string(members.get("exportedAt")), after)
+            after = as_str(as_dict(members.get("dateRange")).get("after"))
+            return _File(name, as_dict(guild), channel, as_str(members.get("exportedAt")), after)
     raise BrokenJson('expected the channel as an object in "channel", found none up to the end of the file')
 
 
 def _conversation(channel_id: str, file: _File, options: ParseOptions) -> Conversation:
     channel = file.channel
-    kind, name = str(channel.get("type")), string(channel.get("name")).strip() or channel_id
-    workspace = string(file.guild.get("name"))
+    kind, name = str(channel.get("type")), as_str(channel.get("name")).strip() or channel_id
+    workspace = as_str(file.guild.get("name"))
     direct = identifier(file.guild) in ("", "0")
     thread = kind in _THREAD_KINDS
-    parent = string(channel.get("category")) if thread else ""
-    described = (f"Thread in #{parent}" if parent else "", string(channel.get("topic")).strip())
+    parent = as_str(channel.get("category")) if thread else ""
+    described = (f"Thread in #{parent}" if parent else "", as_str(channel.get("topic")).strip())
     # Names of threads and of people are no identities: several bear the same one.
     label = f"{name}-{channel_id}" if thread or direct else name
     return Conversation(
@@ -133,7 +133,7 @@ def _conversation(channel_id: str, file: _File, options: ParseOptions) -> Conver
     )
 
 
-def owns(head: Head) -> bool:
+def matches_file(head: Head) -> bool:
     """Tell an exporter's file: a guild, a channel and messages, or their date range if there are none yet."""
     return head.has("", "guild", "channel") and (head.has("", _MESSAGES) or head.has("", "dateRange"))
 
@@ -142,5 +142,5 @@ FORMAT = Format(
     name="discord",
     looked_for='a DiscordChatExporter file ("guild", "channel", "messages")',
     parse=parse,
-    owns=owns,
+    matches_file=matches_file,
 )

@@ -15,7 +15,7 @@ from include.parsers.discord.replies import Replies, proxied_reply, quote
 from include.parsers.discord.roster import Roster, name_of
 from include.parsers.discord.text import text_of, to_plain_text
 from include.parsers.discord.time import sent_at_us
-from include.parsers.json.values import identifier, mapping, microseconds, string
+from include.parsers.json.values import as_dict, as_str, identifier, microseconds
 from include.parsers.outcomes import Reject, Skip
 from include.records import Conversation, Message, Note
 
@@ -92,7 +92,7 @@ _COMMANDS = (_SLASH_COMMAND, "ContextMenuCommand")
 _FORWARD = ("Forward", "1", 1)
 
 
-class Findings:
+class ExportNotes:
     """What is peculiar about an export, noted message by message."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ def to_message(
     *,
     conversation: Conversation,
     roster: Roster,
-    findings: Findings,
+    export_notes: ExportNotes,
     replies: Replies,
     skip_bots: bool,
 ) -> Message:
@@ -133,12 +133,12 @@ def to_message(
         raise Skip(kind)
     if kind == _THREAD_STARTER:
         # An empty shell in the thread; the API includes the message that the thread grew from.
-        entry = mapping(entry.get("referenced_message")) or entry
+        entry = as_dict(entry.get("referenced_message")) or entry
     message_id = identifier(entry)
     if not message_id:
         raise Reject("expected an id, found none")
-    author = mapping(entry.get("author"))
-    name = name_of(author, mapping(entry.get("member")))
+    author = as_dict(entry.get("author"))
+    name = name_of(author, as_dict(entry.get("member")))
     author_id = identifier(author) or name
     if not author_id:
         raise Reject("expected an author with an id, found none")
@@ -156,14 +156,14 @@ def to_message(
     text = text_of(entry, roster.names_for(entry), bot=bot)
     known = kind in _KINDS.values()
     if not text:
-        findings.empty += kind in _WORDY_NAMES
+        export_notes.empty += kind in _WORDY_NAMES
         raise Skip("empty" if kind in _WORDY_NAMES else kind)
-    findings.said += 1
-    findings.webhook += webhook
+    export_notes.said += 1
+    export_notes.webhook += webhook
     if not known:
-        findings.unknown_kinds[kind] += 1
+        export_notes.unknown_kinds[kind] += 1
     if users := entry.get("mentions"):
-        text = roster.tell_apart(text, users)
+        text = roster.with_distinct_names(text, users)
     answered = _answered(entry, conversation.channel_id)
     before = None
     if proxied:
@@ -201,7 +201,7 @@ def _by_webhook(entry: Mapping[str, Any], author: Mapping[str, Any], kind: str) 
     if webhook_id := identifier(entry, "webhook_id"):
         return webhook_id != identifier(entry, "application_id")
     without = ("", "0", "0000") if author.get("isBot") else ("0000",)
-    return string(author.get("discriminator")) in without and not author.get("roles")
+    return as_str(author.get("discriminator")) in without and not author.get("roles")
 
 
 def _answered_words(
@@ -217,14 +217,14 @@ def _answered_words(
     """Return name and text of the message that is answered, or the person and the command that a bot answers."""
     if answered:
         return replies.find(answered) or _referenced(entry, roster, skip_bots=skip_bots)
-    command = mapping(entry.get("interaction") or entry.get("interaction_metadata")) if bot else {}
+    command = as_dict(entry.get("interaction") or entry.get("interaction_metadata")) if bot else {}
     return _command(command, kind, roster) if command else None
 
 
 def _referenced(entry: Mapping[str, Any], roster: Roster, *, skip_bots: bool) -> tuple[str, str] | None:
     """Return name and text of the answered message where the API includes it."""
-    answered = mapping(entry.get("referenced_message"))
-    author = mapping(answered.get("author"))
+    answered = as_dict(entry.get("referenced_message"))
+    author = as_dict(answered.get("author"))
     bot = bool(author.get("bot") or answered.get("webhook_id"))
     name = name_of(author)
     author_id, kind = identifier(author) or name, _kind(answered.get("type"))
@@ -238,7 +238,7 @@ def _referenced(entry: Mapping[str, Any], roster: Roster, *, skip_bots: bool) ->
 
 def _command(command: Mapping[str, Any], kind: str, roster: Roster) -> tuple[str, str] | None:
     """Return the person who gave a bot a command, and the command."""
-    user, name = mapping(command.get("user")), string(command.get("name"))
+    user, name = as_dict(command.get("user")), as_str(command.get("name"))
     user_id = identifier(user)
     if not (user_id and name):
         return None
@@ -250,7 +250,7 @@ def _answered(entry: Mapping[str, Any], channel_id: str) -> str | None:
     """Return the id of the message that this one replies to; forwards and cross-posts refer to other channels."""
     if not (entry.get("reference") or entry.get("message_reference")):
         return None
-    exported, answered = mapping(entry.get("reference")), mapping(entry.get("message_reference"))
+    exported, answered = as_dict(entry.get("reference")), as_dict(entry.get("message_reference"))
     if exported.get("type") in _FORWARD or answered.get("type") in _FORWARD:
         return None
     place = identifier(exported, "channelId") or identifier(answered, "channel_id")
@@ -262,7 +262,7 @@ def _kind(value: object) -> str:
     """Return one name for a kind of message, however it is written; missing is a plain message, as in old exports."""
     if type(value) is str and (known := _NAMES.get(value)):
         return known
-    written = str(value) if isinstance(value, int) else string(value).strip().removeprefix("MessageType.")
+    written = str(value) if isinstance(value, int) else as_str(value).strip().removeprefix("MessageType.")
     known = _NAMES.get(written) or _FOLDED.get(re.sub(r"[\W_]", "", written).casefold())
     return known or (written if re.fullmatch(r"\w{1,40}", written) else "Default")
 

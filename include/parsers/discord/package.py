@@ -26,10 +26,10 @@ from include.parsers.discord.package_index import Owner, PackageIndex
 from include.parsers.discord.text import file_text, name_in_address, to_plain_text
 from include.parsers.discord.time import sent_at_us
 from include.parsers.formats import Export, Format, ParseOptions
-from include.parsers.json.head import look
+from include.parsers.json.head import inspect_head
 from include.parsers.json.stream import BrokenJson, entries
-from include.parsers.json.values import identifier, string, strings
-from include.parsers.outcomes import Reject, Skip, left_out, outcomes, unreadable
+from include.parsers.json.values import as_str, as_strs, identifier
+from include.parsers.outcomes import Reject, Skip, exclusion_reason, outcomes, reject_file
 from include.records import Conversation, Message, Note, ParsedMany
 
 _CHANNEL_FILE = re.compile(r"(?P<messages>(?:.*/)?)c?(?P<id>[0-9]+)/(?P<file>channel\.json|messages\.(?:json|csv))")
@@ -60,9 +60,9 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             message_files[found["id"]].append(found[0])
     index = PackageIndex(archive, channel_files)
     for name, reason in index.broken.items():
-        yield from unreadable(export.root + name, SOURCE, reason)
+        yield from reject_file(export.root + name, SOURCE, reason)
     if len(index.owners) != 1:
-        yield from unreadable(export.root or export.label, SOURCE, _OWNERS.format(len(index.owners) or "no"))
+        yield from reject_file(export.root or export.label, SOURCE, _OWNERS.format(len(index.owners) or "no"))
         return
     (owner,) = index.owners
     names = index.names(owner)
@@ -75,10 +75,15 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             try:
                 with archive.open(name) as stream:
                     rows = _rows(stream) if name.endswith(".csv") else entries(stream, "item")
-                    reason = left_out(conversation, options)
-                    yield from outcomes(enumerate(rows), read, conversation=conversation, place=place, leave_out=reason)
+                    yield from outcomes(
+                        enumerate(rows),
+                        read,
+                        conversation=conversation,
+                        place=place,
+                        skip_reason=exclusion_reason(conversation, options),
+                    )
             except EntryUnreadable as error:
-                yield from unreadable(place, SOURCE, str(error), conversation.conversation_id)
+                yield from reject_file(place, SOURCE, str(error), conversation.conversation_id)
     yield Note(code="only_own", count=len(message_files))
     yield Note(code="no_entries", count=len(channel_files.keys() - message_files.keys()))
 
@@ -92,9 +97,9 @@ def _to_message(
     at_us = sent_at_us(message_id, entry.get("Timestamp"))
     if at_us is None or at_us <= 0:
         raise Reject("expected a time as Timestamp or a snowflake as ID, found neither")
-    said = to_plain_text(string(entry.get("Contents")), names).strip()
+    said = to_plain_text(as_str(entry.get("Contents")), names).strip()
     attached = entry.get("Attachments")
-    addresses = strings(attached) or string(attached).split()
+    addresses = as_strs(attached) or as_str(attached).split()
     files = [file_text(name_in_address(url)) for url in addresses]
     if not (said or files):
         raise Skip("empty")
@@ -160,7 +165,7 @@ def _conversation(channel_id: str, index: PackageIndex, owner: Owner, options: P
     )
 
 
-def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
+def find_roots(archive: Archive) -> Mapping[str, Sequence[str]]:
     """Find the folders above the folder of channels, with the files of all of the package's own folders."""
     names = archive.names()
     channels = [found for found in map(_CHANNEL_FILE.fullmatch, names) if found]
@@ -196,7 +201,7 @@ def _may_be_export(archive: Archive, name: str) -> bool:
     if not name.lower().endswith(_JSON):
         return name.lower().endswith((".zip", ".csv"))
     try:
-        return any(keys & _OF_EXPORTS for keys in look(archive, name).keys.values())
+        return any(keys & _OF_EXPORTS for keys in inspect_head(archive, name).keys.values())
     except EntryUnreadable:
         return False
 
@@ -205,5 +210,5 @@ FORMAT = Format(
     name="discord_package",
     looked_for="a Discord data package (folders c<id> with channel.json and messages.json or messages.csv)",
     parse=parse,
-    trees=trees,
+    find_roots=find_roots,
 )

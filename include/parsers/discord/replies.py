@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from include.parsers.discord.text import one_line
 from include.parsers.discord.time import sent_at_us
-from include.parsers.json.values import identifier, mapping, objects, string
+from include.parsers.json.values import as_dict, as_dicts, as_str, identifier
 
 REMEMBERED = 10_000
 """Messages that are remembered at least; at most twice as many are."""
@@ -100,13 +100,13 @@ class ProxiedReply(NamedTuple):
 
 def proxied_reply(entry: Mapping[str, Any]) -> ProxiedReply | None:
     """Find the embed of PluralKit and its like: "Reply to" with a link, or an author with an arrow, and the text."""
-    embeds = objects(entry.get("embeds"))
+    embeds = as_dicts(entry.get("embeds"))
     for number, embed in enumerate(embeds):
-        author, text = mapping(embed.get("author")), string(embed.get("description"))
-        given = string(author.get("name")).strip()
+        author, text = as_dict(embed.get("author")), as_str(embed.get("description"))
+        given = as_str(author.get("name")).strip()
         name = given.rstrip(_ARROWS)
         begin = _REPLY_TO.match(text)
-        place = _MESSAGE_LINK.search(f"{text} {string(author.get('url'))} {string(embed.get('url'))}")
+        place = _MESSAGE_LINK.search(f"{text} {as_str(author.get('url'))} {as_str(embed.get('url'))}")
         if begin and name and (place or name != given):
             channel_id, message_id = place.groups() if place else ("", None)
             said = _LINKED.sub(r"\1", text[begin.end() :]).strip(" *\n")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from include.parsers.json.values import identifier, mapping, objects, string
+from include.parsers.json.values import as_dict, as_dicts, as_str, identifier
 
 
 class Roster:
@@ -26,8 +26,8 @@ class Roster:
         if self._given.get(user_id) == name:
             return self._names[user_id]
         self._given[user_id] = name
-        for role in objects(user.get("roles")):
-            self._names.setdefault(identifier(role), string(role.get("name")))
+        for role in as_dicts(user.get("roles")):
+            self._names.setdefault(identifier(role), as_str(role.get("name")))
         self._names[user_id] = shown = self._distinct(user_id, name, account_of(user))
         return shown
 
@@ -42,28 +42,28 @@ class Roster:
     def names_for(self, message: Mapping[str, Any]) -> Mapping[str, str]:
         """Return the names to resolve a message's mentions with; learn those of people who have not spoken yet."""
         if users := message.get("mentions"):
-            for user in objects(users):
-                user_id, name = identifier(user), name_of(user, mapping(user.get("member")))
+            for user in as_dicts(users):
+                user_id, name = identifier(user), name_of(user, as_dict(user.get("member")))
                 if user_id and name and user_id not in self._given:
                     self.named(user_id, name, user)
         if channels := message.get("mention_channels"):
-            for channel in objects(channels):
-                self._names.setdefault(identifier(channel), string(channel.get("name")))
+            for channel in as_dicts(channels):
+                self._names.setdefault(identifier(channel), as_str(channel.get("name")))
         if snapshots := message.get("message_snapshots"):
-            for snapshot in objects(snapshots):
-                self.names_for({**mapping(snapshot.get("message")), "message_snapshots": None})
+            for snapshot in as_dicts(snapshots):
+                self.names_for({**as_dict(snapshot.get("message")), "message_snapshots": None})
         if forwarded := message.get("forwardedMessage"):
-            self.names_for({**mapping(forwarded), "forwardedMessage": None})
+            self.names_for({**as_dict(forwarded), "forwardedMessage": None})
         return self._names
 
-    def tell_apart(self, text: str, users: object) -> str:
+    def with_distinct_names(self, text: str, users: object) -> str:
         """
         Return a text with the names that the exporter wrote for mentions (``@Ann``) in the form that is unique.
 
         A name that two people mentioned in the message share stays: nothing says which mention is whose.
         """
         shown: dict[str, set[str]] = {}
-        for user in objects(users):
+        for user in as_dicts(users):
             shown.setdefault(name_of(user), set()).add(self._names.get(identifier(user), ""))
         for name, unique in shown.items():
             mention = f"@{name}"
@@ -87,14 +87,14 @@ def name_of(user: Mapping[str, Any], member: Mapping[str, Any] | None = None) ->
 
     Webhooks post under one id with a name per message, so it is read from each message anew.
     """
-    if member and (nick := string(member.get("nick")).strip()):
+    if member and (nick := as_str(member.get("nick")).strip()):
         return nick
     for key in ("nickname", "global_name", "name", "username"):
-        if name := string(user.get(key)).strip():
+        if name := as_str(user.get(key)).strip():
             return name
     return ""
 
 
 def account_of(user: Mapping[str, Any]) -> str:
     """Return the name of the account, which nobody else has."""
-    return string(user.get("username")).strip() or string(user.get("name")).strip()
+    return as_str(user.get("username")).strip() or as_str(user.get("name")).strip()

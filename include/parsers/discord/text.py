@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
-from include.parsers.json.values import file_name_in, mapping, objects, string, visible, without_query
+from include.parsers.json.values import as_dict, as_dicts, as_str, file_name_in, visible, without_query
 
 _TOKEN = re.compile(
     r"<(?:"
@@ -83,15 +83,15 @@ def text_of(message: Mapping[str, Any], names: Mapping[str, str], *, bot: bool, 
     else. A forward does not say who wrote it; there an embed without an address is no preview and counts.
     Members that are new to this project count when a message says nothing else. Never raises, whatever it holds.
     """
-    content = visible(to_plain_text(string(message.get("content")), names).strip())
+    content = visible(to_plain_text(as_str(message.get("content")), names).strip())
     parts = [content] if content else []
-    for key, tell in _PARTS:
+    for key, texts_of in _PARTS:
         if value := message.get(key):
-            added = [part for part in tell(value, names) if part and part not in parts]
-            parts += [part for part in added if not (key == "components" and _says(content, part))]
+            added = [part for part in texts_of(value, names) if part and part not in parts]
+            parts += [part for part in added if not (key == "components" and _contains_words(content, part))]
     files = _files(message) if message.get("attachments") else []
     if embeds := message.get("embeds"):
-        parts += _embeds(objects(embeds), parts, names, bot=bot, forwarded=forwarded, alone=not (parts or files))
+        parts += _embeds(as_dicts(embeds), parts, names, bot=bot, forwarded=forwarded, alone=not (parts or files))
     if files:
         parts = [*(part for part in parts if part not in files), *files]
     if not parts:
@@ -114,34 +114,34 @@ def one_line(text: str, limit: int) -> str:
 def _forwarded(message: object, names: Mapping[str, str]) -> Iterator[str]:
     """Tell a forwarded message; forwards do not nest."""
     inner = {
-        key: value for key, value in mapping(message).items() if key not in ("forwardedMessage", "message_snapshots")
+        key: value for key, value in as_dict(message).items() if key not in ("forwardedMessage", "message_snapshots")
     }
     if words := text_of(inner, names, bot=False, forwarded=True):
         yield f"[forwarded] {words}"
 
 
 def _snapshots(snapshots: object, names: Mapping[str, str]) -> Iterator[str]:
-    for snapshot in objects(snapshots):
+    for snapshot in as_dicts(snapshots):
         yield from _forwarded(snapshot.get("message"), names)
 
 
 def _stickers(stickers: object, _: Mapping[str, str]) -> Iterator[str]:
-    for sticker in objects(stickers):
-        yield f"[sticker: {string(sticker.get('name')) or 'unnamed'}]"
+    for sticker in as_dicts(stickers):
+        yield f"[sticker: {as_str(sticker.get('name')) or 'unnamed'}]"
 
 
 def _poll(poll: object, _: Mapping[str, str]) -> Iterator[str]:
     """Tell a poll's question and answers; only the API has them, the exporter leaves them out."""
-    asked: list[object] = [mapping(poll).get("question")]
-    answers = mapping(poll).get("answers")
+    asked: list[object] = [as_dict(poll).get("question")]
+    answers = as_dict(poll).get("answers")
     for answer in answers if isinstance(answers, list) else []:
-        asked.append(mapping(answer).get("poll_media") or answer)
+        asked.append(as_dict(answer).get("poll_media") or answer)
     if words := " / ".join(text for media in asked if (text := _member(media, "text"))):
         yield f"[poll: {words}]"
 
 
 def _components(components: object, names: Mapping[str, str]) -> Iterator[str]:
-    for component in objects(components):
+    for component in as_dicts(components):
         yield from _component(component, names, 0)
 
 
@@ -157,15 +157,15 @@ def _component(component: Mapping[str, Any], names: Mapping[str, str], depth: in
     kind = component.get("type")
     if depth > _DEPTH:
         return
-    if content := visible(to_plain_text(string(component.get("content")), names).strip()):
+    if content := visible(to_plain_text(as_str(component.get("content")), names).strip()):
         yield content
     if kind == _MEDIA:
         yield from _medium(component)
     elif kind == _FILE:
-        name = string(component.get("name")) or file_name(mapping(component.get("file")))
+        name = as_str(component.get("name")) or file_name(as_dict(component.get("file")))
         yield f"[file: {name}]"
     for key, value in component.items():
-        for inner in [value] if isinstance(value, dict) else objects(value):
+        for inner in [value] if isinstance(value, dict) else as_dicts(value):
             if key == _GALLERY_ITEMS:
                 yield from _medium(inner)
             else:
@@ -173,9 +173,9 @@ def _component(component: Mapping[str, Any], names: Mapping[str, str], depth: in
 
 
 def _medium(item: Mapping[str, Any]) -> Iterator[str]:
-    if description := one_line(string(item.get("description")), 1000):
+    if description := one_line(as_str(item.get("description")), 1000):
         yield f"[image: {description}]"
-    elif url := string(mapping(item.get("media")).get("url")):
+    elif url := as_str(as_dict(item.get("media")).get("url")):
         yield f"[file: {name_in_address(url)}]"
 
 
@@ -211,7 +211,7 @@ def _words_in(value: object, names: Mapping[str, str], depth: int) -> Iterator[s
         return
     if isinstance(value, dict):
         for key in _WORDY:
-            if words := to_plain_text(string(value.get(key)), names).strip():
+            if words := to_plain_text(as_str(value.get(key)), names).strip():
                 yield words
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         if isinstance(inner, dict | list):
@@ -227,43 +227,43 @@ def _embeds(
     forwarded: bool,
     alone: bool,
 ) -> list[str]:
-    own, told = "\n".join(parts), list(parts)
+    own, so_far = "\n".join(parts), list(parts)
     for embed in embeds:
         if bot or alone or (forwarded and not embed.get("url")):
-            words = _embed(embed, own, "\n".join(told), names)
-            told += [words] if words and words not in told else []
-    return told[len(parts) :]
+            words = _embed(embed, own, "\n".join(so_far), names)
+            so_far += [words] if words and words not in so_far else []
+    return so_far[len(parts) :]
 
 
-def _embed(embed: Mapping[str, Any], said: str, told: str, names: Mapping[str, str]) -> str:
+def _embed(embed: Mapping[str, Any], said: str, so_far: str, names: Mapping[str, str]) -> str:
     """
     Tell an embed, without what the message says already.
 
-    :param told: The message with its embeds so far; they may say the same of several things, an address is given once.
+    :param so_far: The message with the embeds before this one. Words may be repeated; an address is given once.
     """
     fields = [
-        (visible(string(field.get("name"))), visible(_member(field.get("value"), "")))
-        for field in objects(embed.get("fields"))
+        (visible(as_str(field.get("name"))), visible(_member(field.get("value"), "")))
+        for field in as_dicts(embed.get("fields"))
     ]
     if result := [value for name, value in fields if name in ("poll_question_text", "victor_answer_text") and value]:
         return f"[poll result: {' / '.join(result)}]"
 
     def plain(value: object) -> str:
-        return visible(to_plain_text(string(value), names).strip())
+        return visible(to_plain_text(as_str(value), names).strip())
 
     author, footer = plain(_member(embed.get("author"), "name")), plain(_member(embed.get("footer"), "text"))
     title, description = plain(embed.get("title")), plain(embed.get("description"))
-    told_fields = [plain(f"{name}: {value}" if name and value else name or value) for name, value in fields]
-    words = "\n".join(filter(None, (author, title, description, *told_fields, footer)))
-    if said and words and _says(said, words):
+    field_lines = [plain(f"{name}: {value}" if name and value else name or value) for name, value in fields]
+    words = "\n".join(filter(None, (author, title, description, *field_lines, footer)))
+    if said and words and _contains_words(said, words):
         return ""
-    url = _address(string(embed.get("url")))
-    link = "" if url in told or url in words else url
+    url = _address(as_str(embed.get("url")))
+    link = "" if url in so_far or url in words else url
     if said:
-        title, description = ("" if _says(said, part) else part for part in (title, description))
+        title, description = ("" if _contains_words(said, part) else part for part in (title, description))
     if title and link:
         title = f"{title} ({link})"
-    words = "\n".join(filter(None, (author, title, description, *told_fields, footer)))
+    words = "\n".join(filter(None, (author, title, description, *field_lines, footer)))
     return words or link or "\n".join(_embedded_media(embed))
 
 
@@ -271,13 +271,13 @@ def _embedded_media(embed: Mapping[str, Any]) -> Iterator[str]:
     """Tell pictures and films of an embed without words."""
     for key, kind in (("images", "image"), ("image", "image"), ("video", "video"), ("thumbnail", "image")):
         value = embed.get(key)
-        media = [value] if isinstance(value, dict) else objects(value)
-        if told := [f"[{kind}: {name_in_address(url)}]" for medium in media if (url := string(medium.get("url")))]:
-            yield from told
+        media = [value] if isinstance(value, dict) else as_dicts(value)
+        if lines := [f"[{kind}: {name_in_address(url)}]" for medium in media if (url := as_str(medium.get("url")))]:
+            yield from lines
             return
 
 
-def _says(said: str, words: str) -> bool:
+def _contains_words(said: str, words: str) -> bool:
     """
     Tell whether a text holds words as whole words, whatever their case, markup and white space.
 
@@ -297,7 +297,7 @@ def _member(value: object, key: str) -> str:
     """Return a text or number, or that of a member of an object."""
     if isinstance(value, dict):
         value = value.get(key)
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else string(value)
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else as_str(value)
 
 
 def _address(url: str) -> str:
@@ -308,7 +308,7 @@ def _address(url: str) -> str:
 def _files(message: Mapping[str, Any]) -> list[str]:
     flags = message.get("flags")
     voice = isinstance(flags, int) and flags & _VOICE_FLAG != 0
-    return [_file(attachment, voice=voice) for attachment in objects(message.get("attachments"))]
+    return [_file(attachment, voice=voice) for attachment in as_dicts(message.get("attachments"))]
 
 
 def _file(attachment: Mapping[str, Any], *, voice: bool) -> str:
@@ -318,7 +318,7 @@ def _file(attachment: Mapping[str, Any], *, voice: bool) -> str:
     captions: list[str] = []
     said = {re.sub(r"\W", "", text) for text in ("", name, name.rpartition(".")[0])}
     for key in ("title", "description"):
-        caption = one_line(string(attachment.get(key)), 1000)
+        caption = one_line(as_str(attachment.get(key)), 1000)
         if (plain := re.sub(r"\W", "", caption)) not in said:
             said |= {plain, re.sub(r"\W", "", caption.rpartition(".")[0])}
             captions.append(caption)
@@ -332,8 +332,8 @@ def file_text(name: str, *captions: str) -> str:
 
 def file_name(attachment: Mapping[str, Any]) -> str:
     """Return an attachment's name, never its address: addresses carry expiring access tokens."""
-    named = string(attachment.get("fileName")) or string(attachment.get("filename")) or string(attachment.get("title"))
-    return named or name_in_address(string(attachment.get("url")))
+    named = as_str(attachment.get("fileName")) or as_str(attachment.get("filename")) or as_str(attachment.get("title"))
+    return named or name_in_address(as_str(attachment.get("url")))
 
 
 def name_in_address(url: str) -> str:

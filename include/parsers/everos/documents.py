@@ -35,8 +35,8 @@ from include.parsers.everos.zones import UnknownZone, zone_of
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.json.head import Head
 from include.parsers.json.stream import Document, documents, listed
-from include.parsers.json.values import identifier, in_natural_order, mapping, string
-from include.parsers.outcomes import left_out, outcomes, unreadable
+from include.parsers.json.values import as_dict, as_str, identifier, in_natural_order
+from include.parsers.outcomes import exclusion_reason, outcomes, reject_file
 from include.records import Conversation, Note, ParsedMany
 
 CORRECTIONS = "chat-history-to-everos/corrections/1"
@@ -73,7 +73,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             with ExitStack() as stack:
                 yield from _File(archive, name, options, stack, unknown_zones).parsed()
         except EntryUnreadable as error:
-            yield from unreadable(name, SOURCE, str(error))
+            yield from reject_file(name, SOURCE, str(error))
     for zone, conversations in unknown_zones.items():
         yield Note(code="unknown_zone", count=len(conversations), detail=zone)
 
@@ -103,14 +103,14 @@ class _File:
     def parsed(self) -> Iterator[ParsedMany]:
         before: Conversation | None = None
         for document in self._documents:
-            description = describe(document)
+            description = parse_header(document)
             conversation = description.conversation
             if not description.flaw and conversation != before:
                 yield conversation
                 before = conversation
             yield from self._outcomes(document, description)
             if document.flaw:
-                yield from unreadable(self._at, SOURCE, document.flaw, conversation.conversation_id)
+                yield from reject_file(self._at, SOURCE, document.flaw, conversation.conversation_id)
             if isinstance(description.zone, UnknownZone) and description.zone.used:
                 self._unknown_zones[description.zone.label].add(conversation.conversation_id)
 
@@ -128,7 +128,7 @@ class _File:
             yield from self._judged([(at[1], document.members)], at[0], description, self._ordinals)
         elif not document.flaw:
             reason = description.flaw or f"expected a list {' or '.join(_LISTS)}, found none"
-            yield from unreadable(place, SOURCE, reason, description.conversation.conversation_id)
+            yield from reject_file(place, SOURCE, reason, description.conversation.conversation_id)
 
     def _judged(
         self, read: Iterable[tuple[int, Any]], place: str, description: Description, ordinals: Ordinals
@@ -138,7 +138,7 @@ class _File:
             partial(to_message, description=description, ordinals=ordinals),
             conversation=description.conversation,
             place=place,
-            leave_out="" if description.flaw else left_out(description.conversation, self._options),
+            skip_reason="" if description.flaw else exclusion_reason(description.conversation, self._options),
         )
 
     def _numbered(self, read: Iterator[Any], place: str) -> Iterator[tuple[int, Any]]:
@@ -148,26 +148,26 @@ class _File:
         self._at = f"{place}[{position + 1}]"
 
 
-def describe(document: Document) -> Description:
+def parse_header(document: Document) -> Description:
     """Return what a document says about its entries, and what is wrong with it; never raises."""
     members = document.members
-    if corrections := _corrections(members):
+    if corrections := _parse_correction(members):
         return corrections
-    meta = next(filter(None, (mapping(members.get(key)) for key in _METAS)), {})
+    meta = next(filter(None, (as_dict(members.get(key)) for key in _METAS)), {})
     group_id = identifier(members, "group_id") or identifier(meta, "group_id")
     user_id = identifier(members, "user_id")
-    if string(meta.get("scene")).strip().lower() in _PERSONAL_SCENES:
-        owner = user_id or _owner(meta)
+    if as_str(meta.get("scene")).strip().lower() in _PERSONAL_SCENES:
+        owner = user_id or _only_person(meta)
         if owner:
             return _personal(owner, group_id or identifier(members, "session_id"), meta)
     if group_id:
-        return _group(group_id, mapping(members.get("group_meta")), meta)
+        return _group(group_id, as_dict(members.get("group_meta")), meta)
     if user_id:
         return _personal(user_id, identifier(members, "session_id"), meta)
     return _flawed("expected a group_id or a user_id, found neither")
 
 
-def _corrections(members: dict[str, Any]) -> Description | None:
+def _parse_correction(members: dict[str, Any]) -> Description | None:
     """Return what a file of corrections says; ``None`` if the document is none."""
     marked = members.get("format") == CORRECTIONS
     named = identifier(members, "group_id") or identifier(members, "user_id")
@@ -184,11 +184,11 @@ def _corrections(members: dict[str, Any]) -> Description | None:
         return _flawed(f"expected the conversation as corrections.json describes it: {error}") if marked else None
 
 
-def _owner(meta: dict[str, Any]) -> str:
+def _only_person(meta: dict[str, Any]) -> str:
     """Return the only person in ``user_details`` who is no assistant; of several, the only one with the role user."""
-    people = {key: mapping(person) for key, person in mapping(meta.get("user_details")).items()}
+    people = {key: as_dict(person) for key, person in as_dict(meta.get("user_details")).items()}
     persons = [key for key, person in people.items() if role_of_person(person) == "user"]
-    users = [key for key in persons if string(people[key].get("role")).strip().lower() == "user"]
+    users = [key for key in persons if as_str(people[key].get("role")).strip().lower() == "user"]
     found = users or persons
     return found[0].strip() if len(found) == 1 else identifier(meta, "user_id")
 
@@ -196,7 +196,7 @@ def _owner(meta: dict[str, Any]) -> str:
 def _group(group_id: str, group_meta: dict[str, Any], meta: dict[str, Any]) -> Description:
     if group_id.startswith(RESERVED_PREFIX):
         return _flawed(f"group_id starts with {RESERVED_PREFIX}, which EverOS reserves")
-    told = group_meta or meta
+    described = group_meta or meta
     try:
         kept_meta = msgspec.json.encode(group_meta).decode() if group_meta else None
     except (ValueError, TypeError, OverflowError, RecursionError):
@@ -209,11 +209,11 @@ def _group(group_id: str, group_meta: dict[str, Any], meta: dict[str, Any]) -> D
             source=SOURCE,
             kind="group",
             channel_id=group_id,
-            name=string(told.get("name")) or group_id,
-            description=string(told.get("description")),
+            name=as_str(described.get("name")) or group_id,
+            description=as_str(described.get("description")),
             group_meta=kept_meta,
         ),
-        people=mapping(meta.get("user_details")),
+        people=as_dict(meta.get("user_details")),
         zone=zone_of(meta.get("default_timezone")),
     )
 
@@ -230,13 +230,13 @@ def _personal(user_id: str, session_id: str, meta: dict[str, Any]) -> Descriptio
             source=SOURCE,
             kind="personal",
             channel_id=f"user {user_id}, session {session_id}" if session_id else f"user {user_id}",
-            name=string(meta.get("name")) or name,
-            description=string(meta.get("description")),
+            name=as_str(meta.get("name")) or name,
+            description=as_str(meta.get("description")),
             user_id=sender_id_of(user_id),
             session_id=session_id or None,
         ),
         user_id=user_id,
-        people=mapping(meta.get("user_details")),
+        people=as_dict(meta.get("user_details")),
         zone=zone_of(meta.get("default_timezone")),
     )
 
@@ -246,7 +246,7 @@ def _flawed(flaw: str) -> Description:
     return Description(conversation=nowhere, flaw=flaw)
 
 
-def owns(head: Head) -> bool:
+def matches_file(head: Head) -> bool:
     """Tell a conversation or message in one of the shapes, or an array of them."""
     return any(
         head.has(place, "conversation_list")
@@ -261,5 +261,5 @@ FORMAT = Format(
     name="everos_json",
     looked_for='EverOS JSON ("group_id" or "user_id" with "messages"; "conversation_meta" with "conversation_list")',
     parse=parse,
-    owns=owns,
+    matches_file=matches_file,
 )

@@ -16,7 +16,7 @@ from typing import Any
 from include.ids import RESERVED_PREFIX, sender_id_of
 from include.parsers.everos.text import is_of_a_tool, reply_lines, text_of
 from include.parsers.everos.time import unix_us
-from include.parsers.json.values import identifier, mapping, string
+from include.parsers.json.values import as_dict, as_str, identifier
 from include.parsers.outcomes import Reject, Skip
 from include.records import Conversation, Message, Role
 
@@ -83,11 +83,11 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
     """
     if description.flaw:
         raise Reject(description.flaw)
-    if (kind := entry.get("type")) and string(kind).strip().lower() == "system":
+    if (kind := entry.get("type")) and as_str(kind).strip().lower() == "system":
         raise Skip("system")
     conversation = description.conversation
     given = identifier(entry, "sender_id") or identifier(entry, "sender")
-    person = mapping(description.people.get(given))
+    person = as_dict(description.people.get(given))
     role = _role(entry, person)
     sender = _sender(given, role, description)
     at_us = _sent_at_us(entry, description.zone)
@@ -104,7 +104,7 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
         sent_at_us=at_us,
         timestamp_ms=at_us // 1000,
         sender_id=sender_id_of(sender),
-        sender_name=string(entry.get("sender_name")) or string(person.get("full_name")) or sender,
+        sender_name=as_str(entry.get("sender_name")) or as_str(person.get("full_name")) or sender,
         role=role,
         text="\n".join([*reply_lines(refers, description.people), text]) if refers else text,
         origin=origin,
@@ -113,7 +113,7 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
 
 def role_of_person(person: Mapping[str, Any]) -> Role:
     """Return the role of a person in ``user_details``, who may have a job there instead."""
-    return "assistant" if string(person.get("role")).strip().lower() in _ASSISTANTS else "user"
+    return "assistant" if as_str(person.get("role")).strip().lower() in _ASSISTANTS else "user"
 
 
 def _role(entry: Mapping[str, Any], person: Mapping[str, Any]) -> Role:
@@ -125,7 +125,7 @@ def _role(entry: Mapping[str, Any], person: Mapping[str, Any]) -> Role:
         if "create_time" in entry:
             return role_of_person(person)
         raise Reject("expected role user or assistant, found none")
-    name = string(given).strip().lower()
+    name = as_str(given).strip().lower()
     if role := _ROLES.get(name):
         return role
     raise Reject(f"expected role user or assistant, found {name if name in _MACHINE_ROLES else 'another'}")

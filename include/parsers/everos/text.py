@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from include.parsers.json.values import file_name_in, identifier, mapping, objects, string, without_query
+from include.parsers.json.values import as_dict, as_dicts, as_str, file_name_in, identifier, without_query
 
 _FILE_TYPES = ("image", "file", "audio", "video", "link")
 
@@ -54,14 +54,14 @@ def text_of(entry: Mapping[str, Any]) -> str:
     content = entry.get("content")
     kind = entry.get("type")
     if kind and isinstance(kind, str) and kind.strip().lower() in _FILE_TYPES:
-        return _file(kind.strip().lower(), string(content).strip(), mapping(entry.get("extra")))
+        return _file(kind.strip().lower(), as_str(content).strip(), as_dict(entry.get("extra")))
     return content if isinstance(content, str) else _words(content)
 
 
 def is_of_a_tool(entry: Mapping[str, Any]) -> bool:
     """Tell whether an entry without words calls tools or holds what they gave back: nobody spoke."""
     parts = _listed(entry.get("content"))
-    return any(entry.get(name) for name in _CALLS) or any(_kind(mapping(part)) in _OF_MACHINES for part in parts)
+    return any(entry.get(name) for name in _CALLS) or any(_kind(as_dict(part)) in _OF_MACHINES for part in parts)
 
 
 def reply_lines(refers: object, people: Mapping[str, Any]) -> Iterator[str]:
@@ -71,10 +71,10 @@ def reply_lines(refers: object, people: Mapping[str, Any]) -> Iterator[str]:
     :param refers: ``refer_list``; ids alone say nothing and are passed over.
     :param people: ``user_details`` by sender.
     """
-    for refer in objects(refers)[:_QUOTES]:
+    for refer in as_dicts(refers)[:_QUOTES]:
         quoted = _one_line(text_of(refer), _QUOTED_CHARACTERS).replace('"', "'")
         sender = identifier(refer, "sender_id") or identifier(refer, "sender")
-        name = string(refer.get("sender_name")) or string(mapping(people.get(sender)).get("full_name")) or sender
+        name = as_str(refer.get("sender_name")) or as_str(as_dict(people.get(sender)).get("full_name")) or sender
         if quoted:
             yield f'[in reply to {_one_line(name, 60) or "a message"}: "{quoted}"]'
 
@@ -86,8 +86,8 @@ def _one_line(text: str, characters: int) -> str:
 
 def _file(kind: str, content: str, extra: Mapping[str, Any]) -> str:
     """Return ``[image: x.png]`` for an address, a path or a name of a file, ``[image] words`` for a caption."""
-    given = next(filter(None, (string(extra.get(key)).strip() for key in ("file_name", "filename", "name"))), "")
-    url = string(extra.get("url")).strip()
+    given = next(filter(None, (as_str(extra.get(key)).strip() for key in ("file_name", "filename", "name"))), "")
+    url = as_str(extra.get("url")).strip()
     name = _one_line(given, 200) or (_name(kind, url) if url else "")
     if content and not _is_place(content):
         return f"[{kind}: {name}] {content}" if name else f"[{kind}] {content}"
@@ -137,9 +137,9 @@ def _item(item: Mapping[str, Any], depth: int) -> str:
         return ""
     given = (_words(item.get(key), depth + 1) for key in _WORDS_OF_ITEM)
     words = next((words for words in given if words.strip()), "")
-    places = (string(item.get(key)) or string(mapping(item.get(key)).get("url")) for key in ("uri", "url", *_NESTED))
+    places = (as_str(item.get(key)) or as_str(as_dict(item.get(key)).get("url")) for key in ("uri", "url", *_NESTED))
     place = next(filter(None, places), "")
-    named = any(string(item.get(key)) for key in ("name", "file_name", "filename"))
+    named = any(as_str(item.get(key)) for key in ("name", "file_name", "filename"))
     kind = _KINDS.get(kind, kind)
     if kind not in _FILE_TYPES and (words or not (named or place)):
         return words
@@ -147,4 +147,4 @@ def _item(item: Mapping[str, Any], depth: int) -> str:
 
 
 def _kind(item: Mapping[str, Any]) -> str:
-    return string(item.get("type")).strip().lower()
+    return as_str(item.get("type")).strip().lower()

@@ -39,7 +39,7 @@ class Head(NamedTuple):
         return self.keys.get(place, frozenset()).issuperset(keys)
 
 
-def look(archive: Archive, name: str) -> Head:
+def inspect_head(archive: Archive, name: str) -> Head:
     """
     Look at the beginning of a file.
 
@@ -57,13 +57,13 @@ def head_of(data: bytes) -> Head:
         return Head("", {})
     keys: dict[str, set[str]] = defaultdict(set)
     if not _collect(data, keys):
-        _collect(_mended(data), keys)
+        _collect(_repaired(data), keys)
         for line in data.split(b"\n", _LINES)[:_LINES] if in_lines(data) else ():
-            _collect(_mended(line), keys)
+            _collect(_repaired(line), keys)
     return Head(start, {place: frozenset(found) for place, found in keys.items()})
 
 
-def _mended(data: bytes) -> bytes:
+def _repaired(data: bytes) -> bytes:
     """Replace what is not JSON inside of strings and numbers; the text then says something else and has its shape."""
     text = _NOT_JSON.sub(lambda found: b" " if found[1] else found[0], data.decode("utf-8", "replace").encode())
     return _NO_NUMBER.sub(b"0", text)

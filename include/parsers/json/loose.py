@@ -17,10 +17,10 @@ def decode_loose(data: bytes) -> Any:
     try:
         return msgspec.json.decode(without_mark(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return msgspec.json.decode(mended(data))
+        return msgspec.json.decode(repaired(data))
 
 
-def mended(data: bytes, fraction: Callable[[str], Any] = str) -> bytes:
+def repaired(data: bytes, fraction: Callable[[str], Any] = str) -> bytes:
     """
     Return the JSON text so that strict decoders take it; what stands for no character becomes ``?``.
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from include.errors import EntryUnreadable
-from include.parsers.json.loose import mended
+from include.parsers.json.loose import repaired
 
 MAX_ENTRY_BYTES = 32 << 20
 """Of one entry. A message that thousands reacted to has some 20 MB in a DiscordChatExporter file."""
@@ -94,7 +94,7 @@ def decode_entry(data: Text) -> Any:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            return msgspec.json.decode(mended(bytes(data), fraction=_finite))
+            return msgspec.json.decode(repaired(bytes(data), fraction=_finite))
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             return BrokenJson("not JSON" if isinstance(error, msgspec.DecodeError) else str(error))
 

@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def string(value: object) -> str:
+def as_str(value: object) -> str:
     """Return a string, else ``""``."""
     return value if isinstance(value, str) else ""
 
@@ -30,17 +30,17 @@ def visible(text: str) -> str:
     return "" if _INVISIBLE.fullmatch(text) else text
 
 
-def mapping(value: object) -> dict[str, Any]:
+def as_dict(value: object) -> dict[str, Any]:
     """Return an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def objects(value: object) -> list[dict[str, Any]]:
+def as_dicts(value: object) -> list[dict[str, Any]]:
     """Return the objects of a list; nothing of anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def strings(value: object) -> list[str]:
+def as_strs(value: object) -> list[str]:
     """Return the strings of a list; nothing of anything else."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
@@ -56,7 +56,7 @@ def identifier(thing: Mapping[str, Any], key: str = "id") -> str:
         return value.strip()
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else string(value).strip()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else as_str(value).strip()
 
 
 def microseconds(timestamp: object, zone: tzinfo = UTC) -> int | None:

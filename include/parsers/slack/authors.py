@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, override
 
 from include.ids import sender_id_of
-from include.parsers.json.values import mapping, string
+from include.parsers.json.values import as_dict, as_str
 from include.parsers.slack.entries import Entry, decoded
-from include.parsers.slack.index import SLACKBOT_ID, Index, person_name, plain_name, told_apart
+from include.parsers.slack.index import SLACKBOT_ID, Index, distinct_name, person_name, plain_name
 
 _SLACKBOT_BOT = "B01"
 _ID = re.compile(r"[UWB][0-9A-Z]+")
@@ -58,9 +58,9 @@ class Authors:
         user = entry.user
         if entry.subtype and entry.subtype in _PART_WITH_AUTHOR:
             part, key = _PART_WITH_AUTHOR[entry.subtype]
-            user = string(mapping(decoded(getattr(entry, part))).get(key)) or user
+            user = as_str(as_dict(decoded(getattr(entry, part))).get(key)) or user
         elif not user and entry.subtype == "file_share":  # with one, somebody may have shared another's file
-            user = string(mapping(decoded(entry.file)).get("user"))
+            user = as_str(as_dict(decoded(entry.file)).get("user"))
         if not user and entry.username and (person := _PERSON.fullmatch(entry.username)):
             user = person[1]
         author = self._known.get(user or "") or self._stranger(entry, user)
@@ -76,7 +76,7 @@ class Authors:
         if entry.user and entry.user_profile and entry.user not in self._known:
             self._guest(entry, entry.user)
         if entry.bot_id and entry.bot_profile and entry.bot_id not in self._people:
-            self._name_bot(entry.bot_id, string(mapping(decoded(entry.bot_profile)).get("name")))
+            self._name_bot(entry.bot_id, as_str(as_dict(decoded(entry.bot_profile)).get("name")))
         self._name_bot_user(entry)
         if entry.subtype == "bot_add":
             self.learn(entry)
@@ -87,7 +87,7 @@ class Authors:
         if entry.bot_id == _SLACKBOT_BOT:
             return SLACKBOT
         if entry.bot_id:
-            self._name_bot(entry.bot_id, string(mapping(decoded(entry.bot_profile)).get("name")))
+            self._name_bot(entry.bot_id, as_str(as_dict(decoded(entry.bot_profile)).get("name")))
             self._name_bot_user(entry)
             name = dict.get(self._people, entry.bot_id) or (entry.username or "").strip() or entry.bot_id
             return Author(sender_id_of(user or entry.bot_id), name, bot=True)
@@ -100,12 +100,12 @@ class Authors:
 
     def _guest(self, entry: Entry, user: str) -> Author | None:
         """Return the person of another workspace that a message describes, from then on known."""
-        profile = mapping(decoded(entry.user_profile))
+        profile = as_dict(decoded(entry.user_profile))
         name = person_name(profile)
         if not name:
             return None
         if plain_name(name) in self._taken:
-            name = told_apart(name, string(profile.get("name")), user)
+            name = distinct_name(name, as_str(profile.get("name")), user)
         self._taken.add(plain_name(name))
         self._people[user] = name
         author = self._known[user] = Author(sender_id_of(user), name, bot=False)
@@ -135,7 +135,7 @@ class Authors:
             return author
         own = (
             self._bots.get(entry.bot_id or ""),
-            string(mapping(decoded(entry.bot_profile)).get("name")),
+            as_str(as_dict(decoded(entry.bot_profile)).get("name")),
             author.name if entry.user in self._accounts else "",
             self._accounts.get(entry.user or ""),
         )

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from include.parsers.json.values import mapping, objects, string
+from include.parsers.json.values import as_dict, as_dicts, as_str
 from include.parsers.slack.files import files_text, picture_name
 from include.parsers.slack.repeats import (
     asks_for_another_client,
@@ -135,7 +135,7 @@ def blocks_text(blocks: object, names: Names, *, beside_text: bool = False) -> s
     """
     return _lines(
         _part(block, names, _DEPTH)
-        for block in objects(blocks)
+        for block in as_dicts(blocks)
         if not (beside_text and block.get("type") == "rich_text")
     )
 
@@ -161,7 +161,7 @@ def attachments_text(attachments: object, names: Names, *, by_app: bool, said: s
     :param by_app: Whether an app posted the message; what it says of a link is its own words then.
     """
     cards: list[str] = []
-    for attachment in objects(attachments):
+    for attachment in as_dicts(attachments):
         if is_forward(attachment) or _is_preview(attachment, by_app=by_app):
             continue
         card = unsaid(said, _card(attachment, names, _DEPTH, said))
@@ -172,13 +172,13 @@ def attachments_text(attachments: object, names: Names, *, by_app: bool, said: s
 
 def forwards_text(attachments: object, names: Names) -> str:
     """Return the messages that were forwarded or linked to, each with its author."""
-    forwards = (_forward(item, names, _DEPTH) for item in objects(attachments) if is_forward(item))
+    forwards = (_forward(item, names, _DEPTH) for item in as_dicts(attachments) if is_forward(item))
     return _lines(dict.fromkeys(forwards))
 
 
 def previews_text(attachments: object, names: Names, *, said: str = "") -> str:
     """Return previews of links, named as such, for a message that has nothing else or nothing but the links."""
-    others = [item for item in objects(attachments) if not is_forward(item)]
+    others = [item for item in as_dicts(attachments) if not is_forward(item)]
     cards = [unsaid(said, _card(item, names, _DEPTH, said)) for item in others]
     return _lines(f"[link preview] {card}" for card in cards if card)
 
@@ -242,7 +242,7 @@ def _body(attachment: _Object, names: Names, depth: int, said: str, author: str 
     parts += [_title(attachment, names, said + text), text, _fields(attachment, names)]
     parts.append(_part(attachment.get("blocks"), names, depth - 1))
     parts += [
-        _message(mapping(item.get("message")), names, depth - 1) for item in _objects(attachment, "message_blocks")
+        _message(as_dict(item.get("message")), names, depth - 1) for item in _objects(attachment, "message_blocks")
     ]
     inner = _objects(attachment, "attachments")
     parts += [_card(item, names, depth - 1, said) for item in inner if not _is_elsewhere(item)]
@@ -333,7 +333,7 @@ def _video(block: _Object, names: Names, _: int) -> str:
 
 
 def _call(block: _Object, _: Names, __: int) -> str:
-    name = _str(mapping(mapping(block.get("call")).get("v1")), "name")
+    name = _str(as_dict(as_dict(block.get("call")).get("v1")), "name")
     return f"[call: {name}]" if name else "[call]"
 
 
@@ -445,11 +445,11 @@ def _text(value: object, names: Names) -> str:
 
 
 def _objects(item: _Object, key: str) -> list[dict[str, Any]]:
-    return objects(item.get(key))
+    return as_dicts(item.get(key))
 
 
 def _str(item: _Object, key: str) -> str:
-    return string(item.get(key))
+    return as_str(item.get(key))
 
 
 def _lines(parts: Iterable[str]) -> str:

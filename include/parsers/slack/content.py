@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from include.parsers.json.values import mapping, string, strings, visible
+from include.parsers.json.values import as_dict, as_str, as_strs, visible
 from include.parsers.slack.blocks import (
     attachments_text,
     blocks_text,
@@ -28,7 +28,7 @@ _REWRITTEN = frozenset({"me_message", "file_comment", "file_share", "file_mentio
 _LINKS = re.compile(r"\s*(?:<[^@#!<>][^<>]*>\s*)+")
 """All the text of an app that brings pages (news, tweets): what it brings stands in the previews."""
 
-_FILE_TOLD = re.compile(
+_FILE_SENTENCE = re.compile(
     r"(?:<@[^<>]*>|[^\n<>]{1,80}) (uploaded|created|added|shared|mentioned) an? [\w -]{1,30}: ?<[^<>]+>"
     r".*?(?: and commented: (.*))?",
     re.DOTALL,
@@ -83,22 +83,22 @@ def _rewritten(entry: Entry, names: Names, author: str) -> str:
     if entry.subtype == "me_message":
         return f"{author} {text}" if text else ""
     if entry.subtype == "file_comment":
-        return to_plain_text(string(mapping(decoded(entry.comment)).get("comment")), names) or text
+        return to_plain_text(as_str(as_dict(decoded(entry.comment)).get("comment")), names) or text
     if entry.subtype in ("file_share", "file_mention"):
         return _said_of_file(entry, text, names)
-    room = mapping(decoded(entry.room))
+    room = as_dict(decoded(entry.room))
     if entry.subtype == "sh_room_created":
-        return joined("Started a call", string(room.get("name")))
+        return joined("Started a call", as_str(room.get("name")))
     return ", ".join(["Huddle", *_minutes(room), *_people(room, names)])
 
 
 def _said_of_file(entry: Entry, text: str, names: Names) -> str:
     raw = entry.text or ""
-    told = _FILE_TOLD.fullmatch(raw) if entry.file or (entry.files and raw.startswith("<@")) else None
-    said = to_plain_text(told[2] or "", names) if told else text
-    if told and told[1] in ("shared", "mentioned"):  # the first comment is its uploader's
+    sentence = _FILE_SENTENCE.fullmatch(raw) if entry.file or (entry.files and raw.startswith("<@")) else None
+    said = to_plain_text(sentence[2] or "", names) if sentence else text
+    if sentence and sentence[1] in ("shared", "mentioned"):  # the first comment is its uploader's
         return said
-    comment = string(mapping(mapping(decoded(entry.file)).get("initial_comment")).get("comment"))
+    comment = as_str(as_dict(as_dict(decoded(entry.file)).get("initial_comment")).get("comment"))
     return to_plain_text(comment, names) or said
 
 
@@ -110,6 +110,6 @@ def _minutes(room: Mapping[str, Any]) -> list[str]:
 
 
 def _people(room: Mapping[str, Any], names: Names) -> list[str]:
-    users = strings(room.get("participant_history")) or strings(room.get("participants"))
+    users = as_strs(room.get("participant_history")) or as_strs(room.get("participants"))
     people = [names.users.get(user, user) for user in users]
     return [f"with {', '.join(people)}"] if people else []

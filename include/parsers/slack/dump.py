@@ -24,11 +24,11 @@ import msgspec
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.parsers.formats import Export, Format, ParseOptions
-from include.parsers.json.head import Head, look
+from include.parsers.json.head import Head, inspect_head
 from include.parsers.json.loose import decode_loose, without_mark
 from include.parsers.json.stream import MAX_ENTRY_BYTES, BrokenJson, documents, entries
-from include.parsers.json.values import mapping, objects, string
-from include.parsers.outcomes import left_out, unreadable
+from include.parsers.json.values import as_dict, as_dicts, as_str
+from include.parsers.outcomes import exclusion_reason, reject_file
 from include.parsers.slack.entries import (
     WHOLE_FILE_BYTES,
     Defect,
@@ -42,7 +42,7 @@ from include.parsers.slack.entries import (
 )
 from include.parsers.slack.export import conversation_of, outcomes, read_lists_beside
 from include.parsers.slack.index import Channel, Index, Lists, is_private_kind, names_around, privacy_of
-from include.parsers.slack.messages import SOURCE, Judge
+from include.parsers.slack.messages import SOURCE, Classifier
 from include.parsers.slack.nested import conversations_in
 from include.parsers.slack.shapes import (
     is_chunk,
@@ -101,12 +101,12 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """Yield every entry of the files, in order; nested replies follow their root."""
-    heads = {name: look(archive, name) for name in archive.names()}
+    heads = {name: inspect_head(archive, name) for name in archive.names()}
     indexes, broken = _indexes(archive, heads, export, options)
     for name, reason in broken.items():
-        yield from unreadable(name, SOURCE, reason)
-    judges = {
-        folder: Judge(index, options, partial(_every_file, archive, folder, heads, index))
+        yield from reject_file(name, SOURCE, reason)
+    classifiers = {
+        folder: Classifier(index, options, partial(_every_file, archive, folder, heads, index))
         for folder, index in indexes.items()
     }
     unsure: set[str] = set()
@@ -118,14 +118,14 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             for channel, slices, positions in _conversations(archive, name, head, indexes[folder]):
                 conversation = conversation_of(channel, "", options)
                 yield conversation
-                reason = left_out(conversation, options)
+                reason = exclusion_reason(conversation, options)
                 if channel.unsure and not (conversation.private or reason):
                     unsure.add(conversation.conversation_id)
-                yield from outcomes(slices, conversation.conversation_id, name, judges[folder], reason, positions)
+                yield from outcomes(slices, conversation.conversation_id, name, classifiers[folder], reason, positions)
         except EntryUnreadable as error:  # before its conversation could be told
-            yield from unreadable(name, SOURCE, str(error))
-    for judge in judges.values():
-        yield from judge.notes()
+            yield from reject_file(name, SOURCE, str(error))
+    for classifier in classifiers.values():
+        yield from classifier.notes()
     yield Note(code="maybe_private", count=len(unsure))
 
 
@@ -169,7 +169,7 @@ def beside(archive: Archive, names: Sequence[str]) -> list[str]:
     return [name for name in archive.names() if _folder_of(name) in folders and kind_by_name(name)]
 
 
-def owns(head: Head) -> bool:
+def matches_file(head: Head) -> bool:
     """Tell messages of Slack, and lists of its users and conversations, from anything else."""
     return (
         list_kind("", head) != ""
@@ -193,16 +193,16 @@ def _read_lists(archive: Archive, name: str, head: Head, lists: Lists) -> None:
     if is_chunk(head):
         for chunk in _chunks(archive, name):
             if isinstance(chunk, _Chunk):
-                lists.people(objects(chunk.u))
+                lists.people(as_dicts(chunk.u))
                 if chunk.ch:
-                    lists.conversations(objects(chunk.ch), list_name(name) or _file_of(name))
+                    lists.conversations(as_dicts(chunk.ch), list_name(name) or _file_of(name))
                 if chunk.ci:
-                    lists.describe(mapping(chunk.ci))
+                    lists.add_conversation(as_dict(chunk.ci))
     elif kind := list_kind(name, head):
         lists.add(archive, name, kind)
     elif lists_people(head) and archive.size_bytes(name) <= WHOLE_FILE_BYTES:  # beside its messages
         with suppress(EntryUnreadable, ValueError):
-            lists.people(objects(mapping(decode_loose(archive.read(name))).get("users")))
+            lists.people(as_dicts(as_dict(decode_loose(archive.read(name))).get("users")))
 
 
 def _conversations(archive: Archive, name: str, head: Head, index: Index) -> Iterator[_Part]:
@@ -252,7 +252,7 @@ def _groups(part: Slice) -> dict[str, tuple[Slice, Sequence[int]]]:
 
 def _channel_id(channel: object) -> str:
     """Return the id of the conversation that a message says it stands in."""
-    return string(mapping(channel).get("id")) or string(channel)
+    return as_str(as_dict(channel).get("id")) or as_str(channel)
 
 
 def _of_nested(archive: Archive, name: str, index: Index) -> Iterator[_Part]:
@@ -334,7 +334,7 @@ def _said_by(own: Slice) -> dict[str, Any]:
     """Return what messages of one conversation say of it."""
     channels = [entry.channel for entry in own if isinstance(entry, NestingEntry) and entry.channel]
     types = {entry.channel_type for entry in own if isinstance(entry, NestingEntry) and entry.channel_type}
-    said: dict[str, Any] = {**mapping(channels[0]), "id": _channel_id(channels[0])} if channels else {}
+    said: dict[str, Any] = {**as_dict(channels[0]), "id": _channel_id(channels[0])} if channels else {}
     kind = next((kind for kind in sorted(types) if privacy_of({"type": kind})), types.pop() if len(types) == 1 else "")
     return said | ({"type": kind} if kind else {})
 
@@ -347,7 +347,7 @@ def _channel(described: Mapping[str, Any], file: str, index: Index, kinds: Seque
     :param kinds: Names of what is around it in the file, which may say of which kind it is.
     """
     for member in _DESCRIBED_IN:
-        described = {**described, **mapping(described.get(member))}
+        described = {**described, **as_dict(described.get(member))}
     path = file.rpartition(".")[0] or file
     *above, stem = path.split("/")
     named = _NAMED_PART.fullmatch(stem)
@@ -358,7 +358,7 @@ def _channel(described: Mapping[str, Any], file: str, index: Index, kinds: Seque
         path = path.removesuffix(f"/{stem}")
         *above, stem = above
     key = _key(described)
-    label = string(described.get("name")) or string(described.get("channel_name")) or string(described.get("named"))
+    label = as_str(described.get("name")) or as_str(described.get("channel_name")) or as_str(described.get("named"))
     kinds = (*above, *kinds)
     channel = index.channel(key or label or stem, kinds)
     private = privacy_of({**described, "id": key or stem})
@@ -430,6 +430,6 @@ FORMAT = Format(
     name="slack_dump",
     looked_for="Slack messages (an array of objects with ts, or a slackdump object with such messages)",
     parse=parse,
-    owns=owns,
+    matches_file=matches_file,
     beside=beside,
 )

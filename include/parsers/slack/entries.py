@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from include.archive import Archive
-from include.parsers.json.loose import decode_loose, mended, without_mark
+from include.parsers.json.loose import decode_loose, repaired, without_mark
 from include.parsers.json.stream import BrokenJson, entries, in_lines
 
 WHOLE_FILE_BYTES = 32 << 20
@@ -234,7 +234,7 @@ def _decode_each(data: bytes) -> Slice:
         except msgspec.ValidationError:
             return [Defect("expected an array of messages")]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            items = _ITEMS.decode(mended(data))
+            items = _ITEMS.decode(repaired(data))
         return [entry for item in items for entry in _decode_item(item)]
     except (msgspec.DecodeError, ValueError):
         return list(complete_prefix(io.BytesIO(data), "item"))
@@ -255,7 +255,7 @@ def _decode_one(data: bytes | msgspec.Raw) -> NestingEntry | Defect:
         return _ITEM.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            return entry_of(msgspec.json.decode(mended(bytes(data))))
+            return entry_of(msgspec.json.decode(repaired(bytes(data))))
         except (msgspec.DecodeError, ValueError) as error:
             return Defect(str(error))
 

@@ -20,12 +20,12 @@ from include.archive import Archive, open_archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
 from include.parsers.formats import Export, Format, ParseOptions
-from include.parsers.json.head import look
-from include.parsers.outcomes import left_out, unreadable
+from include.parsers.json.head import inspect_head
+from include.parsers.outcomes import exclusion_reason, reject_file
 from include.parsers.slack import layout
 from include.parsers.slack.entries import Defect, Slice, read_entries
 from include.parsers.slack.index import Channel, Index, Lists, count_records, names_around
-from include.parsers.slack.messages import SOURCE, Judge, times_us
+from include.parsers.slack.messages import SOURCE, Classifier, times_us
 from include.parsers.slack.shapes import list_kind
 from include.records import Conversation, Entries, Messages, Note, ParsedMany, Rejected, Row, Skipped
 
@@ -55,22 +55,22 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         read_lists_beside(export, lists, options)
         index = lists.index()._replace(around=names_around(archive))
         for name in sorted(name for name in index.broken.keys() - broken if name in archive):
-            yield from unreadable(export.root + name, SOURCE, index.broken[name])
+            yield from reject_file(export.root + name, SOURCE, index.broken[name])
         broken.update(index.broken)
         listed.update(index.listed)
-        judge = Judge(index, options, partial(_every_day, archive, folders))
+        classifier = Classifier(index, options, partial(_every_day, archive, folders))
         workspace = _workspace(export.root + prefix, index)
         for folder in folders:
             channel = index.channel(folder.name or archive.wrapper or archive.stem, folder.kinds)
             conversation = conversation_of(channel, workspace, options)
             yield conversation
-            reason = left_out(conversation, options)
+            reason = exclusion_reason(conversation, options)
             present.add(channel.id)
             unsure += channel.unsure and not (channel.private or reason)
             for day in folder.days:
                 slices = read_entries(archive, day)
-                yield from outcomes(slices, conversation.conversation_id, export.root + day, judge, reason)
-        yield from judge.notes()
+                yield from outcomes(slices, conversation.conversation_id, export.root + day, classifier, reason)
+        yield from classifier.notes()
     if not export.lists:  # else what is missing here is in another part
         yield Note(code="no_entries", count=len(listed - present))
     yield Note(code="no_messages", count=count_records(archive))
@@ -84,7 +84,7 @@ def read_lists_beside(export: Export, lists: Lists, options: ParseOptions) -> No
         with open_archive(Path(part.path), options.limits, part.inside) as archive:
             for name in part.names:
                 try:
-                    beside.add(archive, name, list_kind(name, look(archive, name)))
+                    beside.add(archive, name, list_kind(name, inspect_head(archive, name)))
                 except EntryUnreadable as error:
                     beside.broken[name] = str(error)
         beside.broken = {f"{part.path}/{name}": reason for name, reason in beside.broken.items()}  # reported there
@@ -125,7 +125,7 @@ def outcomes(
     slices: Iterable[Slice],
     conversation_id: str,
     origin: str,
-    judge: Judge,
+    classifier: Classifier,
     reason: str = "",
     positions: Iterable[int] | None = None,
 ) -> Iterator[ParsedMany]:
@@ -147,14 +147,14 @@ def outcomes(
                         yield _rejected(conversation_id, entry.reason, where)
                     elif reason:
                         yield Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=where)
-                    elif isinstance(outcome := judge.row(entry, conversation_id, where, sent_at_us), tuple):
+                    elif isinstance(outcome := classifier.row(entry, conversation_id, where, sent_at_us), tuple):
                         rows.append(outcome)
                     else:
                         yield outcome
                 if rows:
                     yield Messages(conversation_id=conversation_id, rows=rows)
     except EntryUnreadable as error:
-        yield from unreadable(origin, SOURCE, str(error), conversation_id)
+        yield from reject_file(origin, SOURCE, str(error), conversation_id)
 
 
 def _rejected(conversation_id: str, reason: str, origin: str) -> Rejected:
@@ -165,14 +165,14 @@ FORMAT = Format(
     name="slack",
     looked_for="a Slack export (channels.json and such beside folders of YYYY-MM-DD.json files)",
     parse=parse,
-    trees=layout.trees,
+    find_roots=layout.find_roots,
 )
 
 TXT_FORMAT = Format(
     name="slack_txt",
     looked_for="",
     parse=parse,
-    trees=layout.txt_trees,
+    find_roots=layout.find_txt_roots,
     refusal=(
         "Slack's TXT export of a single user has no ids and no exact times, so it cannot be imported; "
         "ask an owner of the workspace for its JSON export"

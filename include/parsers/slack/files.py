@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from include.parsers.json.values import file_name_in, mapping, objects, string
+from include.parsers.json.values import as_dict, as_dicts, as_str, file_name_in
 
 type _File = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ def files_text(files: object) -> str:
     """
     return "\n".join(
         _file(file)
-        for file in objects(files)
+        for file in as_dicts(files)
         if file and file.get("mode") not in _GONE_MODES and file.get("file_access") not in _GONE_ACCESS
     )
 
@@ -52,26 +52,26 @@ def _file(file: _File) -> str:
     kind = next((found for key in ("mode", "subtype", "filetype") if (found := _KINDS.get(_str(file, key)))), "file")
     if kind == "email":
         return _email(file)
-    spoken = mapping(mapping(file.get("transcription")).get("preview"))
+    spoken = as_dict(as_dict(file.get("transcription")).get("preview"))
     words = _str(spoken, "content").strip()
     if words:
         media = _str(file, "mimetype").partition("/")[0]
         head = kind if kind.endswith("message") else f"{media if media == 'video' else 'audio'}: {_title(file)}"
         return f"[{head}] {words}{f' {_CUT}' if spoken.get('has_more') is True else ''}"
     head = f"[{kind}: {_title(file)}]"
-    described = _str(file, "alt_txt").strip() or _str(mapping(file.get("list_metadata")), "description").strip()
+    described = _str(file, "alt_txt").strip() or _str(as_dict(file.get("list_metadata")), "description").strip()
     if described:  # written by who uploaded a picture or made a list
         return f"{head} {described}"
     return "\n".join([head, *_written(file, ("content", "preview", "plain_text"))])
 
 
 def _email(file: _File) -> str:
-    senders = [_sender(sender) for sender in objects(file.get("from"))] or [_str(file, "from")]
+    senders = [_sender(sender) for sender in as_dicts(file.get("from"))] or [_str(file, "from")]
     subject = _str(file, "subject").strip() or _title(file)
     senders = [sender for sender in senders if sender]
     head = f"{subject}, from {', '.join(senders)}" if senders else subject
     keys = ("plain_text", "simplified_html", "preview_plain_text", "preview")
-    attached = [f"[file: {name}]" for item in objects(file.get("attachments")) if (name := _str(item, "filename"))]
+    attached = [f"[file: {name}]" for item in as_dicts(file.get("attachments")) if (name := _str(item, "filename"))]
     return "\n".join([f"[email: {head}]", *_written(file, keys), *attached])
 
 
@@ -111,7 +111,7 @@ def _title(file: _File) -> str:
 
 
 def _str(item: _File, key: str) -> str:
-    return string(item.get(key))
+    return as_str(item.get(key))
 
 
 def picture_name(url: str) -> str:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.parsers.json.loose import decode_loose, without_mark
-from include.parsers.json.values import mapping, objects, string, strings
+from include.parsers.json.values import as_dict, as_dicts, as_str, as_strs
 from include.parsers.slack.shapes import (
     CHANNEL_FILES,
     ORGANISATION_FILE,
@@ -192,12 +192,12 @@ def privacy_of(item: Mapping[str, Any], file: str = "") -> str | None:
     :param item: The conversation as a list or an answer of Slack's API describes it.
     :param file: Name of the list; empty if it is none of Slack's.
     """
-    key, name = string(item.get("id")), string(item.get("name"))
+    key, name = as_str(item.get("id")), as_str(item.get("name"))
     flag = next((flag for flag in _PRIVATE_FLAGS if _is_true(item.get(flag))), None)
     reason: str | None = None
     if flag:
         reason = f"{_PRIVATE_FLAGS[flag]} ({flag})"
-    elif string(item.get("type")) in _PRIVATE_TYPES:
+    elif as_str(item.get("type")) in _PRIVATE_TYPES:
         reason = f"a private conversation (type {item['type']})"
     elif _DIRECT_ID.fullmatch(key) or name.startswith("mpdm-"):
         reason = "a direct message by its id or name"
@@ -261,9 +261,9 @@ class Lists:
     def people(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Add people; whoever is known already stays."""
         for item in items:
-            self._users.setdefault(string(item.get("id")), item)
+            self._users.setdefault(as_str(item.get("id")), item)
 
-    def describe(self, item: Mapping[str, Any]) -> None:
+    def add_conversation(self, item: Mapping[str, Any]) -> None:
         """Add what an export says of one conversation beside its messages."""
         self._channels.append((item, ""))
 
@@ -289,7 +289,7 @@ class Lists:
     def index(self) -> Index:
         """Return all of it."""
         index = index_of_users(self._users.values())
-        groups = {string(group.get("id")): string(group.get("handle") or group.get("name")) for group in self._groups}
+        groups = {as_str(group.get("id")): as_str(group.get("handle") or group.get("name")) for group in self._groups}
         names = index.names._replace(usergroups=groups)
         listed: dict[str, Channel] = {}
         exact, by_id, loose, former = (defaultdict[str, set[str]](set) for _ in range(4))
@@ -302,7 +302,7 @@ class Lists:
                 exact[unicodedata.normalize("NFC", channel.folder)].add(channel.id)
                 by_id[channel.id].add(channel.id)
                 loose[folder_key(channel.folder)].add(channel.id)
-                for old in strings(item.get("previous_names")):
+                for old in as_strs(item.get("previous_names")):
                     former[folder_key(old)].add(channel.id)
         return index._replace(
             names=names._replace(channels={key: channel.name for key, channel in listed.items()}),
@@ -351,8 +351,8 @@ def _values(data: bytes) -> list[Any]:
 
 def _records(value: object, members: Sequence[str]) -> list[dict[str, Any]]:
     if isinstance(value, list):
-        pages = [page for page in objects(value) if "id" not in page and any(key in page for key in members)]
-        return [item for page in pages for item in _inside(page, members)] if pages else objects(value)
+        pages = [page for page in as_dicts(value) if "id" not in page and any(key in page for key in members)]
+        return [item for page in pages for item in _inside(page, members)] if pages else as_dicts(value)
     if isinstance(value, dict):
         if any(isinstance(value.get(member), list | dict) for member in members):
             return _inside(value, members)
@@ -367,7 +367,7 @@ def _records(value: object, members: Sequence[str]) -> list[dict[str, Any]]:
 
 def _inside(value: object, members: Sequence[str]) -> list[dict[str, Any]]:
     """Return what the lists in an object, or in a page of an answer, hold."""
-    found = (mapping(value).get(member) for member in members)
+    found = (as_dict(value).get(member) for member in members)
     return [item for listed in found if isinstance(listed, list | dict) for item in _records(listed, ())]
 
 
@@ -376,23 +376,23 @@ def index_of_users(items: Iterable[object]) -> Index:
     users: dict[str, User] = {}
     bots: dict[str, str] = {}
     teams: Counter[str] = Counter()
-    for item in map(mapping, items):
-        key = string(item.get("id"))
+    for item in map(as_dict, items):
+        key = as_str(item.get("id"))
         if key:
-            teams[string(item.get("team_id"))] += 1
-            bot_id = string(mapping(item.get("profile")).get("bot_id"))
+            teams[as_str(item.get("team_id"))] += 1
+            bot_id = as_str(as_dict(item.get("profile")).get("bot_id"))
             bot = item.get("is_bot") is True or bot_id != ""
-            users[key] = User(person_name(item) or key, bot, string(item.get("name")).strip())
+            users[key] = User(person_name(item) or key, bot, as_str(item.get("name")).strip())
             bots[bot_id] = key
     bots.pop("", None)
     shared = Counter(plain_name(user.name) for user in users.values())
     for key, user in users.items():
         if shared[plain_name(user.name)] > 1:
-            users[key] = user._replace(name=told_apart(user.name, user.account, key))
+            users[key] = user._replace(name=distinct_name(user.name, user.account, key))
     twice = Counter(user.name for user in users.values())
     for key, user in users.items():
         if twice[user.name] > 1:  # of one account name too, as in two workspaces
-            users[key] = user._replace(name=told_apart(user.name, "", key))
+            users[key] = user._replace(name=distinct_name(user.name, "", key))
     named = {bot_id: users[key].name for bot_id, key in bots.items()}
     mentioned = named | {SLACKBOT_ID: "Slackbot"} | {key: user.name for key, user in users.items()}
     return Index(users, named, Names(mentioned, {}, {}), {}, {}, team=next(iter(teams.most_common(1)), ("", 0))[0])
@@ -403,7 +403,7 @@ def plain_name(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold())) or name
 
 
-def told_apart(name: str, account: str, key: str) -> str:
+def distinct_name(name: str, account: str, key: str) -> str:
     """Return a display name that several people have with the account name, else the id."""
     return f"{name} ({account if account and account != name and not _E_MAIL.fullmatch(account) else key})"
 
@@ -422,20 +422,20 @@ def person_name(item: Mapping[str, Any]) -> str:
 
     :param item: A user of the roster, or a message's ``user_profile``.
     """
-    profile = mapping(item.get("profile"))
-    found = (string(place.get(key)).strip() for key in _NAMES for place in (profile, item))
+    profile = as_dict(item.get("profile"))
+    found = (as_str(place.get(key)).strip() for key in _NAMES for place in (profile, item))
     return next((name for name in found if name and not _E_MAIL.fullmatch(name)), "")
 
 
 def _channel(item: Mapping[str, Any], file: str, names: Names, *, listing: bool) -> Channel | None:
     """Return a listed conversation; ``listing`` tells whether the export lists its conversations at all."""
-    name = string(item.get("name")) or string(item.get("name_normalized"))
-    key = string(item.get("id")) or name
+    name = as_str(item.get("name")) or as_str(item.get("name_normalized"))
+    key = as_str(item.get("id")) or name
     if not key:
         return None
-    people = [names.users.get(member, member) for member in strings(item.get("members"))]
+    people = [names.users.get(member, member) for member in as_strs(item.get("members"))]
     label = name or ", ".join(dict.fromkeys(people)) or key
-    about = (string(mapping(item.get(field)).get("value")).strip() for field in ("topic", "purpose"))
+    about = (as_str(as_dict(item.get(field)).get("value")).strip() for field in ("topic", "purpose"))
     description = to_plain_text("\n".join(dict.fromkeys(filter(None, about))), names)
     private = privacy_of(item, file)
     if private is None and (file or listing):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from include.archive import Archive
 from include.errors import EntryUnreadable
-from include.parsers.json.head import look
+from include.parsers.json.head import inspect_head
 from include.parsers.slack.index import RECORD_FILES, is_private_kind
 from include.parsers.slack.shapes import ListKind, kind_by_name, list_kind, list_order
 
@@ -135,7 +135,7 @@ class _Shape:
         return is_sibling(name) and (folder == root or root in _organisation(folder))
 
 
-def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
+def find_roots(archive: Archive) -> Mapping[str, Sequence[str]]:
     """Find Slack exports: by the shape of the tree, confirmed by a look into some of the files."""
     names = archive.names()
     shape = _Shape(names)
@@ -183,7 +183,7 @@ def lists_of(archive: Archive, folders: Set[str]) -> dict[str, ListKind]:
         if loose and looks < _LOOKS:
             looks += 1
             try:
-                kind = list_kind(name, look(archive, name))
+                kind = list_kind(name, inspect_head(archive, name))
             except EntryUnreadable:
                 continue
         if kind:
@@ -191,7 +191,7 @@ def lists_of(archive: Archive, folders: Set[str]) -> dict[str, ListKind]:
     return {name: found[name] for name in sorted(found, key=lambda name: (name.count("/"), *list_order(name)))}
 
 
-def txt_trees(archive: Archive) -> Mapping[str, Sequence[str]]:
+def find_txt_roots(archive: Archive) -> Mapping[str, Sequence[str]]:
     """Find Slack's TXT export of a single user's conversations."""
     files: dict[str, list[str]] = defaultdict(list)
     for name in archive.names():
@@ -284,7 +284,7 @@ def _is_like_day(archive: Archive, name: str) -> bool:
 def has_messages(archive: Archive, name: str) -> bool:
     """Look whether a file has something that only Slack's messages have."""
     try:
-        head = look(archive, name)
+        head = inspect_head(archive, name)
     except EntryUnreadable:
         return False
     return any(head.has(place, "ts") for place in head.keys)
@@ -296,7 +296,7 @@ def _is_slack(archive: Archive, names: Sequence[str], shape: _Shape) -> bool:
     listed = [name for name in names if name not in shape.day_files and kind_by_name(name) == "conversations"]
     for name in [*listed, *days[:_SAMPLES], *days[-1:]]:
         try:
-            head = look(archive, name)
+            head = inspect_head(archive, name)
         except EntryUnreadable:
             continue
         if any(head.has(place, "id" if name in listed else "ts") for place in head.keys):

@@ -94,7 +94,7 @@ _MIN_US, _MAX_US = 1_000_000_000_000_000, 253_402_300_800_000_000
 """2001 to 9999. EverOS takes smaller figures for seconds; Slack began in 2013."""
 
 
-class Judge:
+class Classifier:
     """
     Judges the entries of one workspace, in the order of the export.
 

@@ -15,7 +15,7 @@ from include.parsers import ParseOptions, discover, parse
 from include.parsers.slack.entries import decode_entries
 from include.parsers.slack.export import outcomes
 from include.parsers.slack.index import index_of_users
-from include.parsers.slack.messages import Judge
+from include.parsers.slack.messages import Classifier
 from include.records import Conversation, Entries, Message, Note, Parsed, Rejected, Skipped, one_by_one
 from tests.support.builders import (
     rich_text,
@@ -440,6 +440,6 @@ def test_any_bytes_are_parsed_without_an_error(data: bytes) -> None:
 
 
 def outcomes_of(data: bytes) -> list[Parsed]:
-    judge = Judge(index_of_users([]), ParseOptions())
-    records = one_by_one(outcomes([decode_entries(data)], "slack_x", "x", judge))
+    classifier = Classifier(index_of_users([]), ParseOptions())
+    records = one_by_one(outcomes([decode_entries(data)], "slack_x", "x", classifier))
     return [record for record in records if not isinstance(record, Entries)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from include.parsers import ParseOptions
 from include.parsers.slack.entries import Defect, Entry, decode_entries
 from include.parsers.slack.index import index_of_users
-from include.parsers.slack.messages import NOISE, Judge, time_us, times_us
+from include.parsers.slack.messages import NOISE, Classifier, time_us, times_us
 from include.records import Message, Rejected, Skipped
 from tests.support.builders import rich_text, slack_message, slack_user
 
@@ -24,10 +24,10 @@ USERS = [
 
 
 def judged(*entries: Any, bots: Any = "assistant") -> list[Message | Skipped | Rejected]:
-    judge = Judge(index_of_users(USERS), ParseOptions(bots=bots))
+    classifier = Classifier(index_of_users(USERS), ParseOptions(bots=bots))
     decoded = decode_entries(msgspec.json.encode(entries))
     assert not any(isinstance(entry, Defect) for entry in decoded)
-    return [judge.outcome(entry, "slack_x", "x") for entry in decoded if not isinstance(entry, Defect)]
+    return [classifier.outcome(entry, "slack_x", "x") for entry in decoded if not isinstance(entry, Defect)]
 
 
 def message(**fields: Any) -> Message:
@@ -105,8 +105,8 @@ def test_an_entry_without_a_time_is_rejected_not_dated_1970(ts: Any, problem: st
 
 def test_a_ts_written_as_a_number_keeps_its_digits() -> None:
     raw = b'[{"user": "U1", "text": "hi", "ts": 1714556401.000200}, {"user": "U1", "text": "hi", "ts": 1714556401}]'
-    judge = Judge(index_of_users(USERS), ParseOptions())
-    outcomes = [judge.outcome(entry, "c", "x") for entry in decode_entries(raw) if not isinstance(entry, Defect)]
+    classifier = Classifier(index_of_users(USERS), ParseOptions())
+    outcomes = [classifier.outcome(entry, "c", "x") for entry in decode_entries(raw) if not isinstance(entry, Defect)]
     assert [found.message_id for found in outcomes if isinstance(found, Message)] == ["1714556401.000200", "1714556401"]
 
 
@@ -150,10 +150,12 @@ def test_slackbot_is_a_bot_that_no_roster_lists() -> None:
 
 
 def test_slackbot_is_no_person_even_where_a_roster_says_so() -> None:
-    judge = Judge(index_of_users([slack_user("USLACKBOT", "Slackbot", is_bot=False)]), ParseOptions(bots="skip"))
+    classifier = Classifier(
+        index_of_users([slack_user("USLACKBOT", "Slackbot", is_bot=False)]), ParseOptions(bots="skip")
+    )
     entry = decode_entries(msgspec.json.encode([slack_message(user="USLACKBOT")]))[0]
     assert isinstance(entry, Entry)
-    assert judge.outcome(entry, "c", "x") == Skipped(source="slack", conversation_id="c", reason="bot", origin="x")
+    assert classifier.outcome(entry, "c", "x") == Skipped(source="slack", conversation_id="c", reason="bot", origin="x")
 
 
 def test_bots_are_named_by_the_message_then_roster_then_profile_then_installation_then_id() -> None:
@@ -193,12 +195,12 @@ def test_bots_are_mentioned_by_the_name_of_their_integration_not_of_a_message() 
 
 
 def test_an_entry_that_names_nobody_is_kept_and_counted() -> None:
-    judge = Judge(index_of_users(USERS), ParseOptions())
+    classifier = Classifier(index_of_users(USERS), ParseOptions())
     entry = decode_entries(msgspec.json.encode([slack_message(user=...)]))[0]
     assert isinstance(entry, Entry)
-    outcome = judge.outcome(entry, "c", "x")
+    outcome = classifier.outcome(entry, "c", "x")
     assert isinstance(outcome, Message)
-    assert (outcome.sender_id, judge.unknown_authors) == ("unknown", 1)
+    assert (outcome.sender_id, classifier.unknown_authors) == ("unknown", 1)
 
 
 def test_bots_can_be_left_out() -> None:

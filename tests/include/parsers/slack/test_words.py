@@ -13,7 +13,7 @@ from include.parsers import ParseOptions
 from include.parsers.slack.blocks import blocks_text
 from include.parsers.slack.entries import Entry, decode_entries
 from include.parsers.slack.index import Index, index_of_users
-from include.parsers.slack.messages import Judge
+from include.parsers.slack.messages import Classifier
 from include.parsers.slack.repeats import is_for_other_clients, joined, repeats, unsaid
 from include.parsers.slack.text import Names
 from include.records import Message, Rejected, Skipped
@@ -26,9 +26,9 @@ APP: dict[str, Any] = {"user": ..., "subtype": "bot_message", "bot_id": "B1"}
 
 
 def outcomes(*entries: Any, index: Index | None = None, files: Any = None) -> list[Message | Skipped | Rejected]:
-    judge = Judge(index or index_of_users(USERS), ParseOptions(), files)
+    classifier = Classifier(index or index_of_users(USERS), ParseOptions(), files)
     decoded = decode_entries(msgspec.json.encode(entries))
-    return [judge.outcome(entry, "c", "x") for entry in decoded if isinstance(entry, Entry)]
+    return [classifier.outcome(entry, "c", "x") for entry in decoded if isinstance(entry, Entry)]
 
 
 def said(**fields: Any) -> str:
@@ -112,12 +112,12 @@ def test_a_file_that_was_mentioned_is_named_without_slacks_sentence() -> None:
 
 
 def test_subtypes_of_old_exports_are_not_counted_as_new() -> None:
-    judge = Judge(index_of_users(USERS), ParseOptions())
+    classifier = Classifier(index_of_users(USERS), ParseOptions())
     for subtype in ("file_mention", "reply_broadcast", "thread_broadcast"):
         entry = decode_entries(msgspec.json.encode([slack_message(subtype=subtype)]))[0]
         assert isinstance(entry, Entry)
-        judge.outcome(entry, "c", "x")
-    assert not judge.unknown_subtypes
+        classifier.outcome(entry, "c", "x")
+    assert not classifier.unknown_subtypes
 
 
 # --- tables
