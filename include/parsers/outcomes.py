@@ -8,11 +8,16 @@ from msgspec.structs import astuple
 from include.errors import EntryUnreadable
 from include.parsers.formats import ParseOptions
 from include.parsers.json.stream import BrokenJson
-from include.parsers.json.values import as_dict, as_dicts, as_str, identifier
 from include.records import Conversation, Entries, Message, Messages, Parsed, ParsedMany, Rejected, Row, Skipped
 
 ToMessage = Callable[[dict[str, Any], str], Message]
 """Makes a message of an object and its origin, or raises :class:`Skip` or :class:`Reject`."""
+
+Correctable = Callable[[dict[str, Any]], dict[str, Any]]
+"""
+Returns the fields of a rejected entry that a user can correct, under the names of EverOS JSON: ``message_id``,
+``sender_id``, ``sender_name``, ``role``, ``timestamp``, ``content``. Missing and empty values are dropped later.
+"""
 
 
 _AT_ONCE = 1_000
@@ -41,6 +46,7 @@ def outcomes(
     *,
     conversation: Conversation,
     place: str,
+    correctable: Correctable | None = None,
     skip_reason: str = "",
 ) -> Iterator[ParsedMany]:
     """
@@ -50,6 +56,7 @@ def outcomes(
 
     :param entries: Positions and entries. An entry may be a :class:`BrokenJson`: one that could not be read by itself.
     :param place: What the entries' positions are appended to: ``general.json`` gives ``general.json[7]``.
+    :param correctable: Default: rejected entries cannot be corrected.
     :param skip_reason: Skip every entry for this reason.
     """
     source, conversation_id = conversation.source, conversation.conversation_id
@@ -74,7 +81,7 @@ def outcomes(
                     conversation_id=conversation_id,
                     reason=str(reject),
                     origin=origin,
-                    entry=_correctable(entry) if isinstance(entry, dict) else None,
+                    entry=_given(correctable(entry)) if correctable and isinstance(entry, dict) else None,
                 )
             if len(rows) >= _AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
                 yield Messages(conversation_id=conversation_id, rows=rows)
@@ -97,20 +104,9 @@ def _no_message(entry: Any, skip_reason: str) -> Skip | Reject:
     return Reject(f"expected an object, found {_JSON_NAMES.get(type(entry), 'a number')}")
 
 
-def _correctable(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return what a person needs to mend an entry, in EverOS's words, as far as it is there."""
-    author, content, time = as_dict(entry.get("author")), entry.get("content"), entry.get("timestamp")
-    if isinstance(content, list):
-        content = "\n".join(as_str(part.get("text")) for part in as_dicts(content))
-    given = {
-        "message_id": identifier(entry, "message_id") or identifier(entry),
-        "sender_id": identifier(entry, "sender_id") or identifier(entry, "sender") or identifier(author),
-        "sender_name": entry.get("sender_name") or author.get("name") or author.get("username"),
-        "role": entry.get("role"),
-        "timestamp": entry.get("create_time") if time is None else time,
-        "content": content,
-    }
-    return {name: value for name, value in given.items() if isinstance(value, str | int | float) and value != ""}
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that have a value which a user can read and correct."""
+    return {name: value for name, value in fields.items() if isinstance(value, str | int | float) and value != ""}
 
 
 _JSON_NAMES = {str: "a string", list: "an array", bool: "a boolean", type(None): "null"}

@@ -19,7 +19,7 @@ from typing import Any
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.discord.message import SOURCE, ExportNotes, is_private_kind, to_message
+from include.parsers.discord.message import SOURCE, ExportNotes, correctable, is_private_kind, to_message
 from include.parsers.discord.replies import CLOSE_MESSAGES, Replies
 from include.parsers.discord.roster import Roster
 from include.parsers.formats import Export, Format, ParseOptions
@@ -86,6 +86,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                         partial(read_as, conversation=conversations[channel_id]),
                         conversation=conversations[channel_id],
                         place=name,
+                        correctable=correctable,
                         skip_reason=exclusion_reason(conversations[channel_id], options),
                     )
         except (BrokenJson, EntryUnreadable) as error:

@@ -189,6 +189,18 @@ def to_message(
     )
 
 
+def correctable(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a rejected entry that a user can correct (:data:`include.parsers.outcomes.Correctable`)."""
+    author = as_dict(entry.get("author"))
+    return {
+        "message_id": identifier(entry),
+        "sender_id": identifier(author),
+        "sender_name": author.get("name") or author.get("username"),
+        "timestamp": entry.get("timestamp"),
+        "content": entry.get("content"),
+    }
+
+
 def _by_webhook(entry: Mapping[str, Any], author: Mapping[str, Any], kind: str) -> bool:
     """
     Tell whether a bot's message came by a webhook, which posts under one id with any name.

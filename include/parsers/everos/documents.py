@@ -30,7 +30,7 @@ import msgspec
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import RESERVED_PREFIX, platform_id_of, sender_id_of
-from include.parsers.everos.message import SOURCE, Description, Ordinals, role_of_person, to_message
+from include.parsers.everos.message import SOURCE, Description, Ordinals, correctable, role_of_person, to_message
 from include.parsers.everos.zones import UnknownZone, zone_of
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.json.head import Head
@@ -138,6 +138,7 @@ class _File:
             partial(to_message, description=description, ordinals=ordinals),
             conversation=description.conversation,
             place=place,
+            correctable=correctable,
             skip_reason="" if description.flaw else exclusion_reason(description.conversation, self._options),
         )
 

@@ -16,7 +16,7 @@ from typing import Any
 from include.ids import RESERVED_PREFIX, sender_id_of
 from include.parsers.everos.text import is_of_a_tool, reply_lines, text_of
 from include.parsers.everos.time import unix_us
-from include.parsers.json.values import as_dict, as_str, identifier
+from include.parsers.json.values import as_dict, as_dicts, as_str, identifier
 from include.parsers.outcomes import Reject, Skip
 from include.records import Conversation, Message, Role
 
@@ -109,6 +109,21 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
         text="\n".join([*reply_lines(refers, description.people), text]) if refers else text,
         origin=origin,
     )
+
+
+def correctable(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a rejected entry that a user can correct (:data:`include.parsers.outcomes.Correctable`)."""
+    content, time = entry.get("content"), entry.get("timestamp")
+    if isinstance(content, list):
+        content = "\n".join(as_str(part.get("text")) for part in as_dicts(content))
+    return {
+        "message_id": identifier(entry, "message_id") or identifier(entry),
+        "sender_id": identifier(entry, "sender_id") or identifier(entry, "sender"),
+        "sender_name": entry.get("sender_name"),
+        "role": entry.get("role"),
+        "timestamp": entry.get("create_time") if time is None else time,
+        "content": content,
+    }
 
 
 def role_of_person(person: Mapping[str, Any]) -> Role:

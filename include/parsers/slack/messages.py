@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
@@ -127,8 +128,13 @@ class Classifier:
         ts = entry.ts
         if ts is None or sent_at_us is None:
             problem = "ts is no Unix time between 2001 and 9999" if ts else "ts is missing"
-            kept = {"sender_id": entry.user or entry.bot_id, "timestamp": ts, "content": entry.text}
-            return Rejected(source=SOURCE, conversation_id=conversation_id, reason=problem, origin=origin, entry=kept)
+            return Rejected(
+                source=SOURCE,
+                conversation_id=conversation_id,
+                reason=problem,
+                origin=origin,
+                entry=_correctable(entry),
+            )
         author = self._authors.of(entry)
         bot = author.bot
         text = (entry.text or "").strip()  # most messages are plain words, and that is all there is to them
@@ -196,6 +202,11 @@ class Classifier:
         if subtype in _EVENTS or entry.hidden:
             return "event"
         return _named(subtype) if subtype in NOISE or _NOISE_PATTERN.fullmatch(subtype) else ""
+
+
+def _correctable(entry: Entry) -> dict[str, Any]:
+    """Return the fields of a rejected entry that a user can correct (:data:`include.parsers.outcomes.Correctable`)."""
+    return {"sender_id": entry.user or entry.bot_id, "timestamp": entry.ts, "content": entry.text}
 
 
 def time_us(ts: str | None) -> int | None:
