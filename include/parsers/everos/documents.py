@@ -20,10 +20,9 @@ Ids are taken as they are: no template. See :mod:`include.parsers.everos.message
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -61,17 +60,31 @@ _MEMBERS = ("group_id", "group_meta", "user_id", "session_id", *_METAS, "format"
 _PERSONAL_SCENES = ("solo", "assistant")
 
 
+class _List(NamedTuple):
+    """A list of entries that the first pass found and the second reads."""
+
+    description: Description
+    place: str
+    length: int
+
+
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """
-    Yield file by file, conversation by conversation, reading each file twice side by side: what describes, and entries.
+    Yield file by file, in two passes over each: what describes conversations and single messages, then lists.
+
+    A list may come before the members that describe its entries, so it is read when its whole document is known.
 
     :raises LimitExceeded: if the archive as a whole is too big; single files and entries never raise.
     """
     unknown_zones: dict[str, set[str]] = defaultdict(set)
     for name in sorted(archive.names(), key=in_natural_order):
+        file = _File(name, options, unknown_zones)
         try:
-            with ExitStack() as stack:
-                yield from _File(archive, name, options, stack, unknown_zones).parsed()
+            with archive.open(name) as stream:
+                yield from file.read_documents(documents(stream, members=_MEMBERS, lists=_LISTS))
+            if file.lists:
+                with archive.open(name) as stream:
+                    yield from file.read_lists(listed(stream, members=_MEMBERS, lists=_LISTS))
         except EntryUnreadable as error:
             yield from reject_file(name, SOURCE, str(error))
     for zone, conversations in unknown_zones.items():
@@ -79,74 +92,69 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
 
 
 class _File:
-    """Reads one file: ``documents`` runs ahead by one document, the entries follow by as many as it counted."""
+    """Reads one file: first :meth:`read_documents`, then :meth:`read_lists`."""
 
-    def __init__(
-        self,
-        archive: Archive,
-        name: str,
-        options: ParseOptions,
-        stack: ExitStack,
-        unknown_zones: dict[str, set[str]],
-    ) -> None:
+    def __init__(self, name: str, options: ParseOptions, unknown_zones: dict[str, set[str]]) -> None:
         self._name, self._options = name, options
         self._unknown_zones = unknown_zones
         """Conversation ids by the name of their zone."""
-        streams = [stack.enter_context(archive.open(name)) for _ in range(2)]
-        self._documents = documents(streams[0], members=_MEMBERS, lists=_LISTS)
-        self._listed = listed(streams[1], members=_MEMBERS, lists=_LISTS)
-        self._ordinals = Ordinals()
-        """Of messages that stand alone; each list has its own, so that a copy of a list says nothing twice."""
-        self._at = ""
-        """Where the document would go on."""
+        self.lists: list[_List] = []
+        """In the order of the file."""
 
-    def parsed(self) -> Iterator[ParsedMany]:
+    def read_documents(self, found: Iterable[Document]) -> Iterator[ParsedMany]:
+        """Yield conversations, single messages, and the rejection of what is neither; keep the place of lists."""
+        ordinals = Ordinals()  # each list has its own: a message that is in two lists is the same message
         before: Conversation | None = None
-        for document in self._documents:
+        for document in found:
             description = parse_header(document)
             conversation = description.conversation
             if not description.flaw and conversation != before:
                 yield conversation
                 before = conversation
-            yield from self._outcomes(document, description)
+            index = document.index
+            value = f"{self._name}#{document.value + 1}" if document.value else self._name
+            place = end = value if index is None else f"{value}[{index}]"
+            if document.lengths:
+                for key, length in document.lengths.items():
+                    at = place if index is None else f"{place}.{key}"
+                    self.lists.append(_List(description, at, length))
+                    end = f"{at}[{length}]"
+            elif "role" in document.members and "content" in document.members:
+                at, position = (self._name, document.value) if index is None else (value, index)
+                yield from self._outcomes([(position, document.members)], at, description, ordinals)
+            elif not document.flaw:
+                reason = description.flaw or f"expected a list {' or '.join(_LISTS)}, found none"
+                yield from reject_file(place, SOURCE, reason, conversation.conversation_id)
             if document.flaw:
-                yield from reject_file(self._at, SOURCE, document.flaw, conversation.conversation_id)
-            if isinstance(description.zone, UnknownZone) and description.zone.used:
-                self._unknown_zones[description.zone.label].add(conversation.conversation_id)
+                yield from reject_file(end, SOURCE, document.flaw, conversation.conversation_id)
 
-    def _outcomes(self, document: Document, description: Description) -> Iterator[ParsedMany]:
-        index = document.index
-        value = f"{self._name}#{document.value + 1}" if document.value else self._name
-        self._at = place = value if index is None else f"{value}[{index}]"
-        if document.lengths:
-            for key, length in document.lengths.items():
-                listed_at = place if index is None else f"{place}.{key}"
-                read = self._numbered(islice(self._listed, length), listed_at)
-                yield from self._judged(read, listed_at, description, Ordinals())
-        elif "role" in document.members and "content" in document.members:
-            at = (self._name, document.value) if index is None else (value, index)
-            yield from self._judged([(at[1], document.members)], at[0], description, self._ordinals)
-        elif not document.flaw:
-            reason = description.flaw or f"expected a list {' or '.join(_LISTS)}, found none"
-            yield from reject_file(place, SOURCE, reason, description.conversation.conversation_id)
+    def read_lists(self, entries: Iterator[Any]) -> Iterator[ParsedMany]:
+        """
+        Yield the outcomes of the entries of all lists, each after its conversation.
 
-    def _judged(
-        self, read: Iterable[tuple[int, Any]], place: str, description: Description, ordinals: Ordinals
+        :param entries: Of all lists, one list after the other.
+        """
+        before: Conversation | None = None
+        for description, place, length in self.lists:
+            if not description.flaw and description.conversation != before:
+                yield description.conversation
+                before = description.conversation
+            yield from self._outcomes(enumerate(islice(entries, length)), place, description, Ordinals())
+
+    def _outcomes(
+        self, entries: Iterable[tuple[int, Any]], place: str, description: Description, ordinals: Ordinals
     ) -> Iterator[ParsedMany]:
-        return outcomes(
-            read,
+        conversation, zone = description.conversation, description.zone
+        yield from outcomes(
+            entries,
             partial(to_message, description=description, ordinals=ordinals),
-            conversation=description.conversation,
+            conversation=conversation,
             place=place,
             correctable=correctable,
-            skip_reason="" if description.flaw else exclusion_reason(description.conversation, self._options),
+            skip_reason="" if description.flaw else exclusion_reason(conversation, self._options),
         )
-
-    def _numbered(self, read: Iterator[Any], place: str) -> Iterator[tuple[int, Any]]:
-        position = -1
-        for position, entry in enumerate(read):
-            yield position, entry
-        self._at = f"{place}[{position + 1}]"
+        if isinstance(zone, UnknownZone) and zone.used:
+            self._unknown_zones[zone.label].add(conversation.conversation_id)
 
 
 def parse_header(document: Document) -> Description:
