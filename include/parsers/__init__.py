@@ -1,5 +1,5 @@
 """
-The table of formats, and finding out by content which exports a source holds.
+The table of formats, and the search for exports in a source, which goes by content.
 
 Adding a format: a parser and, for its markup, a pure text module; one row in :data:`FORMATS`.
 """
@@ -51,13 +51,13 @@ FORMATS: Mapping[str, Format] = {
         everos_documents.FORMAT,
     )
 }
-"""The one table. Where two rows could claim a file, the upper one gets it."""
+"""Where two rows match a file, the upper one gets it."""
 
 MAX_REPORTED = 100
 """Unknown or unsafe files named one by one; what is more is counted. They travel through XCom."""
 
 _CANDIDATE = re.compile(r"\.(json|jsonl|ndjson|zip|html?|csv|tar|t?gz|bz2|xz|zst|7z|rar)$", re.IGNORECASE)
-"""What people take for an export; some of it is none that can be read, and is reported."""
+"""Files that may be exports. Those that cannot be read are reported."""
 _NOT_READ = (
     (
         re.compile(r"\.(?:z\d\d|(?:zip|7z|tar|gz|tgz)\.\d{3})$", re.IGNORECASE),
@@ -68,7 +68,7 @@ _NOT_READ = (
         "a database of slackdump, which is not read; convert it with slackdump convert -f export and import the result",
     ),
 )
-"""Names of files that hold exports in a form that is not read, each with the way out."""
+"""Names of files that hold exports in a form that is not read, each with what to do instead."""
 _ASSET = re.compile(r"_Files/")
 """DiscordChatExporter keeps downloaded media, some of it JSON, in ``<export>.json_Files/``."""
 
@@ -137,12 +137,12 @@ class _Found(NamedTuple):
 
     @property
     def missing(self) -> set[str]:
-        """Which lists it needs and does not have; one of private conversations alone is not enough."""
+        """The kinds of list that it needs and lacks; a list of private conversations alone is not enough."""
         return {"people", "conversations"} - {kind for name, kind in self.lists.items() if not lists_private(name)}
 
 
 class _SortedFiles:
-    """Which files of an archive belong to which export, and which to none."""
+    """The files of an archive by the export that they belong to, and the files of none."""
 
     def __init__(self) -> None:
         self.exports: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -183,9 +183,9 @@ def _sort_files(archive: Archive) -> _SortedFiles:
 
 def _shared_folders(name: str) -> Iterator[tuple[str, str]]:
     """
-    Yield folders that hold what was shared in the conversation of a file: JSON in them is no export.
+    Yield folders with files that were shared in the conversation of a file: JSON in them is no export.
 
-    With each the file, where the folder's name alone does not prove it.
+    Each comes with the name of the file where the folder's name alone does not prove it, else with ``""``.
     """
     stem = name.rpartition(".")[0] or name
     folder = name[: name.rfind("/") + 1]
@@ -204,9 +204,9 @@ def _folders_above(name: str) -> Iterator[str]:
 
 def _sort_file(archive: Archive, name: str, result: _SortedFiles, beside: str) -> bool:
     """
-    Put a file where it belongs; return whether it is an export's.
+    Add a file to its export, or reject it; return whether it is part of an export.
 
-    :param beside: An export in whose folder of attachments the file seems to lie.
+    :param beside: An export in whose folder of attachments the file seems to be.
     """
     if not _ASSET.search(name) and archive.is_archive(name):
         result.archives.append(name)
@@ -226,8 +226,8 @@ def _sort_file(archive: Archive, name: str, result: _SortedFiles, beside: str) -
     format_name = _format_of(head)
     if format_name and beside:
         result.rejected[name] = (
-            f"taken for a file that was shared in {beside}, since it lies in a folder of attachments beside it; it was "
-            "not read. Put it elsewhere if it is an export of its own"
+            f"treated as a file that was shared in {beside}, since it is in a folder of attachments beside it; it was "
+            "not read. Move it elsewhere if it is an export"
         )
     elif format_name:
         result.exports[format_name, ""].append(name)
@@ -245,7 +245,7 @@ def _format_of(head: Head) -> str | None:
 def _discover(
     path: Path, label: str, limits: Limits, found: list[_Found], rejected: list[Rejected], inside: str = ""
 ) -> bool:
-    """Add what is found; return whether there was nothing at all to look at."""
+    """Add the exports found and the files rejected; return whether the archive is empty."""
     with open_archive(path, limits, inside) as archive:
         sorted_files = _sort_files(archive)
         empty = not archive.names()
@@ -272,18 +272,18 @@ def _discover(
         label_of_it = f"{label}/{name}" if within else name
         try:
             _discover(place, label_of_it, limits, found, rejected, within)
-        except ExportError as error:  # one bad archive does not stop what is beside it
+        except ExportError as error:  # the other archives are read
             rejected.append(_rejected(label_of_it, str(error)))
     return empty
 
 
 def _with_lists(found: Sequence[_Found]) -> list[Export]:
     """
-    Return the exports; those of Slack that lack lists get those of the others.
+    Return the exports; those of Slack that lack lists get the lists of the others.
 
     Large exports come in several zips, of which one holds the lists, and some tools keep lists and messages apart.
-    Parts are told by their names, which differ in numbers only; a part without such others belongs to all that have
-    the lists it lacks. What a list does not name is then private: see :mod:`include.parsers.slack.index`.
+    Parts of one export have names that differ in numbers only. A part without such others gets the lists it lacks
+    from all that have them. A conversation that no list names is then private: see :mod:`include.parsers.slack.index`.
     """
     parts = [part for part in found if part.export.format in (slack_export.FORMAT.name, slack_dump.FORMAT.name)]
 
@@ -296,7 +296,7 @@ def _with_lists(found: Sequence[_Found]) -> list[Export]:
         ]
         if not others and "conversations" not in part.lists.values():
             others = [other for other in beside if not part.missing.isdisjoint(other.lists.values())]
-        elif not others:  # people of another whole export are not those of this one
+        elif not others:  # a whole export keeps its people to itself
             others = [other for other in beside if "people" in part.missing and set(other.lists.values()) == {"people"}]
         places = tuple(
             Place(path=other.export.path, inside=other.export.inside, names=tuple(other.lists)) for other in others
@@ -307,14 +307,14 @@ def _with_lists(found: Sequence[_Found]) -> list[Export]:
 
 
 def _family(export: Export) -> str:
-    """Return the name of an export without what tells its parts apart."""
+    """Return the name of an export without the number of the part."""
     name = Path(export.label).name.lower().partition(".")[0]
     return re.sub(r"[\W\d_]+|part|teil", "", name)
 
 
 def _not_an_export() -> str:
     looked_for = (format_.looked_for for format_ in FORMATS.values() if format_.looked_for)
-    return f"not an export this project knows; looked for {'; '.join(looked_for)}"
+    return f"no known export format; looked for {'; '.join(looked_for)}"
 
 
 def _rejected(origin: str, reason: str) -> Rejected:

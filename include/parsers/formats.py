@@ -1,4 +1,4 @@
-"""What the parsers have in common: an export found, the options of a run, and what a format has to offer."""
+"""The types that all parsers share: an export, the options of a run, and a format."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,14 +41,14 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     """Where in it the export starts: empty or a folder ending in ``/``."""
 
     label: str
-    """For people: which file or folder."""
+    """Name of the file or folder, for the user."""
 
     lists: tuple["Place", ...] = ()
     """Lists of people and conversations in other parts of the source, where this one has none of its own."""
 
 
 class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run wants of the exports."""
+    """The options of a run for reading exports."""
 
     id_template: str = DEFAULT_ID_TEMPLATE
 
@@ -67,7 +67,7 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Default: those of the environment."""
 
     def selects(self, conversation_id: str, name: str) -> bool:
-        """Tell whether a conversation is wanted, going by its id and its name."""
+        """Return whether the patterns select a conversation, by its id or its name."""
 
         def matches(patterns: tuple[str, ...]) -> bool:
             return any(
@@ -98,7 +98,7 @@ class Format:
     name: str
 
     looked_for: str
-    """For the report on an unknown file: what would have been recognised."""
+    """The shape that is recognised, for the report on an unknown file."""
 
     parse: Callable[[Archive, Export, ParseOptions], Iterator[ParsedMany]]
 
@@ -109,7 +109,7 @@ class Format:
     """Whether a single JSON file is of this format. All such files of a source are one export."""
 
     beside: Callable[[Archive, Sequence[str]], Sequence[str]] = lambda *_: ()
-    """Files that describe those of an export and may belong to another one as well."""
+    """Returns files that describe those of an export; they may belong to another export as well."""
 
     refusal: str = ""
-    """For a format that is known and cannot be imported: why, and what to ask for instead."""
+    """For a format that is known and cannot be imported: the reason, and what to use instead."""

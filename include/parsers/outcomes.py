@@ -1,4 +1,4 @@
-"""One entry in, one outcome out: the counting and bookkeeping that every list of messages needs."""
+"""Turns each entry of a list into exactly one outcome, and counts them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -30,11 +30,11 @@ class Skip(Exception):
 
 
 class Reject(Exception):
-    """The entry is broken; its argument says what was expected and what was found."""
+    """The entry is broken; its argument is the reason: what was expected and what was found."""
 
 
 def exclusion_reason(conversation: Conversation, options: ParseOptions) -> str:
-    """Return why a conversation is not imported at all; empty if it is."""
+    """Return the reason to skip a whole conversation; empty if it is imported."""
     if not options.selects(conversation.conversation_id, conversation.name):
         return "excluded"
     return "private" if conversation.private and not options.include_private else ""
@@ -96,7 +96,7 @@ def outcomes(
 
 
 def _no_message(entry: Any, skip_reason: str) -> Skip | Reject:
-    """Return why an entry is no message, whatever it says."""
+    """Return the outcome of an entry that cannot be a message."""
     if skip_reason:
         return Skip(skip_reason)
     if isinstance(entry, BrokenJson):
@@ -113,6 +113,6 @@ _JSON_NAMES = {str: "a string", list: "an array", bool: "a boolean", type(None):
 
 
 def reject_file(origin: str, source: str, reason: str, conversation_id: str = "") -> Iterator[Parsed]:
-    """Yield the outcome of a file, or a part of one, whose entries cannot be told: one entry, rejected."""
+    """Yield the outcome of a file, or a part of one, whose entries cannot be counted: one rejected entry."""
     yield Rejected(source=source, conversation_id=conversation_id, reason=reason, origin=origin)
     yield Entries(conversation_id=conversation_id, count=1)

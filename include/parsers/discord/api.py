@@ -1,5 +1,5 @@
 """
-Messages as Discord's API returns them, usually newest first: pages of messages, however a script saved them.
+Messages as Discord's API returns them, usually newest first, in any form that scripts save.
 
 Scripts save them (``GET /channels/{id}/messages``; docs.discord.com, "Message Object") as an array, an array of pages,
 one message or page per line, one message per file, or as a list in an object (``{"channel_id", "messages"}``, the
@@ -36,7 +36,7 @@ _LISTS = ("messages", "data", "results", "result", "items", "hits", "response", 
 """Members of an object around messages that hold them."""
 
 _ABOUT = ("channel", "channel_id", "channel_type")
-"""Members of a message, or of the object around messages, that tell the channel."""
+"""Members of a message, or of the object around messages, that name the channel."""
 
 _NESTED = 5
 """Lists and objects around a message at most."""
@@ -64,7 +64,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             outlines[name] = _outline(archive, name)
         except EntryUnreadable as error:
             yield from reject_file(name, SOURCE, str(error))
-    # Before any message: a channel is private if one of its files says so.
+    # Before any message: a channel is private if it is private in one of its files.
     described = {_channel_id(around): around for around, _ in outlines.values() if _kind(around)}
     for name, (around, place) in outlines.items():
         default = _channel_id(around) or PurePosixPath(name).stem
@@ -96,7 +96,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
 
 
 def _outline(archive: Archive, name: str) -> tuple[dict[str, Any], str]:
-    """Return what the object around the messages says of their channel, and the path of the list; empty for lines."""
+    """Return the channel's members of the object around the messages, and the path of the list; empty for lines."""
     with archive.open(name) as stream:
         data = stream.read(HEAD_BYTES)
     head = head_of(data)
@@ -109,7 +109,7 @@ def _outline(archive: Archive, name: str) -> tuple[dict[str, Any], str]:
 
 
 def _around(archive: Archive, name: str) -> dict[str, Any]:
-    """Read the members around the messages; those behind them, too, if the kind of channel is not before them."""
+    """Read the members around the messages; and those after them if the kind of channel is not before them."""
     members: dict[str, Any] = {}
     for early in (True, False):
         try:
@@ -151,7 +151,7 @@ def _with_ahead(values: Iterator[Any], ahead: deque[Any]) -> Iterator[Any]:
             while len(ahead) > CLOSE_MESSAGES:
                 yield ahead.popleft()
     except (BrokenJson, EntryUnreadable) as error:
-        broken = error  # comes behind the entries before it
+        broken = error  # raised after the entries before it
     while ahead:
         yield ahead.popleft()
     if broken:
@@ -171,7 +171,7 @@ def _channel_id(about: Mapping[str, Any]) -> str:
 
 
 def _kind(about: Mapping[str, Any]) -> str:
-    """Return the kind of channel, a name or a number, as text; empty if it does not say."""
+    """Return the kind of channel, a name or a number, as text; empty if it is not given."""
     kind = about.get("channel_type", as_dict(about.get("channel")).get("type"))
     return str(kind) if isinstance(kind, int | str) else ""
 
@@ -201,7 +201,7 @@ def _place(head: Head) -> str | None:
 
 
 def matches_file(head: Head) -> bool:
-    """Tell messages of the API from anything else, whatever lists and objects are around them."""
+    """Return whether a file has messages of the API, in any lists and objects around them."""
     return _place(head) is not None
 
 

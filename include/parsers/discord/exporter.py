@@ -2,10 +2,10 @@
 DiscordChatExporter's JSON: one file per channel, thread or direct message, or several parts of one.
 
 Read from DiscordChatExporter's ``JsonMessageWriter`` and ``ExportRequest`` (commit 4f29fa6) and from exports of 2018
-to 2026. What its files are like:
+to 2026. Facts about its files:
 
 - ``guild`` and ``channel`` come before ``messages``, so a file of any size is read in one pass.
-- Names of files say nothing: parts (``[part 10]``), date ranges and re-exports belong together by ``channel.id``.
+- Names of files do not matter: parts (``[part 10]``), date ranges and re-exports belong together by ``channel.id``.
 - An export that was interrupted ends in the middle; what is complete is imported, the cut is one rejected entry.
 - A thread or forum post is a channel of its own whose ``category`` is the parent channel.
 - Direct messages have no guild, or one with the id ``0``.
@@ -42,7 +42,7 @@ class _File(NamedTuple):
     channel: dict[str, Any]
     exported_at: str
     after: str
-    """From when on it has messages; empty: from the beginning."""
+    """Start of its date range; empty: from the beginning."""
 
     @property
     def order(self) -> tuple[str, int]:
@@ -53,7 +53,7 @@ class _File(NamedTuple):
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """
-    Yield channel by channel, the parts of a channel one after the other; a message that stands in two is yielded twice.
+    Yield channel by channel, the parts of a channel one after the other; a message that is in two is yielded twice.
 
     :raises LimitExceeded: if the archive as a whole is too big; single files and entries never raise.
     """
@@ -95,7 +95,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
 
 
 def _read_header(archive: Archive, name: str) -> _File:
-    """Read what stands before the messages; the whole file if the channel is not among it."""
+    """Read the members before the messages; the whole file if the channel is not among them."""
     for early in (True, False):
         with archive.open(name) as stream:
             found = documents(stream, members=_MEMBERS, lists=(_MESSAGES,), early=early)
@@ -115,7 +115,7 @@ def _conversation(channel_id: str, file: _File, options: ParseOptions) -> Conver
     thread = kind in _THREAD_KINDS
     parent = as_str(channel.get("category")) if thread else ""
     described = (f"Thread in #{parent}" if parent else "", as_str(channel.get("topic")).strip())
-    # Names of threads and of people are no identities: several bear the same one.
+    # Names of threads and of people do not identify a channel: several have the same name.
     label = f"{name}-{channel_id}" if thread or direct else name
     return Conversation(
         conversation_id=conversation_id_of(
@@ -135,7 +135,7 @@ def _conversation(channel_id: str, file: _File, options: ParseOptions) -> Conver
 
 
 def matches_file(head: Head) -> bool:
-    """Tell an exporter's file: a guild, a channel and messages, or their date range if there are none yet."""
+    """Return whether a file is the exporter's: guild, channel and messages, or a date range without messages."""
     return head.has("", "guild", "channel") and (head.has("", _MESSAGES) or head.has("", "dateRange"))
 
 

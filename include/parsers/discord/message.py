@@ -1,8 +1,8 @@
 """
 Turns one Discord message into a record, whether DiscordChatExporter or the API wrote it.
 
-Both name the same things differently (``fileName``/``filename``, ``isBot``/``bot``) and never the same thing twice,
-so one reading serves both. Kinds are names, numbers, or numbers as text; unknown ones count if they say something.
+The two use different names (``fileName``/``filename``, ``isBot``/``bot``) that do not collide, so one function reads
+both. Kinds are names, numbers, or numbers as text; a message of an unknown kind is imported if it has text.
 """
 
 import re
@@ -55,7 +55,7 @@ SYSTEM_KINDS = {
     "39": "GuildIncidentReportFalseAlarm",
     "44": "PurchaseNotification",
 }
-"""Discord's own notices, which carry no words of a person (discord-api-types, ``MessageType``), under one name each."""
+"""Discord's own notices, which have no words of a user (discord-api-types, ``MessageType``), under one name each."""
 
 _SYSTEM_NAMES = frozenset(SYSTEM_KINDS.values())
 _SLASH_COMMAND = "ChatInputCommand"
@@ -93,7 +93,7 @@ _FORWARD = ("Forward", "1", 1)
 
 
 class ExportNotes:
-    """What is peculiar about an export, noted message by message."""
+    """Counts what the report notes about an export, message by message."""
 
     def __init__(self) -> None:
         self.said = 0
@@ -103,7 +103,7 @@ class ExportNotes:
         """Messages imported although their kind is new to us."""
 
     def notes(self) -> Iterator[Note]:
-        """Yield it."""
+        """Yield the notes."""
         for kind, count in sorted(self.unknown_kinds.items()):
             yield Note(code="unknown_kind", detail=kind, count=count)
         if self.webhook:
@@ -125,7 +125,7 @@ def to_message(
     """
     Return the record of one message.
 
-    :raises Skip: it holds no words of anybody, or a bot's that nobody wants.
+    :raises Skip: it has no text, or is a bot's and bots are skipped.
     :raises Reject: it has no id, author or time.
     """
     kind = _kind(entry.get("type"))
@@ -203,10 +203,11 @@ def correctable(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _by_webhook(entry: Mapping[str, Any], author: Mapping[str, Any], kind: str) -> bool:
     """
-    Tell whether a bot's message came by a webhook, which posts under one id with any name.
+    Return whether a bot's message came by a webhook, which posts under one id with any name.
 
-    The API says so, and also of a bot's answers to commands, which are the bot's own. The exporter does not; there a
-    webhook has no roles and no discriminator, and bots have kept theirs (support.discord.com, "New Usernames").
+    The API gives a ``webhook_id``, also for a bot's answers to commands, which are the bot's own. The exporter does
+    not; there a webhook has no roles and no discriminator, while bots have kept theirs
+    (support.discord.com, "New Usernames").
     """
     if kind in _COMMANDS or entry.get("interaction") or entry.get("interaction_metadata"):
         return False
@@ -226,7 +227,7 @@ def _answered_words(
     bot: bool,
     skip_bots: bool,
 ) -> tuple[str, str] | None:
-    """Return name and text of the message that is answered, or the person and the command that a bot answers."""
+    """Return name and text of the message that is answered, or the user and the command that a bot answers."""
     if answered:
         return replies.find(answered) or _referenced(entry, roster, skip_bots=skip_bots)
     command = as_dict(entry.get("interaction") or entry.get("interaction_metadata")) if bot else {}
@@ -249,7 +250,7 @@ def _referenced(entry: Mapping[str, Any], roster: Roster, *, skip_bots: bool) ->
 
 
 def _command(command: Mapping[str, Any], kind: str, roster: Roster) -> tuple[str, str] | None:
-    """Return the person who gave a bot a command, and the command."""
+    """Return the name of the user who gave a bot a command, and the command."""
     user, name = as_dict(command.get("user")), as_str(command.get("name"))
     user_id = identifier(user)
     if not (user_id and name):
@@ -271,7 +272,7 @@ def _answered(entry: Mapping[str, Any], channel_id: str) -> str | None:
 
 
 def _kind(value: object) -> str:
-    """Return one name for a kind of message, however it is written; missing is a plain message, as in old exports."""
+    """Return the one name for a kind of message in any spelling; missing is a plain message, as in old exports."""
     if type(value) is str and (known := _NAMES.get(value)):
         return known
     written = str(value) if isinstance(value, int) else as_str(value).strip().removeprefix("MessageType.")
@@ -281,7 +282,7 @@ def _kind(value: object) -> str:
 
 def is_private_kind(value: object) -> bool:
     """
-    Tell whether a kind of channel is a direct message, a group of them or a private thread, however it is written.
+    Return whether a kind of channel is a direct message, a group of them or a private thread, in any spelling.
 
     >>> [is_private_kind(kind) for kind in (1, "GROUP_DM", "GuildPrivateThread", "GuildTextChat", 0)]
     [True, True, True, False, False]

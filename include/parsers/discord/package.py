@@ -1,13 +1,13 @@
 """
-Discord's own data package: what one person wrote, everywhere, and nothing that others said.
+Discord's own data package: all messages of one user, and none of others.
 
 Discord sends it on request (``Settings > Data & Privacy``). Read from packages of every generation through the
-public readers ``discord_data`` and ``Data-Package-Tool``; what they are like:
+public readers ``discord_data`` and ``Data-Package-Tool``; facts about them:
 
 - Folders have translated names since 2025 (``Messages``, ``Nachrichten``); channel folders are ``c<id>``, before 2021
   ``<id>``. So it is found by its structure: channel folders with ``channel.json``.
 - Messages are ``messages.csv``, since 2024 ``messages.json`` with numeric ids and UTC times of whole seconds.
-- The owner stands in ``user.json`` of the account folder, which may be missing; direct messages name him or her, too.
+- The owner is in ``user.json`` of the account folder, which may be missing; direct messages name the owner, too.
 """
 
 import csv
@@ -38,7 +38,7 @@ _OWNERS = (
     'its user.json beside the messages, or write one that holds {{"id": "<the owner\'s user id>"}}.'
 )
 _BESIDE = re.compile(r"(?P<folder>[^/]+/)(?:user\.json|[0-9]+/guild\.json|(?:.*/)?events-[^/]*\.json)")
-"""Files that tell folders of a package beside that of the channels: account, servers, activity."""
+"""Files that identify folders of a package beside that of the channels: account, servers, activity."""
 
 _JSON = (".json", ".jsonl", ".ndjson")
 _OF_EXPORTS = {"messages", "ts", "author", "conversation_list", "conversation_meta", "group_id", "Contents"}
@@ -47,9 +47,9 @@ _OF_EXPORTS = {"messages", "ts", "author", "conversation_list", "conversation_me
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """
-    Yield channel by channel what the owner wrote there, as sessions of the owner's personal history.
+    Yield channel by channel the owner's messages, as sessions of the owner's personal history.
 
-    A package of which nothing says whose it is, is one rejected entry.
+    A package without a known owner is one rejected entry.
     """
     channel_files: dict[str, str] = {}
     message_files: dict[str, list[str]] = defaultdict(list)
@@ -118,7 +118,7 @@ def _to_message(
 
 
 def _rows(stream: BinaryIO) -> Iterator[Any]:
-    """Yield the rows of a CSV file by column name; a malformed row is its own error and costs only itself."""
+    """Yield the rows of a CSV file by column name; a malformed row is rejected, the rest is read."""
     reader = csv.reader(io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline=""), strict=True)
     columns: list[str] = []
     while True:
@@ -139,7 +139,7 @@ def _rows(stream: BinaryIO) -> Iterator[Any]:
 
 def _conversation(channel_id: str, index: PackageIndex, owner: Owner, options: ParseOptions) -> Conversation:
     channel = index.channel(channel_id)
-    # By id: every server has a "general", and an export of all that was said there is another conversation.
+    # By id: every server has a "general", and an export with all its messages is another conversation.
     # With the owner: packages of two people of one channel are two personal histories.
     own_id = f"{channel_id}-{owner.id}"
     conversation_id = conversation_id_of(
@@ -171,7 +171,7 @@ def find_roots(archive: Archive) -> Mapping[str, Sequence[str]]:
     channels = [found for found in map(_CHANNEL_FILE.fullmatch, names) if found]
     own: dict[str, set[str]] = defaultdict(set)
     for messages in sorted({found["messages"] for found in channels if found["file"] == "channel.json"}):
-        if not messages:  # the folder of channels itself was handed over, maybe with other exports in it
+        if not messages:  # the source is the folder of channels itself, maybe with other exports in it
             own[""].update({"index.json"}, (found[0] for found in channels if not found["messages"]))
             continue
         root = "".join(messages[:-1].rpartition("/")[:2])

@@ -1,4 +1,4 @@
-"""What a Discord data package says beside its messages: whose it is, and what its channels are."""
+"""Reads the owner and the channels of a Discord data package."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _TAG = re.compile(r"(.*\S)#[0-9]{1,4}\b")
 
 
 class Owner(NamedTuple):
-    """The person who asked Discord for the package, and wrote everything in it."""
+    """The user who asked Discord for the package; all its messages are by this user."""
 
     id: str
     name: str
@@ -39,7 +39,7 @@ class _User(msgspec.Struct, frozen=True):
 
 
 class _Relationship(msgspec.Struct, frozen=True):
-    """A friend of the owner; the names stand in ``user``, in older packages beside the id."""
+    """A friend of the owner; the names are in ``user``, in older packages beside the id."""
 
     id: str | int
     username: str | None = None
@@ -61,7 +61,7 @@ class Channel(msgspec.Struct, frozen=True):
 
     @property
     def private(self) -> bool:
-        """A channel that says neither what it is nor where counts as private."""
+        """A channel without kind and server counts as private."""
         return is_private_kind(self.type) or (self.type is None and self.guild is None)
 
     @property
@@ -72,7 +72,7 @@ class Channel(msgspec.Struct, frozen=True):
 
 class PackageIndex:
     """
-    Reads the small files of a package; one that cannot be read is noted in :attr:`broken` and costs names only.
+    Reads the small files of a package; one that cannot be read is noted in :attr:`broken`; only its names are missing.
 
     :param channel_files: Name of ``channel.json`` by channel id.
     """
@@ -91,10 +91,10 @@ class PackageIndex:
             self._labels |= self._decoded(name, dict[str, str | None]) or {}
         self._friends: dict[str, str] = {}
         self.owners = self._possible_owners()
-        """Everybody who could be the owner."""
+        """All users who could be the owner."""
 
     def names(self, owner: Owner) -> Mapping[str, str]:
-        """Return what mentions stand for: channels, the owner, and people the package names."""
+        """Return names for mentions: channels, the owner, and people the package names."""
         channels = {key: channel.name for key, channel in self._channels.items() if channel.name}
         return channels | self._partners(owner) | self._friends | {owner.id: owner.name}
 
@@ -103,7 +103,7 @@ class PackageIndex:
         return self._channels.get(channel_id) or Channel()
 
     def label(self, channel_id: str) -> str:
-        """Return Discord's description of a channel ("general in Acme"), for people to read: it is translated."""
+        """Return Discord's description of a channel ("general in Acme"), which is translated."""
         return self._labels.get(channel_id) or ""
 
     def _files(self, last: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Says briefly what a reply answers, where the answered message is not close before it."""
+"""Quotes the message that a reply answers, where that message is not close before it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ _CLOSE_US = 3_600_000_000
 
 _QUOTE = 120
 _KEPT = 300
-"""Characters kept of a message: more than are quoted, since white space falls away."""
+"""Characters kept of a message: more than are quoted, since white space is dropped."""
 
 
 _Place = tuple[int, int, str, str]
@@ -61,7 +61,7 @@ class Replies:
         return found and found[2:]
 
     def close(self, message_id: str, at_us: int) -> bool:
-        """Tell whether a message is so close to the one that comes now that everybody sees what is answered."""
+        """Return whether a message is so close to the current one that its reply needs no quote."""
         if found := self._find(message_id):
             return _close(self._number + 1 - found[0], at_us - found[1])
         for distance, entry in enumerate(self._ahead, 1):
@@ -79,7 +79,7 @@ def _close(distance: int, apart_us: int) -> bool:
 
 def quote(name: str, text: str) -> str:
     r"""
-    Return a line that names the answered message, in brackets like all that is not the words of the writer.
+    Return a line that names the answered message, in brackets like all text that the author did not write.
 
     >>> quote("ada", "Shall we sell\nthe blue boat?")
     '[in reply to ada: "Shall we sell the blue boat?"]'
@@ -88,7 +88,7 @@ def quote(name: str, text: str) -> str:
 
 
 class ProxiedReply(NamedTuple):
-    """What a message of a webhook answers. Webhooks cannot reply, so bots that post for people put it in an embed."""
+    """The message that a webhook's message answers. Webhooks cannot reply; bots that post for users use an embed."""
 
     name: str
     text: str

@@ -9,20 +9,20 @@ from include.parsers.json.values import as_dict, as_dicts, as_str, identifier
 
 class Roster:
     """
-    Names by id, learnt on the way: members, roles and channels share one space of ids.
+    Names by id, collected while reading: members, roles and channels share one space of ids.
 
-    Two people with one display name are told apart: the second has the account's name, or else the id, behind it.
+    Two people with one display name get distinct names: the second has the account's name, or else the id, behind it.
     """
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = dict(names)
         self._given: dict[str, str] = {}
-        """Display name by id, as an author or a mention last had it."""
+        """Latest display name by id, of authors and mentions."""
         self._holders: dict[str, str] = {}
         """Id by name: the first to have a name keeps it."""
 
     def named(self, user_id: str, name: str, user: Mapping[str, Any]) -> str:
-        """Remember an author, and the roles the exporter lists with it; return the name that tells it from others."""
+        """Remember an author, and the roles the exporter lists with it; return the distinct name."""
         if self._given.get(user_id) == name:
             return self._names[user_id]
         self._given[user_id] = name
@@ -32,7 +32,7 @@ class Roster:
         return shown
 
     def known(self, user_id: str) -> str:
-        """Return the name of somebody who has spoken or was mentioned; empty for anybody else."""
+        """Return the name of a user who has written or was mentioned; empty for others."""
         return self._names[user_id] if user_id in self._given else ""
 
     def webhook(self, name: str) -> str:
@@ -40,7 +40,7 @@ class Roster:
         return self._distinct(":webhook", name, "webhook")
 
     def names_for(self, message: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return the names to resolve a message's mentions with; learn those of people who have not spoken yet."""
+        """Return the names to resolve a message's mentions with; add those of people who have not written yet."""
         if users := message.get("mentions"):
             for user in as_dicts(users):
                 user_id, name = identifier(user), name_of(user, as_dict(user.get("member")))
@@ -58,9 +58,9 @@ class Roster:
 
     def with_distinct_names(self, text: str, users: object) -> str:
         """
-        Return a text with the names that the exporter wrote for mentions (``@Ann``) in the form that is unique.
+        Return a text with distinct names in place of those that the exporter wrote for mentions (``@Ann``).
 
-        A name that two people mentioned in the message share stays: nothing says which mention is whose.
+        A name that two people mentioned in the message share stays: it is not known which of them is meant.
         """
         shown: dict[str, set[str]] = {}
         for user in as_dicts(users):
@@ -83,9 +83,9 @@ class Roster:
 
 def name_of(user: Mapping[str, Any], member: Mapping[str, Any] | None = None) -> str:
     """
-    Return the name people see: the nickname in the server, the display name, or the account name.
+    Return the name shown: the nickname in the server, the display name, or the account name.
 
-    Webhooks post under one id with a name per message, so it is read from each message anew.
+    Webhooks post under one id with a name per message, so it is read from each message.
     """
     if member and (nick := as_str(member.get("nick")).strip()):
         return nick
@@ -96,5 +96,5 @@ def name_of(user: Mapping[str, Any], member: Mapping[str, Any] | None = None) ->
 
 
 def account_of(user: Mapping[str, Any]) -> str:
-    """Return the name of the account, which nobody else has."""
+    """Return the name of the account, which is unique."""
     return as_str(user.get("username")).strip() or as_str(user.get("name")).strip()

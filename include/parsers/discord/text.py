@@ -25,7 +25,7 @@ _TOKEN = re.compile(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VOICE_FLAG = 1 << 13
 _VOICE_FILE = "voice-message.ogg"
-"""Every Discord client names a voice message so; the exporter keeps nothing else that tells one."""
+"""Every Discord client names a voice message so; the exporter keeps no other mark of one."""
 
 _MARKUP = re.compile(r"[\s*_~`>|#]+")
 _SHORT = 2
@@ -76,12 +76,12 @@ def _utc(epoch_s: int) -> str | None:
 
 def text_of(message: Mapping[str, Any], names: Mapping[str, str], *, bot: bool, forwarded: bool = False) -> str:
     """
-    Return everything a message says, one part per line, or ``""`` when it says nothing.
+    Return all text of a message, one part per line, or ``""`` if it has none.
 
     Words first, then what was forwarded, stickers, polls, components, embeds, and files as placeholders. Embeds of a
-    person's message are previews of its links, words the person never wrote: they count only when there is nothing
-    else. A forward does not say who wrote it; there an embed without an address is no preview and counts.
-    Members that are new to this project count when a message says nothing else. Never raises, whatever it holds.
+    user's message are previews of its links, which the user did not write: they are used only if there is nothing
+    else. A forward does not name its author; there an embed without an address is no preview and is used.
+    Members unknown to this project are used if a message has no other text. Never raises.
     """
     content = visible(to_plain_text(as_str(message.get("content")), names).strip())
     parts = [content] if content else []
@@ -112,7 +112,7 @@ def one_line(text: str, limit: int) -> str:
 
 
 def _forwarded(message: object, names: Mapping[str, str]) -> Iterator[str]:
-    """Tell a forwarded message; forwards do not nest."""
+    """Yield the text of a forwarded message; forwards do not nest."""
     inner = {
         key: value for key, value in as_dict(message).items() if key not in ("forwardedMessage", "message_snapshots")
     }
@@ -131,7 +131,7 @@ def _stickers(stickers: object, _: Mapping[str, str]) -> Iterator[str]:
 
 
 def _poll(poll: object, _: Mapping[str, str]) -> Iterator[str]:
-    """Tell a poll's question and answers; only the API has them, the exporter leaves them out."""
+    """Yield a poll's question and answers; only the API has them, the exporter leaves them out."""
     asked: list[object] = [as_dict(poll).get("question")]
     answers = as_dict(poll).get("answers")
     for answer in answers if isinstance(answers, list) else []:
@@ -150,9 +150,9 @@ _MEDIA, _GALLERY_ITEMS, _FILE = 11, "items", 13
 
 def _component(component: Mapping[str, Any], names: Mapping[str, str], depth: int) -> Iterator[str]:
     """
-    Tell the texts of a component and of those in it (docs.discord.com, "Component Reference").
+    Yield the texts of a component and of those in it (docs.discord.com, "Component Reference").
 
-    Buttons and menus have labels, which are no words of the message, and no content.
+    Buttons and menus have labels, which are no text of the message, and no content.
     """
     kind = component.get("type")
     if depth > _DEPTH:
@@ -187,7 +187,7 @@ _PARTS = (
     ("poll", _poll),
     ("components", _components),
 )
-"""What can stand beside the content, in the exporter's and in the API's words."""
+"""Members beside the content that hold text, under the exporter's and the API's names."""
 
 _KNOWN = frozenset(
     (
@@ -206,7 +206,7 @@ _WORDY = ("title", "question", "content", "text", "description")
 
 
 def _words_in(value: object, names: Mapping[str, str], depth: int) -> Iterator[str]:
-    """Tell the texts that members of unknown form hold under names that stand for text."""
+    """Yield the texts in members of unknown form, under names that are usual for text."""
     if depth > _DEPTH:
         return
     if isinstance(value, dict):
@@ -237,7 +237,7 @@ def _embeds(
 
 def _embed(embed: Mapping[str, Any], said: str, so_far: str, names: Mapping[str, str]) -> str:
     """
-    Tell an embed, without what the message says already.
+    Return the text of an embed, without what the message has already.
 
     :param so_far: The message with the embeds before this one. Words may be repeated; an address is given once.
     """
@@ -268,7 +268,7 @@ def _embed(embed: Mapping[str, Any], said: str, so_far: str, names: Mapping[str,
 
 
 def _embedded_media(embed: Mapping[str, Any]) -> Iterator[str]:
-    """Tell pictures and films of an embed without words."""
+    """Yield placeholders for pictures and films of an embed without words."""
     for key, kind in (("images", "image"), ("image", "image"), ("video", "video"), ("thumbnail", "image")):
         value = embed.get(key)
         media = [value] if isinstance(value, dict) else as_dicts(value)
@@ -279,9 +279,9 @@ def _embedded_media(embed: Mapping[str, Any]) -> Iterator[str]:
 
 def _contains_words(said: str, words: str) -> bool:
     """
-    Tell whether a text holds words as whole words, whatever their case, markup and white space.
+    Return whether a text holds words as whole words, regardless of case, markup and white space.
 
-    Up to two words must be a line of it: such words also stand in it by chance.
+    Up to two words must be a line of it: so few words can be in it by chance.
     """
     wanted = _bare(words)
     if len(wanted.split()) <= _SHORT:
@@ -326,7 +326,7 @@ def _file(attachment: Mapping[str, Any], *, voice: bool) -> str:
 
 
 def file_text(name: str, *captions: str) -> str:
-    """Return what stands for a file; a voice message has a name that says nothing."""
+    """Return the placeholder of a file; a voice message has no name of its own."""
     return "[voice message]" if name == _VOICE_FILE else f"[file: {': '.join((name, *captions))}]"
 
 

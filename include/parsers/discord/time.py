@@ -1,4 +1,4 @@
-"""Time of a Discord message, out of its timestamp and its id."""
+"""Finds the time of a Discord message, from its timestamp and its id."""
 
 import re
 import time
@@ -14,11 +14,11 @@ _DAY_MS = 86_400_000
 
 def sent_at_us(message_id: str, timestamp: object) -> int | None:
     """
-    Return when a message was sent, in microseconds, or ``None`` if neither its timestamp nor its id says.
+    Return when a message was sent, in microseconds, or ``None`` if neither its timestamp nor its id has it.
 
-    The timestamp decides: ids of edited exports may be other ids, or none. A snowflake of the same second adds the
-    milliseconds to a timestamp of whole seconds, as data packages have it. It decides alone where there is no
-    timestamp and it lies between Discord's first day and tomorrow.
+    The timestamp has priority: ids of edited exports may be other ids, or none. A snowflake of the same second adds the
+    milliseconds to a timestamp of whole seconds, as data packages have it. It is used alone where there is no
+    timestamp and it is between Discord's first day and tomorrow.
     """
     given_us = microseconds(timestamp)
     if given_us is not None and given_us > 0 and given_us % 1_000_000:

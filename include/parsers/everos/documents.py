@@ -2,7 +2,7 @@
 EverOS-shaped JSON: conversations already in the form of the memory API, one per object, in files of any size.
 
 These shapes, alone, as the items of an array, or one after the other (JSON Lines, or printed over several lines);
-entries may stand before or after what describes them:
+entries may come before or after the members that describe them:
 
 - group (import guide): ``{"group_id", "group_meta", "messages": [{"role", "sender_id", "timestamp", "content"}]}``;
 - personal (import guide): ``{"user_id", "session_id", "messages": [{"role", "timestamp", "content"}]}``;
@@ -15,7 +15,7 @@ entries may stand before or after what describes them:
 
 Members of other names, and members of these names with a value of another type, are ignored.
 
-Ids are taken as they are: no template. See :mod:`include.parsers.everos.message` for what is asked of an entry.
+Ids are taken as they are: no template. See :mod:`include.parsers.everos.message` for the requirements on an entry.
 """
 
 from collections import defaultdict
@@ -54,7 +54,7 @@ _ENTRY_MEMBERS = (
     "extra",
     "refer_list",
 )
-"""Of a message that names its conversation itself."""
+"""Members of a message that names its conversation itself."""
 _METAS = ("conversation_meta", "session_meta")
 _MEMBERS = ("group_id", "group_meta", "user_id", "session_id", *_METAS, "format", "conversation", *_ENTRY_MEMBERS)
 _PERSONAL_SCENES = ("solo", "assistant")
@@ -158,7 +158,7 @@ class _File:
 
 
 def parse_header(document: Document) -> Description:
-    """Return what a document says about its entries, and what is wrong with it; never raises."""
+    """Return the description of a document's entries, with the flaw if there is one; never raises."""
     members = document.members
     if corrections := _parse_correction(members):
         return corrections
@@ -177,7 +177,7 @@ def parse_header(document: Document) -> Description:
 
 
 def _parse_correction(members: dict[str, Any]) -> Description | None:
-    """Return what a file of corrections says; ``None`` if the document is none."""
+    """Return the description in a document of corrections; ``None`` if it is none."""
     marked = members.get("format") == CORRECTIONS
     named = identifier(members, "group_id") or identifier(members, "user_id")
     given = members.get("conversation")
@@ -189,7 +189,7 @@ def _parse_correction(members: dict[str, Any]) -> Description | None:
             msgspec.json.decode(conversation.group_meta, type=dict[str, Any])
         return Description(conversation=conversation, user_id=platform_id_of(conversation.user_id or ""))
     except (ValueError, RecursionError) as error:  # msgspec's errors are of the first kind
-        # Files written before the mark existed have all members of a conversation, or are not ours.
+        # Older corrections have no "format" and all members of a conversation; anything else is no correction.
         return _flawed(f"expected the conversation as corrections.json describes it: {error}") if marked else None
 
 
@@ -256,7 +256,7 @@ def _flawed(flaw: str) -> Description:
 
 
 def matches_file(head: Head) -> bool:
-    """Tell a conversation or message in one of the shapes, or an array of them."""
+    """Return whether a file has a conversation or message in one of the shapes, or an array of them."""
     return any(
         head.has(place, "conversation_list")
         or (head.has(place, "messages") and ({"group_id", "user_id"} & head.keys.get(place, frozenset())))

@@ -3,7 +3,7 @@ Turns one entry of EverOS-shaped JSON into a record, or rejects what the v1 API 
 
 The API refuses a whole batch for one bad message: empty content, no time, a role other than ``user`` and
 ``assistant``, a group message without sender, ids it reserves, and, in a personal history, a user's message by
-somebody else or an assistant's by the user.
+another sender or an assistant's by the user.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _ROLES: Mapping[str, Role] = {
 """In lower case. Chat exports of other tools call the two roles by these names."""
 
 _MACHINE_ROLES = ("system", "developer", "tool", "function")
-"""Instructions and results of tools: neither a person nor an assistant said them."""
+"""Instructions and results of tools: no messages of a user or an assistant."""
 
 _ASSISTANTS = ("assistant", "ai", "bot", "chatbot")
 """Roles of people in ``user_details`` that mean an assistant; others may be jobs ("agent", "model")."""
@@ -44,7 +44,7 @@ _MAX_ORDINALS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a document says about its entries."""
+    """The header of a document: conversation, people and time zone of its entries."""
 
     conversation: Conversation
     flaw: str = ""
@@ -61,13 +61,13 @@ class Description:
 
 
 class Ordinals:
-    """Tells messages apart that agree in everything: the second of two gets the ordinal 1."""
+    """Numbers messages that are equal in everything: the second of two gets the ordinal 1."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
     def next(self, digest: str) -> int:
-        """Return how often this digest came before; forgets in the long run, identical messages stand together."""
+        """Return how often this digest came before. Starts again after 100,000: equal messages are near each other."""
         if len(self._seen) >= _MAX_ORDINALS:
             self._seen.clear()
         self._seen[digest] += 1
@@ -79,7 +79,7 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
     Return the record of one entry.
 
     :raises Skip: for a ``system`` notice of the older format (its ``type``, not its role), and for calls of tools.
-    :raises Reject: for whatever the API would refuse.
+    :raises Reject: if the API would refuse the entry.
     """
     if description.flaw:
         raise Reject(description.flaw)
@@ -132,7 +132,7 @@ def role_of_person(person: Mapping[str, Any]) -> Role:
 
 
 def _role(entry: Mapping[str, Any], person: Mapping[str, Any]) -> Role:
-    """Return the role; the older format may leave it out, or say it of the person."""
+    """Return the role; the older format may leave it out, or give it in ``user_details``."""
     given = entry.get("role")
     if type(given) is str and (role := _ROLES.get(given)):
         return role
@@ -183,7 +183,7 @@ def _given_id(entry: Mapping[str, Any]) -> str:
 
 
 def _made_id(identity: tuple[str, ...], ordinals: Ordinals) -> str:
-    """Return an id made of what the message is: the same in every run and every file."""
+    """Return an id derived from the message: the same in every run and every file."""
     digest = hashlib.sha256("\x00".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
     ordinal = ordinals.next(digest)
     return f"{digest}-{ordinal}" if ordinal else digest

@@ -1,4 +1,4 @@
-"""Makes the text of one entry of EverOS-shaped JSON: words, placeholders for files, and what it replies to."""
+"""Makes the text of one entry of EverOS-shaped JSON: words, placeholders for files, and quotes of answered messages."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ _OF_MACHINES = (
     *("function_call", "function_call_output", "function_response"),
     *("thinking", "redacted_thinking", "reasoning"),
 )
-"""Items that nobody said: calls of tools, what came back, and thoughts on the way to an answer."""
+"""Items that are no message: calls of tools, their results, and reasoning."""
 
 _CALLS = ("tool_calls", "function_call")
 _DEPTH = 8
@@ -59,7 +59,7 @@ def text_of(entry: Mapping[str, Any]) -> str:
 
 
 def is_of_a_tool(entry: Mapping[str, Any]) -> bool:
-    """Tell whether an entry without words calls tools or holds what they gave back: nobody spoke."""
+    """Return whether an entry without words is a call of tools, or their result."""
     parts = _listed(entry.get("content"))
     return any(entry.get(name) for name in _CALLS) or any(_kind(as_dict(part)) in _OF_MACHINES for part in parts)
 
@@ -68,7 +68,7 @@ def reply_lines(refers: object, people: Mapping[str, Any]) -> Iterator[str]:
     """
     Yield a line for each message that an entry replies to, as far as it is quoted: ``[in reply to Bo: "Let us …"]``.
 
-    :param refers: ``refer_list``; ids alone say nothing and are passed over.
+    :param refers: ``refer_list``; ids alone hold no words and are skipped.
     :param people: ``user_details`` by sender.
     """
     for refer in as_dicts(refers)[:_QUOTES]:
@@ -121,7 +121,7 @@ def _listed(content: object) -> list[Any]:
 
 
 def _words(content: object, depth: int = 0) -> str:
-    """Return the text of an item, or of a list of them, as far as anybody said it."""
+    """Return the text of an item, or of a list of them, without calls of tools and reasoning."""
     if isinstance(content, str):
         return content
     if isinstance(content, dict):

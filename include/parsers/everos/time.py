@@ -1,4 +1,4 @@
-"""Understands times as programs write them: numbers of any unit, ISO 8601 and what is nearly so, dates of e-mails."""
+"""Parses times as programs write them: numbers of any unit, ISO 8601 and similar, dates of e-mails."""
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -9,9 +9,9 @@ from include.parsers.json.values import microseconds
 
 _UNITS = ((10**12, 1_000_000, 1), (10**14, 1_000, 1), (10**17, 1, 1), (10**20, 1, 1_000))
 """
-Seconds, milliseconds, microseconds, nanoseconds: what a number must be below, and what makes microseconds of it.
+Seconds, milliseconds, microseconds, nanoseconds: the upper limit, and factor and divisor to microseconds.
 
-The v1 server takes a number below 10**12 as seconds. The other units meet in the year 5138 and in 1973.
+The v1 server takes a number below 10**12 as seconds. The ranges of other units meet in the years 5138 and 1973.
 """
 _END_US = 253_402_300_800_000_000
 """The end of the calendar, 10000-01-01."""
@@ -38,9 +38,9 @@ _CHARACTERS = 100
 
 def unix_us(given: object, zone: tzinfo) -> int | None:
     """
-    Return Unix microseconds of a time; ``None`` if it cannot be told.
+    Return Unix microseconds of a time; ``None`` if it is not certain.
 
-    A day and month whose order cannot be told (``03/02/2026``) is no time, nor one in a zone that cannot be told.
+    A day and month whose order is not certain (``03/02/2026``) are no time; neither is a time in an unknown zone.
 
     :param given: A number, a text, or MongoDB's ``{"$date": …}``.
     :param zone: Of a text that names none.

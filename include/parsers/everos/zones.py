@@ -1,4 +1,4 @@
-"""Understands the names of time zones that people and programs write beside times without an offset."""
+"""Finds the time zone of a name, for times without an offset."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -12,11 +12,11 @@ _HOURS = 14
 """No place is further from UTC."""
 
 _OF_THE_MACHINE = ("localtime", "Factory")
-"""Files beside the zones: they name no place."""
+"""Names in the database that are no zones of a place."""
 
 
 class UnknownZone(tzinfo):
-    """A zone that cannot be told: its times are taken as UTC, and :attr:`used` says whether there was any."""
+    """A zone that is not known: its times are read as UTC. :attr:`used`: whether there was any."""
 
     def __init__(self, name: str) -> None:
         self.label = "".join(filter(str.isprintable, name))[:40]
@@ -37,8 +37,8 @@ def zone_of(given: object) -> tzinfo:
     """
     Return the zone of a name or offset: ``Asia/Shanghai``, ``+08:00``, ``UTC+8``, ``GMT-3``, ``Z``, hours as a number.
 
-    An offset may stand in brackets before the names of cities, as Windows shows it: ``(UTC+08:00) Beijing``.
-    Nothing given is UTC. Abbreviations such as ``CST`` stand for several zones and cannot be told; neither can
+    An offset may be in brackets before the names of cities, as Windows shows it: ``(UTC+08:00) Beijing``.
+    Nothing given is UTC. Abbreviations such as ``CST`` mean several zones and are not known; neither are
     names that Windows gives to zones.
     """
     if isinstance(given, int | float) and not isinstance(given, bool):

@@ -1,4 +1,4 @@
-"""A first look at a JSON file: enough to tell formats apart by content, never more than its first 64 KiB."""
+"""Finds the keys at the beginning of a JSON file (64 KiB at most), from which its format is recognised."""
 
 import io
 import re
@@ -35,22 +35,22 @@ class Head(NamedTuple):
     """
 
     def has(self, place: str, *keys: str) -> bool:
-        """Tell whether all these keys were seen at a place."""
+        """Return whether all these keys were seen at a place."""
         return self.keys.get(place, frozenset()).issuperset(keys)
 
 
 def inspect_head(archive: Archive, name: str) -> Head:
     """
-    Look at the beginning of a file.
+    Return the shape of the beginning of a file.
 
-    :raises EntryUnreadable: if not even that can be read.
+    :raises EntryUnreadable: if the beginning cannot be read.
     """
     with archive.open(name) as stream:
         return head_of(stream.read(HEAD_BYTES))
 
 
 def head_of(data: bytes) -> Head:
-    """Return the shape of the beginning of a JSON text; broken or cut text gives what can be told of it."""
+    """Return the shape of the beginning of a JSON text; broken or cut text gives the keys before the break."""
     data = without_mark(data)
     start = data.lstrip()[:1].decode("latin-1")
     if start not in ("{", "["):
@@ -64,7 +64,7 @@ def head_of(data: bytes) -> Head:
 
 
 def _repaired(data: bytes) -> bytes:
-    """Replace what is not JSON inside of strings and numbers; the text then says something else and has its shape."""
+    """Replace what is not JSON inside strings and numbers; values change, keys and structure do not."""
     text = _NOT_JSON.sub(lambda found: b" " if found[1] else found[0], data.decode("utf-8", "replace").encode())
     return _NO_NUMBER.sub(b"0", text)
 

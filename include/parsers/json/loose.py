@@ -10,9 +10,9 @@ import msgspec
 
 def decode_loose(data: bytes) -> Any:
     """
-    Decode a JSON text, mending what a strict decoder refuses.
+    Decode a JSON text, repairing what a strict decoder refuses.
 
-    :raises ValueError: if it is no JSON even so; the message quotes nothing of it.
+    :raises ValueError: if it is no JSON after the repair either; the message quotes nothing of it.
     """
     try:
         return msgspec.json.decode(without_mark(data))
@@ -22,7 +22,7 @@ def decode_loose(data: bytes) -> Any:
 
 def repaired(data: bytes, fraction: Callable[[str], Any] = str) -> bytes:
     """
-    Return the JSON text so that strict decoders take it; what stands for no character becomes ``?``.
+    Return the JSON text so that strict decoders accept it; what encodes no character becomes ``?``.
 
     :param fraction: Makes the value of a number with a fraction of its digits. Default: a string, so that a Slack
         ``ts`` written as a number keeps all its digits.

@@ -1,12 +1,12 @@
 """
-Splits JSON files of any size into their entries: bounded memory, and an entry that is broken is rejected by itself.
+Splits JSON files of any size into their entries: in bounded memory; a broken entry is rejected, the others are read.
 
 A file is split at brackets, commas and quotes alone; each entry is then decoded separately. So text that is not JSON
-(``NaN``, a raw control character, a wrong escape) breaks the entry that it is in. Only where brackets or quotes do
-not match does reading end.
+(``NaN``, a raw control character, a wrong escape) breaks only the entry that it is in. Reading ends where brackets or
+quotes do not match.
 
 A file may hold several values one after the other. Where each is on a line of its own (JSON Lines), a line that is
-broken in any way is rejected by itself.
+broken in any way is rejected, and the others are read.
 """
 
 import codecs
@@ -62,9 +62,9 @@ type Several = msgspec.json.Decoder[Any]
 
 class BrokenJson(Exception):
     """
-    What is here cannot be read. Quotes nothing of the file.
+    Text that cannot be read. The message quotes nothing of the file.
 
-    Raised where a stream cannot be read further, yielded in place of an entry that is broken by itself.
+    Raised where a stream cannot be read further, yielded in place of an entry where reading goes on.
     """
 
 
@@ -109,10 +109,10 @@ def entries(stream: BinaryIO, path: str, decode: Decode = decode_entry) -> Itera
 
     :param path: Where the entries are: ``item`` of an array, ``messages.item`` of a member, empty for the values of
         the file themselves.
-    :param decode: What to make of the JSON text of an entry. Default: its value, whole numbers exact and others
+    :param decode: Decodes the JSON text of an entry. Default: its value, whole numbers exact and others
         floats, or a :class:`BrokenJson`.
-    :raises BrokenJson: after the last entry that can be read, where the rest is cut off, malformed or hostile. A line
-        of JSON Lines that is so is yielded as a :class:`BrokenJson` instead, and reading goes on.
+    :raises BrokenJson: after the last entry that can be read, where the rest is cut off, malformed or hostile. Such a
+        line of JSON Lines is yielded as a :class:`BrokenJson` instead, and reading goes on.
     """
     text = _Text(stream)
     parts = tuple(path.split(".")) if path else ()
@@ -137,7 +137,7 @@ def entries(stream: BinaryIO, path: str, decode: Decode = decode_entry) -> Itera
 
 
 def _entries(text: "_Text", first: int, parts: tuple[str, ...], decode: Decode) -> Iterator[Any]:
-    """Yield the entries in the container at which the text is; pass over it all the same if it has none."""
+    """Yield the entries in the container at which the text is; skip a container without entries."""
     name, *rest = parts
     if first == _CURLY:
         for key, inner in text.members():
@@ -167,12 +167,12 @@ def documents(
     """
     Yield each value of the file, or each item of those that are arrays, without holding its lists.
 
-    A value or item that is no object is yielded with nothing in it. Never raises for what the text is like: a
-    document says in ``flaw`` where it breaks off.
+    A value or item that is no object is yielded with nothing in it. Never raises for broken text: ``flaw`` of the
+    document has the reason.
 
     :param members: Names of the members to keep.
     :param lists: Names of the lists to count.
-    :param early: Stop at the first of these lists; the last document has what was seen until then.
+    :param early: Stop at the first of these lists; the last document has the members before it.
     """
     document = Document(index=None)
     for kind, part, data in _parts(stream, members, lists, _as_it_is, _ITEMS):
@@ -197,7 +197,7 @@ def listed(stream: BinaryIO, *, members: Container[str], lists: Container[str]) 
     """
     Yield the entries that :func:`documents` counts, in the order of the file; a broken one is a :class:`BrokenJson`.
 
-    :param members: As given to :func:`documents`, so that both read the same parts of the file at once.
+    :param members: As given to :func:`documents`, so that both count the same entries.
     """
     for kind, _, data in _parts(stream, members, lists, decode_entry, _VALUES):
         if kind == "entries":
@@ -208,7 +208,7 @@ def _parts(
     stream: BinaryIO, members: Container[str], lists: Container[str], decode: Decode, several: Several
 ) -> Iterator[tuple[str, Any, Any]]:
     """
-    Yield what a file consists of: ``document``, then its ``member``, ``list``, ``entries`` …, then ``end``.
+    Yield the parts of a file: ``document``, then its ``member``, ``list``, ``entries`` …, then ``end``.
 
     :param decode: As for :meth:`_Text.portions`.
     """
@@ -277,7 +277,7 @@ class _Text:
     def __init__(self, stream: BinaryIO) -> None:
         self._read = _reader(stream)
         self._ahead, self._at = self._read(_READ_BYTES), 0
-        """What was read from the stream and not taken yet begins at ``_at``."""
+        """Text read from the stream; from ``_at`` on it is not yet used."""
         self._lines = in_lines(self._ahead)
         """Whether values end with their lines; the text then is one line, up to :meth:`_next_line`."""
         self._data = b""
@@ -342,10 +342,10 @@ class _Text:
 
     def _several(self, several: Several) -> Sequence[Any]:
         """
-        Cut off as many items as possible of those that are held, objects all; none if that is not easy.
+        Cut off as many items as possible of the text in memory; none if they are not objects or the end is not found.
 
-        Much faster than one by one. What looks like the end of an item may be inside one; but what is JSON once it
-        is put in brackets consists of whole items.
+        Much faster than one by one. What looks like the end of an item may be inside one; but text that is JSON in
+        brackets consists of whole items.
         """
         self._fresh = False
         space = self._pos
@@ -394,7 +394,7 @@ class _Text:
 
     def element(self, *, keep: bool = True, whole: bool = False) -> bytes:
         """
-        Cut off what is before the next comma or closing bracket.
+        Cut off the text before the next comma or closing bracket.
 
         :param keep: Whether to return it; if not, it may be of any size.
         :param whole: Cut off one array or object, whatever follows it.
@@ -452,7 +452,7 @@ class _Text:
         return found[0][1:-1].decode("utf-8", "replace")
 
     def _peek(self) -> int:
-        """Pass over white space; return the next byte, ``_END`` if there is none."""
+        """Skip white space; return the next byte, ``_END`` if there is none."""
         while True:
             self._pos = _SPACE(self._data, self._pos).end()  # type: ignore[union-attr]
             if self._pos < len(self._data):
@@ -499,12 +499,12 @@ class _Text:
 
 
 def in_lines(data: bytes) -> bool:
-    """Tell whether a text begins as several values, each on a line of its own; lines may be broken."""
+    """Return whether a text begins as several values, each on a line of its own; lines may be broken."""
     return _LINES(data) is not None
 
 
 def _reader(stream: BinaryIO) -> Callable[[int], bytes]:
-    """Return what reads a number of bytes of UTF-8; UTF-16 with a mark (PowerShell's ``>``) becomes UTF-8."""
+    """Return a function that reads some bytes as UTF-8. UTF-16 with a mark (PowerShell's ``>``) becomes UTF-8."""
     start = stream.read(2)
     if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         decoder = codecs.getincrementaldecoder("utf-16")(errors="replace")

@@ -1,4 +1,4 @@
-"""Reads values of unknown type out of decoded JSON: a value of the wrong type is as good as missing."""
+"""Reads values of unknown type from decoded JSON: a value of the wrong type counts as missing."""
 
 import re
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ def as_str(value: object) -> str:
 
 
 def visible(text: str) -> str:
-    """Return a text, or ``""`` if it cannot be seen: such letters fill what must not be empty."""
-    if "!" <= text[:1] <= "~":  # nearly always, and quickly told
+    """Return a text, or ``""`` if all its characters are invisible: some clients send these for an empty text."""
+    if "!" <= text[:1] <= "~":  # nearly always, and quick to check
         return text
     return "" if _INVISIBLE.fullmatch(text) else text
 
@@ -76,7 +76,7 @@ def microseconds(timestamp: object, zone: tzinfo = UTC) -> int | None:
 
 def in_natural_order(name: str) -> list[tuple[int, str]]:
     """
-    Return a key that sorts names as people number them.
+    Return a sort key that orders numbers in names by value.
 
     >>> sorted(["chat-10.json", "chat-2.json"], key=in_natural_order)
     ['chat-2.json', 'chat-10.json']

@@ -1,4 +1,4 @@
-"""Finds the author of a Slack message: people, guests from other workspaces, bots under their many names, Slackbot."""
+"""Finds the author of a Slack message: users, guests from other workspaces, bots under any name, Slackbot."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ _PART_WITH_AUTHOR: Mapping[str, tuple[str, str]] = {
     "sh_room_created": ("room", "created_by"),
     "file_comment": ("comment", "user"),
 }
-"""Subtypes whose author stands in a part of the entry; ``user`` may be Slackbot or missing."""
+"""Subtypes whose author is in a part of the entry; ``user`` may be Slackbot or missing."""
 
 
 class Author(NamedTuple):
-    """Who wrote a message."""
+    """The author of a message."""
 
     sender_id: str
     name: str
@@ -37,10 +37,10 @@ UNKNOWN = Author("unknown", "unknown", bot=False)
 
 class Authors:
     """
-    The people and bots of one workspace. Learns from the messages those that the roster does not list.
+    The people and bots of one workspace: those of the roster, and those that only messages name.
 
-    :param gather: Reads every message once (:meth:`learn_people`). Called at most once, when a name is missing that
-        a message already read did not give.
+    :param gather: Reads every message once (:meth:`learn_people`). Called at most once, when a name is in neither the
+        roster nor an earlier message.
     """
 
     def __init__(self, index: Index, gather: Callable[[], None] | None = None) -> None:
@@ -51,7 +51,7 @@ class Authors:
         self._people = _People(index.names.users, gather)
         self._taken = {plain_name(user.name) for user in index.users.values()}
         self.names = index.names._replace(users=self._people)
-        """What mentions stand for, guests and bots included."""
+        """Names for mentions, those of guests and bots included."""
 
     def of(self, entry: Entry) -> Author:
         """Return the author of a message, :data:`UNKNOWN` if it names none."""
@@ -59,7 +59,7 @@ class Authors:
         if entry.subtype and entry.subtype in _PART_WITH_AUTHOR:
             part, key = _PART_WITH_AUTHOR[entry.subtype]
             user = as_str(as_dict(decoded(getattr(entry, part))).get(key)) or user
-        elif not user and entry.subtype == "file_share":  # with one, somebody may have shared another's file
+        elif not user and entry.subtype == "file_share":  # an entry with a user may share the file of another user
             user = as_str(as_dict(decoded(entry.file)).get("user"))
         if not user and entry.username and (person := _PERSON.fullmatch(entry.username)):
             user = person[1]
@@ -67,7 +67,7 @@ class Authors:
         return self._sender(entry, author) if author.bot and entry.username and author is not SLACKBOT else author
 
     def learn(self, entry: Entry) -> None:
-        """Take a bot's name from the report that it was installed (``bot_add``); some stand nowhere else."""
+        """Take a bot's name from the report that it was installed (``bot_add``), which may be the only place."""
         for bot_id, name in _BOT_ADDED.findall(entry.text or ""):
             self._name_bot(bot_id, name)
 
@@ -126,8 +126,8 @@ class Authors:
         """
         Return the sender that a bot's message names (``username``), as webhooks and bridges do.
 
-        One whose name is not the integration's own is a sender of its own. Only the message and the roster decide
-        that: by names learnt from other messages, ids would depend on the order of the export.
+        A name that is not the integration's own makes a separate sender. Only the message and the roster are compared:
+        with names from other messages, ids would depend on the order of the export.
         """
         name = (entry.username or "").strip()
         key = entry.bot_id or entry.user

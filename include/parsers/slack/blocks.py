@@ -1,12 +1,12 @@
 """
-Gives what a Slack message holds besides its ``text``: blocks and attachments. Pure, like the text module.
+Extracts the text of blocks and attachments of a Slack message. Pure, like the text module.
 
-These structures come from every app ever written for Slack: a part that is missing or of another type is left out and
-never costs the rest. A type that is unknown gives the text objects found in it. Types and members:
+These structures come from every app ever written for Slack: a part that is missing or of another type is left out, the
+rest is read. A type that is unknown gives the text objects found in it. Types and members:
 https://docs.slack.dev/reference/block-kit, https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments.
 
-Buttons, menus and inputs are controls: their labels are offers to a reader and no words said, wherever they stand.
-Ids, addresses of pictures, colours and names of actions are no words either.
+Buttons, menus and inputs are controls: their labels are no words of the message, wherever they are.
+Ids, addresses of pictures, colours and names of actions are not, either.
 """
 
 import re
@@ -29,7 +29,7 @@ from include.parsers.slack.repeats import (
 from include.parsers.slack.text import Names, date_text, link, to_plain_text
 
 _DEPTH = 24
-"""Objects and arrays inside each other. Slack nests about a dozen; a hostile message must not cost more."""
+"""Objects and arrays inside each other. Slack nests about a dozen; bounds the work for a hostile message."""
 
 _MAX_INDENT = 12
 _MAX_NUMBER = 1_000_000
@@ -86,7 +86,7 @@ _TEXT_KEYS = (
     "x_label",
     "y_label",
 )
-"""Members whose text is words where the type of the object is unknown, in the order in which they are given."""
+"""Members that hold text where the type of the object is unknown, in the order of the output."""
 
 _NO_TEXT = frozenset(
     {
@@ -131,7 +131,7 @@ def blocks_text(blocks: object, names: Names, *, beside_text: bool = False) -> s
     """
     Return the text of a list of blocks, one line per block; empty if they hold none.
 
-    :param beside_text: Whether a person's text stands beside them: Slack makes it of the rich text, which is left out.
+    :param beside_text: Whether there is a user's text, which Slack makes of the rich text: this is then left out.
     """
     return _lines(
         _part(block, names, _DEPTH)
@@ -141,7 +141,7 @@ def blocks_text(blocks: object, names: Names, *, beside_text: bool = False) -> s
 
 
 def say_more_than_text(blocks: msgspec.Raw) -> bool:
-    """Tell whether a person's blocks may say more than the rich text that ``text`` repeats; only types are decoded."""
+    """Return whether a user's blocks may have more than the rich text that ``text`` repeats; only types are decoded."""
     try:
         kinds = _KINDS.decode(blocks)
         if len(kinds) == 1:  # as for nearly all that people write
@@ -153,12 +153,12 @@ def say_more_than_text(blocks: msgspec.Raw) -> bool:
 
 def attachments_text(attachments: object, names: Names, *, by_app: bool, said: str = "") -> str:
     """
-    Return what apps attached, without what the message says already.
+    Return the text of attachments, without what the message has already.
 
-    Previews of links are left out: nobody wrote those words here. Two attachments are compared as wholes only: what
-    is true of two things is said of both.
+    Previews of links are left out: they are no words of the author. Two attachments are compared as wholes only:
+    a line that both have is given twice.
 
-    :param by_app: Whether an app posted the message; what it says of a link is its own words then.
+    :param by_app: Whether an app posted the message; its previews of links are then its own words.
     """
     cards: list[str] = []
     for attachment in as_dicts(attachments):
@@ -184,12 +184,12 @@ def previews_text(attachments: object, names: Names, *, said: str = "") -> str:
 
 
 def is_forward(attachment: _Object) -> bool:
-    """Tell a message of somebody else in an attachment."""
+    """Return whether an attachment is a message of another author."""
     return bool(attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("is_reply_unfurl"))
 
 
 def _is_preview(attachment: _Object, *, by_app: bool) -> bool:
-    """Tell a preview that Slack made of a web page, and for a person also what an app made of a link."""
+    """Return whether it is Slack's preview of a web page, or an app's preview of a link in a user's message."""
     address = attachment.get("from_url") or attachment.get("original_url")
     if not by_app:
         return bool(address or attachment.get("service_name") or attachment.get("is_app_unfurl"))
@@ -199,7 +199,7 @@ def _is_preview(attachment: _Object, *, by_app: bool) -> bool:
 
 
 def _forward(attachment: _Object, names: Names, depth: int) -> str:
-    """Return who said what; Slack's footer ("Posted in #ops") and heading of the fallback are no words of theirs."""
+    """Return author and text; Slack's footer ("Posted in #ops") and heading of the fallback are left out."""
     text = _body(attachment, names, depth, "")
     author = names.users.get(_str(attachment, "author_id")) or _str(attachment, "author_name")
     author = author or _str(attachment, "author_subname")
@@ -217,8 +217,8 @@ def _card(attachment: _Object, names: Names, depth: int, said: str) -> str:
     """
     Return the words of an attachment.
 
-    ``fallback`` is a summary for clients that cannot show the rest: given only if it has words that the rest has not.
-    Beside buttons it tells such clients that they cannot press them, and is given only if there is no rest.
+    ``fallback`` is a summary for clients that cannot show the rest: used only if it has words that the rest has not.
+    Beside buttons it is a hint for such clients, and used only if there is no other text.
     """
     author = to_plain_text(_str(attachment, "author_name"), names).strip()
     text = _body(attachment, names, depth, said, author)
@@ -258,7 +258,7 @@ def _body(attachment: _Object, names: Names, depth: int, said: str, author: str 
 
 
 def _is_elsewhere(attachment: _Object) -> bool:
-    """Tell what is no card: somebody else's message, or a preview of a web page."""
+    """Return whether it is no card: another author's message, or a preview of a web page."""
     return is_forward(attachment) or _is_preview(attachment, by_app=True)
 
 
@@ -299,7 +299,7 @@ def _part(value: object, names: Names, depth: int) -> str:
 
 
 def _unknown(item: _Object, names: Names, depth: int) -> str:
-    """Return the text of an object by the names of its members; text objects, sections and headers are read so too."""
+    """Return the text of an object by the names of its members; also that of text objects, sections and headers."""
     keys = [key for key in _TEXT_KEYS if key in item]
     keys += [key for key in item if key not in _TEXT_KEYS and key not in _NO_TEXT]
     if isinstance(item.get("data"), list) and "title" not in item:  # a series of a chart
@@ -359,7 +359,7 @@ def _cell(cell: object, names: Names, depth: int) -> str:
 
 
 def _scalar(value: object) -> str:
-    """Return a number or a boolean as people write it."""
+    """Return a number or a boolean as users write it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -371,7 +371,7 @@ def _scalar(value: object) -> str:
 
 
 def _rich_list(element: _Object, names: Names, depth: int) -> str:
-    """Return a line per item; a list that is interrupted goes on with ``offset``, the number of items before."""
+    """Return a line per item; a list that is interrupted continues with ``offset``, the number of items before."""
     ordered = element.get("style") == "ordered"
     margin = "  " * _count(element, "indent", _MAX_INDENT)
     number = _count(element, "offset", _MAX_NUMBER)

@@ -1,9 +1,9 @@
 """
-Extracts the text of a Slack message: its ``text``, and what blocks, attachments and files say besides.
+Extracts the text of a Slack message: its ``text``, and that of blocks, attachments and files.
 
-For what people type, Slack makes ``text`` of the rich text in the blocks, so a person's text stands for that; tables
-and other blocks are added. Apps write ``text`` as a short notification and put what they have to say elsewhere, often
-the same words again: each is given once (:mod:`include.parsers.slack.repeats`).
+For users, Slack makes ``text`` of the rich text in the blocks, so a user's text replaces it; tables and other blocks
+are added. Apps write ``text`` as a short notification and put the content elsewhere, often with the same words: each
+is given once (:mod:`include.parsers.slack.repeats`).
 """
 
 import math
@@ -26,24 +26,24 @@ from include.parsers.slack.text import Names, to_plain_text, with_labels, withou
 
 _REWRITTEN = frozenset({"me_message", "file_comment", "file_share", "file_mention", "huddle_thread", "sh_room_created"})
 _LINKS = re.compile(r"\s*(?:<[^@#!<>][^<>]*>\s*)+")
-"""All the text of an app that brings pages (news, tweets): what it brings stands in the previews."""
+"""All the text of an app that posts pages (news, tweets): the content is in the previews."""
 
 _FILE_SENTENCE = re.compile(
     r"(?:<@[^<>]*>|[^\n<>]{1,80}) (uploaded|created|added|shared|mentioned) an? [\w -]{1,30}: ?<[^<>]+>"
     r".*?(?: and commented: (.*))?",
     re.DOTALL,
 )
-"""Slack's own sentence about a file before 2018: who did what, and maybe what that person said."""
+"""Slack's own sentence about a file before 2018: the user, the action, and maybe the user's comment."""
 
 
 def text_of(entry: Entry, names: Names, *, author: str, bot: bool) -> str:
     """
-    Return the plain text of a message, empty if nobody wrote, said or attached anything.
+    Return the plain text of a message, empty if there is none.
 
     Text, then blocks, attachments, forwarded messages, files.
 
-    :param author: Display name, for what Slack tells about a person.
-    :param bot: Whether a bot wrote it; a person can also post through an app.
+    :param author: Display name, for sentences that Slack writes about the author.
+    :param bot: Whether a bot wrote it; a user can also post through an app.
     """
     text = _rewritten(entry, names, author) if entry.subtype in _REWRITTEN else to_plain_text(entry.text or "", names)
     text = visible(text.strip())
@@ -60,13 +60,13 @@ def text_of(entry: Entry, names: Names, *, author: str, bot: bool) -> str:
 
 
 def _with_parts(entry: Entry, names: Names, text: str, *, app: bool, blocks: bool) -> str:
-    """Add blocks and attachments to a text, which goes if Slack put it there for clients that cannot show them."""
+    """Add blocks and attachments to a text; a text for clients that cannot show them is dropped."""
     typed = text
     if is_for_other_clients(text):
         text = ""
     if blocks or (entry.blocks and not text):
         text = joined(text, blocks_text(decoded(entry.blocks), names, beside_text=not app and text != ""))
-    # An old broadcast of a reply holds the reply again, which stands in its thread.
+    # An old broadcast of a reply holds the reply again, which is in its thread.
     if entry.attachments and entry.subtype != "reply_broadcast":
         attachments = decoded(entry.attachments)
         cards = attachments_text(attachments, names, by_app=app, said=text)
@@ -78,7 +78,7 @@ def _with_parts(entry: Entry, names: Names, text: str, *, app: bool, blocks: boo
 
 
 def _rewritten(entry: Entry, names: Names, author: str) -> str:
-    """Rewrite what Slack tells about a person in its own words."""
+    """Rewrite Slack's system wording."""
     text = to_plain_text(entry.text or "", names)
     if entry.subtype == "me_message":
         return f"{author} {text}" if text else ""

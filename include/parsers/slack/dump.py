@@ -1,13 +1,13 @@
 """
-Slack messages in files of their own, one or more for each conversation: what tools and scripts make of Slack's API.
+Slack messages in separate files, one or more for each conversation, as tools and scripts save them from Slack's API.
 
-- An array of messages, an answer of the API, or a message per line. The file's name stands for the channel, unless a
-  list of conversations lies beside it (slack-archive does that).
+- An array of messages, an answer of the API, or a message per line. The file's name is that of the channel, unless a
+  list of conversations is beside it (slack-archive does that).
 - slackdump's ``dump``: ``{"channel_id", "name", "thread_ts", "messages"}``, a channel or a thread.
 - slackdump's chunks: lines ``{"t": 0, "id": "C1", "m": […]}``, the kind of line in ``t`` (github.com/rusq/slackdump,
   ``internal/chunk``).
 
-Lists of people and conversations in the same folder, or in one above, give names and say what is private.
+Lists of people and conversations in the same folder, or in one above, give names and mark private conversations.
 """
 
 import re
@@ -63,7 +63,7 @@ _PART = re.compile(
     r"|threads?|replies|messages?|history|channel|conversation|data|export)(?:[-_ ]?\(?\d+\)?)?",
     re.IGNORECASE,
 )
-"""Names of files that do not name a conversation: a time, a number, or a word for any."""
+"""Names of files that do not name a conversation: a time, a number, or a general word."""
 _NAMED_PART = re.compile(
     r"(.+?)[-_ ](?:replies|threads?|history|messages|export|(?:thread[-_ ])?\d{10}[._]\d{6})", re.IGNORECASE
 )
@@ -94,7 +94,7 @@ _DESCRIBING = (
 )
 
 _FIRST = 100
-"""Messages of which a file is asked for its conversation."""
+"""Messages in which a file is searched for its conversation."""
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
@@ -122,7 +122,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                 if channel.unsure and not (conversation.private or reason):
                     unsure.add(conversation.conversation_id)
                 yield from outcomes(slices, conversation.conversation_id, name, classifiers[folder], reason, positions)
-        except EntryUnreadable as error:  # before its conversation could be told
+        except EntryUnreadable as error:  # before its conversation is known
             yield from reject_file(name, SOURCE, str(error))
     for classifier in classifiers.values():
         yield from classifier.notes()
@@ -133,10 +133,10 @@ def _indexes(
     archive: Archive, heads: Mapping[str, Head], export: Export, options: ParseOptions
 ) -> tuple[dict[str, Index], dict[str, str]]:
     """
-    Return the lists that hold for each folder, and those that cannot be read, by name.
+    Return the lists that apply to each folder, and the reasons of those that cannot be read, by name.
 
-    Lists hold for the folder that they lie in and below it. Where there is none of conversations, those of all other
-    folders hold, and those of other parts of the source.
+    Lists apply to their folder and those below it. A folder without a list of conversations uses those of all other
+    folders, and those of other parts of the source.
     """
     lists: dict[str, Lists] = defaultdict(Lists)
     for name, head in heads.items():
@@ -170,7 +170,7 @@ def beside(archive: Archive, names: Sequence[str]) -> list[str]:
 
 
 def matches_file(head: Head) -> bool:
-    """Tell messages of Slack, and lists of its users and conversations, from anything else."""
+    """Return whether a file has messages of Slack, or lists of its users or conversations."""
     return (
         list_kind("", head) != ""
         or is_chunk(head)
@@ -180,7 +180,7 @@ def matches_file(head: Head) -> bool:
 
 
 def _other_messages(head: Head) -> bool:
-    """Tell whether the messages are somebody else's: they have no ``ts``."""
+    """Return whether the messages are not Slack's: they have no ``ts``."""
     return bool(head.keys.get("messages.item")) and not head.has("messages.item", "ts")
 
 
@@ -189,7 +189,7 @@ def _is_list(name: str, head: Head) -> bool:
 
 
 def _read_lists(archive: Archive, name: str, head: Head, lists: Lists) -> None:
-    """Read what a file says of people and conversations."""
+    """Read the people and conversations that a file lists."""
     if is_chunk(head):
         for chunk in _chunks(archive, name):
             if isinstance(chunk, _Chunk):
@@ -206,7 +206,7 @@ def _read_lists(archive: Archive, name: str, head: Head, lists: Lists) -> None:
 
 
 def _conversations(archive: Archive, name: str, head: Head, index: Index) -> Iterator[_Part]:
-    """Yield what a file is about, and its entries; a file may be about several conversations."""
+    """Yield the conversations of a file, each with its entries."""
     if is_chunk(head):
         yield from _of_chunks(archive, name, index)
     elif is_nested(head):
@@ -220,7 +220,7 @@ def _conversations(archive: Archive, name: str, head: Head, index: Index) -> Ite
 def _by_channel(
     slices: Iterable[Slice], described: Mapping[str, Any], kinds: Sequence[str], file: str, index: Index
 ) -> Iterator[_Part]:
-    """Yield entries by the conversation that they say they stand in; those that say nothing are the file's own."""
+    """Yield entries by the conversation that they name; those that name none belong to the file's own."""
     said: dict[str, dict[str, Any]] = defaultdict(dict)
     start = 0
     for part in slices:
@@ -251,12 +251,12 @@ def _groups(part: Slice) -> dict[str, tuple[Slice, Sequence[int]]]:
 
 
 def _channel_id(channel: object) -> str:
-    """Return the id of the conversation that a message says it stands in."""
+    """Return the id of the conversation that a message names."""
     return as_str(as_dict(channel).get("id")) or as_str(channel)
 
 
 def _of_nested(archive: Archive, name: str, index: Index) -> Iterator[_Part]:
-    """Yield the conversations of a file in which they lie at several places."""
+    """Yield the conversations of a file that has them at several places."""
     start = 0
     for value in _values(archive, name):
         found = [({}, (), [value])] if isinstance(value, Defect) else conversations_in(value)
@@ -268,7 +268,7 @@ def _of_nested(archive: Archive, name: str, index: Index) -> Iterator[_Part]:
 
 
 def _values(archive: Archive, name: str) -> Iterator[Any]:
-    """Yield what a file holds: its value, one on each line, or the items of an array that is large or broken."""
+    """Yield the values of a file: its only value, one per line, or the items of a large or broken array."""
     if archive.size_bytes(name) <= WHOLE_FILE_BYTES:
         try:
             yield decode_loose(archive.read(name))
@@ -292,7 +292,7 @@ def _value(data: bytes | msgspec.Raw) -> Any:
 
 
 def _of_dump(archive: Archive, name: str, index: Index) -> Iterator[_Part]:
-    """Yield what a dump or an answer of the API is about, and its entries."""
+    """Yield the conversation of a dump or an answer of the API, and its entries."""
     if archive.size_bytes(name) <= WHOLE_FILE_BYTES:
         try:
             data = without_mark(archive.read(name))
@@ -301,7 +301,7 @@ def _of_dump(archive: Archive, name: str, index: Index) -> Iterator[_Part]:
             described = {key: decode_loose(bytes(value)) for key, value in members.items()}
             decoded = decode_entries(bytes(messages), loose=True)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, KeyError, EntryUnreadable):
-            pass  # broken somewhere: entry by entry, as far as it goes
+            pass  # broken somewhere: entry by entry, up to the break
         else:
             yield from _of_messages(iter([decoded]), described, name, index)
             return
@@ -312,7 +312,7 @@ def _of_dump(archive: Archive, name: str, index: Index) -> Iterator[_Part]:
 
 
 def _of_messages(slices: Iterable[Slice], described: Mapping[str, Any], name: str, index: Index) -> Iterator[_Part]:
-    """Yield the messages of a dump; where it does not say what it is about, they may."""
+    """Yield the messages of a dump; where it names no conversation, its messages may."""
     if _key(described):
         yield _channel(described, name, index), iter(slices), count()
     else:
@@ -320,7 +320,7 @@ def _of_messages(slices: Iterable[Slice], described: Mapping[str, Any], name: st
 
 
 def _outline(archive: Archive, name: str) -> dict[str, Any]:
-    """Return what a large dump says before its messages."""
+    """Return the members of a large dump before its messages."""
     try:
         with archive.open(name) as stream:
             for document in documents(stream, members=_DESCRIBING, lists=("messages",), early=True):
@@ -331,7 +331,7 @@ def _outline(archive: Archive, name: str) -> dict[str, Any]:
 
 
 def _said_by(own: Slice) -> dict[str, Any]:
-    """Return what messages of one conversation say of it."""
+    """Return the description of a conversation in its messages."""
     channels = [entry.channel for entry in own if isinstance(entry, NestingEntry) and entry.channel]
     types = {entry.channel_type for entry in own if isinstance(entry, NestingEntry) and entry.channel_type}
     said: dict[str, Any] = {**as_dict(channels[0]), "id": _channel_id(channels[0])} if channels else {}
@@ -343,8 +343,8 @@ def _channel(described: Mapping[str, Any], file: str, index: Index, kinds: Seque
     """
     Return the conversation of a file, or of a part of one.
 
-    :param described: What the file says of it: members of a dump, or what its messages agree on.
-    :param kinds: Names of what is around it in the file, which may say of which kind it is.
+    :param described: Its description in the file: members of a dump, or members of its messages.
+    :param kinds: Names of folders and members around it, which may name its kind.
     """
     for member in _DESCRIBED_IN:
         described = {**described, **as_dict(described.get(member))}
@@ -367,7 +367,7 @@ def _channel(described: Mapping[str, Any], file: str, index: Index, kinds: Seque
         channel = channel._replace(
             id=key or (f"{path}/{label}" if described.get("named") else path), name=name, folder=name
         )
-        if private == "" and not any(map(is_private_kind, kinds)):  # it says itself that it is public
+        if private == "" and not any(map(is_private_kind, kinds)):  # its own description says that it is public
             channel = channel._replace(private="", unsure=False)
     return channel._replace(private=channel.private or private or "")
 
@@ -379,7 +379,7 @@ def _key(described: Mapping[str, Any]) -> str:
 
 
 def _is_part_of_conversation(stem: str, folder: str, index: Index) -> bool:
-    """Tell whether a file is named after a time or a number, or as any other, and its folder after a conversation."""
+    """Return whether a file is part of a conversation that its folder is named after."""
     if is_private_kind(folder) or index.knows(stem):
         return False
     return _PART.fullmatch(stem) is not None or index.knows(folder)

@@ -1,8 +1,8 @@
 """
 Decodes files of Slack messages into :class:`Entry`, fast where they are regular and tolerant where they are not.
 
-An ordinary day file is decoded in one go into structs that build only what is needed (half the time of decoding
-everything). A file that does not fit is decoded entry by entry, one that is broken up to where it breaks.
+An ordinary day file is decoded in one go into structs with only the members needed (half the time of decoding
+everything). An irregular file is decoded entry by entry, a broken one up to the break.
 """
 
 import io
@@ -35,7 +35,7 @@ class Edited(msgspec.Struct, gc=False):
 
 
 class Entry(msgspec.Struct, gc=False):
-    """What is read of a message. Nested parts stay undecoded until a message needs them."""
+    """The members of a message that are read. Nested parts stay undecoded until a message needs them."""
 
     ts: str | None = None
     user: str | None = None
@@ -60,19 +60,19 @@ class Entry(msgspec.Struct, gc=False):
 
 
 class NestingEntry(Entry, gc=False):
-    """What an entry may hold besides outside of day files; read only there, since each member costs time."""
+    """Further members of entries outside of day files; read only there, since each member takes time."""
 
     channel: Any = None
     channel_type: str | None = None
     messages: msgspec.Raw = _NOTHING
-    """No message's: of an answer of the API that stands among entries."""
+    """Of an answer of the API among the entries, not of a message."""
     event: msgspec.Raw = _NOTHING
     payload: msgspec.Raw = _NOTHING
-    """No message's: of what Slack's Events API sends, which has the message in ``event``."""
+    """Of a payload of Slack's Events API, which has the message in ``event``; not of a message."""
 
 
 class Defect(msgspec.Struct, frozen=True):
-    """Something in place of an entry that is none; ``reason`` quotes nothing of the file."""
+    """A value that is no entry; ``reason`` quotes nothing of the file."""
 
     reason: str
 
@@ -84,7 +84,7 @@ _NESTED = tuple(
     field for field, type_ in (Entry.__annotations__ | NestingEntry.__annotations__).items() if type_ is msgspec.Raw
 )
 _FILE = msgspec.json.Decoder(list[Entry | str | int | float | bool | list[Any] | None])
-"""What is no message is let through, so that it does not cost its neighbours the fast way."""
+"""Values that are no message are accepted, so that the file is still decoded in one go."""
 _TS = attrgetter("ts")
 _WORDS_KEY = re.compile(rb'"(?:text|blocks|attachments|files)"\s*:')
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -100,8 +100,8 @@ def read_entries(archive: Archive, name: str, *, loose: bool = False) -> Iterato
     The file holds an array of messages, an answer of Slack's API with such an array, arrays of these, or one message or
     answer per line.
 
-    :param loose: Also read what messages say of their conversation, which takes longer.
-    :raises EntryUnreadable: if the file is damaged or over a limit; what was yielded before stands.
+    :param loose: Also read the members that describe the conversation, which takes longer.
+    :raises EntryUnreadable: if the file is damaged or over a limit; what was yielded before is valid.
     """
     if archive.size_bytes(name) <= WHOLE_FILE_BYTES:
         yield decode_entries(archive.read(name), loose=loose)
@@ -116,7 +116,7 @@ def read_entries(archive: Archive, name: str, *, loose: bool = False) -> Iterato
 
 
 def holds_lines(archive: Archive, name: str) -> bool:
-    """Tell whether a large file has one value per line."""
+    """Return whether a large file has one value per line."""
     with archive.open(name) as stream:
         return in_lines(stream.read(_LINES_BYTES))
 
@@ -129,7 +129,7 @@ def stream_entries(archive: Archive, name: str, path: str) -> Iterator[Slice]:
 
 
 def decode_entries(data: bytes, *, loose: bool = False) -> Slice:
-    """Return the entries of a file, see :func:`read_entries`; what cannot be decoded is a :class:`Defect`."""
+    """Return the entries of a file, see :func:`read_entries`; a value that cannot be decoded is a :class:`Defect`."""
     data = without_mark(data)
     if data.lstrip()[:1] == b"{":
         return _decode_objects(data)
@@ -150,7 +150,7 @@ def decode_entries(data: bytes, *, loose: bool = False) -> Slice:
 
 
 def _nest(items: Iterable[Any]) -> bool:
-    """Tell whether whole messages are nested in entries; Slack's own lists of replies name user and time."""
+    """Return whether whole messages are nested in entries; Slack's own lists of replies have only user and time."""
     with_replies = [
         item
         for item in items
@@ -242,7 +242,7 @@ def _decode_each(data: bytes) -> Slice:
 
 def _decode_item(item: msgspec.Raw) -> Slice:
     try:
-        if (entry := _ENTRY.decode(item)).ts is not None:  # as nearly all beside one that is odd
+        if (entry := _ENTRY.decode(item)).ts is not None:  # as nearly all entries beside an odd one
             return [entry]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass

@@ -3,10 +3,10 @@ Slack exports: index files and one folder of day files per conversation, as a zi
 
 Format: https://slack.com/help/articles/220556107 (read November 2025), and the projects that read it. Its quirks:
 
-- Day files are cut at midnight in Los Angeles, or in UTC: only ``ts`` says when something was said.
-- Only ``YYYY-MM-DD.json`` are day files; canvases and attachments lie beside them.
+- Day files are cut at midnight in Los Angeles, or in UTC: only ``ts`` gives the time of a message.
+- Only ``YYYY-MM-DD.json`` are day files; canvases and attachments are beside them.
 - An Enterprise Grid export nests workspaces in ``teams/<workspace>/`` and lists its people in ``org_users.json``.
-- A reply stands in the file of its own day and names its root by ``thread_ts``; the root may be missing.
+- A reply is in the file of its own day and names its root by ``thread_ts``; the root may be missing.
 - Private conversations look like public ones, only listed in another index file.
 """
 
@@ -39,7 +39,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     """
     Yield every entry of the export: conversations by folder, days by date, entries in the order of the file.
 
-    An index file that cannot be read costs names, not messages, and is reported as ``Rejected``.
+    Without an index file that cannot be read, names are missing, not messages; the file is reported as ``Rejected``.
     """
     broken: set[str] = set()
     listed: set[str] = set()
@@ -71,14 +71,14 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, classifier, reason)
         yield from classifier.notes()
-    if not export.lists:  # else what is missing here is in another part
+    if not export.lists:  # else the missing ones are in another part
         yield Note(code="no_entries", count=len(listed - present))
     yield Note(code="no_messages", count=count_records(archive))
     yield Note(code="maybe_private", count=unsure)
 
 
 def read_lists_beside(export: Export, lists: Lists, options: ParseOptions) -> None:
-    """Read the lists in other parts of the source: Slack and people cut large exports into several zips."""
+    """Read the lists in other parts of the source: Slack and users split large exports into several zips."""
     for part in export.lists:
         beside = Lists()
         with open_archive(Path(part.path), options.limits, part.inside) as archive:
@@ -97,7 +97,7 @@ def _every_day(archive: Archive, folders: Sequence[layout.Folder]) -> Iterator[I
 
 
 def _workspace(folder: str, index: Index) -> str:
-    """Return what tells a workspace from others: its folder in an organisation's export, else the id of its team."""
+    """Return the identity of a workspace: its folder in an organisation's export, else the id of its team."""
     nested = _WORKSPACE.fullmatch(folder)
     return nested[1] if nested else index.team
 
@@ -132,7 +132,7 @@ def outcomes(
     """
     Yield one outcome per entry of a file, the messages as rows, and how many there are.
 
-    :param reason: Why the whole conversation is skipped; its entries are counted and none of them is looked at.
+    :param reason: Why the whole conversation is skipped; its entries are only counted.
     :param positions: Of the entries in the file; default: from 0 on.
     """
     numbers = iter(positions or count())

@@ -1,5 +1,5 @@
 """
-Gives the files of a Slack message as text: what they are, and the words of them that the export itself holds.
+Makes text of the files of a Slack message: their kind and title, and the text that the export has of them.
 
 Fields of file objects: https://docs.slack.dev/reference/objects/file-object; ``transcription``, and ``plain_text``,
 ``subject``, ``from`` of e-mails, by exports of 2021 to 2026. The file itself is never read.
@@ -31,15 +31,15 @@ _KINDS: Mapping[str, str] = {
     "slack_video": "video message",
     "email": "email",
 }
-"""``mode``, ``subtype`` or ``filetype`` to a word for it; any other file is a file."""
+"""``mode``, ``subtype`` or ``filetype`` to the word in the text; default: file."""
 
 
 def files_text(files: object) -> str:
     """
-    Return one part for each file that the export still knows, with the text it has of it.
+    Return one part for each file that still exists, with the text that the export has of it.
 
     ``[file: title]``, ``[snippet: title]`` and its lines, ``[voice message] words``, ``[email: subject, from name]``
-    and its lines; ``[cut in the export]`` ends words that the export says are not all.
+    and its lines; ``[cut in the export]`` follows text that the export has only in part.
     """
     return "\n".join(
         _file(file)
@@ -60,7 +60,7 @@ def _file(file: _File) -> str:
         return f"[{head}] {words}{f' {_CUT}' if spoken.get('has_more') is True else ''}"
     head = f"[{kind}: {_title(file)}]"
     described = _str(file, "alt_txt").strip() or _str(as_dict(file.get("list_metadata")), "description").strip()
-    if described:  # written by who uploaded a picture or made a list
+    if described:  # by the author of a picture or list
         return f"{head} {described}"
     return "\n".join([head, *_written(file, ("content", "preview", "plain_text"))])
 
@@ -80,7 +80,7 @@ def _sender(sender: _File) -> str:
 
 
 def _written(file: _File, keys: tuple[str, ...]) -> list[str]:
-    """Return the first text that is there, and a mark if the export says that there is more."""
+    """Return the first text that is there, and a mark if the export has only a part."""
     for key in keys:
         words = _str(file, key)
         if words.lstrip().startswith("<") and _str(file, "mode") != "snippet":  # posts and canvases are HTML
@@ -105,7 +105,7 @@ def _is_cut(file: _File) -> bool:
 
 def _title(file: _File) -> str:
     title, name = _str(file, "title").strip(), _str(file, "name").strip()
-    if title in ("Untitled", "untitled"):  # what Slack puts in
+    if title in ("Untitled", "untitled"):  # Slack's default
         title = ""
     return title or name or "untitled"
 
@@ -115,5 +115,5 @@ def _str(item: _File, key: str) -> str:
 
 
 def picture_name(url: str) -> str:
-    """Return ``[image: boat.gif]`` for the address of a picture, which is left out itself."""
+    """Return ``[image: boat.gif]`` for the address of a picture; the address is left out."""
     return f"[image: {file_name_in(url)}]" if url else ""

@@ -1,16 +1,16 @@
 """
-Reads the lists that come with Slack messages: people, bots, user groups and conversations, and what is private.
+Reads the lists that come with Slack messages: people, bots, user groups and conversations. Decides which are private.
 
 Lists come as Slack's export has them, as answers of Slack's API (``{"ok": true, "channels": […]}``), as maps by id, and
 as slackdump's chunks. Every file may be missing, empty or broken.
 
 **Privacy is decided here and nowhere else** (:func:`privacy_of`, :meth:`Index.channel`). A conversation is public only
-where the export shows it:
+if the export shows that it is:
 
-- It is listed in ``channels.json`` without a flag or an id that says otherwise, or a flag says that it is public.
-- Where the export lists conversations, one that is not listed, or whose name fits two of them, is private.
-- Where it lists none, names and folders of kinds tell direct and group messages; everything else counts as public and
-  the report says that this is not known.
+- It is listed in ``channels.json`` without a flag or an id to the contrary, or a flag marks it public.
+- If the export lists conversations, one that is not listed, or whose name matches two of them, is private.
+- If it lists none, direct and group messages are recognised by names of files and folders; all others count as public
+  and the report notes that this is not known.
 """
 
 import re
@@ -36,7 +36,7 @@ from include.parsers.slack.text import Names, to_plain_text
 RECORD_FILES = ("canvases.json", "lists.json", "huddle_transcripts.json")
 
 SLACKBOT_ID = "USLACKBOT"
-"""In no roster, or in it as a person."""
+"""Not in the roster, or in it as a user."""
 
 _MEMBERS: Mapping[ListKind, tuple[str, ...]] = {
     "people": ("members", "users", "u"),
@@ -76,7 +76,7 @@ _PRIVATE_WORDS = (
 
 _PRIVATE_KINDS = ("dm", "dms", "im", "ims", "mpim", "mpims", "mpdm", "mpdms", "group", "groups")
 _NAMES = ("real_name", "real_name_normalized", "display_name", "display_name_normalized", "name")
-_E_MAIL = re.compile(r"(?=\S++\Z).[^@]*+@.+\..+")  # the first look keeps it in linear time
+_E_MAIL = re.compile(r"(?=\S++\Z).[^@]*+@.+\..+")  # the lookahead keeps it in linear time
 
 _FORBIDDEN_ON_WINDOWS = re.compile(r'[:*?"<>|\\]')
 
@@ -85,7 +85,7 @@ class User(NamedTuple):
     """A member of the roster."""
 
     name: str
-    """No other member has it: people of one name are told apart by their accounts."""
+    """Distinct: people of one name get their account added."""
     bot: bool
     account: str = ""
 
@@ -100,7 +100,7 @@ class Channel(NamedTuple):
     private: str = ""
     """Why it is private; empty if it is public."""
     unsure: bool = False
-    """Whether the export does not say that it is public."""
+    """Whether it is not known to be public."""
 
 
 class Index(NamedTuple):
@@ -115,20 +115,20 @@ class Index(NamedTuple):
     broken: Mapping[str, str]
     """Files that cannot be read, with the reason."""
     team: str
-    """Id of the workspace that most people are of, the others being guests; empty for an organisation of several."""
+    """Id of the workspace of most people, the others are guests; empty for an organisation of several."""
     lists: tuple[str, ...] = ()
     """Names of the files that list conversations, readable or not."""
     matches: Mapping[str, Mapping[str, frozenset[str]]] = {}
-    """Ids of listed conversations by the names they may have in the export; the surest kind of name first."""
+    """Ids of listed conversations by the names they may have in the export; the most certain kind of name first."""
     around: tuple[str, ...] = ()
-    """Names of the archive and of the folder in it that holds everything: of a kind, where nothing is listed."""
+    """Names of the archive and of the folder that holds all of it: they may name a kind, if nothing is listed."""
 
     def channel(self, folder: str, kinds: Sequence[str] = ()) -> Channel:
         """
         Return the conversation that a folder or file holds.
 
         :param folder: Its name or its id.
-        :param kinds: Names of the folders around it, which may say of which kind it is.
+        :param kinds: Names of the folders around it, which may name its kind.
         """
         kinds = kinds if self.lists else (*kinds, *self.around)
         kind = next((f"in the folder {kind}/" for kind in kinds if is_private_kind(kind)), "")
@@ -142,7 +142,7 @@ class Index(NamedTuple):
         )
 
     def knows(self, name: str) -> bool:
-        """Tell whether a listed conversation has this name or id."""
+        """Return whether a listed conversation has this name or id."""
         return bool(self._found(name))
 
     def _found(self, folder: str) -> frozenset[str]:
@@ -151,7 +151,7 @@ class Index(NamedTuple):
         return next(filter(None, tried), None) or self._found_by_part(folder)
 
     def _found_by_part(self, folder: str) -> frozenset[str]:
-        """Find ``#general``, ``general (C024BE91L)`` and ``C024BE91L-general``: name and id have to agree."""
+        """Find ``#general``, ``general (C024BE91L)`` and ``C024BE91L-general``: name and id must match."""
         found: set[str] = set()
         for key in filter(self.listed.__contains__, _ID.findall(folder)):
             name = folder.replace(key, "").strip(" #-_()[]")
@@ -162,7 +162,7 @@ class Index(NamedTuple):
         return frozenset(found)
 
     def _unlisted(self, folder: str, fitting: int) -> str:
-        """Return why a conversation that is not in the lists is private; empty if nothing says so."""
+        """Return why a conversation that is not in the lists is private; empty if there is no reason."""
         if fitting:
             return f"its name fits {fitting} listed conversations"
         if _DIRECT_ID.fullmatch(folder) or _DIRECT_NAME.fullmatch(folder) or _DIRECT_ID_IN_NAME.search(folder):
@@ -174,23 +174,23 @@ class Index(NamedTuple):
 
 
 def names_around(archive: Archive) -> tuple[str, ...]:
-    """Return the names of an archive, unless it is a folder on disk, and of the folder that holds everything in it."""
+    """Return the names of an archive, unless it is a folder on disk, and of the folder that holds all of it."""
     packed = archive.inside or archive.path.is_file()
     return (archive.wrapper, archive.stem) if packed else (archive.wrapper,)
 
 
 def is_private_kind(folder: str) -> bool:
-    """Tell whether a folder's name says that it holds private conversations: ``dms``, ``private_channels``."""
+    """Return whether a folder's name says that it holds private conversations: ``dms``, ``private_channels``."""
     name = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", folder).casefold().replace("é", "e"))
     return name in _PRIVATE_KINDS or any(word in name for word in _PRIVATE_WORDS)
 
 
 def privacy_of(item: Mapping[str, Any], file: str = "") -> str | None:
     """
-    Return why a listed conversation is private, ``""`` if it is shown to be public, ``None`` if nothing is said.
+    Return why a listed conversation is private, ``""`` if it is shown to be public, ``None`` if neither is known.
 
     :param item: The conversation as a list or an answer of Slack's API describes it.
-    :param file: Name of the list; empty if it is none of Slack's.
+    :param file: Name of the list; empty if it is not one of Slack's.
     """
     key, name = as_str(item.get("id")), as_str(item.get("name"))
     flag = next((flag for flag in _PRIVATE_FLAGS if _is_true(item.get(flag))), None)
@@ -217,7 +217,7 @@ def _is_true(flag: object) -> bool:
 
 
 class Lists:
-    """Collects the lists of one workspace, from wherever they lie."""
+    """Collects the lists of one workspace from all files."""
 
     def __init__(self) -> None:
         self.broken: dict[str, str] = {}
@@ -231,7 +231,7 @@ class Lists:
         """
         Read one list.
 
-        :param kind: What it lists; default: what its name says.
+        :param kind: The kind of its items; default: by its name.
         """
         kind = kind or kind_by_name(name)
         file = list_name(name) or name.rpartition("/")[2]
@@ -259,12 +259,12 @@ class Lists:
             self.people(items)
 
     def people(self, items: Iterable[Mapping[str, Any]]) -> None:
-        """Add people; whoever is known already stays."""
+        """Add people; those already known stay as they are."""
         for item in items:
             self._users.setdefault(as_str(item.get("id")), item)
 
     def add_conversation(self, item: Mapping[str, Any]) -> None:
-        """Add what an export says of one conversation beside its messages."""
+        """Add the description of one conversation that is beside its messages."""
         self._channels.append((item, ""))
 
     def conversations(self, items: Iterable[Mapping[str, Any]], file: str) -> None:
@@ -273,7 +273,7 @@ class Lists:
         self._channels += ((item, file) for item in items)
 
     def include(self, above: "Lists") -> None:
-        """Add what the lists of a folder above say."""
+        """Add the lists of a folder above."""
         self.people(above._users.values())
         self._groups += above._groups
         self._channels += above._channels
@@ -287,7 +287,7 @@ class Lists:
         return bool(self._files)
 
     def index(self) -> Index:
-        """Return all of it."""
+        """Return the index of all lists."""
         index = index_of_users(self._users.values())
         groups = {as_str(group.get("id")): as_str(group.get("handle") or group.get("name")) for group in self._groups}
         names = index.names._replace(usergroups=groups)
@@ -339,7 +339,7 @@ def records_of(data: bytes) -> list[dict[str, Any]]:
 
 
 def _values(data: bytes) -> list[Any]:
-    """Return what a file holds: one value, or one on each line."""
+    """Return the values of a file: one, or one on each line."""
     try:
         return [decode_loose(data)]
     except ValueError:
@@ -366,7 +366,7 @@ def _records(value: object, members: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _inside(value: object, members: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what the lists in an object, or in a page of an answer, hold."""
+    """Return the items of the lists in an object, or in a page of an answer."""
     found = (as_dict(value).get(member) for member in members)
     return [item for listed in found if isinstance(listed, list | dict) for item in _records(listed, ())]
 
@@ -399,7 +399,7 @@ def index_of_users(items: Iterable[object]) -> Index:
 
 
 def plain_name(name: str) -> str:
-    """Return what names are compared by: letters of any case, without signs and white space."""
+    """Return the form in which names are compared: one case, without signs and white space."""
     return "".join(filter(str.isalnum, name.casefold())) or name
 
 
@@ -409,7 +409,7 @@ def distinct_name(name: str, account: str, key: str) -> str:
 
 
 def folder_key(folder: str) -> str:
-    """Return what a folder and its channel have in common, whatever a file system made of accents, case and signs."""
+    """Return the form in which folders and channels are compared, as file systems change accents, case and signs."""
     return _FORBIDDEN_ON_WINDOWS.sub("_", unicodedata.normalize("NFC", folder).casefold())
 
 
@@ -428,7 +428,7 @@ def person_name(item: Mapping[str, Any]) -> str:
 
 
 def _channel(item: Mapping[str, Any], file: str, names: Names, *, listing: bool) -> Channel | None:
-    """Return a listed conversation; ``listing`` tells whether the export lists its conversations at all."""
+    """Return a listed conversation; ``listing``: whether the export lists conversations at all."""
     name = as_str(item.get("name")) or as_str(item.get("name_normalized"))
     key = as_str(item.get("id")) or name
     if not key:

@@ -1,5 +1,5 @@
 """
-Tells which files of an archive are a Slack export, and which of those are day files of which conversation.
+Finds the Slack exports in an archive, and the day files of each conversation.
 
 ::
 
@@ -31,13 +31,13 @@ _DAY_LIKE = re.compile(
     r"(?:.*/)?\d{4}(?:[-_.]?\d{2}){1,2}(?:[ _-]*\(?\d{1,3}\)?|[ -]*(?:copy|kopie|copie|copia))?\.(?:json|jsonl|ndjson)",
     re.IGNORECASE,
 )
-"""Other names that people and tools give to day files; read if there are messages in them."""
+"""Other names that users and tools give to day files; read if they have messages."""
 _YEAR = re.compile(r"(?:19|20)\d\d(?:[-_.]?\d\d)?")
 _MONTH = re.compile(r"\d\d")
 _CANVAS = "canvas_in_the_conversation.json"
 _UPLOADS = ("__uploads", "__avatars")
 _ATTACHMENTS = re.compile(r"attachments?|files?|uploads?|downloads?|media|emojis?|avatars?", re.IGNORECASE)
-"""Folders into which tools put what was shared in the conversations; any folder may be called so elsewhere."""
+"""Folders into which tools put shared files; elsewhere, any folder may have such a name."""
 _TEAMS = "teams"
 _WORKSPACE = re.compile(rf"(?:.*/)?{_TEAMS}/[^/]+/")
 _PUBLIC_KINDS = (
@@ -58,7 +58,7 @@ _WITHOUT_MESSAGES = (
 _RECORDS = frozenset({*RECORD_FILES, *_WITHOUT_MESSAGES})
 _SAMPLES = 5
 _LOOKS = 100
-"""Files beside conversation folders that are looked into, in case they are lists under other names."""
+"""Files beside conversation folders that are inspected, since lists may have other names."""
 
 
 class Folder(NamedTuple):
@@ -68,14 +68,14 @@ class Folder(NamedTuple):
     """Empty if the archive is one conversation's folder itself."""
 
     kinds: tuple[str, ...]
-    """Names of the folders between the workspace and it, which may say of which kind it is."""
+    """Names of the folders between the workspace and it, which may name its kind."""
 
     days: tuple[str, ...]
     """Its day files, by full name, sorted."""
 
 
 class _Shape:
-    """Where in an archive lists, conversation folders and shared files lie; folders end in ``/``."""
+    """The places of lists, conversation folders and shared files in an archive; folders end in ``/``."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.day_files = frozenset(filter(_DAY_FILE.fullmatch, names))
@@ -91,16 +91,16 @@ class _Shape:
         self._listing = {folder for name in kinds if (folder := _folder_of(name)) and not self._inside(folder)}
         self._listing |= {"" for name in kinds if "/" not in name}
         self.folders = {folder for folder in outer if not self.is_shared(folder.rstrip("/"))}
-        """Conversation folders. Not those inside another one: what was shared may be called like a day file."""
+        """Conversation folders. Not those inside another one: a shared file may be named like a day file."""
         self.lists = {_folder_of(name) for name, kind in kinds.items() if kind == "conversations"} & self._listing
         """Folders with lists of conversations."""
 
     def _inside(self, folder: str) -> bool:
-        """Tell whether a folder is a conversation's, or lies in one."""
+        """Return whether a folder is a conversation's, or is inside one."""
         return any(above in self._outer for above in _above(folder) if above)
 
     def is_shared(self, name: str) -> bool:
-        """Tell whether a file was shared: it lies below a conversation's folder or in a folder for attachments."""
+        """Return whether a file was shared: it is below a conversation's folder or in a folder for attachments."""
         if self._inside(name):
             return True
         for above in _above(name):
@@ -128,7 +128,7 @@ class _Shape:
         return folder
 
     def belongs(self, name: str, root: str) -> bool:
-        """Tell whether a file below a root is part of its export, what was shared included."""
+        """Return whether a file below a root is part of its export; shared files are."""
         folder = _folder_of(name)
         if folder in self.folders or self.is_shared(name):
             return True
@@ -136,7 +136,7 @@ class _Shape:
 
 
 def find_roots(archive: Archive) -> Mapping[str, Sequence[str]]:
-    """Find Slack exports: by the shape of the tree, confirmed by a look into some of the files."""
+    """Find Slack exports: by the folders, confirmed by the content of some files."""
     names = archive.names()
     shape = _Shape(names)
     roots = {shape.root_of(folder) for folder in shape.folders}
@@ -159,15 +159,15 @@ def find_roots(archive: Archive) -> Mapping[str, Sequence[str]]:
 
 
 def is_sibling(name: str) -> bool:
-    """Tell whether a file, by its name, stands beside conversations and holds nothing that anybody said."""
+    """Return whether a file, by its name, is one beside conversations that has no messages."""
     return _file_of(name) in _RECORDS or kind_by_name(name) != ""
 
 
 def lists_of(archive: Archive, folders: Set[str]) -> dict[str, ListKind]:
     """
-    Return the lists that lie in these folders or in workspaces below them, whatever they are called; outer ones first.
+    Return the lists in these folders and in workspaces below them, under any name; outer ones first.
 
-    Beside day files a list is known by its name only: there, any other JSON was shared.
+    Beside day files a list is known by its name only: there, any other JSON is a shared file.
     """
     found: dict[str, ListKind] = {}
     looks = 0
@@ -205,7 +205,7 @@ def workspaces(archive: Archive) -> Mapping[str, Sequence[Folder]]:
     """
     Return the conversation folders of an export by workspace (``""`` or ``teams/<name>/``), sorted.
 
-    A workspace that has lists of conversations and no day file is there without folders.
+    A workspace with lists of conversations and without day files has no folders.
     """
     days: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     shape = _Shape(archive.names())
@@ -254,7 +254,7 @@ def _with_organisation(folder: str) -> Iterator[str]:
 
 
 def _above(name: str) -> Iterator[str]:
-    """Yield the folders a name lies in, the innermost first, ``""`` last; a folder ends in ``/`` and is its own."""
+    """Yield the folders that a name is in, the innermost first, ``""`` last; a folder ends in ``/`` and is its own."""
     end = name.rfind("/")
     while end >= 0:
         yield name[: end + 1]
@@ -271,7 +271,7 @@ def _file_of(name: str) -> str:
 
 
 def _describes_loose_files(archive: Archive, folder: str) -> bool:
-    """Tell whether the lists in a folder describe files of messages beside them, as slack-archive writes them."""
+    """Return whether the lists in a folder describe files of messages beside them, as slack-archive writes them."""
     files = (name for name in archive.names() if _folder_of(name) == folder and name.endswith((".json", ".jsonl")))
     loose = (name for name in files if not is_sibling(name))
     return any(has_messages(archive, name) for name in islice(loose, _SAMPLES))
@@ -282,7 +282,7 @@ def _is_like_day(archive: Archive, name: str) -> bool:
 
 
 def has_messages(archive: Archive, name: str) -> bool:
-    """Look whether a file has something that only Slack's messages have."""
+    """Return whether a file has the ``ts`` that only Slack's messages have."""
     try:
         head = inspect_head(archive, name)
     except EntryUnreadable:
@@ -291,7 +291,7 @@ def has_messages(archive: Archive, name: str) -> bool:
 
 
 def _is_slack(archive: Archive, names: Sequence[str], shape: _Shape) -> bool:
-    """Look for what only Slack writes: lists of conversations, or messages with ``ts``."""
+    """Return whether some file has what only Slack writes: a list of conversations, or messages with ``ts``."""
     days = [name for name in names if name in shape.day_files]
     listed = [name for name in names if name not in shape.day_files and kind_by_name(name) == "conversations"]
     for name in [*listed, *days[:_SAMPLES], *days[-1:]]:

@@ -1,8 +1,8 @@
 """
-Classifies Slack entries: a message somebody wrote, something left out on purpose, or something broken.
+Classifies Slack entries: a message, an entry to skip, or a broken one.
 
-The rules for authors, subtypes and text are those on which the projects that live with these files agree (zulip,
-mattermost/mmetl, slack-export-viewer, msgvault). Slack adds subtypes: one that is unknown is imported if it has text.
+The rules for authors, subtypes and text are those on which the projects that read these files agree (zulip,
+mattermost/mmetl, slack-export-viewer, msgvault). Slack adds subtypes: an unknown one is imported if it has text.
 """
 
 import re
@@ -44,7 +44,7 @@ IMPORTED = frozenset(
         "assistant_app_thread",
     }
 )
-"""Subtypes in which somebody says something."""
+"""Subtypes of messages with an author's words."""
 
 NOISE = frozenset(
     {
@@ -92,14 +92,14 @@ _TS = attrgetter("ts")
 _INTEGER = msgspec.json.Decoder(int)
 _INTEGERS = msgspec.json.Decoder(list[int | None])
 _MIN_US, _MAX_US = 1_000_000_000_000_000, 253_402_300_800_000_000
-"""2001 to 9999. EverOS takes smaller figures for seconds; Slack began in 2013."""
+"""2001 to 9999. EverOS reads smaller numbers as seconds; Slack began in 2013."""
 
 
 class Classifier:
     """
-    Judges the entries of one workspace, in the order of the export.
+    Classifies the entries of one workspace, in the order of the export.
 
-    :param files: Reads the entries of every file once more. Called once, if a message mentions somebody whom neither
+    :param files: Reads the entries of every file once more. Called once, if a message mentions a user whom neither
         the roster nor an earlier message names: guests are named only by their own messages.
     """
 
@@ -107,17 +107,17 @@ class Classifier:
         self._skip_bots = options.bots == "skip"
         self._authors = Authors(index, partial(self.gather, files) if files else None)
         self.unknown_subtypes: Counter[str] = Counter()
-        """Messages imported although their subtype is new to us."""
+        """Messages imported although their subtype is unknown."""
         self.unknown_authors = 0
 
     def outcome(self, entry: Entry, conversation_id: str, origin: str) -> Message | Skipped | Rejected:
-        """Say what an entry is."""
+        """Return the outcome of an entry."""
         outcome = self.row(entry, conversation_id, origin, time_us(entry.ts))
         return message_of(outcome) if isinstance(outcome, tuple) else outcome
 
     def row(self, entry: Entry, conversation_id: str, origin: str, sent_at_us: int | None) -> Row | Skipped | Rejected:
         """
-        Say what an entry is; a message is the row of a :class:`include.records.Message`.
+        Return the outcome of an entry; for a message, the row of a :class:`include.records.Message`.
 
         :param sent_at_us: Its time, see :func:`times_us`.
         """
@@ -137,7 +137,7 @@ class Classifier:
             )
         author = self._authors.of(entry)
         bot = author.bot
-        text = (entry.text or "").strip()  # most messages are plain words, and that is all there is to them
+        text = (entry.text or "").strip()  # most messages are plain text and nothing else
         if text > "~":
             text = visible(text)
         plain = text and not ("<" in text or "&" in text or "=" in text)  # "=" as in an address that ends in a token
@@ -178,7 +178,7 @@ class Classifier:
         )
 
     def gather(self, files: Callable[[], Files]) -> None:
-        """Learn the names of guests and bots from all messages; a file that cannot be read gives none."""
+        """Collect the names of guests and bots from all messages; files that cannot be read are skipped."""
         for slices in files():
             with suppress(EntryUnreadable):
                 for part in slices:
@@ -187,13 +187,13 @@ class Classifier:
                             self._authors.learn_people(entry)
 
     def notes(self) -> Iterator[Note]:
-        """Yield what was peculiar in all that was judged."""
+        """Yield what the report notes about the entries so far."""
         for subtype, count in sorted(self.unknown_subtypes.items()):
             yield Note(code="unknown_kind", detail=subtype, count=count)
         yield Note(code="unknown_author", count=self.unknown_authors)
 
     def _noise(self, entry: Entry) -> str:
-        """Return the reason to leave an entry out whatever it says; empty if there is none."""
+        """Return the reason to skip an entry regardless of its text; empty if there is none."""
         subtype = entry.subtype or ""
         if subtype == "bot_add":
             self._authors.learn(entry)
@@ -247,5 +247,5 @@ def times_us(entries: Sequence[Entry | Defect]) -> list[int | None]:
 
 
 def _named(subtype: str) -> str:
-    """Return a subtype as a reason, unless it is no word that a platform would use."""
+    """Return a subtype as a reason, unless it cannot be a platform's word."""
     return subtype if _SUBTYPE.fullmatch(subtype) else "unreadable subtype"

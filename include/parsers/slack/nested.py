@@ -1,5 +1,5 @@
 """
-Finds the conversations of a JSON file that holds several: what scripts make of an export or of Slack's API.
+Finds the conversations of a JSON file that holds several, as scripts make it of an export or of Slack's API.
 
 ::
 
@@ -24,11 +24,11 @@ _DEPTH = 8
 _TIME = re.compile(r"\d{10}\.\d{6}|\d{4}-\d\d-\d\d")
 
 type Conversation = tuple[Mapping[str, Any], tuple[str, ...], list[Any]]
-"""What is said of it, names of members around it that may say of which kind it is, and its messages."""
+"""Its description, names of members around it that may name its kind, and its messages."""
 
 
 def conversations_in(value: object) -> Iterator[Conversation]:
-    """Yield the conversations in a value in order; what is no message and holds none is passed over."""
+    """Yield the conversations in a value in order; values without messages are skipped."""
     return _walk(value, {}, (), _DEPTH)
 
 

@@ -1,11 +1,11 @@
 """
-Compares texts of one Slack message, which has the same words in several forms, so that each is given once.
+Compares texts of one Slack message, which may have the same words in several forms, so that each is given once.
 
-Apps repeat in ``text``, ``blocks`` and ``attachments`` what they have to say, with other marks. Two texts are compared
+Apps repeat the same words in ``text``, ``blocks`` and ``attachments``, with other marks. Two texts are compared
 by their words in order, case included. Not compared: marks of emphasis, code and quotes, bullets, numbering, tones of
 emoji, the address behind a label, HTML entities, punctuation, white space. Signs that change a meaning (``<``, ``-5``,
-``%``) count as words. A part of up to two words repeats only a whole line, since such parts also occur by chance.
-A part that ends in an ellipsis, as notifications that are cut do, repeats a text that goes on from there.
+``%``) count as words. A part of up to two words repeats only a whole line, since so few words also occur by chance.
+A part that ends in an ellipsis, as notifications that are cut do, repeats a text that continues from there.
 """
 
 import html
@@ -57,7 +57,7 @@ _FOR_OTHER_CLIENTS = frozenset(
         "this message contains interactive elements",
         "this message can't be displayed",
         "you have a new message",
-        # what takes the place of a deleted message, in copies of it too
+        # in place of a deleted message, in copies of it too
         "this message was deleted",
         # root of a conversation with an app (https://docs.slack.dev/reference/events/message/assistant_app_thread)
         "new assistant thread",
@@ -76,7 +76,7 @@ _PICTURE_SIZE = re.compile(r"\d+x\d+px image")
 
 
 def is_for_other_clients(text: str) -> bool:
-    """Tell a sentence that Slack puts where a client cannot show the message; nobody wrote it."""
+    """Return whether a text is Slack's sentence for clients that cannot show the message."""
     if len(text) > 80:
         return False
     plain = text.replace("’", "'").strip(" []().!\n").casefold()  # noqa: RUF001
@@ -84,15 +84,15 @@ def is_for_other_clients(text: str) -> bool:
 
 
 def asks_for_another_client(text: str) -> bool:
-    """Tell a ``fallback`` that says only that a client cannot show the rest; as text, people write such sentences."""
+    """Return whether a ``fallback`` is only a hint that a client cannot show the rest; a ``text`` may mean it."""
     return is_for_other_clients(text) or _CANNOT_SHOW.fullmatch(text.replace("’", "'").casefold()) is not None  # noqa: RUF001
 
 
 def joined(text: str, more: str, *, summary: bool = False) -> str:
     """
-    Put what ``more`` adds below ``text``; lines of ``text`` that a line of ``more`` says with more words are replaced.
+    Append what ``more`` adds to ``text``; lines of ``text`` that a line of ``more`` has with more words are replaced.
 
-    :param summary: Whether ``text`` was made from ``more``: then short parts of ``more`` in it are no chance.
+    :param summary: Whether ``text`` was made from ``more``: then short parts of ``more`` in it are repeats.
     """
     if not text.strip() or not more.strip():
         return text or more
@@ -125,7 +125,7 @@ def joined(text: str, more: str, *, summary: bool = False) -> str:
 
 
 def repeats(text: str, part: str) -> bool:
-    """Tell whether ``text`` says all of ``part``, in its words and order."""
+    """Return whether ``text`` has all words of ``part``, in this order."""
     words = _Words.of(part.split("\n"))
     if not words.all:
         return False
@@ -135,7 +135,7 @@ def repeats(text: str, part: str) -> bool:
 
 def unsaid(text: str, more: str, *, summary: bool = False) -> str:
     """
-    Return the lines of ``more`` that ``text`` does not say; lines that stand together there may be short.
+    Return the lines of ``more`` that ``text`` does not have; lines that are together there may be short.
 
     :param summary: As in :func:`joined`.
     """
@@ -157,7 +157,7 @@ def unsaid(text: str, more: str, *, summary: bool = False) -> str:
 
 
 def says_more(summary: str, rest: str) -> bool:
-    """Tell whether a summary has a word that the rest has not, in any order and case; a word that is cut is none."""
+    """Return whether a summary has a word that the rest has not, in any order and case; a cut word does not count."""
     words = [word.casefold() for line in summary.split("\n") for word in _line(line).all if word[0].isalnum()]
     if summary.rstrip().endswith(_ELLIPSIS):
         words = words[:-1]
@@ -193,16 +193,16 @@ class _Text:
         self._marks = frozenset(line.strip() for line in lines)
 
     def shares_nothing(self, text: str) -> bool:
-        """Tell quickly that a text has no word of this one; an emoji may be one under another name."""
+        """Return whether a text surely has no word of this one; an emoji may have another name."""
         words = _text(text)._words
         return bool(words) and self._words.isdisjoint(words) and not any(word[0] in _EMOJI for word in words)
 
     def has_line(self, line: str) -> bool:
-        """Tell whether a line is here, mark for mark."""
+        """Return whether the text has this line, marks included."""
         return line.strip() in self._marks
 
     def has(self, words: _Words, short: int) -> bool:
-        """Tell whether the words stand here together; up to ``short`` words must be a line."""
+        """Return whether the text has the words in a row; up to ``short`` words must be a line."""
         if len(words.all) <= short:
             needle = _spaced(words.all)
             return any(_equal(needle, line) for line in (self._all, *self._lines))
@@ -211,11 +211,11 @@ class _Text:
         )
 
     def goes_on_from(self, words: _Words) -> bool:
-        """Tell whether the words stand here together, the last one as the beginning of a word at least."""
+        """Return whether the text has the words in a row; of the last one, the beginning of a word is enough."""
         return _contains(self._all, _spaced(words.all).rstrip())
 
     def end_of_run(self, lines: Sequence[str], start: int, short: int) -> int:
-        """Return where the longest run of lines ends that stands here; ``start`` if the first line does not."""
+        """Return the end of the longest run of lines that the text has; ``start`` if it lacks the first."""
         words, end = _Words((), ()), start
         for number in range(start, len(lines)):
             line = _line(lines[number])
@@ -235,7 +235,7 @@ _text = lru_cache(maxsize=128)(_Text)
 
 
 def _contains(text: str, part: str) -> bool:
-    """Tell whether spaced words stand in others; an emoji's name and its sign cannot be told to differ."""
+    """Return whether spaced words are in others; an emoji's name counts as equal to any sign."""
     if part in text:
         return True
     if _SIGN in part or _SIGN in text:
@@ -244,7 +244,7 @@ def _contains(text: str, part: str) -> bool:
 
 
 def _labels(line: str, longer: str, words: str) -> bool:
-    """Tell whether a line says spaced words with labels in place of their addresses: ``the plan (https://x.example)``."""
+    """Return whether a line has the spaced words with labels for addresses: ``the plan (https://x.example)``."""
     if "://" not in words or "://" not in line:
         return False
     labelled = {address.rstrip("/") for address in _IN_PARENTHESES.findall(line)}
@@ -257,12 +257,12 @@ def _equal(one: str, other: str) -> bool:
 
 
 def _spaced(words: Sequence[str]) -> str:
-    """Return words between single spaces, so that one such text stands in another only as whole words."""
+    """Return words between single spaces, so that one such text is in another only as whole words."""
     return f" {' '.join(words)} "
 
 
 def _needle(line: str, words: Sequence[str]) -> str:
-    """Return spaced words; behind the last word of a line that is cut, letters may follow."""
+    """Return spaced words; after the last word of a cut line, letters may follow."""
     return _spaced(words).rstrip() if line.rstrip().endswith(_ELLIPSIS) else _spaced(words)
 
 

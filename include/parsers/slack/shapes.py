@@ -1,9 +1,8 @@
 """
-Tells files of Slack apart, by name and by shape: lists of people and conversations, messages, slackdump's chunks.
+Recognises files of Slack by name and by shape: lists of people and conversations, messages, slackdump's chunks.
 
-Tools and people rename Slack's lists (``Channels.json``, ``users (1).json``, ``channels-T024BE7LD.json``), and scripts
-call what they fetch as they like. A list that is missed makes private conversations look public, so a list is known
-by its shape, too.
+Tools and users rename Slack's lists (``Channels.json``, ``users (1).json``, ``channels-T024BE7LD.json``), and scripts
+use any name. With a list missed, private conversations would look public, so a list is recognised by its shape, too.
 """
 
 import re
@@ -16,7 +15,7 @@ PUBLIC_FILE = "channels.json"
 
 CHANNEL_FILES = (PUBLIC_FILE, "groups.json", "mpims.json", "dms.json", "file_conversations.json", "conversations.json")
 """
-Files that list conversations. The last is no file of Slack's own: what it lists is public only where a flag says so.
+Files that list conversations. The last is not Slack's own: a conversation in it is public only if a flag says so.
 """
 
 ORGANISATION_FILE = "org_users.json"
@@ -43,7 +42,7 @@ _LIST = re.compile(
     r"\.(?:json|jsonl|ndjson)(?:\.txt)?",
     re.IGNORECASE,
 )
-"""A name, the mark of a copy or the id of a team, and an ending that Windows may have hidden behind another one."""
+"""A name, the mark of a copy or the id of a team, and an extension, maybe with another one after it."""
 
 _CONVERSATION_MARKS = ("is_channel", "is_im", "is_mpim", "is_group", "is_private", "num_members", "purpose")
 _SAYINGS = ("text", "user", "type", "subtype", "blocks", "attachments")
@@ -66,19 +65,19 @@ def list_name(name: str) -> str:
 
 
 def list_order(name: str) -> tuple[int, str]:
-    """Return where a list comes among others: people first, since conversations are named after them."""
+    """Return the sort key of a list: people first, since conversations are named after them."""
     order = (*USER_FILES, GROUPS_FILE, *CHANNEL_FILES)
     named = list_name(name)
     return (order.index(named) if named in order else len(order), name)
 
 
 def lists_private(name: str) -> bool:
-    """Tell whether a list, by its name, holds private conversations only."""
+    """Return whether a list, by its name, holds private conversations only."""
     return list_name(name) in CHANNEL_FILES[1:-1]
 
 
 def kind_by_name(name: str) -> ListKind:
-    """Return what a file lists by its name; empty for any other file."""
+    """Return the kind of list that a file is by its name; empty for any other file."""
     named = list_name(name)
     if named in USER_FILES:
         return "people"
@@ -88,7 +87,7 @@ def kind_by_name(name: str) -> ListKind:
 
 
 def list_kind(name: str, head: Head) -> ListKind:
-    """Return what a file lists, by its name and shape; empty for a file of messages and for any other."""
+    """Return the kind of list that a file is, by its name and shape; empty for messages and any other file."""
     if any(message_places(head)):
         return ""
     if named := kind_by_name(name):
@@ -99,12 +98,12 @@ def list_kind(name: str, head: Head) -> ListKind:
 
 
 def is_chunk(head: Head) -> bool:
-    """Tell whether a file holds slackdump's chunks."""
+    """Return whether a file holds slackdump's chunks."""
     return head.has("", "t", "id") and any(head.has("", key) for key in ("m", "u", "ch", "ci"))
 
 
 def message_places(head: Head) -> Iterator[str]:
-    """Yield the places of Slack's messages in a file, however deep they lie; ``.`` is the outermost object."""
+    """Yield the places of Slack's messages in a file, at any depth; ``.`` is the outermost object."""
     for place in head.keys:
         *above, last = place.split(".")
         if place in _PLAIN_PLACES:
@@ -120,7 +119,7 @@ def message_places(head: Head) -> Iterator[str]:
 
 
 def is_nested(head: Head) -> bool:
-    """Tell whether messages lie at other places than in one array, answer or event, or in pages or lines of these."""
+    """Return whether messages are elsewhere than in one array, answer or event, or in pages or lines of these."""
     places = {"" if place == "." else place for place in message_places(head)}
     tops = {place for place in places if not any(place != other and _lies_in(place, other) for other in places)}
     described = any(head.has("item", key) for key in ("channel_id", "id", "name", "channel", "channel_info"))
@@ -132,7 +131,7 @@ def _lies_in(place: str, other: str) -> bool:
 
 
 def _is_part(above: list[str]) -> bool:
-    """Tell whether something lies in a message: what it forwards, its files, its replies."""
+    """Return whether a place is inside a message: in a forward, a file, a reply."""
     return any(key in ("attachments", "files", "blocks", "root", "message_blocks", "replies") for key in above)
 
 
@@ -141,7 +140,7 @@ def _says(head: Head, place: str) -> bool:
 
 
 def lists_people(head: Head) -> bool:
-    """Tell whether a file has a list of people, whatever else is in it."""
+    """Return whether a file has a list of people, among others."""
     return any(head.has(place, "id", "profile") for place in ("item", "members.item", "users.item", "u.item"))
 
 

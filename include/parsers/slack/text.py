@@ -1,7 +1,7 @@
 """
-Turns Slack's message markup (mrkdwn) into the text a reader would have seen. Pure: no I/O, nothing of the export.
+Turns Slack's message markup (mrkdwn) into the text that Slack shows. Pure: no I/O, nothing of the export.
 
-Only raw ``<…>`` is markup; what people type as ``&``, ``<``, ``>`` always arrives as ``&amp;``, ``&lt;``, ``&gt;``
+Only raw ``<…>`` is markup; ``&``, ``<``, ``>`` that users type are always ``&amp;``, ``&lt;``, ``&gt;``
 (https://api.slack.com/docs/attachments, "formatting text"). ``*bold*``, backticks and ``:emoji:`` stay as typed.
 """
 
@@ -18,7 +18,7 @@ _ADDRESS = ("mailto:", "tel:")
 
 
 class Names(NamedTuple):
-    """What ids stand for; whatever is missing stays an id."""
+    """Names by id; an id without a name stays an id."""
 
     users: Mapping[str, str]
     channels: Mapping[str, str]
@@ -26,7 +26,7 @@ class Names(NamedTuple):
 
 
 def with_labels(names: Names, text: str) -> Names:
-    """Return names that also know what a text's own tokens call what is unknown: ``<!subteam^S1|@deckhands>``."""
+    """Return names that also have the labels in a text for unknown ids: ``<!subteam^S1|@deckhands>``."""
     if "|" not in text:
         return names
     users: dict[str, str] = {}
@@ -61,8 +61,8 @@ def to_plain_text(text: str, names: Names) -> str:
     """
     Resolve Slack's angle-bracket tokens, then unescape ``&lt;``, ``&gt;``, ``&amp;``.
 
-    The order matters: unescaping first would turn a literal ``&lt;!here&gt;`` that a person typed into a
-    broadcast. Tokens are replaced in one pass, so nothing a name or label holds is read as markup again.
+    The order matters: unescaping first would turn a literal ``&lt;!here&gt;`` that a user typed into a
+    broadcast. Tokens are replaced in one pass, so a name or label is never read as markup.
 
     >>> names = Names({"U1": "Ann"}, {"C1": "general"}, {})
     >>> to_plain_text("<@U1> see <https://a.example|the doc> in <#C1> &amp; reply", names)
@@ -77,7 +77,7 @@ def to_plain_text(text: str, names: Names) -> str:
 
 def without_secrets(text: str) -> str:
     """
-    Cut access tokens out of the addresses of Slack files, which would open them to anyone.
+    Remove access tokens from the addresses of Slack files: with them, anyone could open the files.
 
     >>> without_secrets("https://files.slack.com/a.png?t=xoxe-1-2&pub=1")
     'https://files.slack.com/a.png?pub=1'
@@ -105,7 +105,7 @@ def _resolved(token: re.Match[str], names: Names) -> str:
         return _command(target, label, names)
     if (target and label) or _SCHEME.match(target):
         return link(target, label)
-    return token[0]  # no token of the grammar: a tool did not escape what somebody typed
+    return token[0]  # no token of the grammar: a tool did not escape a user's text
 
 
 def _command(command: str, label: str, names: Names) -> str:
@@ -119,7 +119,7 @@ def _command(command: str, label: str, names: Names) -> str:
 
 
 def date_text(epoch_s: object) -> str:
-    """Return Unix seconds as ISO time in UTC; what is no such number is returned as it is."""
+    """Return Unix seconds as ISO time in UTC; any other value is returned as text."""
     try:
         return datetime.fromtimestamp(int(str(epoch_s)), UTC).isoformat()
     except (ValueError, OverflowError, OSError):
