@@ -99,7 +99,7 @@ class Authors:
         return UNKNOWN._replace(bot=True) if bot else UNKNOWN
 
     def _guest(self, entry: Entry, user: str) -> Author | None:
-        """Return the person of another workspace that a message describes, from then on known."""
+        """Return the user of another workspace that a message describes, and remember it."""
         profile = as_dict(decoded(entry.user_profile))
         name = person_name(profile)
         if not name:
