@@ -54,7 +54,7 @@ FORMATS: Mapping[str, Format] = {
 """Where two rows match a file, the upper one gets it."""
 
 MAX_REPORTED = 100
-"""Unknown or unsafe files named one by one; what is more is counted. They travel through XCom."""
+"""Unknown or unsafe files that are named; any more are only counted. They travel through XCom."""
 
 _CANDIDATE = re.compile(r"\.(json|jsonl|ndjson|zip|html?|csv|tar|t?gz|bz2|xz|zst|7z|rar)$", re.IGNORECASE)
 """Files that may be exports. Those that cannot be read are reported."""
@@ -97,7 +97,7 @@ def open_export(export: Export, limits: Limits | None = None) -> Archive:
     """
     Open the files of one export, and only them; names are relative to ``export.root``.
 
-    :raises ExportError: if it is no longer there or no longer what it was.
+    :raises ExportError: if it is gone or has changed.
     """
     archive = open_archive(Path(export.path), limits, export.inside)
     try:
@@ -113,7 +113,7 @@ def open_export(export: Export, limits: Limits | None = None) -> Archive:
 
 
 def parse(export: Export, options: ParseOptions) -> Iterator[Parsed]:
-    """Yield every entry of an export by itself; errors as for :func:`parse_many`."""
+    """Yield the entries of an export one by one; errors as for :func:`parse_many`."""
     return one_by_one(parse_many(export, options))
 
 

@@ -54,8 +54,8 @@ def outcomes(
 
     Where the list breaks off, the rest counts as one rejected entry.
 
-    :param entries: Positions and entries. An entry may be a :class:`BrokenJson`: one that could not be read by itself.
-    :param place: What the entries' positions are appended to: ``general.json`` gives ``general.json[7]``.
+    :param entries: Positions and entries. An entry may be a :class:`BrokenJson`: one that could not be decoded.
+    :param place: Prefix of the entries' positions: ``general.json`` gives ``general.json[7]``.
     :param correctable: Default: rejected entries cannot be corrected.
     :param skip_reason: Skip every entry for this reason.
     """

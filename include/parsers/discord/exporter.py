@@ -6,7 +6,7 @@ to 2026. Facts about its files:
 
 - ``guild`` and ``channel`` come before ``messages``, so a file of any size is read in one pass.
 - Names of files do not matter: parts (``[part 10]``), date ranges and re-exports belong together by ``channel.id``.
-- An export that was interrupted ends in the middle; what is complete is imported, the cut is one rejected entry.
+- An export that was interrupted ends in the middle; complete messages are imported, the cut is one rejected entry.
 - A thread or forum post is a channel of its own whose ``category`` is the parent channel.
 - Direct messages have no guild, or one with the id ``0``.
 """

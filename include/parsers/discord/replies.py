@@ -14,7 +14,7 @@ REMEMBERED = 10_000
 CLOSE_MESSAGES = 10
 _NEXT_MESSAGES = 3
 _CLOSE_US = 3_600_000_000
-"""A reply needs no quote if at most 3 messages lie between, or at most 10 and an hour."""
+"""A reply needs no quote if at most 3 messages are between, or at most 10 and an hour."""
 
 _QUOTE = 120
 _KEPT = 300

@@ -78,7 +78,7 @@ def text_of(message: Mapping[str, Any], names: Mapping[str, str], *, bot: bool, 
     """
     Return all text of a message, one part per line, or ``""`` if it has none.
 
-    Words first, then what was forwarded, stickers, polls, components, embeds, and files as placeholders. Embeds of a
+    The content first, then forwards, stickers, polls, components, embeds, and files as placeholders. Embeds of a
     user's message are previews of its links, which the user did not write: they are used only if there is nothing
     else. A forward does not name its author; there an embed without an address is no preview and is used.
     Members unknown to this project are used if a message has no other text. Never raises.
@@ -200,7 +200,7 @@ _KNOWN = frozenset(
         *("isPinned", "pinned", "tts", "position", "role_subscription_data"),
     )
 )
-"""Members that hold no words of the message, or whose words are read elsewhere."""
+"""Members without text of the message, or whose text is read elsewhere."""
 
 _WORDY = ("title", "question", "content", "text", "description")
 

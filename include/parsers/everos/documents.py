@@ -70,7 +70,7 @@ class _List(NamedTuple):
 
 def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """
-    Yield file by file, in two passes over each: what describes conversations and single messages, then lists.
+    Yield file by file, in two passes over each: first documents and single messages, then the entries of lists.
 
     A list may come before the members that describe its entries, so it is read when its whole document is known.
 
@@ -102,7 +102,7 @@ class _File:
         """In the order of the file."""
 
     def read_documents(self, found: Iterable[Document]) -> Iterator[ParsedMany]:
-        """Yield conversations, single messages, and the rejection of what is neither; keep the place of lists."""
+        """Yield conversations, single messages, and rejections of other documents; keep the lists in :attr:`lists`."""
         ordinals = Ordinals()  # each list has its own: a message that is in two lists is the same message
         before: Conversation | None = None
         for document in found:
@@ -194,7 +194,7 @@ def _parse_correction(members: dict[str, Any]) -> Description | None:
 
 
 def _only_person(meta: dict[str, Any]) -> str:
-    """Return the only person in ``user_details`` who is no assistant; of several, the only one with the role user."""
+    """Return the one person in ``user_details`` that is no assistant; of several, the one with the role user."""
     people = {key: as_dict(person) for key, person in as_dict(meta.get("user_details")).items()}
     persons = [key for key, person in people.items() if role_of_person(person) == "user"]
     users = [key for key in persons if as_str(people[key].get("role")).strip().lower() == "user"]

@@ -1,5 +1,5 @@
 """
-Turns one entry of EverOS-shaped JSON into a record, or rejects what the v1 API would refuse.
+Turns one entry of EverOS-shaped JSON into a record, or rejects it if the v1 API would refuse it.
 
 The API refuses a whole batch for one bad message: empty content, no time, a role other than ``user`` and
 ``assistant``, a group message without sender, ids it reserves, and, in a personal history, a user's message by
@@ -127,7 +127,7 @@ def correctable(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def role_of_person(person: Mapping[str, Any]) -> Role:
-    """Return the role of a person in ``user_details``, who may have a job there instead."""
+    """Return the role of a person in ``user_details``; it may be a job instead."""
     return "assistant" if as_str(person.get("role")).strip().lower() in _ASSISTANTS else "user"
 
 
@@ -155,8 +155,8 @@ def _sender(given: str, role: Role, description: Description) -> str:
         return given
     sender = given or (description.user_id if role == "user" else "assistant")
     if (role == "user") != (sender == description.user_id):
-        whose = "the user_id" if role == "user" else "another than the user_id"
-        raise Reject(f"expected {whose} as sender of a message with role {role}")
+        expected = "the user_id" if role == "user" else "another than the user_id"
+        raise Reject(f"expected {expected} as sender of a message with role {role}")
     return sender
 
 

@@ -102,7 +102,7 @@ def _is_place(content: str) -> bool:
 
 
 def _name(kind: str, place: str) -> str:
-    """Return the file name of an address or path; a link's address without what may be a secret in it."""
+    """Return the file name of an address or path; a link's address without user and query, which may be secret."""
     if _DATA.fullmatch(place):
         return ""
     if not _ADDRESS.fullmatch(place):

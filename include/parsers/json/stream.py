@@ -52,7 +52,7 @@ _END = -1
 _COMMA, _COLON, _QUOTE, _SQUARE, _CURLY = b',:"[{'
 _CLOSING = {_SQUARE: ord("]"), _CURLY: ord("}")}
 _STEP = {_SQUARE: 1, _CURLY: 1, ord("]"): -1, ord("}"): -1, _COMMA: 0}
-_NOT_JSON = "not JSON from here on; what comes before it was read"
+_NOT_JSON = "not JSON from here on; the entries before it were read"
 
 
 type Text = bytes | msgspec.Raw
@@ -334,7 +334,7 @@ class _Text:
         Cut off the items of the array at which the text is, some at a time, and decode them.
 
         :param decode: Decodes one item.
-        :param several: Decodes an array of items to the same, but may refuse what ``decode`` takes.
+        :param several: Decodes an array of items to the same, but may refuse items that ``decode`` accepts.
         """
         for first in self.items():
             many = self._several(several) if self._fresh and first == _CURLY else ()
@@ -430,7 +430,7 @@ class _Text:
         return self._data[start:pos] if keep else b""
 
     def rest_of_line(self) -> bytes:
-        """Cut off what is before the end of the line."""
+        """Cut off the text before the end of the line."""
         start = self._pos
         while (end := self._data.find(b"\n", start)) < 0 and len(self._data) - start <= MAX_ENTRY_BYTES:
             if not self._more(start):
@@ -461,7 +461,7 @@ class _Text:
                 return _END
 
     def _more(self, start: int) -> bool:
-        """Forget what is before ``start``, where the text then begins, and append more; or return False: no more."""
+        """Drop the text before ``start`` and append more; return False if there is no more."""
         if self._lines and self._data.endswith(b"\n"):
             return False
         if self._at == len(self._ahead):
@@ -484,7 +484,7 @@ class _Text:
         return self._spans
 
     def _split_into_lines(self) -> None:
-        """Give back what was taken from the stream, to take it line by line."""
+        """Put the text back, to read it line by line."""
         self._ahead, self._at = self._data[self._pos :] + self._ahead[self._at :], 0
         self._data, self._pos, self._checked = b"", 0, 0
         self._lines = True
@@ -494,8 +494,8 @@ class _Text:
         return self._more(0)
 
     def _ending(self) -> str:
-        what = "line" if self._lines else "file"
-        return f"the {what} ends in the middle; what comes before it was read"
+        unit = "line" if self._lines else "file"
+        return f"the {unit} ends in the middle; the entries before it were read"
 
 
 def in_lines(data: bytes) -> bool:

@@ -96,5 +96,5 @@ def file_name_in(url: str) -> str:
 
 
 def without_query(url: str) -> str:
-    """Drop what follows ``?`` or ``#``."""
+    """Return an address without the part from ``?`` or ``#`` on."""
     return re.split(r"[?#]", url, maxsplit=1)[0]

@@ -39,16 +39,16 @@ class Authors:
     """
     The people and bots of one workspace: those of the roster, and those that only messages name.
 
-    :param gather: Reads every message once (:meth:`learn_people`). Called at most once, when a name is in neither the
-        roster nor an earlier message.
+    :param collect_names: Reads every message once (:meth:`add_people`). Called at most once, when a name is in neither
+        the roster nor an earlier message.
     """
 
-    def __init__(self, index: Index, gather: Callable[[], None] | None = None) -> None:
+    def __init__(self, index: Index, collect_names: Callable[[], None] | None = None) -> None:
         self._known = {key: Author(sender_id_of(key), user.name, user.bot) for key, user in index.users.items()}
         self._known[SLACKBOT_ID] = SLACKBOT  # some rosters list it, as a person
         self._accounts = {key: user.account for key, user in index.users.items()}
         self._bots = dict(index.bots)
-        self._people = _People(index.names.users, gather)
+        self._people = _People(index.names.users, collect_names)
         self._taken = {plain_name(user.name) for user in index.users.values()}
         self.names = index.names._replace(users=self._people)
         """Names for mentions, those of guests and bots included."""
@@ -63,15 +63,15 @@ class Authors:
             user = as_str(as_dict(decoded(entry.file)).get("user"))
         if not user and entry.username and (person := _PERSON.fullmatch(entry.username)):
             user = person[1]
-        author = self._known.get(user or "") or self._stranger(entry, user)
+        author = self._known.get(user or "") or self._unlisted(entry, user)
         return self._sender(entry, author) if author.bot and entry.username and author is not SLACKBOT else author
 
-    def learn(self, entry: Entry) -> None:
+    def add_bot(self, entry: Entry) -> None:
         """Take a bot's name from the report that it was installed (``bot_add``), which may be the only place."""
         for bot_id, name in _BOT_ADDED.findall(entry.text or ""):
             self._name_bot(bot_id, name)
 
-    def learn_people(self, entry: Entry) -> None:
+    def add_people(self, entry: Entry) -> None:
         """Take the names of guests and bots that the roster does not list."""
         if entry.user and entry.user_profile and entry.user not in self._known:
             self._guest(entry, entry.user)
@@ -79,9 +79,9 @@ class Authors:
             self._name_bot(entry.bot_id, as_str(as_dict(decoded(entry.bot_profile)).get("name")))
         self._name_bot_user(entry)
         if entry.subtype == "bot_add":
-            self.learn(entry)
+            self.add_bot(entry)
 
-    def _stranger(self, entry: Entry, user: str | None) -> Author:
+    def _unlisted(self, entry: Entry, user: str | None) -> Author:
         if user and (guest := self._guest(entry, user)):
             return guest
         if entry.bot_id == _SLACKBOT_BOT:
@@ -99,7 +99,7 @@ class Authors:
         return UNKNOWN._replace(bot=True) if bot else UNKNOWN
 
     def _guest(self, entry: Entry, user: str) -> Author | None:
-        """Return the person of another workspace that a message describes, from then on known."""
+        """Return the user of another workspace that a message describes, and remember it."""
         profile = as_dict(decoded(entry.user_profile))
         name = person_name(profile)
         if not name:
@@ -147,15 +147,15 @@ class Authors:
 class _People(dict[str, str]):
     """Names by id. One that is missing is looked for in the whole export, once."""
 
-    def __init__(self, known: Mapping[str, str], gather: Callable[[], None] | None) -> None:
+    def __init__(self, known: Mapping[str, str], collect_names: Callable[[], None] | None) -> None:
         super().__init__(known)
-        self._gather = gather
+        self._collect_names = collect_names
 
     @override
     def get(self, key: str, default: Any = None) -> Any:
         name = super().get(key)
-        if name is None and self._gather and _ID.fullmatch(key):
-            gather, self._gather = self._gather, None
-            gather()
+        if name is None and self._collect_names and _ID.fullmatch(key):
+            collect_names, self._collect_names = self._collect_names, None
+            collect_names()
             name = super().get(key)
         return default if name is None else name

@@ -119,7 +119,7 @@ class _Shape:
         return next(root for root in above if not root or not _is_kind(root.rstrip("/").rpartition("/")[2]))
 
     def conversation_of(self, folder: str) -> str:
-        """Return the folder of the conversation whose day files lie in a folder: some tools make one for each year."""
+        """Return the conversation's folder for a folder of day files: some tools make one for each year."""
         outer, _, name = folder.rstrip("/").rpartition("/")
         if _MONTH.fullmatch(name) and _YEAR.fullmatch(_file_of(outer)):
             return self.conversation_of(f"{outer}/")
@@ -227,7 +227,7 @@ def _folder(path: str, workspace: str, days: Sequence[str]) -> Folder:
 
 
 def _workspace_of(folder: str) -> str:
-    """Return the ``…/teams/<name>/`` that a folder of an export lies in, or ``""``."""
+    """Return the ``…/teams/<name>/`` that contains a folder of an export, or ``""``."""
     return next((above for above in _above(folder) if _WORKSPACE.fullmatch(above)), "")
 
 
@@ -291,7 +291,7 @@ def has_messages(archive: Archive, name: str) -> bool:
 
 
 def _is_slack(archive: Archive, names: Sequence[str], shape: _Shape) -> bool:
-    """Return whether some file has what only Slack writes: a list of conversations, or messages with ``ts``."""
+    """Return whether a file has data that only Slack writes: a list of conversations, or messages with ``ts``."""
     days = [name for name in names if name in shape.day_files]
     listed = [name for name in names if name not in shape.day_files and kind_by_name(name) == "conversations"]
     for name in [*listed, *days[:_SAMPLES], *days[-1:]]:

@@ -105,7 +105,7 @@ class Classifier:
 
     def __init__(self, index: Index, options: ParseOptions, files: Callable[[], Files] | None = None) -> None:
         self._skip_bots = options.bots == "skip"
-        self._authors = Authors(index, partial(self.gather, files) if files else None)
+        self._authors = Authors(index, partial(self.collect_names, files) if files else None)
         self.unknown_subtypes: Counter[str] = Counter()
         """Messages imported although their subtype is unknown."""
         self.unknown_authors = 0
@@ -177,14 +177,14 @@ class Classifier:
             origin,
         )
 
-    def gather(self, files: Callable[[], Files]) -> None:
+    def collect_names(self, files: Callable[[], Files]) -> None:
         """Collect the names of guests and bots from all messages; files that cannot be read are skipped."""
         for slices in files():
             with suppress(EntryUnreadable):
                 for part in slices:
                     for entry in part:
                         if isinstance(entry, Entry):
-                            self._authors.learn_people(entry)
+                            self._authors.add_people(entry)
 
     def notes(self) -> Iterator[Note]:
         """Yield what the report notes about the entries so far."""
@@ -196,7 +196,7 @@ class Classifier:
         """Return the reason to skip an entry regardless of its text; empty if there is none."""
         subtype = entry.subtype or ""
         if subtype == "bot_add":
-            self._authors.learn(entry)
+            self._authors.add_bot(entry)
         if subtype == "tombstone":
             return "deleted"
         if subtype in _EVENTS or entry.hidden:

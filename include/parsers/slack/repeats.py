@@ -41,7 +41,7 @@ _TOKEN = re.compile(
     rf"|[^\w\s{re.escape(_NO_WORDS)}]"
 )
 _NAME, _SIGN, _ANY = "\ue000", "\ue001", "\ue002"
-"""First characters of an emoji's name and of an emoji, and what stands for either."""
+"""First characters of an emoji's name and of an emoji, and a character for either."""
 _EMOJI = (_NAME, _SIGN)
 _NAMES, _SIGNS = re.compile(rf"{_NAME}\S+"), re.compile(rf"{_SIGN}\S+")
 

@@ -46,7 +46,7 @@ def with_labels(names: Names, text: str) -> Names:
 
 
 class _Labelled(dict[str, str]):
-    """Names, and labels for what has no name."""
+    """Names, and labels for ids without a name."""
 
     def __init__(self, known: Mapping[str, str], labels: Mapping[str, str]) -> None:
         super().__init__(labels)

@@ -1,4 +1,4 @@
-"""Whatever happens to a file on its way: reading it fails with a word to a person, or accounts for all that is read."""
+"""A file with any damage is either refused with an error for the user, or read with an outcome for every entry."""
 
 import io
 import tempfile
@@ -147,6 +147,6 @@ def test_a_damaged_zip_is_read_as_far_as_it_goes_or_refused(data: bytes, damages
 
 
 @given(st.sampled_from(sorted(FILES)), DAMAGES)
-def test_a_damaged_file_costs_no_more_than_an_error(name: str, damages: list[Damage]) -> None:
+def test_a_damaged_file_gives_at_most_an_error(name: str, damages: list[Damage]) -> None:
     export = {other: FILES[other] for other in FILES if other.partition("/")[0] == name.partition("/")[0]}
     read_through(zipped(export | {name: damaged(FILES[name], damages)}, zipfile.ZIP_STORED))

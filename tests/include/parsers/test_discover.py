@@ -69,7 +69,7 @@ def test_files_of_a_mixture_are_shown_to_their_own_parser_only(tmp_path: Path) -
     }
 
 
-def test_a_file_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
+def test_a_file_is_known_by_its_content_under_any_name(tmp_path: Path) -> None:
     """Discord messages in files named like Slack's days are Discord's."""
     write_folder(tmp_path, {"general/2026-01-01.json": DISCORD_CHANNEL, "notes.txt.json": [slack_message()]})
     assert sorted(formats(tmp_path)) == ["discord", "slack_dump"]
@@ -128,7 +128,7 @@ def test_media_that_discord_chat_exporter_downloaded_are_not_reported(tmp_path: 
     assert discover(tmp_path)[1] == []
 
 
-def test_a_source_that_is_one_unknown_file_is_reported_whatever_its_name(tmp_path: Path) -> None:
+def test_a_source_that_is_one_unknown_file_is_reported_under_any_name(tmp_path: Path) -> None:
     path = tmp_path / "history.bin"
     path.write_bytes(b"\x00\x01")
     exports, rejected = discover(path)
@@ -156,7 +156,7 @@ def test_thousands_of_unknown_files_are_counted_not_listed(tmp_path: Path) -> No
     assert rejected[-1].reason == "and 50 more files like these"
 
 
-def test_a_damaged_zip_does_not_cost_what_lies_beside_it(tmp_path: Path) -> None:
+def test_a_damaged_zip_does_not_affect_the_other_files(tmp_path: Path) -> None:
     write_zip(tmp_path / "good.zip", SLACK)
     (tmp_path / "bad.zip").write_bytes(b"PK\x05\x06" + b"\xff" * 18)
     exports, rejected = discover(tmp_path)
@@ -175,7 +175,7 @@ def test_a_zip_of_which_the_end_is_missing_is_called_that(tmp_path: Path) -> Non
         discover(tmp_path / "part.zip")
 
 
-def test_what_people_take_for_an_export_is_reported_and_media_are_not(tmp_path: Path) -> None:
+def test_files_that_may_be_exports_are_reported_and_media_are_not(tmp_path: Path) -> None:
     named = ("chat.html", "chat.csv", "slack.tar.gz", "slack.7z")
     write_folder(tmp_path, dict.fromkeys((*named, "picture.png", "chat.html_Files/page.html", "README.md"), b"x"))
     write_zip(tmp_path / "good.zip", SLACK)
@@ -256,7 +256,7 @@ def test_conversations_are_selected_by_id_or_name(
     assert ParseOptions(include=include, exclude=exclude).selects("slack_general", "general") is selected
 
 
-def test_a_look_tells_where_keys_stand() -> None:
+def test_the_head_of_a_file_has_the_places_of_keys() -> None:
     head = head_of(b'{"a": [{"b": {"c": 1}}, 2], "d": {"a": "cut o')
     assert head == Head(
         "{", {"": frozenset("ad"), "a.item": frozenset("b"), "a.item.b": frozenset("c"), "d": frozenset("a")}
@@ -264,7 +264,7 @@ def test_a_look_tells_where_keys_stand() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"   ", b"\x89PNG", b"ID,Timestamp", b'"text"', b"12"])
-def test_a_look_at_what_is_no_json_finds_nothing(data: bytes) -> None:
+def test_the_head_of_a_file_that_is_no_json_is_empty(data: bytes) -> None:
     assert head_of(data) == Head("", {})
 
 

@@ -43,12 +43,12 @@ def test_an_array_and_lines_hold_the_same_messages(tmp_path):
     assert [m.message_id for m in array.messages] == [m.message_id for m in written.messages]
 
 
-def test_one_bad_line_does_not_cost_its_neighbours(tmp_path):
+def test_one_bad_line_does_not_affect_the_others(tmp_path):
     data = lines("\ufeff" + json.dumps(message(1, "a")), '{"id": ', "", "[1]", message(2, "b"))
     result = read(write_folder(tmp_path, {"dump.jsonl": data}))
     assert result.texts == ["a", "b"]
     assert [(r.origin, r.reason) for r in result.rejected] == [
-        ("dump.jsonl[1]", "the line ends in the middle; what comes before it was read"),
+        ("dump.jsonl[1]", "the line ends in the middle; the entries before it were read"),
         ("dump.jsonl[2]", "expected an object, found a number"),
     ]
     assert result.outcomes() == result.entries == {"discord_2": 4}
@@ -97,7 +97,7 @@ def test_the_name_people_see_is_the_nickname_then_the_display_name_then_the_acco
     assert [m.sender_name for m in result.messages] == ["Captain", "Ann", "ann"]
 
 
-def test_a_webhook_speaks_as_an_assistant_and_is_a_sender_per_name(tmp_path):
+def test_a_webhook_writes_as_an_assistant_and_is_a_sender_per_name(tmp_path):
     names = [message(n, webhook_id="99", author={"id": "99", "username": name}) for n, name in enumerate("ab")]
     answer = message(3, webhook_id="98", interaction_metadata={"id": "1"}, author={"id": "98", "username": "bot"})
     own = message(4, webhook_id="98", application_id="98", author={"id": "98", "username": "bot"})
@@ -138,7 +138,7 @@ def test_one_message_may_be_a_file_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [None, 7, "x", {}, [None], {"id": "5"}])
-def test_one_bad_element_of_a_wrapped_list_does_not_cost_its_neighbours(bad, tmp_path):
+def test_one_bad_element_of_a_wrapped_list_does_not_affect_the_others(bad, tmp_path):
     result = read(write_folder(tmp_path, {"dump.json": {"channel_id": "2", "messages": [ONE, bad, TWO]}}))
     assert (result.texts, len(result.rejected)) == (["one", "two"], 1)
 
@@ -227,7 +227,7 @@ def test_the_answer_to_a_command_names_the_person_and_the_command(member, tmp_pa
     assert record.text == '[in reply to Ann: "/status"]\nall well'
 
 
-def test_the_message_a_thread_grew_from_is_told_where_the_api_includes_it(tmp_path):
+def test_the_message_a_thread_grew_from_is_imported_where_the_api_includes_it(tmp_path):
     shell = message(5, "", type=21, referenced_message=message(1, "root"))
     (record,) = read(write_folder(tmp_path, {"dump.json": [shell]})).messages
     assert (record.text, record.message_id) == ("root", str(FIRST + 1))
@@ -238,7 +238,7 @@ def test_dumps_are_chosen_by_channel(tmp_path):
     assert (result.texts, result.reasons) == ([], {"excluded": 1})
 
 
-def test_half_a_surrogate_pair_does_not_cost_the_message(tmp_path):
+def test_half_a_surrogate_pair_does_not_reject_the_message(tmp_path):
     data = lines(message(1, "\ud83d x"))
     (record,) = read(write_folder(tmp_path, {"dump.jsonl": data})).messages
     assert record.text.encode().endswith(b" x")

@@ -62,7 +62,7 @@ def test_mentions_of_the_owner_and_of_channels_are_named(tmp_path):
     ]
 
 
-def test_that_nobody_else_speaks_in_it_is_noted(tmp_path):
+def test_that_nobody_else_writes_in_it_is_noted(tmp_path):
     files = package(row()) | {"messages/c555/channel.json": {"id": "555", "type": "DM"}}
     assert read(write_folder(tmp_path, files)).notes == {("only_own", ""): 1, ("no_entries", ""): 1}
 
@@ -106,14 +106,14 @@ def test_a_thread_on_a_server_the_owner_left_is_read(tmp_path):
         (row(ID="x", Timestamp="y"), "expected a time as Timestamp"),
     ],
 )
-def test_one_bad_entry_does_not_cost_its_neighbours(broken, reason, tmp_path):
+def test_one_bad_entry_does_not_affect_the_others(broken, reason, tmp_path):
     result = read(write_folder(tmp_path, package(row(1, "a"), broken, row(2, "b"))))
     assert result.texts == ["a", "b"]
     assert result.rejected[0].reason.startswith(reason)
     assert result.rejected[0].origin == "Messages/c444/messages.json[1]"
 
 
-def test_one_bad_row_does_not_cost_its_neighbours(tmp_path):
+def test_one_bad_row_does_not_affect_the_others(tmp_path):
     header, good = "ID,Timestamp,Contents,Attachments", "145600000000000000%d,2025-12-31 19:04:11+00:00,%s,"
     rows = [header, good % (1, "a"), "1,2", '3,"x"y,z,', good % (2, "b"), '4,2025-12-31,"never closed,']
     files = package() | {"Messages/c555/channel.json": GUILD, "Messages/c555/messages.csv": "\r\n".join(rows).encode()}
@@ -138,7 +138,7 @@ def test_a_message_without_words_or_files_is_skipped(tmp_path):
     assert read(write_folder(tmp_path, package(row(contents="")))).reasons == {"empty": 1}
 
 
-def test_the_owner_of_a_package_without_account_stands_in_every_direct_message(tmp_path):
+def test_the_owner_of_a_package_without_account_is_in_every_direct_message(tmp_path):
     files = package(
         row(),
         Messages__c1__channel={"id": "1", "type": "DM", "recipients": ["11", "12"]},
@@ -204,7 +204,7 @@ def test_a_single_label_names_a_person_with_its_last_word(tmp_path):
 
 
 @pytest.mark.parametrize("listed", [False, True])
-def test_names_of_files_are_decoded_and_a_voice_message_is_told_as_one(listed, tmp_path):
+def test_names_of_files_are_decoded_and_a_voice_message_is_recognised_as_one(listed, tmp_path):
     urls = ["https://cdn.example/1/2/a%20b.png?ex=1&is=2", "https://cdn.example/1/3/voice-message.ogg"]
     files = package(row(contents="", Attachments=urls if listed else " ".join(urls)))
     assert read(write_folder(tmp_path, files)).texts == ["[file: a b.png]\n[voice message]"]
@@ -252,7 +252,7 @@ PLAIN_FOLDERS = {
 }
 
 
-def test_folders_of_the_account_are_passed_over_whatever_they_are_called(tmp_path):
+def test_folders_of_the_account_are_skipped_under_any_name(tmp_path):
     result = read(write_folder(tmp_path, package(row()) | PLAIN_FOLDERS))
     assert (result.formats, result.unknown) == (["discord_package"], [])
     assert result.texts == ["hello"]

@@ -124,7 +124,7 @@ def test_a_preview_of_a_link_is_not_what_the_person_wrote():
     assert said(content="look https://a.example", embeds=preview) == "look https://a.example"
 
 
-def test_a_bot_speaks_through_its_embeds():
+def test_the_embeds_of_a_bot_are_its_text():
     card = [{"title": "PR #7", "description": "merged", "fields": [{"name": "by", "value": "<@11>"}]}]
     assert said(content="New:", embeds=card, bot=True) == "New:\nPR #7\nmerged\nby: @Ann"
     assert said(content="PR #7\nmerged\nby: @Ann", embeds=card, bot=True) == "PR #7\nmerged\nby: @Ann"
@@ -138,7 +138,7 @@ def test_a_message_with_an_embed_only_says_what_the_embed_says():
     )
 
 
-def test_a_poll_and_its_result_are_told():
+def test_a_poll_and_its_result_are_in_the_text():
     answers = [{"poll_media": {"text": "Soup"}}, {"poll_media": {"emoji": {}}}]
     assert said(poll={"question": {"text": "Lunch?"}, "answers": answers}) == "[poll: Lunch? / Soup]"
     result = [{"name": "poll_question_text", "value": "Lunch?"}, {"name": "victor_answer_text", "value": "Soup"}]
@@ -149,7 +149,7 @@ def card(**embed):
     return said(embeds=[embed], bot=True)
 
 
-def test_a_card_of_a_service_is_told_with_author_title_address_fields_and_footer_without_its_provider():
+def test_a_card_of_a_service_is_in_the_text_with_author_title_address_fields_and_footer_without_its_provider():
     assert card(
         provider={"name": "GitHub"},
         author={"name": "rowan-k", "url": "https://a.example/rowan-k"},
@@ -165,7 +165,7 @@ def test_a_card_of_a_service_is_told_with_author_title_address_fields_and_footer
     )
 
 
-def test_an_embed_with_only_fields_is_told():
+def test_an_embed_with_only_fields_is_in_the_text():
     assert card(fields=[{"name": "State", "value": "down"}]) == "State: down"
 
 
@@ -184,7 +184,7 @@ MEDIA = {"images": [{"url": "https://a.example/a%20b.png?ex=1"}]}
         ),
     ],
 )
-def test_a_picture_or_film_stands_for_an_embed_without_words(media, told):
+def test_a_picture_or_film_replaces_an_embed_without_words(media, told):
     assert card(**media) == told
     assert card(title="Sales", **media) == "Sales"
 
@@ -202,12 +202,12 @@ def test_a_card_does_not_repeat_what_the_content_says_in_whole_words(content, to
     assert said(content=content, embeds=[embed], bot=True) == told
 
 
-def test_short_words_that_the_content_has_by_chance_are_told():
+def test_short_words_that_the_content_has_by_chance_are_in_the_text():
     assert said(content="Deploy of api failed", embeds=[{"title": "api"}], bot=True) == "Deploy of api failed\napi"
     assert said(content="Deploy\n**api**", embeds=[{"title": "API"}], bot=True) == "Deploy\n**api**"
 
 
-def test_two_cards_may_say_the_same_of_two_things_and_equal_cards_are_told_once():
+def test_two_cards_may_say_the_same_of_two_things_and_equal_cards_are_in_the_text_once():
     cards = [{"title": title, "description": "given to Ann Lee"} for title in ("FE-1", "FE-2", "FE-2")]
     assert said(embeds=cards, bot=True) == "FE-1\ngiven to Ann Lee\nFE-2\ngiven to Ann Lee"
     pictures = [{"url": "https://a.example/1", "image": {"url": f"https://a.example/{n}.png"}} for n in (1, 2)]
@@ -230,7 +230,7 @@ def test_an_address_loses_its_access_token():
     assert card(title="Plan", url="https://a.example/plan.pdf?sig=secret") == "Plan (https://a.example/plan.pdf)"
 
 
-def test_a_forward_of_a_card_or_sticker_alone_or_beside_words_is_told():
+def test_a_forward_of_a_card_or_sticker_alone_or_beside_words_is_in_the_text():
     embed = {"title": "Sale", "description": "All must go"}
     assert said(forwardedMessage={"embeds": [embed]}) == "[forwarded] Sale\nAll must go"
     assert said(forwardedMessage={"content": "Friday", "embeds": [embed]}) == "[forwarded] Friday\nSale\nAll must go"
@@ -248,7 +248,7 @@ def test_a_forward_of_a_card_or_sticker_alone_or_beside_words_is_told():
         {"attachments": [{"filename": "a.ogg", "waveform": "AAA"}]},
     ],
 )
-def test_a_voice_message_is_told_as_one(message):
+def test_a_voice_message_is_recognised_as_one(message):
     assert said(**message) == "[voice message]"
 
 
@@ -262,11 +262,11 @@ def test_a_voice_message_is_told_as_one(message):
         ({"url": "https://a.example/a%20b.png?ex=1"}, "[file: a b.png]"),
     ],
 )
-def test_a_file_is_told_with_its_caption_and_a_readable_name(attachment, told):
+def test_a_file_is_in_the_text_with_its_caption_and_a_readable_name(attachment, told):
     assert said(attachments=[attachment]) == told
 
 
-def test_components_are_told_without_labels_of_buttons_and_menus():
+def test_components_are_in_the_text_without_labels_of_buttons_and_menus():
     button = {"type": 2, "label": "Open ticket", "url": "https://a.example"}
     menu = {"type": 3, "placeholder": "Choose", "options": [{"label": "One", "description": "first"}]}
     section = {"type": 9, "components": [{"type": 10, "content": "Technician: <@11>"}], "accessory": button}
@@ -276,7 +276,7 @@ def test_components_are_told_without_labels_of_buttons_and_menus():
     )
 
 
-def test_pictures_and_files_among_components_are_told_once():
+def test_pictures_and_files_among_components_are_in_the_text_once():
     gallery = {"type": 12, "items": [{"description": "A pump"}, {"media": {"url": "https://a.example/b.png?ex=1"}}]}
     file = {"type": 13, "file": {"url": "attachment://log.txt"}, "name": "log.txt"}
     thumbnail = {"type": 9, "components": [], "accessory": {"type": 11, "description": "A tap"}}
@@ -286,19 +286,19 @@ def test_pictures_and_files_among_components_are_told_once():
     )
 
 
-def test_a_component_of_an_unknown_type_is_told_by_the_content_in_it():
+def test_a_component_of_an_unknown_type_is_in_the_text_by_the_content_in_it():
     assert said(components=[{"type": 99, "inner": {"rows": [{"content": "deep"}]}}]) == "deep"
 
 
-def test_a_sticker_under_both_names_of_the_api_is_told_once():
+def test_a_sticker_under_both_names_of_the_api_is_in_the_text_once():
     assert said(stickers=[{"name": "Wave"}], sticker_items=[{"name": "Wave"}]) == "[sticker: Wave]"
 
 
-def test_a_poll_in_other_words_is_told():
+def test_a_poll_in_other_words_is_in_the_text():
     assert said(poll={"question": "Lunch?", "answers": [{"text": "Soup"}, "Rice"]}) == "[poll: Lunch? / Soup / Rice]"
 
 
-def test_texts_of_an_unknown_member_are_told_when_there_is_nothing_else():
+def test_texts_of_an_unknown_member_are_in_the_text_when_there_is_nothing_else():
     unknown = {"checklist": {"title": "To do", "items": [{"text": "Rope"}, {"text": "Cake"}]}}
     assert said(**unknown) == "To do\nRope\nCake"
     assert said(content="hi", **unknown) == "hi"
@@ -311,5 +311,5 @@ def test_letters_that_cannot_be_seen_are_no_words():
     assert card(title="\u200b", fields=fields) == "Ann 3\nBo"
 
 
-def test_a_message_that_says_nothing_is_empty():
+def test_a_message_without_text_is_empty():
     assert said() == said(content="  \n", embeds=[{}], attachments=[], stickers=None) == ""

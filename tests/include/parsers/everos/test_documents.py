@@ -46,18 +46,18 @@ def entry(content="hello", **fields):
 
 
 @pytest.fixture
-def reading(tmp_path):
+def read_exports(tmp_path):
     """Write documents, one per file, and read them."""
 
-    def _reading(*values, **options):
+    def _read_exports(*values, **options):
         return read(write_folder(tmp_path, {f"{n}.json": value for n, value in enumerate(values)}), **options)
 
-    return _reading
+    return _read_exports
 
 
-def test_a_group_keeps_its_id_and_what_is_told_about_it(reading):
+def test_a_group_keeps_its_id_and_its_description(read_exports):
     meta = {"name": "Launch", "description": "Harbor 2.0", "tags": ["a"], "weight": 0.5}
-    result = reading(group(message(sender_name="Ann"), group_meta=meta), id_template="{source}_{channel_id}")
+    result = read_exports(group(message(sender_name="Ann"), group_meta=meta), id_template="{source}_{channel_id}")
     conversation = result.conversations["conversation_001"]
     assert (conversation.kind, conversation.name, conversation.description) == ("group", "Launch", "Harbor 2.0")
     assert json.loads(conversation.group_meta) == meta
@@ -66,15 +66,15 @@ def test_a_group_keeps_its_id_and_what_is_told_about_it(reading):
     assert (record.timestamp_ms, record.sent_at_us, record.origin) == (AT_MS, AT_MS * 1000, "0.json[0]")
 
 
-def test_a_personal_history_belongs_to_its_user(reading):
-    result = reading(personal(said("hi"), said("hello Alice", role="assistant")))
+def test_a_personal_history_belongs_to_its_user(read_exports):
+    result = read_exports(personal(said("hi"), said("hello Alice", role="assistant")))
     conversation = result.conversations["user_alice"]
     assert (conversation.kind, conversation.user_id, conversation.session_id) == ("personal", "user_alice", None)
     assert [(m.sender_id, m.role) for m in result.messages] == [("user_alice", "user"), ("assistant", "assistant")]
 
 
-def test_a_session_is_a_conversation_of_its_own(reading):
-    result = reading(personal(said(), session_id="s1"), personal(said(), session_id="s2"), personal(said()))
+def test_a_session_is_a_conversation_of_its_own(read_exports):
+    result = read_exports(personal(said(), session_id="s1"), personal(said(), session_id="s2"), personal(said()))
     assert {key: value.session_id for key, value in result.conversations.items()} == {
         "user_alice_s1": "s1",
         "user_alice_s2": "s2",
@@ -92,8 +92,10 @@ def test_a_session_and_a_user_who_would_share_an_id_are_two_channels(tmp_path):
     assert len(channels) == 2
 
 
-def test_the_earlier_format_of_the_server_is_read(reading):
-    result = reading(classic(entry(), entry("from me", sender="bot_1", message_id="msg_002", sender_name="Helper")))
+def test_the_earlier_format_of_the_server_is_read(read_exports):
+    result = read_exports(
+        classic(entry(), entry("from me", sender="bot_1", message_id="msg_002", sender_name="Helper"))
+    )
     assert result.conversations["group_7"].name == "Sales"
     assert result.conversations["group_7"].description == "The pilot"
     assert [(m.message_id, m.sender_name, m.role, m.text) for m in result.messages] == [
@@ -102,9 +104,9 @@ def test_the_earlier_format_of_the_server_is_read(reading):
     ]
 
 
-def test_times_of_the_earlier_format_are_in_its_default_zone(reading):
+def test_times_of_the_earlier_format_are_in_its_default_zone(read_exports):
     times = ["2026-03-02T10:00:00", "2026-03-02T10:00:00+00:00"]
-    result = reading(
+    result = read_exports(
         classic(*(entry(create_time=time) for time in times), default_timezone="Asia/Shanghai"),
         classic(entry(create_time=times[0]), default_timezone="../nowhere", group_id="g"),
     )
@@ -116,19 +118,19 @@ def test_times_of_the_earlier_format_are_in_its_default_zone(reading):
     [("User", "user"), (" USER ", "user"), ("human", "user")]
     + [(name, "assistant") for name in ("Assistant", "ai", "AI", "bot", "model", "agent", "gpt", "chatbot")],
 )
-def test_roles_have_other_names_and_any_case(role, expected, reading):
-    assert [m.role for m in reading(group(message(role=role))).messages] == [expected]
+def test_roles_have_other_names_and_any_case(role, expected, read_exports):
+    assert [m.role for m in read_exports(group(message(role=role))).messages] == [expected]
 
 
 @pytest.mark.parametrize("role", ["system", "Developer", "tool", "function"])
-def test_a_message_of_a_machine_is_rejected_with_its_role(role, reading):
-    (rejected,) = reading(group(message(role=role))).rejected
+def test_a_message_of_a_machine_is_rejected_with_its_role(role, read_exports):
+    (rejected,) = read_exports(group(message(role=role))).rejected
     assert rejected.reason.endswith(f"found {role.lower()}")
 
 
-def test_what_is_no_text_in_the_earlier_format_is_named_or_skipped(reading):
+def test_what_is_no_text_in_the_earlier_format_is_named_or_skipped(read_exports):
     address = "https://files.example/a/plan.pdf?token=secret"
-    result = reading(classic(entry(address, type="file"), entry("Bob joined", type="system")))
+    result = read_exports(classic(entry(address, type="file"), entry("Bob joined", type="system")))
     assert (result.texts, result.reasons) == (["[file: plan.pdf]"], {"system": 1})
 
 
@@ -152,8 +154,8 @@ CAPTIONS = {
 
 
 @pytest.mark.parametrize(("content", "text"), CAPTIONS.items())
-def test_an_address_or_path_becomes_its_file_name_and_a_caption_stays_whole(content, text, reading):
-    assert reading(classic(entry(content, type="Image"))).texts == [text]
+def test_an_address_or_path_becomes_its_file_name_and_a_caption_stays_whole(content, text, read_exports):
+    assert read_exports(classic(entry(content, type="Image"))).texts == [text]
 
 
 @pytest.mark.parametrize(
@@ -166,16 +168,16 @@ def test_an_address_or_path_becomes_its_file_name_and_a_caption_stays_whole(cont
         ("the draft", ["none"], "[file] the draft"),
     ],
 )
-def test_what_stands_beside_a_file_names_it(content, extra, text, reading):
-    assert reading(classic(entry(content, type="file", extra=extra))).texts == [text]
+def test_text_beside_a_file_names_it(content, extra, text, read_exports):
+    assert read_exports(classic(entry(content, type="file", extra=extra))).texts == [text]
 
 
-def test_a_link_keeps_its_address_and_loses_what_may_be_secret_in_it(reading):
-    result = reading(classic(entry("https://ann:secret@x.example/a/doc?token=secret", type="link")))
+def test_a_link_keeps_its_address_and_loses_what_may_be_secret_in_it(read_exports):
+    result = read_exports(classic(entry("https://ann:secret@x.example/a/doc?token=secret", type="link")))
     assert result.texts == ["[link: https://x.example/a/doc]"]
 
 
-def test_a_quoted_message_stands_on_a_line_that_cannot_be_the_speakers_words(reading):
+def test_a_quoted_message_is_on_a_line_that_cannot_be_the_speakers_words(read_exports):
     quotes = [
         {"message_id": "m0", "sender_name": "Bo", "content": "Let us drop it"},
         {"message_id": "m1", "sender": "user_101", "content": 'a"]\nb ' + "c" * 200},
@@ -183,7 +185,7 @@ def test_a_quoted_message_stands_on_a_line_that_cannot_be_the_speakers_words(rea
         {"message_id": "m3"},
         "m4",
     ]
-    (text,) = reading(classic(entry("I agree", refer_list=quotes))).texts
+    (text,) = read_exports(classic(entry("I agree", refer_list=quotes))).texts
     assert text.split("\n") == [
         '[in reply to Bo: "Let us drop it"]',
         f"""[in reply to Alice: "a'] b {"c" * 113}…"]""",
@@ -193,8 +195,8 @@ def test_a_quoted_message_stands_on_a_line_that_cannot_be_the_speakers_words(rea
 
 
 @pytest.mark.parametrize("refers", [["m0"], [], None, "m0", {"content": "x"}])
-def test_a_list_of_ids_quotes_nothing(refers, reading):
-    assert reading(classic(entry("I agree", refer_list=refers))).texts == ["I agree"]
+def test_a_list_of_ids_quotes_nothing(refers, read_exports):
+    assert read_exports(classic(entry("I agree", refer_list=refers))).texts == ["I agree"]
 
 
 ZONES = {
@@ -204,8 +206,8 @@ ZONES = {
 
 
 @pytest.mark.parametrize(("zone", "hours"), ZONES.items())
-def test_a_zone_may_be_a_name_or_an_offset(zone, hours, reading):
-    result = reading(classic(entry(create_time="2026-03-02T10:00:00"), default_timezone=zone))
+def test_a_zone_may_be_a_name_or_an_offset(zone, hours, read_exports):
+    result = read_exports(classic(entry(create_time="2026-03-02T10:00:00"), default_timezone=zone))
     assert [m.timestamp_ms - AT_MS for m in result.messages] == [-hours * 3_600_000]
     assert not result.notes
 
@@ -213,17 +215,17 @@ def test_a_zone_may_be_a_name_or_an_offset(zone, hours, reading):
 @pytest.mark.parametrize(
     "zone", ["CST", "IST", "China Standard Time", "../etc", "+25:00", 800, ["UTC"], "x" * 99 + "\n"]
 )
-def test_a_zone_that_cannot_be_told_is_said_once_per_conversation(zone, reading):
+def test_a_zone_that_is_not_known_is_noted_once_per_conversation(zone, read_exports):
     times = ["2026-03-02T10:00:00", "2026-03-02T10:00:01"]
-    result = reading(classic(*(entry(create_time=time) for time in times), default_timezone=zone))
+    result = read_exports(classic(*(entry(create_time=time) for time in times), default_timezone=zone))
     assert [m.timestamp_ms - AT_MS for m in result.messages] == [0, 1000]
     ((code, detail),) = result.notes
     assert (code, result.notes[code, detail], detail.isprintable()) == ("unknown_zone", 1, True)
     assert detail in ("list", str(zone)[:40])
 
 
-def test_a_zone_that_no_time_needs_is_not_said(reading):
-    assert not reading(classic(entry(create_time=AT_MS), entry(), default_timezone="CST")).notes
+def test_a_zone_that_no_time_needs_is_not_noted(read_exports):
+    assert not read_exports(classic(entry(create_time=AT_MS), entry(), default_timezone="CST")).notes
 
 
 def solo(*entries, people=None, **meta):
@@ -233,8 +235,8 @@ def solo(*entries, people=None, **meta):
     return {"version": "1.0.0", "session_meta": described, "conversation_list": list(entries)}
 
 
-def test_a_scene_of_one_person_is_a_personal_history(reading):
-    result = reading(solo(entry("I travel", sender="u1"), entry("Where to?", sender="robot")))
+def test_a_scene_of_one_person_is_a_personal_history(read_exports):
+    result = read_exports(solo(entry("I travel", sender="u1"), entry("Where to?", sender="robot")))
     (conversation,) = result.conversations.values()
     assert (conversation.kind, conversation.user_id, conversation.session_id) == ("personal", "u1", "chat_u1")
     assert conversation.name == "Travel"
@@ -256,47 +258,47 @@ def test_a_scene_of_one_person_is_a_personal_history(reading):
         (solo(entry(sender="u1"), people=["u1"]) | {"user_id": "u1"}, "personal", "u1"),
     ],
 )
-def test_a_personal_history_needs_an_owner_who_can_be_told(document, kind, owner, reading):
-    result = reading(document)
+def test_a_personal_history_needs_an_owner_who_is_known(document, kind, owner, read_exports):
+    result = read_exports(document)
     (conversation,) = result.conversations.values()
     assert (conversation.kind, conversation.user_id, len(result.messages)) == (kind, owner, 1)
 
 
 @pytest.mark.parametrize("collision", [{"id": "abc", "title": "Hiking"}, "plans", [1], None, {"conversation_id": "x"}])
 @pytest.mark.parametrize("member", ["conversation", "group_meta", "conversation_meta", "session_meta", "format"])
-def test_members_with_other_meanings_are_ignored(member, collision, reading):
-    result = reading(personal(said(), **{member: collision}), group(message(), **{member: collision}))
+def test_members_with_other_meanings_are_ignored(member, collision, read_exports):
+    result = read_exports(personal(said(), **{member: collision}), group(message(), **{member: collision}))
     assert (result.texts, list(result.conversations)) == (["hello", "hello"], ["user_alice", "conversation_001"])
 
 
 CORRECTED = {"conversation_id": "slack_general", "source": "slack", "kind": "group", "channel_id": "C1", "name": "x"}
 
 
-def test_a_file_of_corrections_is_known_by_its_format_and_an_old_one_by_its_members(reading):
+def test_a_file_of_corrections_is_known_by_its_format_and_an_old_one_by_its_members(read_exports):
     new = {"format": everos_documents.CORRECTIONS, "conversation": CORRECTED, "messages": [message()]}
     old = {"conversation": CORRECTED | {"conversation_id": "slack_old"}, "messages": [message()]}
-    result = reading(new, old)
+    result = read_exports(new, old)
     assert list(result.conversations) == ["slack_general", "slack_old"]
     assert len(result.messages) == 2
 
 
-def test_corrections_whose_conversation_was_damaged_are_rejected(reading):
+def test_corrections_whose_conversation_was_damaged_are_rejected(read_exports):
     document = {"format": everos_documents.CORRECTIONS, "conversation": {"name": "x"}, "messages": [message()]}
-    (rejected,) = reading(document).rejected
+    (rejected,) = read_exports(document).rejected
     assert "corrections.json" in rejected.reason
 
 
 @pytest.mark.parametrize("group_meta", ["no JSON", "", "[1]", '"x"', "{", '{"a": NaN}', "[" * 300])
-def test_corrections_whose_group_meta_is_no_json_object_are_rejected(group_meta, reading):
+def test_corrections_whose_group_meta_is_no_json_object_are_rejected(group_meta, read_exports):
     told = CORRECTED | {"group_meta": group_meta}
-    result = reading({"format": everos_documents.CORRECTIONS, "conversation": told, "messages": [message()]})
+    result = read_exports({"format": everos_documents.CORRECTIONS, "conversation": told, "messages": [message()]})
     assert (len(result.messages), len(result.rejected)) == (0, 1)
 
 
 @pytest.mark.parametrize("value", ["1" * 400, "1" * 30, '"\\ud800"', "[" * 200 + "]" * 200, "NaN"], ids=range(5))
-def test_a_group_meta_that_cannot_be_sent_is_a_rejection_and_stops_nothing(value, reading):
+def test_a_group_meta_that_cannot_be_sent_is_a_rejection_and_stops_nothing(value, read_exports):
     odd = json.dumps(group(message(), group_meta={"size": "here"})).replace('"here"', value).encode()
-    result = reading(odd, group(message(), group_id="other"))
+    result = read_exports(odd, group(message(), group_id="other"))
     assert "other" in result.conversations
     assert len(result.messages) + len(result.rejected) + len(result.unknown) == 2
     for conversation in result.conversations.values():
@@ -304,13 +306,13 @@ def test_a_group_meta_that_cannot_be_sent_is_a_rejection_and_stops_nothing(value
 
 
 @pytest.mark.parametrize("content", [[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], ["a", "b"]])
-def test_items_of_text_are_joined(content, reading):
-    assert reading(group(message(content))).texts == ["a\nb"]
+def test_items_of_text_are_joined(content, read_exports):
+    assert read_exports(group(message(content))).texts == ["a\nb"]
 
 
-def test_items_that_are_files_are_named_without_their_address(reading):
+def test_items_that_are_files_are_named_without_their_address(read_exports):
     items = [{"type": "image", "uri": "s3://bucket/x.png?sig=1"}, {"type": "pdf", "name": "plan.pdf", "base64": "AA"}]
-    assert reading(group(message(items))).texts == ["[image: x.png]\n[pdf: plan.pdf]"]
+    assert read_exports(group(message(items))).texts == ["[image: x.png]\n[pdf: plan.pdf]"]
 
 
 @pytest.mark.parametrize(
@@ -334,8 +336,8 @@ def test_items_that_are_files_are_named_without_their_address(reading):
         ),
     ],
 )
-def test_items_of_other_apis_give_all_words_and_files_and_nothing_of_tools(items, text, reading):
-    assert reading(group(message(items))).texts == [text]
+def test_items_of_other_apis_give_all_words_and_files_and_nothing_of_tools(items, text, read_exports):
+    assert read_exports(group(message(items))).texts == [text]
 
 
 @pytest.mark.parametrize(
@@ -346,8 +348,8 @@ def test_items_of_other_apis_give_all_words_and_files_and_nothing_of_tools(items
         {"content": [{"type": "tool_result", "content": [{"type": "text", "text": "found"}]}]},
     ],
 )
-def test_a_call_of_a_tool_is_no_message(fields, reading):
-    result = reading(group(message(**fields, role="assistant")))
+def test_a_call_of_a_tool_is_no_message(fields, read_exports):
+    result = read_exports(group(message(**fields, role="assistant")))
     assert (result.texts, result.reasons, result.rejected) == ([], {"empty": 1}, [])
 
 
@@ -375,20 +377,20 @@ def test_a_call_of_a_tool_is_no_message(fields, reading):
         "Mon Mar 02 2026 18:00:00 GMT+0800 (China Standard Time)",
     ],
 )
-def test_a_time_in_any_unit_or_form_is_the_same_time(timestamp, reading):
-    (record,) = reading(group(message(timestamp=timestamp))).messages
+def test_a_time_in_any_unit_or_form_is_the_same_time(timestamp, read_exports):
+    (record,) = read_exports(group(message(timestamp=timestamp))).messages
     assert record.timestamp_ms == AT_MS
 
 
 @pytest.mark.parametrize(("text", "second"), [("2026-03-01T24:00:00Z", 0), ("2026-03-01T23:59:60Z", -1)])
-def test_midnight_and_a_leap_second_have_two_names(text, second, reading):
+def test_midnight_and_a_leap_second_have_two_names(text, second, read_exports):
     midnight_us = (AT_MS - 10 * 3_600_000) * 1_000
-    assert reading(group(message(timestamp=text))).messages[0].sent_at_us == midnight_us + second * 1_000_000
+    assert read_exports(group(message(timestamp=text))).messages[0].sent_at_us == midnight_us + second * 1_000_000
 
 
-def test_a_text_without_a_zone_is_in_the_zone_of_the_conversation_in_any_form(reading):
+def test_a_text_without_a_zone_is_in_the_zone_of_the_conversation_in_any_form(read_exports):
     forms = ["2026-03-02T10:00:00", "2026/3/2 10:00", "Mon Mar 2 10:00:00 2026", "20260302100000"]
-    result = reading(classic(*(entry(create_time=form) for form in forms), default_timezone="Asia/Shanghai"))
+    result = read_exports(classic(*(entry(create_time=form) for form in forms), default_timezone="Asia/Shanghai"))
     assert {message.timestamp_ms for message in result.messages} == {AT_MS - 8 * 3_600_000}
 
 
@@ -402,8 +404,8 @@ def test_a_text_without_a_zone_is_in_the_zone_of_the_conversation_in_any_form(re
         "9" * 30,
     ],
 )
-def test_a_time_that_may_mean_several_is_rejected(timestamp, reading):
-    result = reading(group(message(timestamp=timestamp)))
+def test_a_time_that_may_mean_several_is_rejected(timestamp, read_exports):
+    result = read_exports(group(message(timestamp=timestamp)))
     assert (result.texts, [record.reason.partition(",")[0] for record in result.rejected]) == (
         [],
         ["expected a timestamp in milliseconds or as ISO 8601 text"],
@@ -437,8 +439,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("bad", REFUSED.values(), ids=REFUSED)
-def test_what_the_api_would_refuse_is_rejected_and_does_not_cost_its_neighbours(bad, reading):
-    result = reading(group(message("before"), bad, message("after")))
+def test_what_the_api_would_refuse_is_rejected_and_does_not_affect_the_others(bad, read_exports):
+    result = read_exports(group(message("before"), bad, message("after")))
     assert result.texts == ["before", "after"]
     assert [r.origin for r in result.rejected] == ["0.json[1]"]
     assert result.rejected[0].reason.startswith(("expected", "message_id", "the sender"))
@@ -448,8 +450,8 @@ def test_what_the_api_would_refuse_is_rejected_and_does_not_cost_its_neighbours(
 @pytest.mark.parametrize(
     "bad", [said(role="assistant") | {"sender_id": "user_alice"}, said() | {"sender_id": "user_bob"}]
 )
-def test_words_of_somebody_else_have_no_place_in_a_personal_history(bad, reading):
-    result = reading(personal(said("before"), bad))
+def test_words_of_another_sender_are_rejected_in_a_personal_history(bad, read_exports):
+    result = read_exports(personal(said("before"), bad))
     assert (result.texts, len(result.rejected)) == (["before"], 1)
 
 
@@ -465,27 +467,40 @@ def test_words_of_somebody_else_have_no_place_in_a_personal_history(bad, reading
         classic(entry(), entry(), group_id=None),
     ],
 )
-def test_entries_of_a_document_that_cannot_be_loaded_are_rejected_one_by_one(document, reading):
-    result = reading(document, group(message("fine")))
+def test_entries_of_a_document_that_cannot_be_loaded_are_rejected_one_by_one(document, read_exports):
+    result = read_exports(document, group(message("fine")))
     assert result.texts == ["fine"]
     assert [r.origin for r in result.rejected] == ["0.json[0]", "0.json[1]"]
     assert result.entries == {"": 2, "conversation_001": 1}
 
 
-def test_reasons_quote_nothing_of_what_was_written(reading):
-    result = reading(group(message(role="secret plan"), message(timestamp="secret plan"), message(["secret"], role=1)))
+def test_a_rejected_entry_of_either_format_has_the_fields_that_a_user_can_correct(read_exports):
+    bad = message([{"type": "text", "text": "one"}, {"type": "text", "text": "two"}], role="boss", message_id=7)
+    old = entry("hello", create_time="some day")
+    assert [rejected.entry for rejected in read_exports(group(bad), classic(old)).rejected] == [
+        {"message_id": "7", "sender_id": "user_101", "role": "boss", "timestamp": AT_MS, "content": "one\ntwo"},
+        {"message_id": "msg_001", "sender_id": "user_101", "timestamp": "some day", "content": "hello"},
+    ]
+
+
+def test_reasons_quote_nothing_of_what_was_written(read_exports):
+    result = read_exports(
+        group(message(role="secret plan"), message(timestamp="secret plan"), message(["secret"], role=1))
+    )
     assert len(result.rejected) == 3
     assert "secret" not in repr([(record.reason, record.origin) for record in result.rejected])
 
 
-def test_entries_may_stand_before_what_describes_them(reading):
+def test_entries_may_come_before_the_members_that_describe_them(read_exports):
     reordered = {"messages": [message()], "group_meta": {"name": "Late"}, "group_id": "g"}
-    result = reading(reordered)
+    result = read_exports(reordered)
     assert (result.conversations["g"].name, result.texts) == ("Late", ["hello"])
 
 
-def test_an_array_may_mix_the_three_shapes(reading):
-    result = reading([group(message("a"), message("b")), classic(entry("c")), personal(said("d")), group(message("e"))])
+def test_an_array_may_mix_the_three_shapes(read_exports):
+    result = read_exports(
+        [group(message("a"), message("b")), classic(entry("c")), personal(said("d")), group(message("e"))]
+    )
     assert result.formats == ["everos_json"]
     assert sorted(result.texts) == ["a", "b", "c", "d", "e"]
     assert {m.text: m.origin for m in result.messages}["e"] == "0.json[3].messages[0]"
@@ -496,10 +511,10 @@ def test_an_array_may_mix_the_three_shapes(reading):
 def reading_bytes(tmp_path):
     """Write files as they are given, and read them."""
 
-    def _reading(*files):
+    def _read_exports(*files):
         return read(write_folder(tmp_path, {f"{n}.json": data for n, data in enumerate(files)}))
 
-    return _reading
+    return _read_exports
 
 
 ROOMS = [group(message(f"in room {n}"), message("bye"), group_id=f"room_{n}") for n in range(4)]
@@ -588,32 +603,32 @@ def test_a_file_with_nothing_in_it_stops_no_other_file(nothing, reading_bytes):
     assert len(result.unknown) + len(result.rejected) == 1
 
 
-def test_a_group_whose_messages_are_null_is_a_conversation_without_entries(reading):
-    result = reading({"group_id": "g", "messages": None}, {"group_id": "h", "messages": None} | classic(entry()))
+def test_a_group_whose_messages_are_null_is_a_conversation_without_entries(read_exports):
+    result = read_exports({"group_id": "g", "messages": None}, {"group_id": "h", "messages": None} | classic(entry()))
     assert result.entries == {"g": 0, "h": 1}
     assert not result.rejected
 
 
-def test_items_of_an_array_that_are_no_conversation_are_rejected_where_they_stand(reading):
-    result = reading([group(message("a")), None, [message()], {"group_id": "g"}, group(message("b"))])
+def test_items_of_an_array_that_are_no_conversation_are_rejected_where_they_stand(read_exports):
+    result = read_exports([group(message("a")), None, [message()], {"group_id": "g"}, group(message("b"))])
     assert result.texts == ["a", "b"]
     assert [r.origin for r in result.rejected] == ["0.json[1]", "0.json[2]", "0.json[3]"]
     assert result.outcomes() == result.entries
 
 
-def test_a_folder_of_files_is_one_export_and_a_group_may_go_on_in_another_file(reading):
-    result = reading(group(message("a")), group(message("b")), personal(said("c")))
+def test_a_folder_of_files_is_one_export_and_a_group_may_go_on_in_another_file(read_exports):
+    result = read_exports(group(message("a")), group(message("b")), personal(said("c")))
     assert (result.formats, result.texts) == (["everos_json"], ["a", "b", "c"])
 
 
-def test_a_group_without_messages_is_a_conversation_without_entries(reading):
-    assert reading(group(), group(message(), group_id="g")).entries == {"conversation_001": 0, "g": 1}
+def test_a_group_without_messages_is_a_conversation_without_entries(read_exports):
+    assert read_exports(group(), group(message(), group_id="g")).entries == {"conversation_001": 0, "g": 1}
 
 
-def test_conversations_are_chosen_by_name_or_id(reading):
+def test_conversations_are_chosen_by_name_or_id(read_exports):
     values = [group(message("a")), group(message("b"), group_id="g", group_meta={"name": "Launch"})]
-    assert reading(*values, include=("launch", "Launch")).texts == ["b"]
-    assert reading(*values, exclude=("conversation_*",)).reasons == {"excluded": 1}
+    assert read_exports(*values, include=("launch", "Launch")).texts == ["b"]
+    assert read_exports(*values, exclude=("conversation_*",)).reasons == {"excluded": 1}
 
 
 @pytest.mark.parametrize("removed", [1, 30, 90, 150])
@@ -629,41 +644,41 @@ def test_a_cut_file_is_read_as_far_as_it_goes_and_says_where_it_ends(removed, tm
     assert result.outcomes() == result.entries
 
 
-def test_ids_are_made_the_same_way_in_every_run_and_file_and_tell_identical_messages_apart(reading):
+def test_ids_are_made_the_same_way_in_every_run_and_file_and_tell_identical_messages_apart(read_exports):
     twice = [message("ok"), message("ok"), message("ok", timestamp=AT_MS + 1)]
-    first = reading(group(*twice))
+    first = read_exports(group(*twice))
     ids = [m.message_id for m in first.messages]
     assert len(set(ids)) == 3
-    again = reading(group(message("new"), *twice), group(*twice))
+    again = read_exports(group(message("new"), *twice), group(*twice))
     assert [m.message_id for m in again.messages][1:] == [*ids, *ids]
 
 
-def test_ids_that_start_again_in_each_file_are_given_as_they_are_with_all_messages(reading):
+def test_ids_that_start_again_in_each_file_are_given_as_they_are_with_all_messages(read_exports):
     first, second = message("a", message_id="msg_001"), message("b", message_id="msg_001")
-    result = reading(group(first, second), group(second))
+    result = read_exports(group(first, second), group(second))
     assert [(m.message_id, m.text) for m in result.messages] == [("msg_001", "a"), ("msg_001", "b"), ("msg_001", "b")]
 
 
-def test_a_message_without_id_has_the_same_id_in_two_files_and_another_when_it_comes_twice_in_one(reading):
-    result = reading(group(message("ok")), group(message("ok"), message("ok")))
+def test_a_message_without_id_has_the_same_id_in_two_files_and_another_when_it_comes_twice_in_one(read_exports):
+    result = read_exports(group(message("ok")), group(message("ok"), message("ok")))
     first, again, twice = (m.message_id for m in result.messages)
     assert first == again != twice
 
 
-def test_messages_of_one_time_keep_the_order_of_the_file(reading):
+def test_messages_of_one_time_keep_the_order_of_the_file(read_exports):
     contents = ["Q1", "A1", "Q2", "A2"]
-    assert reading(group(*map(message, contents))).texts == contents
+    assert read_exports(group(*map(message, contents))).texts == contents
 
 
-def test_an_id_depends_on_conversation_time_sender_and_words(reading):
+def test_an_id_depends_on_conversation_time_sender_and_words(read_exports):
     base = message()
     others = [base | {"content": "x"}, base | {"sender_id": "x"}, base | {"timestamp": AT_MS + 1}]
-    result = reading(group(base, *others), group(base, group_id="g"))
+    result = read_exports(group(base, *others), group(base, group_id="g"))
     assert len({m.message_id for m in result.messages}) == 5
 
 
-def test_a_given_message_id_is_kept(reading):
-    result = reading(group(message(message_id="m-1"), message(message_id=7), message(message_id="")))
+def test_a_given_message_id_is_kept(read_exports):
+    result = read_exports(group(message(message_id="m-1"), message(message_id=7), message(message_id="")))
     assert [m.message_id for m in result.messages][:2] == ["m-1", "7"]
     assert result.messages[2].message_id
 

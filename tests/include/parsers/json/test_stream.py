@@ -34,7 +34,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text():
     assert list(entries(stream(b"\xef\xbb\xbf[1]"), "item")) == [1]
 
 
-def test_bytes_that_are_no_text_cost_a_character_and_not_the_file():
+def test_bytes_that_are_no_text_are_replaced_and_the_file_is_read():
     assert list(entries(stream(b'["a\xff", "b"]'), "item")) == ["a�", "b"]
 
 
@@ -61,7 +61,7 @@ def test_the_complete_prefix_of_a_cut_file_is_read_wherever_it_was_cut():
         items, reason = outcome(entries(stream(data[:cut]), "messages.item"))
         assert (len(items), reason) == (
             data[:cut].count(item.encode()),
-            "the file ends in the middle; what comes before it was read",
+            "the file ends in the middle; the entries before it were read",
         )
 
 
@@ -134,7 +134,7 @@ def test_a_file_with_a_mark_is_read(encoding):
 
 
 @pytest.mark.parametrize("data", [b"", b" \n", b"\xef\xbb\xbf", "".encode("utf-16")])
-def test_a_file_without_any_value_is_said_to_be_empty(data):
+def test_a_file_without_any_value_is_rejected_as_empty(data):
     assert outcome(entries(stream(data), "item")) == ([], "the file is empty")
     assert list(documents(stream(data), members=MEMBERS)) == []
 
@@ -238,7 +238,7 @@ def test_a_document_is_described_wherever_its_lists_stand():
         assert list(documents(stream(value), members=MEMBERS, lists=LISTS)) == expected
 
 
-def test_documents_of_an_array_are_told_one_by_one_and_what_is_none_is_told_too():
+def test_documents_of_an_array_are_yielded_one_by_one_and_other_items_too():
     value = [{"id": 1, "messages": [0]}, None, [1, [2]], "x", {"messages": {"a": 1}}]
     assert list(documents(stream(value), members=MEMBERS, lists=LISTS)) == [
         Document(index=0, members={"id": 1}, lengths={"messages": 1}),

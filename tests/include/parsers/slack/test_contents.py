@@ -81,7 +81,7 @@ def test_what_is_not_known_to_be_public_comes_only_when_asked_for(combination: C
     assert said(public(with_private)) == said(public(without))
 
 
-def test_where_no_conversation_is_listed_at_all_the_report_says_what_cannot_be_told(tmp_path: Path) -> None:
+def test_where_no_conversation_is_listed_at_all_the_report_notes_what_is_not_known(tmp_path: Path) -> None:
     """Names still tell direct messages; the rest stays importable."""
     files = day_folders(Index({"users.json": USERS}))
     reading = read(write_folder(tmp_path, files))

@@ -71,7 +71,7 @@ def test_an_export_with_every_oddity_comes_out_as_expected() -> None:
         "general/2026-01-01.json[17]": "ts is missing",
         "general/2026-01-01.json[18]": "expected an object, found null",
         "general/2026-01-01.json[19]": "expected an object, found a string",
-        "general/2026-01-03.json[0]": "the file ends in the middle; what comes before it was read",
+        "general/2026-01-03.json[0]": "the file ends in the middle; the entries before it were read",
     }
 
 
@@ -156,12 +156,12 @@ def test_private_conversations_are_counted_and_their_text_stays_in_the_file(tmp_
     }
 
 
-def test_a_channel_that_says_it_is_private_is(tmp_path: Path) -> None:
+def test_a_channel_with_a_private_flag_is_private(tmp_path: Path) -> None:
     files = slack_export(slack_message(), channels=[slack_channel("C1", "general", is_private=True)])
     assert skipped(parsed(write_folder(tmp_path, files))) == {"private": 1}
 
 
-def test_without_any_index_direct_messages_are_told_by_their_folders(tmp_path: Path) -> None:
+def test_without_any_index_direct_messages_are_recognised_by_their_folders(tmp_path: Path) -> None:
     folders = {"general": False, "D024BE7LH": True, "mpdm-ann--bob-1": True, "dev": False}
     files = {f"{folder}/2026-01-01.json": [slack_message()] for folder in folders}
     found = conversations(parsed(write_folder(tmp_path, files)))
@@ -194,7 +194,7 @@ def test_the_same_holds_for_a_workspace_of_a_grid(tmp_path: Path) -> None:
     ]
 
 
-def test_a_broken_user_list_costs_names_not_messages(tmp_path: Path) -> None:
+def test_a_broken_user_list_leaves_names_unknown_and_loses_no_message(tmp_path: Path) -> None:
     records = parsed(write_folder(tmp_path, slack_export(slack_message(), users=b"[{")))
     assert [message.sender_name for message in messages(records)] == ["U1"]
     assert [record.origin for record in rejected(records)] == ["users.json"]
@@ -206,7 +206,7 @@ def test_index_entries_of_any_shape_do_no_harm(tmp_path: Path) -> None:
     assert len(messages(parsed(write_folder(tmp_path, files)))) == 1
 
 
-def test_included_and_excluded_conversations_are_told_apart_by_reason(tmp_path: Path) -> None:
+def test_included_and_excluded_conversations_have_different_reasons(tmp_path: Path) -> None:
     files = slack_export(slack_message()) | {"random/2026-01-01.json": [slack_message(), slack_message()]}
     path = write_folder(tmp_path, files)
     records = parsed(path, ParseOptions(include=("general",)))
@@ -283,7 +283,7 @@ def notes(records: Iterable[Parsed]) -> dict[tuple[str, str], int]:
     }
 
 
-def test_what_is_peculiar_about_an_export_is_noted(tmp_path: Path) -> None:
+def test_odd_entries_of_an_export_are_noted(tmp_path: Path) -> None:
     files = slack_export(
         slack_message(subtype="ai_recap"),
         slack_message("1767312001.000100", user=...),
@@ -343,7 +343,7 @@ def test_a_cut_file_gives_what_is_complete_and_says_where_it_was_cut(tmp_path: P
     assert [record.origin for record in rejected(records)] == ["general/2026-01-02.json[4]"]
 
 
-def test_a_file_over_its_limit_costs_only_itself(tmp_path: Path) -> None:
+def test_a_file_over_its_limit_is_rejected_alone(tmp_path: Path) -> None:
     large = to_json([slack_message(text="x" * 9_000)])
     files = slack_export(slack_message()) | {"general/2026-01-02.json": large}
     records = parsed(write_folder(tmp_path, files), ParseOptions(limits=Limits(entry_bytes=5_000)))
@@ -377,7 +377,7 @@ def test_a_day_file_too_large_for_memory_is_read_entry_by_entry(
         slack_message(subtype=None, reactions=[None], replies=None, topic=3),
     ],
 )
-def test_a_field_of_a_wrong_type_does_not_cost_the_message(tmp_path: Path, entry: dict[str, Any]) -> None:
+def test_a_field_of_a_wrong_type_does_not_reject_the_message(tmp_path: Path, entry: dict[str, Any]) -> None:
     records = parsed(write_folder(tmp_path, slack_export(slack_message("1767312001.000100"), entry)))
     assert [message.text for message in messages(records)] == ["hello", "hello"]
 
@@ -390,7 +390,9 @@ def test_a_field_of_a_wrong_type_does_not_cost_the_message(tmp_path: Path, entry
         (rb"face \ud83d\ude00 ok", "face \U0001f600 ok"),
     ],
 )
-def test_characters_that_stand_for_nothing_cost_themselves_only(tmp_path: Path, raw: bytes, text: str) -> None:
+def test_characters_that_encode_nothing_are_replaced_and_the_message_is_read(
+    tmp_path: Path, raw: bytes, text: str
+) -> None:
     day = b'\xef\xbb\xbf[{"user": "U1", "ts": "1767312000.000100", "text": "' + raw + b'"}]'
     files = slack_export() | {"general/2026-01-01.json": day}
     assert [message.text for message in messages(parsed(write_folder(tmp_path, files)))] == [text]

@@ -58,7 +58,7 @@ def test_a_message_keeps_ts_as_its_id_digit_for_digit() -> None:
     assert found.timestamp_ms == 1_714_556_401_000
 
 
-def test_a_number_without_end_costs_its_entry_and_is_not_quoted() -> None:
+def test_a_number_without_end_rejects_its_entry_and_is_not_quoted() -> None:
     number = b"9" * 5000
     entries = decode_entries(b'[{"ts": %b}, {"ts": "1767312000.000100", "reply_count": %b}]' % (number, number))
     assert entries[0] == Defect("a whole number of thousands of digits")
@@ -241,11 +241,11 @@ def test_a_reply_that_was_also_sent_to_the_channel_is_an_ordinary_message() -> N
     assert (found.text, found.thread_id) == ("hello", "1700000000.000100")
 
 
-def test_an_action_is_told_about_its_author() -> None:
+def test_an_action_names_its_author() -> None:
     assert message(subtype="me_message", text="waves").text == "Ann Lee waves"
 
 
-def test_a_huddle_is_told_with_length_and_people_by_who_started_it() -> None:
+def test_a_huddle_is_a_message_of_its_starter_with_length_and_people() -> None:
     room = {"created_by": "U1", "date_start": 100, "date_end": 390, "participant_history": ["U1", "U2", "U404"]}
     found = message(subtype="huddle_thread", user="USLACKBOT", text="A huddle started", room=room)
     assert (found.sender_id, found.role) == ("U1", "user")
@@ -258,7 +258,7 @@ def test_a_huddle_without_details_is_still_a_huddle(room: Any) -> None:
     assert message(subtype="huddle_thread", user="U1", room=room).text == "Huddle"
 
 
-def test_a_call_is_told_by_who_started_it() -> None:
+def test_a_call_is_a_message_of_its_starter() -> None:
     found = message(subtype="sh_room_created", user="USLACKBOT", text="", room={"created_by": "U1", "name": "Standup"})
     assert (found.sender_id, found.text) == ("U1", "Started a call\nStandup")
 
@@ -286,7 +286,7 @@ def test_an_old_upload_is_the_comment_and_the_file_not_slacks_sentence() -> None
 
 
 @pytest.mark.parametrize("told", ["<@U1|ann> uploaded an image", "<@U1> created a post", "ci-bot uploaded a file"])
-def test_an_upload_of_any_kind_is_told_without_slacks_sentence(told: str) -> None:
+def test_an_upload_of_any_kind_is_given_without_slacks_sentence(told: str) -> None:
     fields: dict[str, Any] = {"subtype": "file_share", "file": {"title": "Plan", "user": "U1"}}
     assert message(text=f"{told}: <https://x.slack.com/f/F1|Plan>", **fields).text == "[file: Plan]"
     commented = f"{told}: <https://x.slack.com/f/F1|Plan> and commented: read <https://a.example|this>"
@@ -307,7 +307,7 @@ def test_a_file_of_somebody_else_is_shared_in_the_words_of_who_shares_it() -> No
     assert author(subtype="file_share", text="", user=..., file=file)[0] == "U1"
 
 
-def test_a_comment_on_a_file_that_is_gone_is_told_in_slacks_words() -> None:
+def test_a_comment_on_a_file_that_is_gone_keeps_slacks_words() -> None:
     told = "<@U1> commented on <@U2>’s file <https://x.slack.com/f/F1|Plan>: not this one"  # noqa: RUF001
     assert message(subtype="file_comment", text=told, comment=None).text.endswith(
         "(https://x.slack.com/f/F1): not this one"
@@ -352,7 +352,7 @@ def test_an_old_bot_that_has_only_attachments_is_not_empty() -> None:
     assert message(**fields, attachments=[attachment]).text == "[repo] 1 commit\n`abc` (https://x.example/c) fix"
 
 
-def test_a_preview_of_a_link_is_not_the_persons_words_and_told_only_where_nothing_else_is() -> None:
+def test_a_preview_of_a_link_is_not_the_persons_words_and_given_only_where_nothing_else_is() -> None:
     preview = {"from_url": "https://x.example", "service_name": "X", "text": "words of a page", "fallback": "page"}
     assert message(text="look", attachments=[preview]).text == "look"
     assert message(text="", attachments=[preview]).text == "[link preview] words of a page"
@@ -364,14 +364,14 @@ def test_a_shared_message_is_quoted_with_a_comment_and_without() -> None:
     assert message(text="mine", attachments=[shared]).text == "mine\n[shared] Bob: see this"
 
 
-def test_files_the_export_lost_do_not_cost_the_text() -> None:
+def test_files_the_export_lost_do_not_remove_the_text() -> None:
     files = [{"mode": "tombstone"}, {"mode": "hidden_by_limit"}, {"file_access": "access_denied"}, None]
     assert message(text="kept", files=files).text == "kept"
     assert reason(text="", files=files) == "empty"
 
 
 @pytest.mark.parametrize("fields", [{"text": ""}, {"text": None}, {"text": "  \n"}, {"text": ..., "blocks": []}])
-def test_an_entry_that_says_nothing_is_empty(fields: dict[str, Any]) -> None:
+def test_an_entry_without_text_is_empty(fields: dict[str, Any]) -> None:
     assert reason(**fields) == "empty"
 
 

@@ -80,7 +80,7 @@ LISTS: Mapping[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("lists", LISTS.values(), ids=LISTS.keys())
-def test_lists_hold_whatever_they_are_called(tmp_path: Path, lists: dict[str, Any]) -> None:
+def test_lists_hold_under_any_name(tmp_path: Path, lists: dict[str, Any]) -> None:
     assert_only_general(read(write_folder(tmp_path / "folders", lists | FOLDERS)))
     assert_only_general(read(write_folder(tmp_path / "files", lists | {"C1.json": PUBLIC, "C2.json": SECRET})))
 
@@ -297,7 +297,7 @@ def test_a_file_named_after_a_private_kind_is_private_unless_it_is_listed(tmp_pa
     assert read(write_folder(tmp_path / "b", listed)).texts == ["public"]
 
 
-def test_a_file_that_says_that_it_is_public_is(tmp_path: Path) -> None:
+def test_a_file_with_a_public_flag_is_public(tmp_path: Path) -> None:
     files = {"x.json": {"channel_info": OPEN, "messages": PUBLIC}, "channels.json": [slack_channel("C5", "other")]}
     result = read(write_folder(tmp_path, files))
     assert (result.texts, result.notes["maybe_private", ""]) == (["public"], 0)
@@ -342,7 +342,7 @@ BROKEN: Mapping[str, tuple[str, bytes, list[str]]] = {
 
 
 @pytest.mark.parametrize(("file", "content", "texts"), BROKEN.values(), ids=BROKEN.keys())
-def test_what_is_broken_in_a_file_of_several_conversations_costs_itself(
+def test_what_is_broken_in_a_file_of_several_conversations_is_rejected_alone(
     tmp_path: Path, file: str, content: bytes, texts: list[str]
 ) -> None:
     files = {

@@ -174,7 +174,7 @@ def test_every_kind_of_block_gives_its_words() -> None:
     )
 
 
-def test_an_unknown_element_does_not_cost_its_neighbours() -> None:
+def test_an_unknown_element_does_not_affect_the_others() -> None:
     unknown = {"type": "rich_text", "elements": [{"type": "unknown_block"}]}
     assert blocks(*rich_text("known"), unknown) == "known"
 

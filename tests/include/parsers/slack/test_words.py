@@ -96,7 +96,7 @@ def test_a_forwarded_message_that_has_only_a_fallback_is_given_without_its_headi
     assert said(text="", attachments=[old]) == "[shared] bob: the rest at nine"
 
 
-def test_an_old_broadcast_of_a_reply_is_not_said_again() -> None:
+def test_an_old_broadcast_of_a_reply_is_not_given_again() -> None:
     reply = FORWARD | {"text": "the answer is 42"}
     found = outcomes(slack_message(text="", user="U2", subtype="reply_broadcast", attachments=[reply]))[0]
     assert isinstance(found, Skipped)
@@ -590,7 +590,7 @@ def test_a_username_that_is_a_mention_is_that_person() -> None:
     assert authors(slack_message(user=..., username="<@U2|bob>")) == [("U2", "Bob Ray", "user")]
 
 
-def test_people_of_one_name_are_told_apart_everywhere() -> None:
+def test_people_of_one_name_get_distinct_names_everywhere() -> None:
     index = index_of_users(ODD_USERS)
     forward = {"is_share": True, "author_id": "U11", "author_name": "Deactivated User", "text": "hi"}
     room = {"created_by": "U10", "participants": ["U10", "U12"]}
@@ -647,7 +647,7 @@ def test_messages_are_read_once_more_only_for_a_name_that_is_missing() -> None:
     assert len(calls) == 1
 
 
-def test_a_guest_with_the_name_of_a_member_is_told_apart() -> None:
+def test_a_guest_with_the_name_of_a_member_gets_a_distinct_name() -> None:
     profile = {"real_name": "Ann Lee", "name": "ann.ext"}
     assert authors(slack_message(user="U77", user_profile=profile))[0][1] == "Ann Lee (ann.ext)"
 
@@ -735,7 +735,7 @@ vocabulary = st.sampled_from(["pump", "valve", "tern", "12", "seats", "deck", "7
 
 
 @given(st.lists(st.lists(vocabulary, min_size=1, max_size=5), min_size=1, max_size=4), st.integers(0, 5))
-def test_no_word_of_a_text_object_is_lost_however_deep_it_stands(texts: list[list[str]], depth: int) -> None:
+def test_no_word_of_a_text_object_is_lost_at_any_depth(texts: list[list[str]], depth: int) -> None:
     block: Any = [{"type": "mrkdwn", "text": " ".join(words)} for words in texts]
     for level in range(depth):
         block = {"type": f"unknown_{level}", f"member_{level}": [block] if level % 2 else block}
