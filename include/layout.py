@@ -160,7 +160,7 @@ class RunFolder:
 
     @property
     def corrections(self) -> Path:
-        """The rejected messages with their text, for a person to correct (:mod:`include.redo`)."""
+        """The rejected messages with their text, for a person to correct (:mod:`include.corrections`)."""
         return self.root / "corrections.json"
 
     @property

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from include import corrections
 from include import extract as extraction
 from include import plan as planning
-from include import redo
 from include import transform as transformation
 from include.delivery.outcomes import outcomes_of
 from include.delivery.verification import Checked
@@ -46,7 +46,7 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
     if not source.exists():
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
     with file_trouble(run.root, NOTHING_SENT):
-        redo.clear(run)
+        corrections.clear_run(run)
     if source.is_dir() and not any(source.iterdir()):
         log.warning("%s is empty: there is nothing to import", source)
         return []
@@ -176,7 +176,7 @@ def report(  # noqa: PLR0913 - a report has to know all of this
             problems=problems,
         )
         write_rejects(run, snapshot)
-        redo.write_corrections(run, snapshot)
+        corrections.write_corrections(run, snapshot)
         if not dry_run:
             write_loaded(run, snapshot, run_id)
         document["files"] = [path.name for path in (run.corrections, run.loaded) if path.exists()]

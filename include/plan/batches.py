@@ -60,7 +60,7 @@ def _row_group(conversation_id: str, number: int, table: pa.Table, edges: Sequen
     return pa.table(
         [
             pa.repeat(conversation_id, len(keys)),
-            pa.array(range(number, number + len(keys)), type=pa.int32()),
+            pa.array(range(number, number + len(keys)), type=pa.int64()),
             pa.array(keys),
             pa.ListArray.from_arrays(offsets, outgoing, type=_MESSAGES),
         ],

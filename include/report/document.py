@@ -18,7 +18,7 @@ count`` (codes and meanings: :data:`include.records.NOTES`).
 were seen then. All three are null where nothing was loaded or EverOS could not be asked.
 
 ``files[]`` names what lies beside the report: ``corrections.json``, rejected messages for a person to correct
-(:mod:`include.redo`; it holds message text), and ``loaded.csv``, what the run put into EverOS call by call
+(:mod:`include.corrections`; it holds message text), and ``loaded.csv``, what the run put into EverOS call by call
 (:mod:`include.report.loaded`).
 
 ``estimate`` says what the plan was thought to take (null without a plan): ``messages, batches, calls, tokens,

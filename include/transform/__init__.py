@@ -26,13 +26,13 @@ import pyarrow.parquet as pq
 from include.errors import NotConserved
 from include.ids import DEFAULT_ID_TEMPLATE
 from include.layout import RunFolder, files_in, make_private, private_folder
-from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA
+from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA, TransformCounts
 from include.transform.channels import Channel, Merged, merge_channels
 from include.transform.naming import KnownIds, is_longer_id
 from include.transform.parts import PartWriter
 from include.transform.restated import restate_all
 from include.transform.staging import LedgerQuery, Staging, nothing
-from include.transform.timeline import Counts, Timeline
+from include.transform.timeline import Timeline
 
 __all__ = ["KnownIds", "LedgerQuery", "TransformResult", "transform"]
 
@@ -40,18 +40,11 @@ __all__ = ["KnownIds", "LedgerQuery", "TransformResult", "transform"]
 MAX_NOTES = 100
 
 
-class TransformResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came in and what became of it, in all; ``conversations.parquet`` says it per conversation."""
+class TransformResult(TransformCounts, kw_only=True):
+    """The counts of all conversations together; ``conversations.parquet`` has them for each."""
 
     conversations: int
     entries: int
-    duplicates: int
-    out_of_range: int
-    already_loaded: int
-    rejected_before: int
-    shifted_ms: int
-    messages: int
-    """Left to load."""
 
 
 _SUMMED = [name for name in TransformResult.__struct_fields__ if name in TRANSFORMED_SCHEMA.names]
@@ -117,7 +110,7 @@ def transform(  # noqa: PLR0913 - a run's settings
     return TransformResult(conversations=len(channels), **{name: sum(table[name].to_pylist()) for name in _SUMMED})
 
 
-def _check_known(counts: dict[str, Counts], channels: dict[str, Channel]) -> None:
+def _check_known(counts: dict[str, TransformCounts], channels: dict[str, Channel]) -> None:
     unknown = sorted(counts.keys() - channels.keys())
     if unknown:
         raise NotConserved(
@@ -126,11 +119,11 @@ def _check_known(counts: dict[str, Counts], channels: dict[str, Channel]) -> Non
         )
 
 
-def _table(channels: dict[str, Channel], counts: dict[str, Counts]) -> Any:
+def _table(channels: dict[str, Channel], counts: dict[str, TransformCounts]) -> Any:
     rows = [
         msgspec.to_builtins(channel.conversation)
         | {"entries": channel.entries, "imported": channel.imported}
-        | msgspec.to_builtins(counts.get(conversation_id, Counts()))
+        | msgspec.to_builtins(counts.get(conversation_id, TransformCounts()))
         for conversation_id, channel in sorted(channels.items())
     ]
     return pa.Table.from_pylist(rows, schema=TRANSFORMED_SCHEMA)

@@ -8,14 +8,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.columns import cut, text_bytes
-from include.records import MESSAGE_SCHEMA
+from include.records import MESSAGE_SCHEMA, repeated_columns
 
 GROUP_ROWS = 32_768
 GROUP_BYTES = 16_000_000
 """UTF-8 bytes of text in a row group: what a reader has to hold."""
 
-REPEATED = ["source", "conversation_id", "sender_id", "sender_name", "role", "thread_id"]
-FILE_OPTIONS: dict[str, Any] = {"compression": "lz4", "write_statistics": False, "use_dictionary": REPEATED}
+FILE_OPTIONS: dict[str, Any] = {
+    "compression": "lz4",
+    "write_statistics": False,
+    "use_dictionary": repeated_columns(MESSAGE_SCHEMA),
+}
 """
 Read once, soon: lz4 takes 0.3 s less per million messages than zstd here and 0.7 s less in the plan, for twice the
 space. Dictionaries only where values repeat: a quarter faster than everywhere.

@@ -21,6 +21,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from include.records import MESSAGE_SCHEMA
+
 
 class ArrowStream(Protocol):
     """Anything that hands out Arrow data: a table, a record batch reader, a DuckDB relation."""
@@ -349,7 +351,7 @@ class Staging:
             SELECT row, row_number() OVER (
                 PARTITION BY conversation_id, message_id
                 ORDER BY edited_at_us DESC NULLS LAST, sent_at_us, strlen(text) DESC,
-                    hash(source, sender_id, sender_name, role, text, thread_id, origin), row
+                    hash({", ".join(MESSAGE_SCHEMA.names)}), row
             ) AS preference, min(row) OVER (PARTITION BY conversation_id, message_id) AS first
             FROM ({self._numbered}) SEMI JOIN shared ON digest = hash(conversation_id, message_id)
             """

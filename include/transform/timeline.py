@@ -2,28 +2,16 @@
 
 from collections import defaultdict
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from include.columns import conversation_runs
-from include.records import MESSAGE_SCHEMA
+from include.records import MESSAGE_SCHEMA, TransformCounts
 from include.transform.staging import DUPLICATE, KEEP, LANDED, REFUSED
 
 Milliseconds = npt.NDArray[np.int64]
 Choice = npt.NDArray[np.bool_]
-
-
-class Counts(msgspec.Struct, kw_only=True):
-    """What became of the messages of one conversation, as :data:`include.records.TRANSFORMED_SCHEMA` names it."""
-
-    duplicates: int = 0
-    out_of_range: int = 0
-    already_loaded: int = 0
-    rejected_before: int = 0
-    shifted_ms: int = 0
-    messages: int = 0
 
 
 def strictly_increasing(times_ms: Milliseconds, *, after: int | None = None) -> Milliseconds:
@@ -55,7 +43,7 @@ class Timeline:
         self._until_us = until_us
         self._conversation_id: str | None = None
         self._last_ms: int | None = None
-        self.counts: dict[str, Counts] = defaultdict(Counts)
+        self.counts: dict[str, TransformCounts] = defaultdict(TransformCounts)
 
     def feed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch without what is not to be loaded, with its final ``timestamp_ms``, and count."""
@@ -73,7 +61,7 @@ class Timeline:
         return pa.RecordBatch.from_pydict(columns, schema=MESSAGE_SCHEMA).filter(pa.array(np.concatenate(load)))
 
     def _judge(
-        self, sent_at_us: npt.NDArray[np.int64], fates: npt.NDArray[np.uint8], counts: Counts
+        self, sent_at_us: npt.NDArray[np.int64], fates: npt.NDArray[np.uint8], counts: TransformCounts
     ) -> tuple[Milliseconds, Choice]:
         unique = fates != DUPLICATE
         source_ms = sent_at_us // 1000

@@ -14,7 +14,7 @@ from everos_provider.params import check_params
 from everos_provider.staging.sources import local_export, local_source
 from everos_provider.staging.task_files import DISCOVER, EXTRACT, PLAN, REPORT, TRANSFORM, file_address, task_folder
 from everos_provider.turns import interval_of, queue_again, wait_for_turn
-from include import redo, steps
+from include import corrections, steps
 from include.delivery.verification import Checked, verify
 from include.errors import ImportIncomplete, NotConserved
 from include.layout import RunFolder
@@ -34,14 +34,14 @@ def window_of(context: Context) -> Window:
 
 
 def ledger_of(context: Context, target: Target, *, at_least: int = 0) -> Ledger:
-    """Return the target's ledger; a redo may send again what earlier runs had refused."""
-    redone = redo.is_redo(context["params"]["source"])
+    """Return the target's ledger. A run of corrections may send messages that the target rejected in earlier runs."""
+    corrected = corrections.is_corrections(context["params"]["source"])
     return steps.open_ledger(
         target,
         url=address(),
         at_least=at_least,
         generation=_known(context, _generation_key(target)) or 0,
-        rejections_of=context["run_id"] if redone else None,
+        rejections_of=context["run_id"] if corrected else None,
     )
 
 

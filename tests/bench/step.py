@@ -16,12 +16,12 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.bench.converters import convert, decode_typed
 from include.extract import extract
 from include.layout import RunFolder
 from include.parsers import ParseOptions, discover
 from include.plan import plan
 from include.transform import transform
+from tests.bench.converters import convert, decode_typed
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include import layout, redo, steps
+from include import corrections, layout, steps
 from include.errors import StorageError
 from include.layout import HOME_VARIABLE, LONGEST_NAME, RunFolder, folder_name, run_id_of
 from include.memory_api.contract import Target
@@ -71,7 +71,7 @@ def test_a_run_that_begins_empties_only_its_own_folder(home: Path, run_id: str) 
     for path in (*others, run.root / "report.json"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
-    redo.clear(run)
+    corrections.clear_run(run)
     assert not run.root.exists()
     assert all(path.exists() for path in others)
 
@@ -80,7 +80,7 @@ def test_a_run_that_begins_empties_only_its_own_folder(home: Path, run_id: str) 
 def test_a_folder_that_holds_more_than_one_run_is_not_removed(home: Path, root: str) -> None:
     (home / "runs" / "one").mkdir(parents=True)
     with pytest.raises(StorageError, match="was not removed"):
-        redo.clear(RunFolder(home / root))
+        corrections.clear_run(RunFolder(home / root))
     assert (home / "runs" / "one").exists()
 
 
