@@ -99,7 +99,7 @@ def corrections_of(run_id: str) -> Any:
 
 def correct(run_id: str, **changes: Any) -> None:
     """Do what a person does in an editor, to every message in the file."""
-    documents = corrections(run_id)
+    documents = corrections_of(run_id)
     for document in documents:
         for message in document["messages"]:
             message.update(changes)

@@ -11,7 +11,7 @@ import pytest
 from include import records
 from include.layout import PROJECT
 from include.parsers.discord_message import SYSTEM_KINDS
-from include.parsers.slack_messages import NOISE
+from include.parsers.slack_messages import IMPORTED, NOISE
 from include.records import SKIP_REASONS, Message, repeated_columns, schema_of
 from tests.support.read_exports import read
 
@@ -51,7 +51,7 @@ def test_every_column_with_repeated_values_is_a_column_of_messages_or_a_reason()
 @pytest.mark.parametrize("source", EXPORTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_reason_is_described_or_is_a_subtype_of_the_platform(source: Path) -> None:
     reasons = set(read(source, bots="skip").reasons)
-    assert reasons - SKIP_REASONS.keys() <= {*NOISE, *SYSTEM_KINDS.values()}
+    assert reasons - SKIP_REASONS.keys() <= {*NOISE, *IMPORTED, *SYSTEM_KINDS.values(), "ThreadStarterMessage"}
 
 
 def test_every_reason_that_a_parser_names_is_described() -> None:
