@@ -165,7 +165,7 @@ class RunFolder:
 
     @property
     def loaded(self) -> Path:
-        """What the run put into EverOS, call by call (:mod:`include.report.loaded`)."""
+        """What the run put into EverOS, call by call (:mod:`include.report.calls_csv`)."""
         return self.root / "loaded.csv"
 
 

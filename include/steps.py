@@ -1,4 +1,4 @@
-"""One function per box of the diagram: paths, ids and settings in; files and counts out."""
+"""The steps of an import, one function each. They take paths, ids and settings, and return counts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,18 +29,18 @@ from include.window import Window
 
 log = get_logger(__name__)
 
-REPORT_MISSING = "Only the report is missing: what was loaded is in the ledger."
+REPORT_MISSING = "Only the report is missing: the ledger has the loaded messages."
 
-NOTHING_SENT = "This step sends nothing, and what it had begun to write is not used."
+NOTHING_SENT = "This step sends nothing. Its unfinished files are not used."
 
 
 def discover(source: Path, run: RunFolder) -> list[Export]:
     """
-    Find the exports in ``source``; files that are none are kept as rejected entries of the run.
+    Find the exports in ``source``; other files become rejected entries of the run.
 
-    An empty folder is no error: a nightly run finds an empty drop folder most nights.
+    An empty folder is no error: most nightly runs find an empty drop folder.
 
-    :raises ExportError: ``source`` is missing, or there are files and none of them is an export.
+    :raises ExportError: ``source`` is missing, or it has files but no export.
     :raises StorageError: the run's folder cannot be written.
     """
     if not source.exists():
@@ -63,7 +63,7 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
 
 
 def extract(export: Export, options: ParseOptions, run: RunFolder, *, redact: bool = False) -> dict[str, Any]:
-    """Read one export into Parquet, without credentials in addresses or, with ``redact``, of any known kind."""
+    """Write one export to Parquet, without credentials in URLs or, with ``redact``, without any known credentials."""
     with file_trouble(run.root, NOTHING_SENT):
         return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key), redact=redact))
 
@@ -71,7 +71,7 @@ def extract(export: Export, options: ParseOptions, run: RunFolder, *, redact: bo
 def transform(
     run: RunFolder, window: Window, ledger: Ledger, options: ParseOptions | None = None, *, dry_run: bool = False
 ) -> dict[str, int]:
-    """Put everything extracted in order, without what is out of range, loaded already or refused before."""
+    """Sort all messages, without those that are out of range, loaded already or rejected in an earlier run."""
     options = options or ParseOptions()
     template = options.id_template
     known_ids = transformation.KnownIds(ids=ledger.conversation_ids(template))
@@ -94,9 +94,9 @@ def transform(
 
 def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8) -> list[Chunk]:
     """
-    Cut what is left to load into batches and chunks, and say what that will take.
+    Divide the messages to load into batches and chunks, and estimate the load.
 
-    :param concurrency: Conversations at once in each load task, for the estimate.
+    :param concurrency: Conversations that each load task loads in parallel, for the estimate.
     """
     with file_trouble(run.root, NOTHING_SENT):
         chunks = planning.plan(run, batch_size=batch_size)
@@ -119,11 +119,11 @@ def open_ledger(
     """
     Open the target's ledger.
 
-    :param url: Of the database; by default :func:`include.ledger.ledger_url`.
-    :param at_least: Landed messages that are known from elsewhere (Airflow's asset state).
-    :param generation: Likewise, of the ledger (:meth:`include.ledger.Ledger.raise_generation`).
-    :param rejections_of: A run that may send again what earlier runs had refused.
-    :raises LedgerError: the ledger knows of fewer: it was deleted, moved, or is not on this machine. Nothing was sent.
+    :param url: URL of the database; default: :func:`include.ledger.ledger_url`.
+    :param at_least: Number of landed messages in Airflow's asset state.
+    :param generation: Generation of the ledger in Airflow's asset state (:meth:`include.ledger.Ledger.raise_generation`).
+    :param rejections_of: Id of a run that may send messages that the target rejected in earlier runs.
+    :raises LedgerError: the ledger has fewer: it was deleted, moved, or is not on this machine. Nothing was sent.
     """
     ledger = Ledger.open(url or ledger_url(), target, rejections_of=rejections_of)
     ledger.check_generation(generation)
@@ -137,7 +137,7 @@ def open_ledger(
     return ledger
 
 
-def report(  # noqa: PLR0913 - a report has to know all of this
+def report(  # noqa: PLR0913 - the parts of a report
     run: RunFolder,
     ledger: Ledger,
     *,
@@ -149,17 +149,17 @@ def report(  # noqa: PLR0913 - a report has to know all of this
     checked: Mapping[str, Checked] | None = None,
 ) -> Mapping[str, Any]:
     """
-    Write ``report.json``, ``report.html`` and the rejected entries, and return the report.
+    Write ``report.json``, ``report.html`` and the CSV files, and return the report.
 
-    :param checked: What :func:`include.delivery.verification.verify` saw.
+    :param checked: Results of :func:`include.delivery.verification.verify`.
     """
-    # Here, because with pandas each reading of the DAG would take half a second longer.
+    # Imported here: with pandas, parsing the DAG would take half a second longer.
+    from include.report.calls_csv import write_calls  # noqa: PLC0415
     from include.report.document import build_report, write_report  # noqa: PLC0415
     from include.report.figures import known_conversations  # noqa: PLC0415
-    from include.report.loaded import write_loaded  # noqa: PLC0415
-    from include.report.loading import history_of  # noqa: PLC0415
     from include.report.page import write_page  # noqa: PLC0415
     from include.report.rejects import write_rejects  # noqa: PLC0415
+    from include.report.speed import history_of  # noqa: PLC0415
 
     names = set(known_conversations(run)["conversation_id"])
     with ledger.snapshot() as snapshot, file_trouble(run.root, REPORT_MISSING):
@@ -178,7 +178,7 @@ def report(  # noqa: PLR0913 - a report has to know all of this
         write_rejects(run, snapshot)
         corrections.write_corrections(run, snapshot)
         if not dry_run:
-            write_loaded(run, snapshot, run_id)
+            write_calls(run, snapshot, run_id)
         document["files"] = [path.name for path in (run.corrections, run.loaded) if path.exists()]
         write_report(document, run.report_json)
         write_page(document, run.report_html)

@@ -28,7 +28,7 @@ class Roster:
         self._given[user_id] = name
         for role in objects(user.get("roles")):
             self._names.setdefault(identifier(role), string(role.get("name")))
-        self._names[user_id] = shown = self._distinct(user_id, name, account_of(user))
+        self._names[user_id] = shown = self._distinct(user_id, name, speed_of(user))
         return shown
 
     def known(self, user_id: str) -> str:
@@ -95,6 +95,6 @@ def name_of(user: Mapping[str, Any], member: Mapping[str, Any] | None = None) ->
     return ""
 
 
-def account_of(user: Mapping[str, Any]) -> str:
+def speed_of(user: Mapping[str, Any]) -> str:
     """Return the name of the account, which nobody else has."""
     return string(user.get("username")).strip() or string(user.get("name")).strip()

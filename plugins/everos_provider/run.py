@@ -21,6 +21,7 @@ from include.layout import RunFolder
 from include.ledger import Ledger
 from include.memory_api.contract import Target
 from include.parsers import Export, ParseOptions
+from include.report.columns import PARTS, count_of
 from include.report.waiting import read_waiting
 from include.window import Window, window_of_interval, window_of_parameters
 
@@ -150,7 +151,7 @@ def report(context: Context) -> dict[str, Any]:
                 if not run.extracted(export["key"]).exists()
             ],
         )
-    _tell_asset(context, target, ledger, document)
+    _update_asset(context, target, ledger, document)
     path = file_address(run_id, "report.json")
     if not document["conserved"]:
         raise NotConserved(f"{path}: " + " ".join(document["problems"]))
@@ -167,8 +168,8 @@ def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Ch
     return EverOSHook().call(lambda api: verify(run, ledger, api, context["run_id"], concurrency=params["concurrency"]))
 
 
-def _tell_asset(context: Context, target: Target, ledger: Ledger, document: Mapping[str, Any]) -> None:
-    """Keep a summary per conversation and for the whole target: for people, and as a guard against a lost ledger."""
+def _update_asset(context: Context, target: Target, ledger: Ledger, document: Mapping[str, Any]) -> None:
+    """Store a summary of each conversation and of the target, which also shows whether a ledger was lost."""
     state = context["asset_state_store"][EVEROS]
     with ledger.snapshot() as snapshot:
         statuses = snapshot.statuses()
@@ -187,12 +188,10 @@ def _tell_asset(context: Context, target: Target, ledger: Ledger, document: Mapp
 
 def _extra(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the extra of the asset event, for other DAGs: ids and counts."""
-    counts = {name: document[name] for name in ("loaded", "already_loaded", "out_of_range", "pending", "unknown")}
-    return counts | {
+    return {
         "run_id": document["run_id"],
         "conversations": sum(bool(row["loaded"]) for row in document["conversations"]),
-        "skipped": sum(document["skipped"].values()),
-        "rejected": sum(document["rejected"].values()),
+        **{part.key: count_of(document[part.key]) for part in PARTS},
     }
 
 

@@ -128,7 +128,7 @@ def test_a_dry_run_shows_what_each_conversation_would_take(run: RunFolder) -> No
     [row] = report["conversations"]
     assert row["estimate"]["messages"] == report["estimate"]["messages"] == 3
     page = run.report_html.read_text(encoding="utf-8")
-    assert "What a load would take" in page
+    assert "Estimate of a load" in page
     for title in ("Tokens", "LLM calls", "Time"):
         assert f'<button type="button">{title}</button>' in page
 

@@ -1,4 +1,4 @@
-"""How far a run has come, from the files that it leaves behind as it goes."""
+"""The progress of a running import, from the files of the run and the ledger."""
 
 import time
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from include.delivery.outcomes import Outcome
 from include.layout import RunFolder
 from include.plan.estimate import read_estimate
 from include.report.figures import conversation_figures
-from include.report.loading import LoadHistory, account_of
+from include.report.speed import LoadHistory, speed_of
 from include.report.waiting import Waiting
 
 _RECENT_S = 60
@@ -19,9 +19,9 @@ _RECENT_S = 60
 
 def progress_of(run: RunFolder, history: LoadHistory, waiting: Waiting | None, run_id: str) -> dict[str, Any]:
     """
-    Return what the page of a running import shows.
+    Return the figures of the page of a running import.
 
-    Figures are those of the moment: nothing here has been checked, the report does that.
+    They are not checked; the report checks them.
     """
     planned = _planned(run)
     landed, rejected, flushed = history.landed, history.rejected, history.flushed
@@ -43,7 +43,7 @@ def progress_of(run: RunFolder, history: LoadHistory, waiting: Waiting | None, r
         "flushed": len(flushed),
         "to_flush": len(planned) if planned and not left else 0,
         "conversations": rows,
-        "loading": account_of(history),
+        "loading": speed_of(history),
         "estimate": msgspec.to_builtins(estimate.total) | {"concurrency": estimate.concurrency} if estimate else None,
     }
 
@@ -63,7 +63,7 @@ def _rows(
     rejected: Mapping[str, int],
     flushed: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    """What is being loaded stands first, then what waits, then what is done."""
+    """Conversations in progress come first, then those without a landed message, then those that are done."""
     outcomes = {
         name: Outcome(
             conversation_id=name,
