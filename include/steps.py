@@ -121,7 +121,7 @@ def open_ledger(
 
     :param url: URL of the database; default: :func:`include.ledger.ledger_url`.
     :param at_least: Number of landed messages in Airflow's asset state.
-    :param generation: Generation of the ledger in Airflow's asset state (:meth:`include.ledger.Ledger.raise_generation`).
+    :param generation: Of the ledger, in Airflow's asset state (:meth:`include.ledger.Ledger.raise_generation`).
     :param rejections_of: Id of a run that may send messages that the target rejected in earlier runs.
     :raises LedgerError: the ledger has fewer: it was deleted, moved, or is not on this machine. Nothing was sent.
     """
