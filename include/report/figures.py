@@ -1,6 +1,8 @@
 """
 Computes the figures of a run, for each conversation and in total (:mod:`include.report.columns` lists them).
 
+A figure that transform, plan or delivery counts is taken over under its name.
+
 ``extracted`` was counted where the files were decoded; its parts are counted where entries were classified, planned and
 delivered. A message that any step loses makes the sum differ.
 """
@@ -9,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -16,10 +19,13 @@ import pyarrow.parquet as pq
 from include.delivery.outcomes import Outcome
 from include.layout import RunFolder
 from include.records import NOTES, TRANSFORMED_SCHEMA
-from include.report.columns import TOTALS
+from include.report.columns import COLUMNS, TOTALS
 
 NO_CONVERSATION = ""
 """Id of entries without a conversation: unrecognised files, unreadable index entries."""
+
+DESCRIPTION = ("conversation_id", "name", "kind", "source", "private_reason")
+"""What the report says of a conversation beside its figures."""
 
 REJECTED_BEFORE = "refused by the target in an earlier run"
 
@@ -38,25 +44,20 @@ def conversation_figures(run: RunFolder, outcomes: Mapping[str, Outcome]) -> lis
     for known in known_conversations(run).sort_values("conversation_id").to_dict("records"):
         conversation_id = known["conversation_id"]
         outcome = outcomes.get(conversation_id, Outcome(conversation_id=conversation_id))
-        rows.append(
-            {
-                **{name: known[name] for name in ("conversation_id", "name", "kind", "source", "private_reason")},
-                "extracted": known["entries"],
-                "loaded": outcome.loaded,
-                "already_loaded": known["already_loaded"] + outcome.already_loaded,
-                "out_of_range": known["out_of_range"],
-                "skipped": _sum(skipped.get(conversation_id, {}), {"duplicate": known["duplicates"]}),
-                "rejected": _sum(
-                    rejected.get(conversation_id, {}), outcome.rejected, {REJECTED_BEFORE: known["rejected_before"]}
-                ),
-                "pending": outcome.pending,
-                "unknown": outcome.unknown,
-                "shifted_ms": known["shifted_ms"],
-                "redacted": _sum(redacted.get(conversation_id, {})),
-                **planned.get(conversation_id, {"batches": 0, "first_ms": None, "last_ms": None}),
-                "flushed": outcome.flushed,
-            }
-        )
+        found: dict[str, Any] = {
+            **known,
+            **msgspec.structs.asdict(outcome),
+            **planned.get(conversation_id, {"batches": 0, "first_ms": None, "last_ms": None}),
+            "extracted": known["entries"],
+            "already_loaded": known["already_loaded"] + outcome.already_loaded,
+            "skipped": _sum(skipped.get(conversation_id, {}), {"duplicate": known["duplicates"]}),
+            "rejected": _sum(
+                rejected.get(conversation_id, {}), outcome.rejected, {REJECTED_BEFORE: known["rejected_before"]}
+            ),
+            "redacted": _sum(redacted.get(conversation_id, {})),
+        }
+        names = (*DESCRIPTION, *(column.key for column in COLUMNS if column.key in found))
+        rows.append({name: found[name] for name in names})
     return rows
 
 

@@ -26,8 +26,10 @@ def test_airflow_knows_every_command(command: str) -> None:
 
 @pytest.mark.parametrize("value", CONNECTIONS)
 def test_every_example_of_a_connection_is_one_to_the_cloud(value: str) -> None:
-    connection = Connection.from_json(value) if value.startswith("{") else Connection.from_uri(value)
-    assert (connection.conn_type, connection.password) == ("everos", "<API key>")
+    value = value.replace("<API key>", "KEY")
+    read = Connection.from_json if value.startswith("{") else Connection.from_uri
+    connection = read(value, "everos_default")
+    assert (connection.conn_type, connection.password) == ("everos", "KEY")
     assert "api.evermind.ai" in str(connection.host)
 
 
