@@ -41,10 +41,11 @@ def conversation_figures(run: RunFolder, outcomes: Mapping[str, Outcome]) -> lis
     redacted = _counted(run, "redacted", "kind")
     planned = _planned(run)
     rows = []
-    for known in known_conversations(run).sort_values("conversation_id").to_dict("records"):
+    conversations: Any = known_conversations(run).sort_values("conversation_id").to_dict("records")
+    for known in conversations:
         conversation_id = known["conversation_id"]
         outcome = outcomes.get(conversation_id, Outcome(conversation_id=conversation_id))
-        found: dict[str, Any] = {
+        found = {
             **known,
             **msgspec.structs.asdict(outcome),
             **planned.get(conversation_id, {"batches": 0, "first_ms": None, "last_ms": None}),
