@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from include.layout import PROJECT, RunFolder
 from include.report.columns import COLUMNS, PARTS, TOTALS, count_of, is_conserved, shown_columns
 from include.report.figures import totals_of
@@ -37,3 +39,9 @@ def test_every_figure_is_described_in_the_documentation() -> None:
     text = (PROJECT / "docs" / "report.md").read_text(encoding="utf-8")
     described = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
     assert {column.key for column in COLUMNS} <= described
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/report.md"])
+def test_the_documented_sum_is_that_of_the_parts(name: str) -> None:
+    text = (PROJECT / name).read_text(encoding="utf-8")
+    assert f"extracted = {' + '.join(part.key for part in PARTS)}" in text
