@@ -213,12 +213,12 @@ SKIP_REASONS = {
     "empty": "entries without text, file and attachment",
     "deleted": "messages that were deleted before the export was made",
     "event": "records about another message: edit, deletion, notice of a reply",
-    "system": "notices of the chat system",
+    "system": "notices of the system",
     "unreadable subtype": "notices whose subtype is no valid name",
 }
 """The project's own reasons to skip an entry, each with a description. Other reasons are subtypes of the platform."""
 
-PLATFORM_NOTICE = "notices of the platform, by its own name for them"
+PLATFORM_NOTICE = "notice of the platform"
 """Describes every reason that is a subtype: ``channel_join``, ``GuildMemberJoin`` …."""
 
 
