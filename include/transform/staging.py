@@ -258,7 +258,9 @@ class Staging:
         earliest. The ledger holds no text: there the time tells, which is that of the source or later, where messages
         of equal times were moved apart: by less than there are messages of one time and of successive milliseconds.
         """
-        if not (ledgers or self._any("shared")) or not self._any(self._source, _WEAK_ID):
+        shared = f"{_WEAK_ID} AND hash(conversation_id, message_id) IN (SELECT digest FROM shared)"
+        # Told by ids alone, since reading the texts as well takes 0.35 s for a million messages.
+        if not self._any(self._source, _WEAK_ID if ledgers else shared):
             return
         execute = self._database.execute
         self._remember(ledgers)

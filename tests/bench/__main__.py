@@ -34,6 +34,7 @@ def main() -> None:
     add("--reading", type=int, default=1_000_000, help="reading: messages of each export, of Discord in KB")
     add("--discord-mb", type=int, default=200, help="files: size of the one Discord file; 2000 takes three minutes")
     add("--day-files", type=int, default=100_000, help="files: number of day files in the one Slack zip")
+    add("--landed", type=int, default=1_000_000, help="ledger: landed messages")
     add("--folder", type=Path, help="where to work; needs 0.6 GB per million messages (default: temporary)")
     given = parser.parse_args()
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores", flush=True)
@@ -86,6 +87,13 @@ def print_reading(given: argparse.Namespace, folder: Path) -> None:
     print_comparison(exports, folder)
 
 
+def print_landed(given: argparse.Namespace, folder: Path) -> None:
+    """Print how a ledger grows, and what a run without new messages takes."""
+    from tests.bench.ledger import print_ledger  # noqa: PLC0415 - imports large libraries, see tests.bench.measure
+
+    print_ledger(_generate("slack", folder / "landed.zip", "--messages", given.landed), folder / "landed")
+
+
 def print_load(_given: argparse.Namespace, _folder: Path) -> None:
     """Print how fast a load is."""
     subprocess.run([sys.executable, "-m", "tests.bench.throughput"], check=True)
@@ -100,6 +108,7 @@ SECTIONS = {
     "reading": print_reading,
     "growth": print_growth,
     "files": print_files,
+    "ledger": print_landed,
     "load": print_load,
     "redaction": print_redacted,
 }

@@ -21,6 +21,7 @@ from include.layout import RunFolder
 from include.parsers import ParseOptions, discover
 from include.plan import plan
 from include.transform import transform
+from tests.bench import ledger
 from tests.bench.converters import convert, decode_typed
 
 
@@ -107,6 +108,22 @@ def _converter(export: Path, run: RunFolder) -> int:
     return convert(export, run.root / "converted" / "messages.parquet")
 
 
+def _open(_: Path, run: RunFolder) -> int:
+    return len(ledger.open_ledger(run).database.name)
+
+
+def _land(_: Path, run: RunFolder) -> int:
+    return ledger.land(run)
+
+
+def _nothing_new(_: Path, run: RunFolder) -> int:
+    return ledger.nothing_new(run)
+
+
+def _load_start(_: Path, run: RunFolder) -> int:
+    return ledger.load_start(run)
+
+
 STEPS: dict[str, Callable[[Path, RunFolder], int]] = {
     "typed": _typed,
     "converter": _converter,
@@ -115,6 +132,10 @@ STEPS: dict[str, Callable[[Path, RunFolder], int]] = {
     "extract": _extract,
     "transform": _transform,
     "plan": _plan,
+    "open": _open,
+    "land": _land,
+    "nothing-new": _nothing_new,
+    "load-start": _load_start,
 }
 
 

@@ -127,12 +127,19 @@ def new_database(programs: Path, server: str, name: str) -> str:
 
 
 def run_postgres(processes: ChildProcesses, programs: Path, data: Path, port: int) -> None:
-    """Start a server on the data that another one has left."""
+    """Start a server on the data that another one has left, and wait until it has recovered."""
     options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": port, "fsync": "off"}
     options_given = [f"--{name}={value}" for name, value in options.items()]
     argv = [*_not_as_root(), programs / "postgres", "-D", data, *options_given]
     processes.start("postgres", [str(word) for word in argv], own_environment(), data.parent)
     _wait_for_port(port, processes, "PostgreSQL")
+    ready = [programs / "pg_isready", "--host", "127.0.0.1", "--port", port, "--username", USER]
+    deadline = time.monotonic() + _READY_S
+    while subprocess.run([str(word) for word in ready], capture_output=True, check=False).returncode != 0:
+        processes.check()  # it listens before it has recovered
+        if time.monotonic() > deadline:
+            raise ChatImportError(f"PostgreSQL was not ready within {_READY_S} s")
+        time.sleep(0.1)
 
 
 def _start_redis(processes: ChildProcesses, program: Path, folder: Path) -> str:

@@ -135,7 +135,7 @@ def files_end_at(limit_bytes: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("full_in", "room_bytes"), [("discover", 100), ("extract", 100), ("transform", 3000), ("plan", 100)]
+    ("full_in", "room_bytes"), [("discover", 100), ("extract", 100), ("transform", 100_000), ("plan", 100)]
 )
 def test_a_step_that_finds_the_disk_full_says_so_and_does_its_work_once_there_is_room(
     full_in: str, room_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -143,7 +143,7 @@ def test_a_step_that_finds_the_disk_full_says_so_and_does_its_work_once_there_is
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     run, options = RunFolder.of("run"), ParseOptions()
     ledger = steps.open_ledger(Target(base_url="http://127.0.0.1:9", api_version="v1"))
-    chats = write_chats(tmp_path / "chats.json", [300])
+    chats = write_chats(tmp_path / "chats.json", [6000])
     work: dict[str, Callable[[], object]] = {
         "discover": lambda: steps.discover(chats.path, run),
         "extract": lambda: [steps.extract(export, options, run) for export in steps.discover(chats.path, run)],
@@ -156,7 +156,7 @@ def test_a_step_that_finds_the_disk_full_says_so_and_does_its_work_once_there_is
             with files_end_at(room_bytes), pytest.raises(StorageError, match=told):
                 does()
         result = does()
-    assert sum(chunk.messages for chunk in result) == 300
+    assert sum(chunk.messages for chunk in result) == 6000
 
 
 @pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="needs a system that limits running processes")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from slack_generator import PEOPLE, WORDS
+
+from tests.support.slack_generator import PEOPLE, WORDS
 
 FIRST_MS = 1_700_000_000_000
 GROUPS = 20
