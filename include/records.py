@@ -15,10 +15,10 @@ Kind = Literal["group", "personal"]
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """A channel, thread, direct chat or personal history: the unit that is loaded in order."""
+    """A channel, thread, direct chat or personal history; its segments are the units that are loaded in order."""
 
     conversation_id: str
-    """Unique in a run; the ``group_id`` (v1) or ``session_id`` (v2) of the target."""
+    """Unique in a run; the ``group_id`` of v1. The sessions of v2 are its segments."""
 
     source: str
     """``slack``, ``discord`` or ``everos``."""
@@ -59,6 +59,13 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     group_meta: str | None = None
     """JSON object handed to EverOS v1 as ``group_meta`` just as the source gave it."""
+
+    segment_id: str = ""
+    """The segment that is spoken of, where it is one and not the whole conversation; never stored with it."""
+
+    def segment(self, segment_id: str) -> "Conversation":
+        """Return this conversation as one of its segments."""
+        return self if segment_id == self.segment_id else msgspec.structs.replace(self, segment_id=segment_id)
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -212,7 +219,10 @@ MESSAGE_SCHEMA = pa.schema(
         _field("origin", pa.string()),
     ]
 )
-"""Messages, in ``extracted/`` as found and in ``messages/`` deduplicated, sorted and in range."""
+"""Messages in ``extracted/`` as found."""
+
+ORDERED_SCHEMA = MESSAGE_SCHEMA.append(_field("segment_id", pa.string()))
+"""Messages in ``messages/``, deduplicated, sorted and in range; each with its segment (:mod:`include.transform.segments`)."""
 
 CONVERSATION_SCHEMA = pa.schema(
     [
@@ -296,14 +306,15 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One API call: consecutive messages of one conversation, cut once and stored.
+    One API call: consecutive messages of one segment, cut once and stored.
 
     ``key`` names the content (conversation and message ids), so it is the same in every run and try.
     """
 
     conversation_id: str
+    segment_id: str
     number: int
-    """Position in the conversation's plan, from 0."""
+    """Position in the segment's plan, from 0."""
 
     key: str
     messages: tuple[Outgoing, ...]
@@ -312,6 +323,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 BATCH_SCHEMA = pa.schema(
     [
         _field("conversation_id", pa.string()),
+        _field("segment_id", pa.string()),
         _field("number", pa.int32()),
         _field("key", pa.string()),
         pa.field(
@@ -336,16 +348,18 @@ BATCH_SCHEMA = pa.schema(
         ),
     ]
 )
-"""A chunk file: one row per batch; a row group never spans two conversations."""
+"""A chunk file: one row per batch. A row group holds the batches of many segments."""
 
 
-class PlannedConversation(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a conversation's batches lie: row groups ``first_row_group`` … of one chunk file."""
+class PlannedSegment(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment's part of the plan, and where its batches are: rows of one chunk file."""
 
     conversation_id: str
+    segment_id: str
     chunk: int
-    first_row_group: int
-    row_groups: int
+    rows: tuple[int, ...]
+    """First row and number of rows of each stretch of batches: ``first, count, first, count, …``."""
+
     batches: int
     messages: int
     bytes: int
@@ -353,6 +367,8 @@ class PlannedConversation(msgspec.Struct, frozen=True, kw_only=True):
 
     first_ms: int
     last_ms: int
+    held: bool = False
+    """Left for another run, since this one may make only so many calls of the language model."""
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -368,5 +384,6 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """Which conversations, for the task's name in the UI."""
 
     conversations: int
+    segments: int
     batches: int
     messages: int

@@ -1,5 +1,6 @@
 """One function per box of the diagram: paths, ids and settings in; files and counts out."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,9 +18,10 @@ from include.delivery.outcomes import outcomes_of
 from include.delivery.verification import Checked
 from include.errors import ExportError, LedgerError
 from include.layout import RunFolder
-from include.ledger import Ledger, ledger_url
+from include.ledger import Ledger, Snapshot, ledger_url
 from include.logs import get_logger
 from include.memory_api.contract import Target
+from include.memory_layout import PLAIN, MemoryLayout
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
 from include.plan.estimate import write_estimate
@@ -68,11 +70,22 @@ def extract(export: Export, options: ParseOptions, run: RunFolder, *, redact: bo
         return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key), redact=redact))
 
 
-def transform(
-    run: RunFolder, window: Window, ledger: Ledger, options: ParseOptions | None = None, *, dry_run: bool = False
+def transform(  # noqa: PLR0913 - a run's settings
+    run: RunFolder,
+    window: Window,
+    ledger: Ledger,
+    options: ParseOptions | None = None,
+    *,
+    layout: MemoryLayout = PLAIN,
+    dry_run: bool = False,
 ) -> dict[str, int]:
-    """Put everything extracted in order, without what is out of range, loaded already or refused before."""
+    """
+    Put everything extracted in order, without what is out of range, loaded already or refused before.
+
+    :raises LedgerError: the target was loaded in another layout; nothing was written.
+    """
     options = options or ParseOptions()
+    ledger.check_layout(layout)
     template = options.id_template
     known_ids = transformation.KnownIds(ids=ledger.conversation_ids(template))
     if not dry_run:
@@ -88,18 +101,30 @@ def transform(
             id_template=template,
             known_ids=known_ids,
             include_private=options.include_private,
+            segments=layout.segments,
+            pinned=_pinned(known),
         )
     return msgspec.structs.asdict(result)
 
 
-def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8) -> list[Chunk]:
+def _pinned(known: Snapshot) -> dict[str, dict[str, str]]:
+    """Return the segments of messages whose calls have no outcome, by conversation and message id."""
+    pinned: dict[str, dict[str, str]] = defaultdict(dict)
+    for call in known.open():
+        pinned[call.conversation_id].update(dict.fromkeys(call.message_ids, call.segment_id))
+    return pinned
+
+
+def plan(
+    run: RunFolder, *, batch_size: int | None, concurrency: int = 8, layout: MemoryLayout = PLAIN
+) -> list[Chunk]:
     """
     Cut what is left to load into batches and chunks, and say what that will take.
 
-    :param concurrency: Conversations at once in each load task, for the estimate.
+    :param concurrency: Batches at once in each load task, for the estimate.
     """
     with file_trouble(run.root, NOTHING_SENT):
-        chunks = planning.plan(run, batch_size=batch_size)
+        chunks = planning.plan(run, batch_size=batch_size, layout=layout)
         total = write_estimate(run, concurrency).total
     log.info(
         "To load: %d messages in %d calls; about %d tokens, %d calls of the language model, %d minutes",
