@@ -2,7 +2,7 @@
 
 from include.ledger.calls import OPEN, Call, CallState, Flush, key_of
 from include.ledger.database import Database, ledger_url
-from include.ledger.snapshot import ConversationStatus, Snapshot
+from include.ledger.snapshot import LoadStatus, Snapshot
 from include.ledger.store import Ledger
 from include.ledger.writer import CallWriter
 
@@ -11,7 +11,7 @@ __all__ = [
     "Call",
     "CallState",
     "CallWriter",
-    "ConversationStatus",
+    "LoadStatus",
     "Database",
     "Flush",
     "Ledger",
