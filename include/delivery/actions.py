@@ -1,4 +1,4 @@
-"""What one conversation's delivery asks its loop to do, step by step."""
+"""The steps that a delivery asks its loop to do."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from include.errors import ChatImportError, NotSent, PermanentError, QuotaExhaus
 
 
 class Status(StrEnum):
-    """Where a conversation stands; the last four are ends."""
+    """Status of a conversation; the last four are final for this try."""
 
     LOADING = "loading"
     WAITING = "waiting for its task"
@@ -28,7 +28,7 @@ class Wait:
 
 @dataclass(frozen=True, kw_only=True)
 class NextBatch:
-    """Call :meth:`Delivery.offer` with the next planned batch, or ``None`` after the last."""
+    """Call :meth:`Delivery.add_batch` with the next planned batch, or ``None`` after the last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +69,12 @@ class End:
 
     @property
     def trouble(self) -> ChatImportError | None:
-        """What stopped it, where that holds for every conversation: the caller halts the others."""
+        """The error, where it would stop every conversation: the caller halts the others."""
         return self.error if affects_all_conversations(self.error) else None
 
 
 def affects_all_conversations(error: ChatImportError | None) -> bool:
-    """Tell whether the target is away, full, or refuses the caller: no other conversation would fare better."""
+    """Tell whether the target is away, full, or refuses the caller."""
     shared = NotSent | Throttled | QuotaExhausted | PermanentError
     return isinstance(error, shared) and not isinstance(error, Refused)
 

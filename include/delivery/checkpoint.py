@@ -1,4 +1,4 @@
-"""Progress where people and the next try look for it: written behind the load's back, the latest value of each key."""
+"""Writes progress to the task's key/value store in the background: the latest value of each key."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ class Checkpoint(Protocol):
 
 class CheckpointWriter:
     """
-    Writes in the background, one call at a time; a value that is overtaken is never written, the last one always is.
+    Writes in the background, one call at a time; only the latest value of a key is written.
 
     The ledger is what counts, and it is written first: a store that fails costs only the view of the progress. A store
     behind an API server that all tasks share is not bothered more often than a person looks.
@@ -71,7 +71,7 @@ class CheckpointWriter:
             self._writer = None
 
     async def _write(self, key: str, value: Any) -> None:
-        """Once a value was given up, the others get one try each, until the store is back."""
+        """After a value was given up, the others get one try each, until the store answers again."""
         for tried in range(1, self._tries + 1):
             try:
                 await self._store.set(key, value)

@@ -1,8 +1,8 @@
 """
-One conversation's delivery, strictly in order: what is still open first, then part after part. Pure, as the machine is.
+Delivery of one conversation, in order: first its open calls, then part after part. Pure, as the state machine is.
 
-A loop asks :meth:`Delivery.next` what to do, writes :meth:`Delivery.take_changes` to the ledger, does it, and reports.
-Losing a ``Delivery`` at any moment loses nothing: the ledger holds all that the next one needs.
+A loop calls :meth:`Delivery.next`, writes :meth:`Delivery.take_changes` to the ledger, does the step, and passes the
+answer to :meth:`Delivery.on_answer`. A ``Delivery`` may be lost at any moment: the ledger holds what the next needs.
 """
 
 from collections import deque
@@ -39,7 +39,7 @@ from include.records import Batch, Outgoing
 
 class Delivery:
     """
-    One conversation on its way.
+    The state of one conversation in one try.
 
     :param known: What the ledger holds; calls left open are settled before anything new is sent.
     :param call_ids: Unique ids for new calls.
@@ -59,7 +59,7 @@ class Delivery:
     ) -> None:
         self.conversation_id = conversation_id
         self.landed = self.rejected = self.recovered = 0
-        """Messages settled in this try: new ones, refused ones, and those of earlier tries found to have landed."""
+        """Messages settled in this try: new ones, rejected ones, and those of earlier tries found to have landed."""
         self.next_batch = 0
         """Number of the first batch that is not wholly settled."""
         self._run_id = run_id
@@ -75,7 +75,7 @@ class Delivery:
         self._sending: Call | None = None
         self._open: Accepted | Unknown | None = None
         self._asked_s = 0.0
-        """When the last question about a task was due; its answer comes later, the more so on a busy machine."""
+        """When the last question about a task was due; its answer comes later."""
         self._end: End | None = None
         self._halted = False
         self._rejected_in_row = 0
@@ -93,12 +93,12 @@ class Delivery:
 
     @property
     def in_flight(self) -> bool:
-        """Whether the server is at work on a batch of ours."""
+        """Whether the server is processing a batch."""
         return self._sending is not None or isinstance(self._open, Accepted)
 
     @property
     def status(self) -> Status:
-        """Where the conversation stands, for people."""
+        """The status of the conversation, for people."""
         if self._end:
             return self._end.status
         if isinstance(self._open, Unknown):
@@ -111,11 +111,11 @@ class Delivery:
         return changes
 
     def halt(self) -> None:
-        """Send nothing more; what is in flight is still seen through."""
+        """Send nothing more; a call in flight is still awaited."""
         self._halted = True
 
     def next(self, now_s: float) -> Step:
-        """Say what to do now."""
+        """Return the next step."""
         if self._end:
             return self._end
         if self._open is None and self._recovering:
@@ -142,7 +142,7 @@ class Delivery:
         return Send(part=self._ready.part)
 
     def add_batch(self, batch: Batch | None) -> None:
-        """Take the next planned batch; what the ledger knows of it is left out, a batch it knows wholly passed over."""
+        """Take the next planned batch without the messages that are settled; a batch without others is passed over."""
         if batch is None:
             self.stop(Status.DONE, "")
             return
@@ -155,7 +155,7 @@ class Delivery:
             self.next_batch += 1
 
     def begin(self) -> Call:
-        """Write down the intent of the call that :class:`Send` asked for."""
+        """Return the intent of the call that :class:`Send` asked for."""
         if self._ready is None or self._sending is not None:
             raise RuntimeError(f"{self.conversation_id}: begin() without a Send")
         part = self._ready.part
@@ -209,7 +209,7 @@ class Delivery:
             case NotStored() as not_stored:
                 self._on_not_stored(not_stored, now_s)
             case GaveUp() as gave_up:
-                self._open = before  # still so, for whoever asks what is open
+                self._open = before  # the call stays open
                 self._gave_up(gave_up)
 
     def _first_question(self, accepted: Accepted) -> Accepted:
@@ -249,7 +249,7 @@ class Delivery:
 
     def _on_not_stored(self, not_stored: NotStored, now_s: float) -> None:
         if self._ready is None:
-            return  # what an earlier try meant to send: the plan holds it, if it is still wanted
+            return  # a call of an earlier try: the plan holds its messages, if they are still to be sent
         again = after_not_stored(self._ready, not_stored, now_s, self._settings, self._jitter())
         if isinstance(again, GaveUp):
             self._gave_up(again)
@@ -261,7 +261,7 @@ class Delivery:
         self.stop(status, gave_up.reason, gave_up.error)
 
     def _finish(self, *left: Sequence[Outgoing]) -> None:
-        """Go on after a part, with what is left of it first."""
+        """Continue after a part, with the rest of it first."""
         part, self._ready = self._current().part, None
         for messages in reversed([tuple(messages) for messages in left if messages]):
             self._parts.appendleft(
@@ -276,7 +276,7 @@ class Delivery:
         return self._ready
 
     def stop(self, status: Status, reason: str, error: ChatImportError | None = None) -> End:
-        """End here; what is open stays open in the ledger."""
+        """End this try; an open call stays open in the ledger."""
         self._end = End(status=status, reason=reason, error=error)
         return self._end
 

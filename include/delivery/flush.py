@@ -1,4 +1,4 @@
-"""The flush after a load: once per conversation, only when all that was planned has landed and nothing is open."""
+"""The flush after a load: each conversation once, when all its planned messages have landed and no call is open."""
 
 import asyncio
 import time
@@ -29,18 +29,18 @@ log = get_logger(__name__)
 
 @dataclass(kw_only=True)
 class FlushOutcome:
-    """What one try of the flush did: counts, small enough for XCom."""
+    """Counts of one try of the flush, for XCom."""
 
     flushed: int = 0
     held_back: int = 0
-    """Conversations with messages pending or unknown: they are flushed by the run that completes them."""
+    """Conversations with pending or unknown messages: the run that completes them flushes them."""
 
 
 async def flush_conversations(
     run: RunFolder, api: MemoryAPI, ledger: Ledger, settings: LoadSettings, run_id: str
 ) -> FlushOutcome:
     """
-    Flush every conversation of the run that messages were added to since its last flush, by whichever run.
+    Flush every conversation of the run in which messages have landed since its last flush, whichever run sent them.
 
     Conversations that the run leaves out (private, excluded) are not touched: what a person decided about batches of
     the chosen ones does not hold for them.
@@ -90,7 +90,7 @@ class _Flush:
         self._flush_ids = self.sender.writer.new_ids()
 
     async def one(self, conversation: Conversation) -> None:
-        """Flush a conversation, unless something of it is not at the target yet."""
+        """Flush a conversation, unless messages of it are pending or unknown."""
         name = conversation.conversation_id
         outcome = self.outcomes.get(name, Outcome(conversation_id=name))
         if outcome.pending or outcome.unknown:
@@ -120,7 +120,7 @@ class _Flush:
                 log.warning("%s is not flushed, a call is still open: %s", name, end.reason)
                 return
             status = await asyncio.to_thread(self._status, name)
-            if status.needs_flush:  # the holder of the lock before may have done it
+            if status.needs_flush:  # else the holder of the lock before has flushed it
                 await self._flush(conversation, status.landed)
 
     def _open_calls(self, name: str) -> list[Call]:
@@ -141,7 +141,7 @@ class _Flush:
         log.info("%s is flushed: %s", name, status.value)
 
     async def _answered(self, conversation: Conversation) -> FlushStatus:
-        """Ask until the server has done it; one that only queues it, and goes on doing so, is taken at its word."""
+        """Ask until the server has flushed it; ``QUEUED`` is accepted when it stays so for ``give_up_after_s``."""
         began_s = time.monotonic()
         while True:
             status = await self.sender.flush(conversation)

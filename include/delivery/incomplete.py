@@ -1,4 +1,4 @@
-"""What a load that did not finish says about itself: one error, by what can be done about it."""
+"""The error of a load or flush that is incomplete, by what the user can do about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from include.delivery.actions import Status
 from include.errors import ChatImportError, ConversationBusy, LoadIncomplete, OutcomesUnknown, PermanentError
 
 NAMED = 10
-"""So many conversations are named in a message, the others counted."""
+"""Conversations named in a message; the others are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class StoppedConversation:
     error: ChatImportError | None = None
     key: str | None = None
     messages: int = 0
-    """The batch whose outcome is open, where there is one, and how many messages are in it."""
+    """The batch of the open call, where there is one, and its number of messages."""
 
     def __str__(self) -> str:
         batch = f", batch {self.key} of {self.messages} messages" if self.key else ""
@@ -58,7 +58,7 @@ def error_for(
 
 
 def unknown_error(what: str, stops: Sequence[StoppedConversation]) -> OutcomesUnknown:
-    """Name the batches that nobody can tell whether they are stored, and what a person can do."""
+    """Return the error that names the batches of unknown outcome and what the user can do."""
     return OutcomesUnknown(
         f"{what}: conversations stopped at a batch that the target may or may not hold: {len(stops)}. {_named(stops)}. "
         "Nothing of them is sent again by itself. Run again: the target is asked once more, and what it then shows is "

@@ -1,4 +1,4 @@
-"""One load task: the conversations of a chunk side by side, each strictly in order, until all landed or stopped."""
+"""One load task: delivers the conversations of a chunk in parallel, each strictly in order."""
 
 import asyncio
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ __all__ = ["Checkpoint", "LoadOutcome", "LoadSettings", "load_chunk"]
 
 @dataclass(kw_only=True)
 class LoadOutcome:
-    """What one try of one load task did: counts, small enough for XCom."""
+    """Counts of one try of a load task, for XCom."""
 
     conversations: int = 0
     landed: int = 0
@@ -41,7 +41,7 @@ class LoadOutcome:
 
     rejected: int = 0
     recovered: int = 0
-    """Messages that earlier tries had sent and that were found to have landed."""
+    """Messages of earlier tries that were found to have landed."""
 
 
 async def load_chunk(
@@ -54,7 +54,7 @@ async def load_chunk(
     run_id: str,
 ) -> LoadOutcome:
     """
-    Load a chunk: settle what earlier tries and runs left open, then send what the ledger does not know.
+    Load a chunk: settle the open calls of earlier tries and runs, then send the messages that are not in the ledger.
 
     Each conversation stops alone; what stops one does not stop the others, unless it is the target that is away, full
     or refuses the caller. An error says what is left; what has landed is in the ledger, and another try goes on there.
@@ -95,7 +95,7 @@ async def load_chunk(
 
 async def _is_resumed(chunk: Chunk, checkpoint: Checkpoint) -> bool:
     """
-    Return whether an earlier try of this very plan has left progress.
+    Return whether an earlier try of the same plan has left progress.
 
     Airflow keeps a task's state when a whole run is cleared, and the plan may then be made anew: cursors of other
     batches mean nothing here. What they stood for is in the ledger.
@@ -139,7 +139,7 @@ class _Load:
         longest_first = sorted(planned, key=lambda conversation: -conversation.batches)
         at_once = self.settings.concurrency + max(1, self.settings.concurrency // 4)
         await side_by_side(enumerate(longest_first), self._one, at_once)
-        for name in self.conversations.keys() - self._ended:  # a worker that is cancelled alone takes no one with it
+        for name in self.conversations.keys() - self._ended:  # the worker of one conversation may be cancelled alone
             self.stops.append(
                 StoppedConversation(conversation_id=name, status=Status.PENDING, reason="its worker vanished")
             )
@@ -166,7 +166,7 @@ class _Load:
 
     async def _deliver(self, planned: PlannedConversation, rank: int) -> None:
         name = planned.conversation_id
-        # only now: the holder of the lock before may have added to the ledger
+        # read with the lock held: the holder before may have written to the ledger
         calls = await asyncio.to_thread(self.ledger.calls_of, name, planned.first_ms)
         known = KnownCalls.of(calls, self.planned_keys, rejections_of=self.ledger.rejections_of)
         delivery = self.sender.delivery(name, known)

@@ -1,4 +1,4 @@
-"""What became of each conversation of a run, from its plan and the ledger alone: one truth for report and flush."""
+"""The outcome of each conversation of a run, by its plan and the ledger: for the flush and the report."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -50,8 +50,8 @@ def outcomes_of(run: RunFolder, ledger: Snapshot, run_id: str) -> dict[str, Outc
             names = ("loaded", "already_loaded", "pending", "unknown")
             found[conversation_id].update(zip(names, counts, strict=True))
         for conversation_id, reason, count in connection.sql(
-            "SELECT conversation_id, reason, count(*) FROM rejected SEMI JOIN planned USING (conversation_id, message_id) "
-            "GROUP BY 1, 2 ORDER BY 1, 2"
+            "SELECT conversation_id, reason, count(*) FROM rejected "
+            "SEMI JOIN planned USING (conversation_id, message_id) GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall():
             found[conversation_id].setdefault("rejected", {})[reason] = count
         for conversation_id, status in connection.execute(

@@ -1,4 +1,4 @@
-"""Reading from disk while the server is at work, so that the next batch is there when its turn comes."""
+"""Reads the next batches from disk in a thread, while the server processes the present one."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 AT_ONCE = 8
-"""Items for each trip to a thread, which takes longer than most of them do."""
+"""Items read at a time: starting a thread takes longer than reading most of them."""
 
 
 class Prefetcher[T]:
@@ -18,7 +18,7 @@ class Prefetcher[T]:
         self._reading: asyncio.Task[list[T]] | None = None
 
     def start(self) -> None:
-        """Begin to read on, if nothing is left and that has not begun yet."""
+        """Start to read, if no item is left and nothing is being read."""
         if not self._read and self._reading is None:
             self._reading = asyncio.create_task(asyncio.to_thread(list, islice(self._items, AT_ONCE)))
 
@@ -31,6 +31,6 @@ class Prefetcher[T]:
         return self._read.popleft() if self._read else None
 
     async def aclose(self) -> None:
-        """Let a reading that nobody waits for any more come to its end."""
+        """Wait for the end of a reading whose items are not wanted any more."""
         if self._reading is not None:
             await asyncio.gather(self._reading, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""How far a conversation has come: in the checkpoint, in the log, and measured against the ledger on the next try."""
+"""Progress of a conversation: written to checkpoint and log, and compared with the ledger by the next try."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 class Progress:
     """
-    Tells the checkpoint and the log about one conversation.
+    Writes the progress of one conversation to the checkpoint and the log.
 
     The checkpoint's value: ``plan`` (the chunk's fingerprint; in another plan the rest means nothing), ``next_batch``
     (the first that is not wholly settled), ``batches`` (in all), ``in_flight`` (``batch``, ``key``, ``task_id`` of an
@@ -37,7 +37,7 @@ class Progress:
         self._logged_s = time.monotonic()
 
     def changed(self) -> None:
-        """Note that the ledger holds something new; call it only then, so that no cursor is ahead of the ledger."""
+        """Write the progress; call it after the ledger was written, so that no cursor is ahead of the ledger."""
         delivery, call = self._delivery, self._delivery.call
         in_flight = {"batch": delivery.batch, "key": call.key, "task_id": call.task_id} if call else None
         self._writer.put(
@@ -55,7 +55,7 @@ class Progress:
             log.info("%s", self)
 
     def ended(self, end: End) -> None:
-        """Note the end."""
+        """Write the end of this try."""
         self.changed()
         level = logging.INFO if end.status is Status.DONE else logging.WARNING
         log.log(level, "%s: %s%s", self, end.status.value, f": {end.reason}" if end.reason else "")
@@ -68,7 +68,7 @@ class Progress:
 
 def checked(batches: Iterable[Batch], stored: Mapping[str, Any], known: KnownCalls) -> Iterator[Batch]:
     """
-    Pass batches on, making sure that the ledger knows all that an earlier try's checkpoint speaks of.
+    Yield batches after checking that the ledger knows the calls of an earlier try's checkpoint.
 
     The ledger is written first, so it may be ahead of the checkpoint, never behind.
 

@@ -11,7 +11,7 @@ from include.errors import NotSent, OutcomeUnknown, Throttled
 
 
 def wait_after_s(error: BaseException | None, tries: int, jitter: float, settings: LoadSettings) -> float:
-    """Return the wait that the server asks for, a little spread; backoff where it asks for none or next to none."""
+    """Return the wait that the server asks for, with some jitter; backoff where it asks for none or very little."""
     asked_s = error.retry_after_s * (1 + 0.1 * jitter) if isinstance(error, Throttled) and error.retry_after_s else 0
     return asked_s if asked_s >= settings.backoff_base_s else max(asked_s, backoff_s(tries, jitter, settings))
 
@@ -39,10 +39,10 @@ def backoff_s(tries: int, jitter: float, settings: LoadSettings) -> float:
 
 class Pace:
     """
-    How long a batch's task usually takes, learned from the tasks before it.
+    The time that a task usually takes, by the tasks before it.
 
-    Asking much earlier costs calls, asking much later costs time. The guess is a little less than what a quarter of the
-    last tasks took: early enough for the quick ones, and close to all of them where they are all alike.
+    Asking much earlier costs calls, asking much later costs time. The estimate is a little less than the lower quartile
+    of the last tasks: early enough for quick ones, and close to all where they are alike.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Pace:
         return 0.98 * sorted(self._took_s)[len(self._took_s) // 4] if self._took_s else None
 
     def record(self, took_s: float) -> None:
-        """Learn from a task that has succeeded: when the question that found it done was asked, after acceptance."""
+        """Add a task that has succeeded: seconds from its acceptance to the question that found it done."""
         self._took_s.append(took_s)
 
 

@@ -1,9 +1,8 @@
-"""Carries out what deliveries decide: ledger first, then the call. The only place where delivery meets a memory API."""
+"""Makes the calls that deliveries ask for: first the row in the ledger, then the call to the memory API."""
 
 import asyncio
 import contextlib
 import random
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,15 +24,15 @@ from include.records import Batch, Conversation
 
 log = get_logger(__name__)
 
-NAMES_FIRST = sys.maxsize
-"""A name is known in no time; a place that its conversation had to queue for anew each time would be dear."""
+NAMES_FIRST = -1
+"""Priority of a call that sets a name: it is short, and its conversation waits for it."""
 
 NAMES_AT_ONCE = 8
-"""Of one conversation: a company's largest channel has hundreds of people, and its first batch waits for them."""
+"""Calls that set names of one conversation: its first batch waits for the names of hundreds of people."""
 
 
 class Sender:
-    """What the conversations of one task share: the API, the ledger, the speed, and the decision to stop."""
+    """Shared by the conversations of one task: the API, the ledger, the throttle, and the decision to stop."""
 
     def __init__(self, api: MemoryAPI, writer: CallWriter, settings: LoadSettings) -> None:
         self.trouble: ChatImportError | None = None
@@ -43,13 +42,13 @@ class Sender:
         self._settings = settings
         self._call_ids = writer.new_ids()
         self._named: set[tuple[str, str]] = set()
-        """People whose names are known, or on their way: conversations side by side share people."""
+        """Names that are set, or being set: conversations share people."""
         self.throttle = Throttle(settings.concurrency, time.monotonic)
         self._pace = Pace()
         self._halted = asyncio.Event()
 
     def halt(self, trouble: ChatImportError) -> None:
-        """Send nothing more, for any conversation; what is in flight is seen through."""
+        """Send nothing more for any conversation; calls in flight are awaited."""
         if self.trouble is None:
             self.trouble = trouble
             self._halted.set()
@@ -78,14 +77,14 @@ class Sender:
         changed: Callable[[], None] = lambda: None,
     ) -> End:
         """
-        See a conversation through: settle what is open, then send batch after batch.
+        Deliver a conversation: settle its open calls, then send batch after batch.
 
-        :param rank: Among conversations that wait for a place in flight the lowest goes first.
-        :param senders: Says which names to make known before the first batch; asked in a thread.
-        :param changed: Called whenever the ledger holds something new of it.
-        :raises LedgerError: the ledger cannot be written: nothing more may be sent.
+        :param rank: Among conversations that wait for a place the lowest goes first.
+        :param senders: Returns the names to set before the first batch; called in a thread.
+        :param changed: Called after each change of its rows in the ledger.
+        :raises LedgerError: the ledger cannot be written; nothing more is sent.
         """
-        voyage = _ConversationSend(
+        send = _ConversationSend(
             sender=self,
             conversation=conversation,
             delivery=delivery,
@@ -94,13 +93,13 @@ class Sender:
             senders=senders,
             changed=changed,
         )
-        return await voyage.run()
+        return await send.run()
 
     async def call(self, conversation: Conversation, step: Send | Ask | Look, place_s: float | None) -> Answer:
         """
-        Make the call that a step asks for; raises as the API does.
+        Make the call of a step; raises as the API does.
 
-        :param place_s: When the batch that it is about got its place in flight; ``None`` where it has none.
+        :param place_s: When its batch got its place; ``None`` where it has none.
         """
         if isinstance(step, Send):
             with self.throttle.observing(place_s):
@@ -126,10 +125,10 @@ class Sender:
 
     async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
         """
-        Make names known, retry_until_answered; a person's once, by whichever conversation comes first.
+        Set names, each again until it is answered; a person's name once per task.
 
-        :raises Refused: the target does not take one of them; the others were made known.
-        :raises ChatImportError: it was asked for as long as patience lasts; the rest was not tried.
+        :raises Refused: the target refuses one of them; the others were set.
+        :raises ChatImportError: a call was not answered in time; the rest was not tried.
         """
         refusals: list[ChatImportError] = []
         failures: list[ChatImportError] = []
@@ -163,7 +162,7 @@ class Sender:
         return status
 
     async def sleep(self, until_s: float) -> None:
-        """Sleep, but wake up when everything stops: what is about to be sent then ends at once."""
+        """Sleep until a time, or until the load stops."""
         wait_s = max(0.0, until_s - time.monotonic())
         if self._halted.is_set():
             await asyncio.sleep(wait_s)
@@ -175,7 +174,7 @@ class Sender:
 
 @dataclass(kw_only=True)
 class _ConversationSend:
-    """One conversation, step by step."""
+    """Delivery of one conversation, step by step."""
 
     sender: Sender
     conversation: Conversation
@@ -186,14 +185,14 @@ class _ConversationSend:
     changed: Callable[[], None]
     registered: bool = False
     place_s: float | None = None
-    """When this conversation's batch got its place in flight, while it has one."""
+    """When this conversation's batch got its place, while it has one."""
 
     async def run(self) -> End:
         try:
             while not isinstance(step := self._next(), End):
                 await self._do(step)
             if step.trouble is not None:
-                self.sender.halt(step.trouble)  # before anybody else can get the place
+                self.sender.halt(step.trouble)  # before another conversation can get the place
             await self._record()
             return step
         finally:
@@ -216,7 +215,7 @@ class _ConversationSend:
             case Send() if not self.registered:
                 await self._register()
             case Send() if self.place_s is None:
-                self.place_s = await self.sender.throttle.acquire(-self.rank)
+                self.place_s = await self.sender.throttle.acquire(self.rank)
             case Send():
                 self.delivery.begin()
                 await self._call(step)
@@ -245,19 +244,19 @@ class _ConversationSend:
             self.place_s = None
 
     async def _register(self) -> None:
-        """Make names known. They help people read; a target that does not take them still gets the messages."""
+        """Set names. They help people read; a target that refuses them still gets the messages."""
         self.registered = True
         names = await asyncio.to_thread(self.senders)
         try:
             await self.sender.register(self.conversation, names)
-        except PermanentError as error:  # where it is the caller who is refused, the first batch will be, too
-            log.warning("%s: the target does not take its names: %s", self.conversation.conversation_id, error)
+        except PermanentError as error:  # if the target refuses the caller, it refuses the first batch too
+            log.warning("%s: the target refuses its names: %s", self.conversation.conversation_id, error)
         except ChatImportError as error:
-            self.delivery.stop(Status.PENDING, "its names could not be registered", error)
+            self.delivery.stop(Status.PENDING, "its names could not be set", error)
 
 
 async def side_by_side[T](items: Iterable[T], work: Callable[[T], Awaitable[None]], concurrency: int) -> None:
-    """Work on items in their order, so many at once; an error ends all of it."""
+    """Work on items in their order, ``concurrency`` at a time; an error ends all of it."""
     queue = iter(items)
 
     async def worker() -> None:

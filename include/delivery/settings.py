@@ -1,4 +1,4 @@
-"""How patient and how eager a load is: every number of delivery that a person may want to turn."""
+"""Settings of a load: concurrency, waits and limits."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ class LoadSettings:
     """Batches in flight at most, each of another conversation; 429 lowers it for a while."""
 
     give_up_after_s: float = 300
-    """How long one call may be answered with nothing but "not now" (429) or nothing at all before the load gives up."""
+    """Seconds after which the load gives up a call that is answered only by 429, or not at all."""
 
     backoff_base_s: float = 0.5
     backoff_cap_s: float = 60
@@ -26,24 +26,24 @@ class LoadSettings:
     """A task still processing after this long stays pending, its id kept; the next try asks for the same task."""
 
     settle_s: float = 120
-    """How long a batch must be missing at the server before it counts as absent: the server may still be storing it."""
+    """Seconds for which a batch must be missing before it counts as absent: the server may still be storing it."""
 
     max_resends: int = 3
     """How often a batch that was proved not stored is sent again in one try."""
 
     max_rejected_in_row: int = 100
-    """So many single messages refused with none landing in between: the conversation is refused, not its messages."""
+    """Messages rejected in a row, one by one, after which the conversation counts as refused."""
 
     max_unknown: int = 20
-    """So many conversations stopped with an unknown outcome: the target is not fit, the rest stays pending."""
+    """Conversations stopped with an unknown outcome after which the load stops; the rest stays pending."""
 
     lock_wait_s: float = 60
     """How long to wait for an earlier try of the task that still runs to give up a conversation's lock."""
 
     existing: Literal["ask", "resend", "skip"] = "ask"
     """
-    What to do with batches an earlier try left unknown and no evidence settles: stop, send again, or take as landed.
-    Anything but ``ask`` is a person's decision, for one run.
+    For batches that an earlier try left unknown and no evidence settles: stop, send again, or count as landed. Set
+    anything but ``ask`` for one run only.
     """
 
     log_every_s: float = 10

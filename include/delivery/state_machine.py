@@ -109,7 +109,7 @@ def after_look(  # noqa: PLR0911 - a table
     state: Unknown, answer: Answer, now_s: float, settings: LoadSettings, jitter: float
 ) -> Next:
     """
-    Judge what reading back shows of the first group.
+    Judge what reading back shows of the first group of messages.
 
     Presence is final. Absence counts only at the end of the settling time, which stands still while the server does
     not answer: one that comes back may first work off what it had taken. A group that shows neither then is looked
@@ -155,7 +155,7 @@ def start_reconciling(call: Call, reason: str, now_s: float, *, recovered: bool 
 
 
 def recover(call: Call, now_s: float) -> Next:
-    """Take up a call that an earlier try left open: ask for its task, or whether it is stored at all."""
+    """Continue with a call that an earlier try left open: ask for its task, or look for its messages."""
     if call.state is CallState.ACCEPTED:
         return Next(state=Accepted(call=call, since_s=now_s, ask_at_s=now_s))
     return start_reconciling(call, "the try that made the call ended before its answer", now_s, recovered=True)
@@ -198,7 +198,7 @@ def _turned(call: Call, error: Refused) -> Next:
 
 
 def _settle(state: Unknown, reason: str = "") -> Next:
-    """Conclude once no group is left to look for."""
+    """Return the outcome when no group is left to look for."""
     if state.groups:
         return Next(state=state)
     call = state.call

@@ -1,4 +1,4 @@
-"""Where one call to add messages stands: every state of delivery's machine, and no decisions."""
+"""The states of one call to add messages, without decisions."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +10,7 @@ from include.records import Outgoing
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Consecutive messages to hand over in one call: a planned batch, or what is left of one."""
+    """Consecutive messages for one call: a planned batch, or the rest of one."""
 
     key: str
     batch: int
@@ -34,11 +34,11 @@ class Ready:
     part: Part
     send_at_s: float = 0
     resends: int = 0
-    """How often it was sent, and then proved not stored."""
+    """Times it was sent and then proved not stored."""
 
     tries: int = 0
     put_off_since_s: float | None = None
-    """Since when, and how often, the server has not even taken the call."""
+    """Time of the first and number of the calls that the server has not taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +49,10 @@ class Accepted:
     since_s: float
     ask_at_s: float
     typical_s: float | None = None
-    """What such a task usually takes, where that is known."""
+    """The time that such a task usually takes, where it is known."""
 
     silent_since_s: float | None = None
-    """Since when asking has brought errors only."""
+    """Time since which every question was answered with an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Landed:
 
 @dataclass(frozen=True, kw_only=True)
 class NotStored:
-    """Nothing of it is at the server; ``error`` is what said so, where it was an error."""
+    """Nothing of it is at the server; ``error`` is the proof, where an error is one."""
 
     why: NotStoredReason
     error: ChatImportError | None = None
@@ -89,7 +89,7 @@ class NotStored:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejected:
-    """Refused for what is in it; nothing stored."""
+    """Refused for its content; nothing is stored."""
 
     reason: str
     error: Refused
@@ -97,11 +97,11 @@ class Rejected:
 
 @dataclass(frozen=True, kw_only=True)
 class GaveUp:
-    """Nothing more can be learned in this try; what is open stays open in the ledger."""
+    """No outcome in this try; the call stays open in the ledger."""
 
     reason: str
     unknown: bool = False
-    """Asked, answered, and no evidence settles it."""
+    """The target answered, and no evidence settles it."""
 
     error: ChatImportError | None = None
 
@@ -111,7 +111,7 @@ State = Accepted | Unknown | Landed | NotStored | Rejected | GaveUp
 
 @dataclass(frozen=True, kw_only=True)
 class Next:
-    """What is true now, and the calls whose rows in the ledger change with it."""
+    """A new state, and the calls whose rows in the ledger change with it."""
 
     state: State
     calls: tuple[Call, ...] = ()

@@ -1,4 +1,4 @@
-"""How fast to go: calls in flight and waits, learned from the server and shared by a task's conversations."""
+"""Limits the calls in flight of a task, by what the server answers."""
 
 import asyncio
 import contextlib
@@ -13,10 +13,10 @@ log = get_logger(__name__)
 
 class Throttle:
     """
-    Bounds the work in flight: halved when the server says 429, one more after each full round without (AIMD).
+    Limits the work in flight: halved at a 429, one more after each full round without one (AIMD).
 
-    Work (a batch until it is settled, a name, a flush, reading back) has a place in flight; a question about a batch
-    has none of its own. Whichever of them meets a 429, it holds for all.
+    Work (a batch until it is settled, a name, a flush, reading back) has a place; a question about a batch has none of
+    its own. A 429 to any of them slows down all.
 
     :param now_s: The loop's clock.
     """
@@ -33,14 +33,14 @@ class Throttle:
         self._arrivals = count()
         self._waiting: set[tuple[int, int]] = set()
 
-    async def acquire(self, urgency: int = 0) -> float:
+    async def acquire(self, priority: int = 0) -> float:
         """
-        Wait for a place in flight.
+        Wait for a place.
 
-        :param urgency: The higher, the sooner; among equals whoever came first.
-        :returns: When it was given, which :meth:`slow_down` wants to know.
+        :param priority: The lowest goes first; among equals the first that came.
+        :returns: When it was given, for :meth:`slow_down`.
         """
-        turn = (-urgency, next(self._arrivals))
+        turn = (priority, next(self._arrivals))
         self._waiting.add(turn)
         try:
             while True:
@@ -59,9 +59,9 @@ class Throttle:
         self.in_flight -= 1
         self._wake()
 
-    async def work[T](self, call: Callable[[], Awaitable[T]], urgency: int = 0) -> T:
-        """Make a call that has a place in flight for as long as it takes; ``urgency`` as for :meth:`enter`."""
-        entered_s = await self.acquire(urgency)
+    async def work[T](self, call: Callable[[], Awaitable[T]], priority: int = 0) -> T:
+        """Make a call that has a place in flight for as long as it takes; ``priority`` as for :meth:`acquire`."""
+        entered_s = await self.acquire(priority)
         try:
             with self.observing(entered_s):
                 return await call()
@@ -82,7 +82,7 @@ class Throttle:
     @contextlib.contextmanager
     def observing(self, place_s: float | None = None) -> Iterator[None]:
         """
-        Learn from the call made inside: its 429 slows everybody down.
+        Slow down at a 429 to the call made inside.
 
         :param place_s: When the work that it belongs to got its place; ``None`` where it has none.
         """
@@ -94,15 +94,15 @@ class Throttle:
             raise
 
     def release_all(self) -> None:
-        """Let everybody through: nothing will be sent any more, and nobody should wait to learn that."""
+        """End all waiting: nothing will be sent any more."""
         self._lifted = True
         self._wake()
 
     def speed_up(self) -> None:
         """
-        Note work that was taken: so many as the limit in a row raise it by one.
+        Count work that the server took: as many in a row as the limit raise it by one.
 
-        Names do not count: they cost the server next to nothing, and some targets keep none.
+        Names do not count: they are cheap for the server, and some targets keep none.
         """
         self._good += 1
         if self._good >= self.limit and self.limit < self._ceiling:
@@ -120,7 +120,7 @@ class Throttle:
 
     def slow_down(self, entered_s: float, retry_after_s: float | None) -> None:
         """
-        Note a 429: halve the limit, once for all calls that were on their way together, and hold everyone back.
+        Halve the limit, once for all calls that were in flight together, and let all wait as long as the server asks.
 
         :param entered_s: When the throttled work had got its place.
         """

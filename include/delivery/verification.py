@@ -33,10 +33,10 @@ from include.records import Conversation
 log = get_logger(__name__)
 
 LAG_S = 90
-"""How long what was flushed may be invisible: some 15 s on an idle server, 30 where it has to look for files itself."""
+"""Seconds after a flush until memories must be visible: 15 on an idle server, 30 where it watches files."""
 
 BUDGET_S = 600
-"""What has not been asked for by then goes unverified: the report is more urgent."""
+"""Seconds for all questions; conversations that are left then are not verified, so that the report is written."""
 
 _AGAIN_S = 3
 _BLURRED_MS = 1_000
@@ -45,31 +45,31 @@ _BLURRED_MS = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What a run loaded of one conversation."""
+    """The messages of one conversation that a run loaded."""
 
     conversation: Conversation
     senders: tuple[str, ...]
-    """Who wrote, with the role ``user``: whoever wrote last first, then by how much each wrote."""
+    """Writers with the role ``user``: the last one first, then by their number of messages."""
 
     since_ms: int
     until_ms: int
     spoken_ms: int | None
-    """When somebody wrote last; ``None`` where bots were alone: of them no episodes are made."""
+    """Time of the last message of a person; ``None`` for bots alone: the target makes no episodes of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What reading back showed of one conversation."""
+    """The result of reading one conversation back."""
 
     readback: Readback | None = None
     """``None`` when there was no answer."""
 
     mismatch: str | None = None
-    """What does not match what was loaded, in words."""
+    """The difference to what was loaded, in words."""
 
     @property
     def open(self) -> bool:
-        """Whether another look may show more."""
+        """Whether reading it again may show more."""
         return self.readback is None or self.mismatch is not None
 
     @property
@@ -138,7 +138,7 @@ async def _look(api: MemoryAPI, throttle: Throttle, loaded: Loaded) -> Checked:
 
 
 def mismatch_of(loaded: Loaded, found: Readback) -> str | None:
-    """Say what reading back contradicts; ``None`` where all is well, or where there is no evidence."""
+    """Return the difference between target and load in words; ``None`` without one, or without evidence."""
     if found.unprocessed:
         return f"{found.unprocessed} messages still wait to be made into memories"
     if found.doubled:
