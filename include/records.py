@@ -383,6 +383,9 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     """Which conversations, for the task's name in the UI."""
 
+    planned_ms: int = 0
+    """When it was planned, Unix milliseconds; 0 where nobody has noted it."""
+
     conversations: int
     segments: int
     batches: int

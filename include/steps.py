@@ -1,5 +1,6 @@
 """One function per box of the diagram: paths, ids and settings in; files and counts out."""
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -130,7 +131,8 @@ def plan(
         "To load: %d messages in %d calls; about %d tokens, %d calls of the language model, %d minutes",
         *(total.messages, total.calls, total.tokens, total.llm_calls, -(-total.seconds // 60)),
     )
-    return chunks
+    planned_ms = time.time_ns() // 1_000_000
+    return [msgspec.structs.replace(chunk, planned_ms=planned_ms) for chunk in chunks]
 
 
 def open_ledger(

@@ -118,6 +118,11 @@ class Snapshot:
         here = self._select().where(CALLS.c.segment_id == segment_id)
         yield from self._calls(here.where(recent).order_by(CALLS.c.asked_ms, CALLS.c.first_ms))
 
+    def has_calls(self, segment_id: str) -> bool:
+        """Tell whether any call was ever made of a segment."""
+        query = select(CALLS.c.call_id).where(CALLS.c.target_id == self._target_id, CALLS.c.segment_id == segment_id)
+        return self.connection.execute(query.limit(1)).first() is not None
+
     def calls_since(self, asked_ms: int, *, without_run: str) -> Iterator[Call]:
         """Yield the calls that other runs than this one have made since a time of the writers' clocks."""
         query = self._select().where(CALLS.c.asked_ms >= asked_ms, CALLS.c.run_id != without_run)

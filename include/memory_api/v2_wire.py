@@ -92,12 +92,12 @@ class Envelope[T](msgspec.Struct):
 
 def session_of(conversation: Conversation) -> str:
     """
-    Return the session that is this conversation.
+    Return the session that is this segment.
 
-    The conversation's own id, for a personal history too: sessions of different people share one namespace, so that
+    By default the conversation's own id, for a personal history too: sessions of different people share one namespace, so that
     its ``session_id`` alone would mix them.
     """
-    return conversation.conversation_id
+    return conversation.segment_id or conversation.conversation_id
 
 
 def messages_of(messages: Sequence[Outgoing]) -> list[dict[str, Any]]:
