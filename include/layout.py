@@ -132,7 +132,7 @@ class RunFolder:
 
     @property
     def plan(self) -> Path:
-        """``conversations.parquet`` (:class:`include.records.PlannedConversation`) and ``chunk-000.parquet`` …."""
+        """``segments.parquet`` (:class:`include.records.PlannedSegment`) and ``chunk-000.parquet`` …."""
         return self.root / "plan"
 
     def chunks(self) -> list[Path]:

@@ -14,6 +14,7 @@ memory_of  ``person``        each person has a memory, and all of them hold a co
 API v1 reads by group and has no sessions in groups: there a segment is the conversation and senders stay who they are.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -27,6 +28,9 @@ SEGMENTATIONS = ("thread-day", "conversation")
 MEMORIES = ("workspace", "conversation", "person")
 
 
+_KEY = "memory_layout"
+
+
 class MemoryLayout(msgspec.Struct, frozen=True, kw_only=True):
     """One layout; a store that was loaded in one is never continued in another."""
 
@@ -35,6 +39,11 @@ class MemoryLayout(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"segments={self.segments}, memory_of={self.memory_of}"
+
+
+    def metadata(self) -> dict[str, str]:
+        """Return what :func:`layout_in` reads, for a Parquet schema."""
+        return {_KEY: msgspec.json.encode(self).decode()}
 
 
 PLAIN = MemoryLayout()
@@ -57,7 +66,13 @@ def memory_layout(api_version: str, segments: str | None = None, memory_of: str 
             raise ConfigurationError(f"{name} must be {' or '.join(allowed)}, not {value!r}; nothing was sent")
         if api_version == "v1" and value not in (None, getattr(default, name)):
             raise ConfigurationError(
-                f"{name}={value} needs API v2; v1 has no sessions in groups and reads by group. Nothing was sent: leave "
+                f"{name}={value} needs API v2: v1 has no sessions in groups and reads by group. Nothing was sent. Leave "
                 f"{name} empty, or use a connection with api_version v2"
             )
     return msgspec.structs.replace(default, **{name: value for name, value in given.items() if value is not None})
+
+
+def layout_in(metadata: Mapping[bytes, bytes] | None) -> MemoryLayout:
+    """Return the layout in a Parquet schema's metadata; :data:`PLAIN` where it says none."""
+    said = (metadata or {}).get(_KEY.encode())
+    return msgspec.json.decode(said, type=MemoryLayout) if said else PLAIN

@@ -17,8 +17,11 @@ PARAMETERS = (
     "since",
     "until",
     "lookback_days",
+    "segments",
+    "memory_of",
     "batch_size",
     "concurrency",
+    "max_model_calls",
     "existing",
 )
 """Of a run, in the order of the form; ``everos_provider.params`` says what each of them takes."""

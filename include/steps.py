@@ -22,10 +22,10 @@ from include.layout import RunFolder
 from include.ledger import Ledger, Snapshot, ledger_url
 from include.logs import get_logger
 from include.memory_api.contract import Target
-from include.memory_layout import PLAIN, MemoryLayout
+from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
-from include.plan.estimate import write_estimate
+from include.plan.estimate import held_sentence, hold_back, write_estimate
 from include.records import Chunk
 from include.storage import file_trouble
 from include.window import Window
@@ -77,15 +77,17 @@ def transform(  # noqa: PLR0913 - a run's settings
     ledger: Ledger,
     options: ParseOptions | None = None,
     *,
-    layout: MemoryLayout = PLAIN,
+    layout: MemoryLayout | None = None,
     dry_run: bool = False,
 ) -> dict[str, int]:
     """
     Put everything extracted in order, without what is out of range, loaded already or refused before.
 
+    :param layout: Of the target's memory; by default that of its API version.
     :raises LedgerError: the target was loaded in another layout; nothing was written.
     """
     options = options or ParseOptions()
+    layout = layout or memory_layout(ledger.target.api_version)
     ledger.check_layout(layout)
     template = options.id_template
     known_ids = transformation.KnownIds(ids=ledger.conversation_ids(template))
@@ -102,7 +104,7 @@ def transform(  # noqa: PLR0913 - a run's settings
             id_template=template,
             known_ids=known_ids,
             include_private=options.include_private,
-            segments=layout.segments,
+            layout=layout,
             pinned=_pinned(known),
         )
     return msgspec.structs.asdict(result)
@@ -117,20 +119,27 @@ def _pinned(known: Snapshot) -> dict[str, dict[str, str]]:
 
 
 def plan(
-    run: RunFolder, *, batch_size: int | None, concurrency: int = 8, layout: MemoryLayout = PLAIN
+    run: RunFolder, *, batch_size: int | None, concurrency: int = 8, max_model_calls: int = 0
 ) -> list[Chunk]:
     """
     Cut what is left to load into batches and chunks, and say what that will take.
 
     :param concurrency: Batches at once in each load task, for the estimate.
+    :param max_model_calls: The first segments whose estimate stays within this are loaded, the others left for another
+        run; 0 for no limit.
     """
     with file_trouble(run.root, NOTHING_SENT):
-        chunks = planning.plan(run, batch_size=batch_size, layout=layout)
-        total = write_estimate(run, concurrency).total
+        chunks = planning.plan(run, batch_size=batch_size)
+        if max_model_calls:
+            chunks = hold_back(run, chunks, max_model_calls)
+        estimate = write_estimate(run, concurrency, max_model_calls)
+        total = estimate.total
     log.info(
         "To load: %d messages in %d calls; about %d tokens, %d calls of the language model, %d minutes",
         *(total.messages, total.calls, total.tokens, total.llm_calls, -(-total.seconds // 60)),
     )
+    if estimate.held:
+        log.warning("%s", held_sentence(estimate))
     planned_ms = time.time_ns() // 1_000_000
     return [msgspec.structs.replace(chunk, planned_ms=planned_ms) for chunk in chunks]
 

@@ -52,7 +52,7 @@ class ChunkProgress:
         if before is None:
             is_done = place < self._begun and place not in self._stopped
             before = {"next_batch": planned.batches} if is_done else {}
-        self._stopped.add(place)
+        self._stopped.update({place, *range(self._begun, place)})  # one before may begin later: it waits for its lock
         self._begun = max(self._begun, place + 1)
         return before
 

@@ -27,7 +27,7 @@ from include.columns import conversation_runs, edges_of
 from include.errors import ConfigurationError, NotConserved
 from include.layout import RunFolder, drafted
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
-from include.memory_layout import PLAIN, MemoryLayout
+from include.memory_layout import MemoryLayout
 from include.plan.batches import OUTGOING, CutBatches, cut_batches, size_of
 from include.plan.chunk_file import conversations_of
 from include.plan.chunks import assign, how_many, label_of
@@ -68,7 +68,6 @@ def plan(
     batch_size: int | None = None,
     batch_bytes: int = BATCH_BYTES,
     max_chunks: int = MAX_CHUNKS,
-    layout: MemoryLayout = PLAIN,
 ) -> list[Chunk]:
     """
     Cut what transform left into ``plan/``; it appears complete or not at all.
@@ -78,7 +77,6 @@ def plan(
     :param batch_size: Messages in a batch, 1 to 500; ``None``: 50, or 100 in conversations above 10,000 messages.
     :param batch_bytes: UTF-8 bytes of text in a batch; a larger message goes alone.
     :param max_chunks: At most so many load tasks.
-    :param layout: Whose memory the messages become; the segments are in ``messages/``.
     :returns: The chunks, largest first; none when nothing is left to load.
     :raises ConfigurationError: a setting out of bounds, or two conversations with one segment; nothing was written.
     """
@@ -94,9 +92,9 @@ def plan(
     run.remove(run.plan)
     with drafted(run.plan) as draft:
         with ExitStack() as files:
-            contents = files.enter_context(segment_writer(draft, layout))
+            contents = files.enter_context(segment_writer(draft))
             writers = [files.enter_context(closing(ChunkWriter(draft, number))) for number in range(len(chunks))]
-            messages = groupby(_runs(run, layout), key=itemgetter(0))
+            messages = groupby(_runs(run, read_layout(run)), key=itemgetter(0))
             for segments, (_, runs) in zip(counted, messages, strict=True):
                 numbers = [number_of[segments.conversation_id, part] for part in parts.of(segments).tolist()]
                 cut = cut_batches(

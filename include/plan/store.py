@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.layout import RunFolder
-from include.memory_layout import PLAIN, MemoryLayout
+from include.memory_layout import MemoryLayout, layout_in
 from include.plan.batches import CutBatches
 from include.records import BATCH_SCHEMA, Batch, Outgoing, PlannedSegment
 
@@ -115,10 +115,18 @@ class ChunkWriter:
         self._file.close()
 
 
-def segment_writer(folder: Path, layout: MemoryLayout) -> pq.ParquetWriter:
-    """Return a writer of a plan's table of contents, which says in which layout it is."""
-    schema = SEGMENT_SCHEMA.with_metadata({"layout": msgspec.json.encode(layout).decode()})
-    return pq.ParquetWriter(folder / SEGMENTS, schema, compression="lz4")
+def segment_writer(folder: Path) -> pq.ParquetWriter:
+    """Return a writer of a plan's table of contents."""
+    return pq.ParquetWriter(folder / SEGMENTS, SEGMENT_SCHEMA, compression="lz4")
+
+
+def write_plan(folder: Path, planned: Sequence[PlannedSegment]) -> None:
+    """Write a plan's table of contents anew, in one step."""
+    rows = [msgspec.to_builtins(segment) for segment in planned]
+    draft = folder / f".{SEGMENTS}.partial"
+    pq.write_table(pa.Table.from_pylist(rows, schema=SEGMENT_SCHEMA), draft, compression="lz4")
+    draft.chmod(0o600)
+    draft.replace(folder / SEGMENTS)
 
 
 def read_plan(run: RunFolder, chunk: int | None = None) -> list[PlannedSegment]:
@@ -135,9 +143,8 @@ def plan_table(run: RunFolder, *columns: str) -> pa.Table:
 
 
 def read_layout(run: RunFolder) -> MemoryLayout:
-    """Return the layout that a run was planned in."""
-    said = (pq.read_schema(run.plan / SEGMENTS).metadata or {}).get(b"layout")
-    return msgspec.json.decode(said, type=MemoryLayout) if said else PLAIN
+    """Return the layout of a run, as transform has written it down."""
+    return layout_in(pq.read_schema(run.conversations).metadata)
 
 
 def earliest_ms(run: RunFolder) -> dict[str, int]:

@@ -5,17 +5,18 @@ Top level: ``report_version``, ``run_id``, ``target``, ``dry_run``, ``started_at
 ``conserved``, ``complete``, the totals ``extracted, loaded, already_loaded, out_of_range, skipped{reason: n},
 rejected{reason: n}, pending, unknown, shifted_ms, redacted{kind: n}`` (credentials taken out of what stands in the
 exports: :mod:`include.redact`), ``problems[]`` (sentences for people), ``conversations[]`` with the same counts plus
-``conversation_id, name, kind, source, private_reason, batches, first_ms, last_ms, flushed``, ``open_batches[]``, the
+``conversation_id, name, kind, source, private_reason, segments, batches, first_ms, last_ms, flushed``, ``open_batches[]``, the
 calls whose outcome is not known, with ``conversation_id, key, messages, first_ms, last_ms, task_id, run_id``, and
 ``notes[]``, what is peculiar about the exports though every entry was dealt with, with ``export, code, meaning, detail,
 count`` (codes and meanings: :data:`include.records.NOTES`).
 
-``private_reason`` says why a conversation counts as private and is empty if it is public; ``flushed`` is ``extracted``,
+``layout`` is how EverOS's memory is laid out, ``segments`` and ``memory_of`` (:mod:`include.memory_layout`); ``segments``
+of a conversation counts those that were planned. ``private_reason`` says why a conversation counts as private and is empty if it is public; ``flushed`` is ``extracted``,
 ``no_extraction`` or null.
 
 ``verified`` says whether EverOS, read back after the flush, remembers all that this run loaded
 (:mod:`include.delivery.verification`); each conversation has its own, with ``episodes`` and ``unprocessed`` as they
-were seen then. All three are null where nothing was loaded or EverOS could not be asked.
+were seen then, in ``segments_read`` segments: of many a sample. All three are null where nothing was loaded or EverOS could not be asked.
 
 ``files[]`` names what lies beside the report: ``corrections.json``, rejected messages for a person to correct
 (:mod:`include.redo`; it holds message text), and ``loaded.csv``, what the run put into EverOS call by call
@@ -43,7 +44,8 @@ from include.delivery.verification import Checked
 from include.layout import RunFolder, private_folder, write_private
 from include.ledger import Call
 from include.memory_api.contract import Target
-from include.plan.estimate import read_estimate
+from include.plan import read_layout
+from include.plan.estimate import held_sentence, read_estimate
 from include.report.figures import conversation_figures, is_conserved, notes_of, totals_of
 from include.report.loading import LoadHistory, account_of
 from include.report.series import messages_by_day
@@ -76,6 +78,7 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
     rows = conversation_figures(run, outcomes)
     planned = read_estimate(run)
     efforts = planned.conversations if planned else {}
+    problems = [*problems, held_sentence(planned)] if planned and planned.held else problems
     for row in rows:
         effort = efforts.get(row["conversation_id"])
         row["estimate"] = msgspec.to_builtins(effort) if effort else None
@@ -92,6 +95,7 @@ def build_report(  # noqa: PLR0913 - a report has to know all of this
         "target": {
             name: getattr(target, name) for name in ("base_url", "api_version", "account", "app_id", "project_id")
         },
+        "layout": msgspec.to_builtins(read_layout(run)) if run.conversations.exists() else None,
         "dry_run": dry_run,
         "started_at": started_at.astimezone(UTC).isoformat(),
         "finished_at": datetime.now(UTC).isoformat(),
@@ -156,6 +160,7 @@ def _seen(checked: Checked) -> dict[str, Any]:
         "episodes": found.episodes if found else None,
         "unprocessed": found.unprocessed if found else None,
         "verified": checked.verified,
+        "segments_read": checked.segments if found else 0,
     }
 
 

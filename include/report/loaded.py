@@ -1,7 +1,7 @@
 """
 ``loaded.csv``: what a run put into EverOS, call by call, for whoever has to find or remove it there.
 
-EverOS v1 deletes by ``group_id``, or by ``user_id`` and ``session_id``; which calls a conversation came in, their keys
+EverOS v1 deletes by ``group_id``, or by ``user_id`` and ``session_id``; a ``segment_id`` is a session of v2. Which calls a conversation came in, their keys
 and task ids are for asking the vendor.
 """
 
@@ -16,6 +16,7 @@ from include.report.sheets import write_sheet
 
 COLUMNS = (
     "conversation_id",
+    "segment_id",
     "kind",
     "group_id",
     "user_id",

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import ParamValidationError
 
 from include.errors import ConfigurationError
 from include.layout import home
+from include.memory_layout import MEMORIES, SEGMENTATIONS
 from include.parameters import refuse_unknown
 from include.parsers import DEFAULT_ID_TEMPLATE
 
@@ -128,6 +129,34 @@ def import_params() -> dict[str, Param]:
                 "arrived late. What is loaded already is not sent again."
             ),
         ),
+        "segments": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *SEGMENTATIONS],
+            values_display={"thread-day": "Each thread, and each day outside threads", "conversation": "Conversations"},
+            title="Sessions",
+            section=HOW,
+            description=(
+                "What is one session in EverOS. Empty: threads and days for API v2, conversations for v1. Keep it the same "
+                "for good: another one needs a project_id of its own."
+            ),
+        ),
+        "memory_of": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *MEMORIES],
+            values_display={
+                "workspace": "The workspace: one memory for all public conversations",
+                "conversation": "Each conversation",
+                "person": "Each person",
+            },
+            title="Whose memory",
+            section=HOW,
+            description=(
+                "Who can be asked, API v2 only. Empty: the workspace. Private conversations are then memories of their own. "
+                "Keep it the same for good: another one needs a project_id of its own."
+            ),
+        ),
         "batch_size": Param(
             None,
             type=["null", "integer"],
@@ -142,9 +171,19 @@ def import_params() -> dict[str, Param]:
             type="integer",
             minimum=1,
             maximum=64,
-            title="Conversations at once",
+            title="Batches at once",
             section=HOW,
-            description="Per load task. Within a conversation there is always one batch at a time.",
+            description="Per load task. Within a session of EverOS there is always one batch at a time.",
+        ),
+        "max_model_calls": Param(
+            0,
+            type="integer",
+            minimum=0,
+            title="Calls of the language model at most",
+            section=HOW,
+            description=(
+                "By the estimate. What would pass it is left for another run, and the report says how much. 0: no limit."
+            ),
         ),
         "existing": Param(
             "ask",

@@ -21,6 +21,7 @@ from include.layout import RunFolder
 from include.ledger import Ledger
 from include.memory_api import connect
 from include.memory_api.contract import Target
+from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
 from include.report.waiting import read_waiting
 from include.window import Window, window_of_interval, window_of_parameters
@@ -33,9 +34,9 @@ TRANSFORM = Data(
     writes=["messages/*", "conversations.parquet", "notes.parquet", "restated/*"],
 )
 PLAN = Data(reads=["messages/*", "conversations.parquet"], writes=["plan/*", "estimate.json"])
-LOAD = Data(reads=["plan/{chunk}", "plan/conversations.parquet", "conversations.parquet"])
+LOAD = Data(reads=["plan/{chunk}", "plan/segments.parquet", "conversations.parquet"])
 FLUSH = Data(reads=["plan/*", "conversations.parquet"])
-REPORT = Data(reads=["*"], writes=["report.*", "rejects.*", "corrections*", "loaded.csv"])
+REPORT = Data(reads=["*"], writes=["report.*", "rejects.*", "corrections*", "loaded.csv", "owners.json"])
 
 
 def check_given(context: Context) -> None:
@@ -132,14 +133,22 @@ def transform(context: Context) -> dict[str, int]:
     ledger = ledger_of(context, target, at_least=known.get("messages", 0))
     with staged(context["run_id"], TRANSFORM) as run:
         params = context["params"]
-        return steps.transform(run, window_of(context), ledger, options_of(params), dry_run=params["dry_run"])
+        layout = memory_layout(target.api_version, params["segments"], params["memory_of"])
+        return steps.transform(
+            run, window_of(context), ledger, options_of(params), layout=layout, dry_run=params["dry_run"]
+        )
 
 
 def plan(context: Context) -> list[dict[str, Any]]:
     """Cut batches and chunks; a dry run hands none of them on."""
     params = context["params"]
     with staged(context["run_id"], PLAN) as run:
-        chunks = steps.plan(run, batch_size=params["batch_size"], concurrency=params["concurrency"])
+        chunks = steps.plan(
+            run,
+            batch_size=params["batch_size"],
+            concurrency=params["concurrency"],
+            max_model_calls=params["max_model_calls"],
+        )
     return [] if params["dry_run"] else [msgspec.to_builtins(chunk) for chunk in chunks]
 
 
