@@ -40,7 +40,6 @@ class MemoryLayout(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return f"segments={self.segments}, memory_of={self.memory_of}"
 
-
     def metadata(self) -> dict[str, str]:
         """Return what :func:`layout_in` reads, for a Parquet schema."""
         return {_KEY: msgspec.json.encode(self).decode()}

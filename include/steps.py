@@ -118,9 +118,7 @@ def _pinned(known: Snapshot) -> dict[str, dict[str, str]]:
     return pinned
 
 
-def plan(
-    run: RunFolder, *, batch_size: int | None, concurrency: int = 8, max_model_calls: int = 0
-) -> list[Chunk]:
+def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8, max_model_calls: int = 0) -> list[Chunk]:
     """
     Cut what is left to load into batches and chunks, and say what that will take.
 

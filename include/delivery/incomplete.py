@@ -27,9 +27,7 @@ class StoppedSegment:
         return f"{self.segment_id}{batch}: {self.reason}"
 
 
-def error_for(
-    what: str, stops: Sequence[StoppedSegment], trouble: ChatImportError | None
-) -> ChatImportError | None:
+def error_for(what: str, stops: Sequence[StoppedSegment], trouble: ChatImportError | None) -> ChatImportError | None:
     """
     Return the error to raise, or ``None`` when everything was delivered.
 

@@ -28,7 +28,9 @@ def moved_calls(ledger: Ledger, chunk: Chunk, path: Path, run_id: str) -> dict[s
     """
     since_ms = chunk.planned_ms - MARGIN_MS if chunk.planned_ms else 0
     with ledger.snapshot() as snapshot:
-        calls = {(call.conversation_id, call.call_id): call for call in snapshot.calls_since(since_ms, without_run=run_id)}
+        calls = {
+            (call.conversation_id, call.call_id): call for call in snapshot.calls_since(since_ms, without_run=run_id)
+        }
     if not calls:
         return {}
     sent = pa.table(

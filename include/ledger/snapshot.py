@@ -24,7 +24,9 @@ MESSAGE_SCHEMA = _schema(
 )
 """One row per message of a call; ``run_id`` is the run that made the call."""
 
-FLUSH_SCHEMA = _schema(conversation_id=pa.string(), segment_id=pa.string(), run_id=pa.string(), landed=pa.int64(), status=pa.string())
+FLUSH_SCHEMA = _schema(
+    conversation_id=pa.string(), segment_id=pa.string(), run_id=pa.string(), landed=pa.int64(), status=pa.string()
+)
 """One row per flush that was answered."""
 
 CALLS_AT_ONCE = 2_000

@@ -62,4 +62,3 @@ def label_of(conversations: Mapping[str, int]) -> str:
     more = f" (+{len(conversations) - 1:,} more)" if len(conversations) > 1 else ""
     messages = sum(conversations.values())
     return f"{name}{more}, {messages:,} message{'s' if messages != 1 else ''}"
-

@@ -58,7 +58,6 @@ def owned(messages: pa.RecordBatch, owner: str | None, ambiguous: frozenset[str]
     return pa.RecordBatch.from_pydict(columns, schema=messages.schema)
 
 
-
 def shared_names(parts: Sequence[Path]) -> dict[str, frozenset[str]]:
     """Return the names that several people of a conversation have, by conversation id."""
     found: dict[str, set[str]] = defaultdict(set)

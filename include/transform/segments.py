@@ -128,7 +128,11 @@ class Segments:
         ids = encoded.dictionary.to_pylist()
         large = self._threads.large.get(self._conversation_id or "", ())
         may_go_on |= {_thread(id_) for id_ in ids if id_ in large} if large else set()
-        return names + [_thread(id_) for id_ in ids], np.where(in_thread, len(names) + thread_codes, day_codes), may_go_on
+        return (
+            names + [_thread(id_) for id_ in ids],
+            np.where(in_thread, len(names) + thread_codes, day_codes),
+            may_go_on,
+        )
 
     def _numbered(
         self, names: list[str], codes: Numbers, may_go_on: set[str], sizes: npt.NDArray[np.int64], counted: Choice

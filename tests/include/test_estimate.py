@@ -11,9 +11,7 @@ from include.plan.estimate import Effort, effort_of, estimate, read_estimate, wr
 from include.records import PlannedSegment
 
 
-def planned(
-    conversation_id: str = "a", *, messages: int = 100, batches: int = 2, chunk: int = 0
-) -> PlannedSegment:
+def planned(conversation_id: str = "a", *, messages: int = 100, batches: int = 2, chunk: int = 0) -> PlannedSegment:
     return PlannedSegment(
         conversation_id=conversation_id,
         chunk=chunk,
@@ -29,7 +27,13 @@ def planned(
 
 def test_a_conversation_takes_its_batches_a_flush_and_a_language_model_that_grows_with_people() -> None:
     assert effort_of(planned(), owners=3) == Effort(
-        messages=100, batches=2, calls=3, tokens=1000, llm_calls=2 + 10 + 2 * 10 * 3, segments=1, seconds=2 * 7.0 + 100 * 0.33
+        messages=100,
+        batches=2,
+        calls=3,
+        tokens=1000,
+        llm_calls=2 + 10 + 2 * 10 * 3,
+        segments=1,
+        seconds=2 * 7.0 + 100 * 0.33,
     )
 
 

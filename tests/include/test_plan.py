@@ -189,7 +189,9 @@ def test_the_table_of_contents_says_what_is_in_the_files(
             within = [each for each in planned.conversations if each.chunk == chunk.number]
             file = pq.ParquetFile(RunFolder(Path(folder)).plan / chunk_name(chunk.number))
             assert file.schema_arrow.equals(BATCH_SCHEMA)
-            rows = [row for each in within for first, count in batched(each.rows, 2) for row in range(first, first + count)]
+            rows = [
+                row for each in within for first, count in batched(each.rows, 2) for row in range(first, first + count)
+            ]
             assert sorted(rows) == list(range(chunk.batches))
             assert file.metadata.num_rows == chunk.batches == sum(each.batches for each in within)
             assert chunk.messages == sum(each.messages for each in within)
