@@ -164,6 +164,11 @@ class RunFolder:
         return self.root / "corrections.json"
 
     @property
+    def owners(self) -> Path:
+        """Whose memory each conversation is part of (:mod:`include.report.owners`)."""
+        return self.root / "owners.json"
+
+    @property
     def loaded(self) -> Path:
         """What the run put into EverOS, call by call (:mod:`include.report.loaded`)."""
         return self.root / "loaded.csv"

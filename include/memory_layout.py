@@ -65,8 +65,8 @@ def memory_layout(api_version: str, segments: str | None = None, memory_of: str 
             raise ConfigurationError(f"{name} must be {' or '.join(allowed)}, not {value!r}; nothing was sent")
         if api_version == "v1" and value not in (None, getattr(default, name)):
             raise ConfigurationError(
-                f"{name}={value} needs API v2: v1 has no sessions in groups and reads by group. Nothing was sent. Leave "
-                f"{name} empty, or use a connection with api_version v2"
+                f"{name}={value} needs API v2: v1 has no sessions in groups and reads by group. Nothing was sent. "
+                f"Leave {name} empty, or use a connection with api_version v2"
             )
     return msgspec.structs.replace(default, **{name: value for name, value in given.items() if value is not None})
 

@@ -222,7 +222,7 @@ MESSAGE_SCHEMA = pa.schema(
 """Messages in ``extracted/`` as found."""
 
 ORDERED_SCHEMA = MESSAGE_SCHEMA.append(_field("segment_id", pa.string()))
-"""Messages in ``messages/``, deduplicated, sorted and in range; each with its segment (:mod:`include.transform.segments`)."""
+"""Messages in ``messages/``: deduplicated, sorted, in range, each with its segment (:mod:`include.transform`)."""
 
 CONVERSATION_SCHEMA = pa.schema(
     [

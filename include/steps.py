@@ -71,7 +71,7 @@ def extract(export: Export, options: ParseOptions, run: RunFolder, *, redact: bo
         return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key), redact=redact))
 
 
-def transform(  # noqa: PLR0913 - a run's settings
+def transform(
     run: RunFolder,
     window: Window,
     ledger: Ledger,
@@ -192,6 +192,7 @@ def report(  # noqa: PLR0913 - a report has to know all of this
     from include.report.figures import known_conversations  # noqa: PLC0415
     from include.report.loaded import write_loaded  # noqa: PLC0415
     from include.report.loading import history_of  # noqa: PLC0415
+    from include.report.owners import write_owners  # noqa: PLC0415
     from include.report.page import write_page  # noqa: PLC0415
     from include.report.rejects import write_rejects  # noqa: PLC0415
 
@@ -213,7 +214,9 @@ def report(  # noqa: PLR0913 - a report has to know all of this
         redo.write_corrections(run, snapshot)
         if not dry_run:
             write_loaded(run, snapshot, run_id)
-        document["files"] = [path.name for path in (run.corrections, run.loaded) if path.exists()]
+        if target.api_version == "v2" and run.conversations.exists():
+            write_owners(run, run_id)
+        document["files"] = [path.name for path in (run.corrections, run.loaded, run.owners) if path.exists()]
         write_report(document, run.report_json)
         write_page(document, run.report_html)
     return document

@@ -46,7 +46,7 @@ class Delivery:
     :param jitter: Random numbers in [0, 1).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is about, and what it shares with the others
         self,
         conversation_id: str,
         *,

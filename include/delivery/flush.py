@@ -42,7 +42,7 @@ async def flush_conversations(
     run: RunFolder, api: MemoryAPI, ledger: Ledger, settings: LoadSettings, run_id: str
 ) -> FlushOutcome:
     """
-    Flush every segment of the run's conversations in which messages have landed since its last flush, whoever sent them.
+    Flush every segment of the run's conversations in which messages have landed since its last flush, by any run.
 
     Conversations that the run leaves out (private, excluded) are not touched: what a person decided about batches of
     the chosen ones does not hold for them.

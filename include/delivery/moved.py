@@ -1,7 +1,7 @@
 """
 Messages that another run has sent in another segment since this run was planned.
 
-A message changes its segment when exports show more than before: a message that got replies belongs to their thread, and
+A message changes its segment when exports show more than before: one that got replies belongs to their thread, and the
 numbers of long segments move. Transform knows what was sent until then. A run whose load is cleared after a later run
 has loaded would send such a message again: its calls are those of another segment.
 """

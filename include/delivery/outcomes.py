@@ -66,8 +66,8 @@ def outcomes_of(run: RunFolder, ledger: Snapshot, run_id: str) -> dict[str, Outc
             names = ("loaded", "already_loaded", "pending", "unknown", "segments")
             found[conversation_id].update(zip(names, counts, strict=True))
         for conversation_id, reason, count in connection.sql(
-            "SELECT conversation_id, reason, count(*) FROM rejected SEMI JOIN planned USING (conversation_id, message_id) "
-            "GROUP BY 1, 2 ORDER BY 1, 2"
+            "SELECT conversation_id, reason, count(*) FROM rejected "
+            "SEMI JOIN planned USING (conversation_id, message_id) GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall():
             found[conversation_id].setdefault("rejected", {})[reason] = count
         for conversation_id, unflushed, status in connection.execute(_FLUSHES, {"run": run_id}).fetchall():

@@ -48,7 +48,7 @@ class ChunkProgress:
 
     def begin(self, place: int, planned: PlannedSegment) -> Mapping[str, Any]:
         """Return what an earlier try left of a segment, as an entry of ``under_way``; from now on this try speaks."""
-        before = self._under_way.pop(str(place), None)
+        before: Mapping[str, Any] | None = self._under_way.pop(str(place), None)
         if before is None:
             is_done = place < self._begun and place not in self._stopped
             before = {"next_batch": planned.batches} if is_done else {}

@@ -40,7 +40,7 @@ BUDGET_S = 600
 """Seconds for all questions; conversations that are left then are not verified, so that the report is written."""
 
 MOST_SEGMENTS = 400
-"""So many segments are read back at most, about as many of each conversation, spread over time: each takes two calls."""
+"""So many segments are read back at most, about as many of each conversation, spread over time: each is two calls."""
 
 _AGAIN_S = 3
 _BLURRED_MS = 1_000

@@ -106,10 +106,10 @@ class Ledger:
             return
         if connection.execute(select(exists().where(CALLS.c.target_id == self._target_id))).scalar():
             raise LedgerError(
-                f"{self.target.base_url} was loaded with {own}, and this run has {layout}. Nothing was sent: in one store "
-                "the two layouts would mix, and what is loaded would not be found as a whole. Go on with the parameters "
-                "that it was loaded with; or load everything anew into a store of its own: write a new project_id into "
-                "the extra of the connection."
+                f"{self.target.base_url} was loaded with {own}, and this run has {layout}. Nothing was sent: in one "
+                "store the two layouts would mix, and what is loaded would not be found as a whole. Go on with the "
+                "parameters that it was loaded with; or load everything anew into a store of its own: write a new "
+                "project_id into the extra of the connection."
             )
 
     def check_generation(self, known: int) -> None:

@@ -94,8 +94,8 @@ def session_of(conversation: Conversation) -> str:
     """
     Return the session that is this segment.
 
-    By default the conversation's own id, for a personal history too: sessions of different people share one namespace, so that
-    its ``session_id`` alone would mix them.
+    By default the conversation's own id, also for a personal history: sessions of different people share one namespace,
+    so that its ``session_id`` alone would mix them.
     """
     return conversation.segment_id or conversation.conversation_id
 

@@ -90,20 +90,19 @@ def plan(
     chunks = assign(parts.sizes(counted), max_chunks)
     number_of = {part: number for number, chunk in enumerate(chunks) for part in chunk}
     run.remove(run.plan)
-    with drafted(run.plan) as draft:
-        with ExitStack() as files:
-            contents = files.enter_context(segment_writer(draft))
-            writers = [files.enter_context(closing(ChunkWriter(draft, number))) for number in range(len(chunks))]
-            messages = groupby(_runs(run, read_layout(run)), key=itemgetter(0))
-            for segments, (_, runs) in zip(counted, messages, strict=True):
-                numbers = [number_of[segments.conversation_id, part] for part in parts.of(segments).tolist()]
-                cut = cut_batches(
-                    segments,
-                    (messages for _, messages in runs),
-                    batch_size=batch_size or size_of(segments.total),
-                    batch_bytes=batch_bytes,
-                )
-                contents.write_table(_write(segments, cut, writers, numbers))
+    with drafted(run.plan) as draft, ExitStack() as files:
+        contents = files.enter_context(segment_writer(draft))
+        writers = [files.enter_context(closing(ChunkWriter(draft, number))) for number in range(len(chunks))]
+        messages = groupby(_runs(run, read_layout(run)), key=itemgetter(0))
+        for segments, (_, runs) in zip(counted, messages, strict=True):
+            numbers = [number_of[segments.conversation_id, part] for part in parts.of(segments).tolist()]
+            cut = cut_batches(
+                segments,
+                (messages for _, messages in runs),
+                batch_size=batch_size or size_of(segments.total),
+                batch_bytes=batch_bytes,
+            )
+            contents.write_table(_write(segments, cut, writers, numbers))
     return [
         Chunk(
             number=writer.number,

@@ -72,7 +72,7 @@ def cut_batches(
         places = _places(segments, table)
         last = places[-1]
         order = np.argsort(places, kind="stable")
-        table, places, sizes = table.take(pa.array(order)), places[order], text_bytes(table)[order]
+        table, places, sizes = table.take(pa.array(order, pa.int64())), places[order], text_bytes(table)[order]
         starts, ends = _cut_segments(edges_of(places), sizes, batch_size, batch_bytes)
         rest = None
         if left[last]:

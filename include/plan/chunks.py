@@ -2,10 +2,10 @@
 How many load tasks are worth starting, and which segments each one gets.
 
 A segment stays whole, in one chunk, because it is loaded in order. So no run ends before its largest segment does, and
-chunks much smaller than that one would not help. A conversation stays together unless it is larger than a chunk. A chunk runs many segments side by side, and an
-Airflow task costs about as much as a hundred messages, so a chunk below :data:`WORTHWHILE` messages is not worth its
-task. Still, two conversations get two chunks: small imports take the same parallel way as large ones, and one
-conversation that fails leaves the other chunk green.
+chunks much smaller than that one would not help. A conversation stays together unless it is larger than a chunk. A
+chunk runs many segments side by side, and an Airflow task costs about as much as a hundred messages, so a chunk below
+:data:`WORTHWHILE` messages is not worth its task. Still, two conversations get two chunks: small imports take the same
+parallel way as large ones, and one conversation that fails leaves the other chunk green.
 """
 
 import heapq

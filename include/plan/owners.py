@@ -6,7 +6,8 @@ that is no person there is one copy; the model reads who spoke from ``sender_nam
 prompts). Bots keep their own id: their role makes them no owner.
 
 A private conversation is an owner of its own, never part of the workspace's memory; with a memory per person it is
-remembered by those who were there. A personal history is its person's. The ids of conversations as owners begin with ``conversation_``: none is ever that of a workspace.
+remembered by those who were there. A personal history is its person's. The ids of conversations as owners begin with
+``conversation_``: none is ever that of a workspace.
 """
 
 from collections import defaultdict
@@ -53,7 +54,7 @@ def owned(messages: pa.RecordBatch, owner: str | None, ambiguous: frozenset[str]
         is_shared = pc.is_in(columns["sender_name"], value_set=pa.array(sorted(ambiguous), pa.string()))
         longer = pc.binary_join_element_wise(columns["sender_name"], " (", columns["sender_id"], ")", "")
         columns["sender_name"] = pc.if_else(is_shared, longer, columns["sender_name"])
-    is_person = pc.equal(columns["role"], "user")
+    is_person = pc.equal(columns["role"], pa.scalar("user"))
     columns["sender_id"] = pc.if_else(is_person, owner, columns["sender_id"])
     return pa.RecordBatch.from_pydict(columns, schema=messages.schema)
 

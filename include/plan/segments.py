@@ -35,8 +35,8 @@ class CountedSegments:
     def parts(self, most: int) -> npt.NDArray[np.int64]:
         """Return the number of the part that each segment is in, if none is to be much larger than so many messages."""
         number = -(-self.total // most)
-        before = np.cumsum(self.messages) - self.messages
-        return np.minimum(before * number // self.total, number - 1)
+        before: npt.NDArray[np.int64] = np.cumsum(self.messages) - self.messages
+        return before * number // self.total
 
 
 def count_segments(parts: Sequence[Path]) -> list[CountedSegments]:

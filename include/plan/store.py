@@ -4,7 +4,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, batched
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +168,13 @@ def batch_tables(chunk_path: str | Path, planned: PlannedSegment) -> Iterator[pa
     """Yield a segment's rows of the chunk's file, in order."""
     path, written_ns = str(chunk_path), Path(chunk_path).stat().st_mtime_ns
     starts = _starts(path, written_ns)
-    for row, count in zip(planned.rows[::2], planned.rows[1::2], strict=True):
-        end = row + count
-        while row < end:
-            group = bisect_right(starts, row) - 1
+    for row, count in batched(planned.rows, 2):
+        first, end = row, row + count
+        while first < end:
+            group = bisect_right(starts, first) - 1
             upto = min(end, starts[group + 1])
-            yield _group(path, written_ns, group).slice(row - starts[group], upto - row)
-            row = upto
+            yield _group(path, written_ns, group).slice(first - starts[group], upto - first)
+            first = upto
 
 
 @lru_cache(maxsize=4)

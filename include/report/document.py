@@ -5,22 +5,24 @@ Top level: ``report_version``, ``run_id``, ``target``, ``dry_run``, ``started_at
 ``conserved``, ``complete``, the totals ``extracted, loaded, already_loaded, out_of_range, skipped{reason: n},
 rejected{reason: n}, pending, unknown, shifted_ms, redacted{kind: n}`` (credentials taken out of what stands in the
 exports: :mod:`include.redact`), ``problems[]`` (sentences for people), ``conversations[]`` with the same counts plus
-``conversation_id, name, kind, source, private_reason, segments, batches, first_ms, last_ms, flushed``, ``open_batches[]``, the
-calls whose outcome is not known, with ``conversation_id, key, messages, first_ms, last_ms, task_id, run_id``, and
-``notes[]``, what is peculiar about the exports though every entry was dealt with, with ``export, code, meaning, detail,
-count`` (codes and meanings: :data:`include.records.NOTES`).
+``conversation_id, name, kind, source, private_reason, segments, batches, first_ms, last_ms, flushed``,
+``open_batches[]``, the calls whose outcome is not known, with ``conversation_id, segment_id, key, messages, first_ms,
+last_ms, task_id, run_id``, and ``notes[]``, what is peculiar about the exports though every entry was dealt with, with
+``export, code, meaning, detail, count`` (codes and meanings: :data:`include.records.NOTES`).
 
-``layout`` is how EverOS's memory is laid out, ``segments`` and ``memory_of`` (:mod:`include.memory_layout`); ``segments``
-of a conversation counts those that were planned. ``private_reason`` says why a conversation counts as private and is empty if it is public; ``flushed`` is ``extracted``,
-``no_extraction`` or null.
+``layout`` is how EverOS's memory is laid out, ``segments`` and ``memory_of`` (:mod:`include.memory_layout`); of a
+conversation ``segments`` counts those that were planned. ``private_reason`` says why it counts as private and is empty
+if it is public; ``flushed`` is ``extracted``, ``no_extraction`` or null, of several segments ``extracted`` if any
+was, and null while one is missing.
 
 ``verified`` says whether EverOS, read back after the flush, remembers all that this run loaded
 (:mod:`include.delivery.verification`); each conversation has its own, with ``episodes`` and ``unprocessed`` as they
-were seen then, in ``segments_read`` segments: of many a sample. All three are null where nothing was loaded or EverOS could not be asked.
+were seen then, in ``segments_read`` segments: of many a sample. All three are null where nothing was loaded or EverOS
+could not be asked.
 
 ``files[]`` names what lies beside the report: ``corrections.json``, rejected messages for a person to correct
-(:mod:`include.redo`; it holds message text), and ``loaded.csv``, what the run put into EverOS call by call
-(:mod:`include.report.loaded`).
+(:mod:`include.redo`; it holds message text), ``loaded.csv``, what the run put into EverOS call by call
+(:mod:`include.report.loaded`), and ``owners.json``, whose memory it is (:mod:`include.report.owners`).
 
 ``estimate`` says what the plan was thought to take (null without a plan): ``messages, batches, calls, tokens,
 llm_calls, seconds, concurrency``; each conversation has one of its own (:mod:`include.plan.estimate` explains them).
@@ -122,6 +124,7 @@ def write_report(report: Mapping[str, Any], path: Path) -> None:
 def _open_batch(call: Call) -> dict[str, Any]:
     return {
         "conversation_id": call.conversation_id,
+        "segment_id": call.segment_id,
         "key": call.key,
         "messages": len(call.message_ids),
         "first_ms": min(call.timestamps_ms, default=None),

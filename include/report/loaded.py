@@ -1,8 +1,8 @@
 """
 ``loaded.csv``: what a run put into EverOS, call by call, for whoever has to find or remove it there.
 
-EverOS v1 deletes by ``group_id``, or by ``user_id`` and ``session_id``; a ``segment_id`` is a session of v2. Which calls a conversation came in, their keys
-and task ids are for asking the vendor.
+EverOS v1 deletes by ``group_id``, or by ``user_id`` and ``session_id``; a ``segment_id`` is a session of v2. Which
+calls a conversation came in, their keys and task ids are for asking the vendor.
 """
 
 from collections.abc import Iterator

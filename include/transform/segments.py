@@ -35,8 +35,8 @@ from include.memory_layout import Segmentation
 MAX_MESSAGES = 400
 MAX_BYTES = 128_000
 """
-Of a segment, the bytes those of 32,000 tokens: a flush of more than 499 messages or 65,536 tokens is cut blindly (server
-1.5.1).
+Of a segment, the bytes those of 32,000 tokens: a flush of more than 499 messages or 65,536 tokens is cut blindly
+(server 1.5.1).
 """
 
 _DAY_US = 86_400_000_000
@@ -105,7 +105,7 @@ class Segments:
             names, codes, may_go_on = self._named(run)
             numbers = self._numbered(names, codes, may_go_on, text_bytes(run), counted)
             segments = _ids(conversation_id, names, codes, numbers)
-        pinned = self._pinned.get(conversation_id)
+        pinned = self._pinned.get(conversation_id, {})
         if not pinned:
             return segments
         ids = zip(run["message_id"].to_pylist(), segments.to_pylist(), strict=True)
@@ -126,7 +126,7 @@ class Segments:
         in_thread = threads.is_valid().to_numpy(zero_copy_only=False)
         thread_codes = encoded.indices.fill_null(0).to_numpy().astype(np.int64)
         ids = encoded.dictionary.to_pylist()
-        large = self._threads.large.get(self._conversation_id or "", ())
+        large = self._threads.large.get(str(self._conversation_id), ())
         may_go_on |= {_thread(id_) for id_ in ids if id_ in large} if large else set()
         return (
             names + [_thread(id_) for id_ in ids],
@@ -192,7 +192,7 @@ def _ids(conversation_id: str, names: list[str], codes: Numbers, numbers: Number
     most = int(numbers.max(initial=1)) + 1
     pairs, places = np.unique(codes * most + numbers, return_inverse=True)
     ids = [segment_id_of(conversation_id, names[pair // most], pair % most) for pair in pairs.tolist()]
-    return pa.array(ids, pa.string()).take(pa.array(places))
+    return pa.array(ids, pa.string()).take(pa.array(places, pa.int64()))
 
 
 def _digest(text: str) -> str:

@@ -137,8 +137,8 @@ def import_params() -> dict[str, Param]:
             title="Sessions",
             section=HOW,
             description=(
-                "What is one session in EverOS. Empty: threads and days for API v2, conversations for v1. Keep it the same "
-                "for good: another one needs a project_id of its own."
+                "What is one session in EverOS. Empty: threads and days for API v2, conversations for v1. Keep it the "
+                "same for good: another one needs a project_id of its own."
             ),
         ),
         "memory_of": Param(
@@ -153,8 +153,8 @@ def import_params() -> dict[str, Param]:
             title="Whose memory",
             section=HOW,
             description=(
-                "Who can be asked, API v2 only. Empty: the workspace. Private conversations are then memories of their own. "
-                "Keep it the same for good: another one needs a project_id of its own."
+                "Who can be asked, API v2 only. Empty: the workspace. Private conversations are then memories of their "
+                "own. Keep it the same for good: another one needs a project_id of its own."
             ),
         ),
         "batch_size": Param(
@@ -182,7 +182,7 @@ def import_params() -> dict[str, Param]:
             title="Calls of the language model at most",
             section=HOW,
             description=(
-                "By the estimate. What would pass it is left for another run, and the report says how much. 0: no limit."
+                "By the estimate. What would pass it is left for another run, and the report says how much. 0: none."
             ),
         ),
         "existing": Param(
