@@ -5,29 +5,29 @@ discover ─▶ extract ─▶ transform ─▶ plan ─▶ load ─▶ flush �
 
 | step | what it does | what it leaves behind |
 | --- | --- | --- |
-| **discover** | looks into `source` and tells exports apart by their content | one descriptor per export |
-| **extract** | reads an export; one task each | Parquet of messages, what was skipped, what is broken |
+| **discover** | finds the exports in `source` and detects their formats | one descriptor per export |
+| **extract** | reads one export per task | Parquet of messages, skipped and rejected entries |
 | **transform** | sorts by conversation and time, removes duplicates, applies range and ledger | `messages/*.parquet` |
 | **plan** | cuts batches (one API call each) and chunks (one load task each) | `plan/*.parquet` |
-| **load** | sends a chunk: conversations side by side, each strictly in order | the ledger, this run's cursors |
-| **flush** | tells EverOS that a conversation is complete, once per load | the ledger |
-| **report** | accounts for every entry, reads EverOS back | `report.json`, `report.html`, `corrections.json` … |
+| **load** | sends one chunk per task: conversations in parallel, each in order | the ledger, this run's cursors |
+| **flush** | ends each conversation's current episode in EverOS, once per load | the ledger |
+| **report** | accounts for every entry, reads back from EverOS | `report.json`, `report.html`, `corrections.json` … |
 
-**Running it again sends nothing twice**: the ledger knows every message that has landed. A failed or killed load
-goes on where it stood: clear it, or let it retry. The run fails when anything is pending, unknown or unaccounted for,
-and the report says what.
+**Running it again sends nothing twice**: the ledger has every message that has landed. A failed or killed load
+continues where it stopped: clear it, or let it retry. The run fails if anything is pending, unknown or unaccounted for,
+and the report names it.
 
-**Nightly**: scheduled and backfill runs load what was written in their data interval, and `lookback_days` before it;
-a run waits until those of older intervals are over. Where an older one is queued and cannot start, the run that waits
-fails, frees its place, and is queued again by itself when the older one is over. Other DAGs can wait for the asset
-`everos`: it is updated by every run that loaded something.
+**Nightly**: scheduled and backfill runs load the messages that were written in their data interval, and
+`lookback_days` before it. A run waits until the runs of older intervals are over. If an older run is queued and cannot
+start, the waiting run fails, frees its place, and is queued again automatically when the older one is over. Other DAGs
+can be scheduled on the asset `everos`: every run that has loaded something updates it.
 **Rejected messages**: correct them in `corrections.json` of the run's folder, then *Trigger* with the source
 `rejects:<run id>`.
-**By hand**: *Trigger* loads everything, or the period you give. Start with *Dry run* to see what it would send, and
-what that would take.
+**By hand**: *Trigger* loads everything, or the period you give. Start with *Dry run* to see what it would send, and an
+estimate of calls, tokens and time.
 
-**What happened**: [Imports](plugin/imports) lists all runs, and each run has a tab *Import report*: how far it has
-come, every entry accounted for, what was rejected and why.
+**Reports**: [Imports](plugin/imports) lists all runs, and each run has a tab *Import report*: its progress, the count
+of every kind of entry, and the rejected messages with reasons.
 
 Chat text is in the run's folder (Parquet, `corrections.json`) and nowhere else: not in logs, XCom or this page.
 """
@@ -35,9 +35,9 @@ Chat text is in the run's folder (Parquet, `corrections.json`) and nowhere else:
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
+from airflow.sdk import Context, CronDataIntervalTimetable, TriggerRule, dag, task
 
 try:
     from everos_provider import alerts, run
@@ -45,6 +45,9 @@ try:
     from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
     from everos_provider.params import import_params
     from everos_provider.retry_policy import LOAD_RETRIES
+
+    from include.parameters import DAG_ID
+    from include.plan.estimate import LOADS_AT_ONCE
 except ModuleNotFoundError as error:
     if str(error.name).partition(".")[0] not in {"everos_provider", "include"}:
         raise
@@ -57,9 +60,9 @@ except ModuleNotFoundError as error:
 
 SCHEDULE = os.environ.get("EVEROS_IMPORT_SCHEDULE", "0 2 * * *")
 
-PATIENT: dict[str, Any] = {
+RETRIES: dict[str, Any] = {
     "retries": 5,
-    # a task that cannot even start while Airflow's API server is away uses up a try: together they last five minutes
+    # A task that cannot start while Airflow's API server is down uses up a try: together the tries last five minutes.
     "retry_delay": timedelta(seconds=5),
     "retry_exponential_backoff": 2,
     "max_retry_delay": timedelta(minutes=5),
@@ -68,7 +71,7 @@ PATIENT: dict[str, Any] = {
 
 
 @dag(
-    dag_id="chat_history_to_everos",
+    dag_id=DAG_ID,
     dag_display_name="Chat history to EverOS",
     description="Slack and Discord history into EverOS: complete, once, in order, accounted for.",
     doc_md=__doc__,
@@ -79,37 +82,37 @@ PATIENT: dict[str, Any] = {
     params=import_params(),
     on_failure_callback=alerts.on_failure(),
     deadline=alerts.deadline(),
-    default_args=PATIENT,
+    default_args=RETRIES,
     tags=["everos", "chat", "memory"],
 )
 def chat_history_to_everos() -> None:
-    """Draw the diagram."""
+    """Define the tasks of the diagram."""
 
     @task
-    def discover(**context: Any) -> list[dict[str, str]]:
+    def discover(**context: Unpack[Context]) -> list[dict[str, str]]:
         return run.discover(context)
 
     @task(map_index_template="{{ task.op_kwargs['export']['label'] }}")
-    def extract(export: dict[str, str], **context: Any) -> dict[str, int]:
+    def extract(export: dict[str, str], **context: Unpack[Context]) -> dict[str, int]:
         return run.extract(export, context)
 
     @task(inlets=[EVEROS], trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
-    def transform(**context: Any) -> dict[str, int]:
+    def transform(**context: Unpack[Context]) -> dict[str, int]:
         return run.transform(context)
 
     @task
-    def plan(**context: Any) -> list[dict[str, Any]]:
+    def plan(**context: Unpack[Context]) -> list[dict[str, Any]]:
         return run.plan(context)
 
     @task(inlets=[EVEROS], outlets=[LOADED], trigger_rule=TriggerRule.ALL_DONE)
-    def report(**context: Any) -> dict[str, Any]:
+    def report(**context: Unpack[Context]) -> dict[str, Any]:
         return run.report(context)
 
     chunks = plan()
     load = EverOSLoadOperator.partial(
         task_id="load",
         map_index_template="{{ task.chunk['label'] }}",
-        max_active_tis_per_dagrun=4,
+        max_active_tis_per_dagrun=LOADS_AT_ONCE,
         inlets=[EVEROS],
     ).expand(chunk=chunks)
     flush = EverOSFlushOperator(task_id="flush", inlets=[EVEROS], trigger_rule=TriggerRule.ALL_DONE)

@@ -1,11 +1,11 @@
 """
 ## After an import: an example
 
-Runs whenever *Chat history to EverOS* has loaded something: it waits for the asset `everos`, whose events say what and
-how much. A night that brings nothing new starts nothing. Switch it on to see the figures in the log of `figures`, or
-copy it and put your own work there: refresh a prompt, tell a team, ask the memory through `EverOSHook`.
+Runs after *Chat history to EverOS* has loaded something: it is scheduled on the asset `everos`, whose events have the
+figures of the import. A run that loads nothing does not start it. Switch it on to see the figures in the log of
+`figures`, or copy it and add your own work: refresh a prompt, notify a team, search the memory with `EverOSHook`.
 
-An event that was made by hand (*Create asset event*) or by another DAG has no figures of an import, or some of its own.
+An event that was created by hand (*Create asset event*) or by another DAG has no figures, or different ones.
 """
 
 import logging
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 @dag(
     dag_id="example_after_import",
     dag_display_name="Example: after an import",
-    description="Says what the import that it waited for has loaded.",
+    description="Logs the figures of the import that has started it.",
     doc_md=__doc__,
     schedule=[EVEROS],
     start_date=datetime(2013, 1, 1, tzinfo=UTC),
@@ -42,21 +42,21 @@ log = logging.getLogger(__name__)
     tags=["everos", "example"],
 )
 def example_after_import() -> None:
-    """Define one task: an event's extra holds the figures."""
+    """Define one task. The figures are in the extra of an event."""
 
     @task
     def figures(**context: Any) -> list[dict[str, Any]]:
-        """Return the figures of each event, nothing for a run that no event has started."""
+        """Return the figures of each event; an empty list if no event has started the run."""
         extras = [dict(event.extra or {}) for event in context["triggering_asset_events"].get(EVEROS, [])]
         for extra in extras:
             if "run_id" in extra and all(isinstance(extra.get(name), int) for name in COUNTS):
                 log.info(
-                    "%s loaded %d messages into %d conversations; EverOS had %d of the others already",
+                    "%s loaded %d messages into %d conversations; %d were loaded already",
                     extra["run_id"],
                     *(extra[name] for name in COUNTS),
                 )
             else:
-                log.info("The event has no figures: no import made it")
+                log.info("The event has no figures: it was not created by an import")
         return extras
 
     figures()

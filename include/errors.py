@@ -21,6 +21,7 @@ Every exception this project raises, grouped by what the caller should do next.
         │   └── EntryUnreadable           one file of it is damaged or over a limit; its neighbours can be read
         ├── StorageError                  a disk is full, or a folder or file of the run cannot be used
         ├── LedgerError                   recorded state is damaged, missing or another account's
+        │   └── LedgerUnavailable         the ledger's server does not answer: the exception here, another try may work
         ├── ImportIncomplete              the run is over and something is pending, unknown or unread
         └── NotConserved                  the run's figures do not add up: something is unaccounted for
 
@@ -134,6 +135,10 @@ class LedgerError(PermanentError):
 
     Never treated as an empty ledger: "nothing sent yet" would send everything again.
     """
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger's server does not answer, or has ended the connection. Nothing is sent; another try may work."""
 
 
 class ImportIncomplete(PermanentError):

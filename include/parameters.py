@@ -1,9 +1,11 @@
-"""Names that a person writes: what is not known is refused with the nearest name, not passed over."""
+"""The DAG's id and the names of a run's parameters. Unknown names are refused with the nearest known one."""
 
 import difflib
 from collections.abc import Collection, Iterable
 
 from include.errors import ConfigurationError
+
+DAG_ID = "chat_history_to_everos"
 
 PARAMETERS = (
     "source",
@@ -24,15 +26,15 @@ PARAMETERS = (
     "max_model_calls",
     "existing",
 )
-"""Of a run, in the order of the form; ``everos_provider.params`` says what each of them takes."""
+"""Parameters of a run, in the order of the form; ``everos_provider.params`` has their types."""
 
 
 def refuse_unknown(what: str, given: Iterable[object], known: Collection[str]) -> None:
     """
-    Raise for names that are not known: a misspelt ``dry_run`` would load for real.
+    Raise for unknown names: with a misspelt ``dry_run``, a run would send messages.
 
     :param what: Kind of name, for the message: ``parameter``.
-    :raises ConfigurationError: naming each, the nearest known name, and all that are known.
+    :raises ConfigurationError: with each unknown name, the nearest known name, and all known names.
     """
     unknown = [name for name in given if name not in known]
     if unknown:

@@ -206,7 +206,7 @@ def report(  # noqa: PLR0913 - a report has to know all of this
             started_at=started_at,
             dry_run=dry_run,
             open_calls=[call for call in snapshot.open() if call.conversation_id in names],
-            history=history_of(snapshot.connection, run_id),
+            history=history_of(snapshot.connection, run_id, snapshot.target_id),
             checked=checked,
             problems=problems,
         )

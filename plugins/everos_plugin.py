@@ -1,13 +1,14 @@
-"""Registers what Airflow's UI shows of imports, a page of all of them and a tab on each run, and when a run is late."""
+"""Registers with Airflow: a page of all imports, a tab on each run, and the deadline of scheduled runs."""
 
 import os
-import sys
 from pathlib import Path
 
 from airflow.plugins_manager import AirflowPlugin
 
 try:
     import everos_provider
+    from everos_provider.addresses import IMPORTS, PREFIX
+    from everos_provider.airflow_internals import is_api_server
     from everos_provider.alerts import ScheduledRunDue
 
     from include.logs import get_logger
@@ -19,22 +20,20 @@ except ModuleNotFoundError as error:
         f"component of Airflow (scheduler, DAG processor, API server, workers): PYTHONPATH={Path(__file__).parents[1]}"
     ) from error
 
-PREFIX = "/everos"
-
 _HERE = Path(__file__).resolve().with_name("everos_provider")
 _IN_USE = Path(str(everos_provider.__file__)).resolve().parent
 if _HERE.is_dir() and _HERE != _IN_USE:
     get_logger(__name__).warning(
-        "There are two copies of the provider: %s is used, %s is not. Changes to the second one have no effect: remove "
-        "one of them, or install the project with `pip install --no-deps --editable .`, which makes no copy.",
+        "There are two copies of the provider: %s is used, %s is not, and changes to it have no effect. Remove one of "
+        "them, or install the project with `pip install --no-deps --editable .`, which makes no copy.",
         _IN_USE,
         _HERE,
     )
 
 
 def _apps() -> list[dict[str, object]]:
-    """Build the pages only where they are served: every component runs this file."""
-    if "airflow.api_fastapi.app" not in sys.modules:
+    """Return the pages in the API server, nothing elsewhere: every component runs this file."""
+    if not is_api_server():
         return []
     from everos_provider.pages import build_app  # noqa: PLC0415
 
@@ -42,9 +41,9 @@ def _apps() -> list[dict[str, object]]:
 
 
 def _middlewares() -> list[dict[str, object]]:
-    """Refuse requests for other host names where the setting names those that are answered (include/local/settings)."""
+    """Refuse requests for host names that are not in the setting, if it is set (include/local/settings)."""
     hosts = os.environ.get("EVEROS_IMPORT_UI_HOSTS")
-    if not hosts or "airflow.api_fastapi.app" not in sys.modules:
+    if not hosts or not is_api_server():
         return []
     from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: PLC0415
 
@@ -58,7 +57,7 @@ def _middlewares() -> list[dict[str, object]]:
 
 
 class EverOSPlugin(AirflowPlugin):
-    """The pages. Their addresses are relative: Airflow may be served below a path of its own."""
+    """The pages. Their addresses are relative, since Airflow may be served below a path."""
 
     name = "everos"
     deadline_references = [ScheduledRunDue]  # noqa: RUF012 - Airflow's own declaration
@@ -67,9 +66,9 @@ class EverOSPlugin(AirflowPlugin):
     external_views = [  # noqa: RUF012 - Airflow's own declaration
         {
             "name": "Imports",
-            "href": f"{PREFIX.lstrip('/')}/imports",
+            "href": f"{PREFIX.lstrip('/')}/{IMPORTS}",
             "destination": "nav",
-            "url_route": "imports",
+            "url_route": IMPORTS,
             "nav_top_level": True,
         },
         {

@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 TOGETHER = {
-    "postgres": ("include/test_ledger", "include/test_machine.py"),
+    "postgres": ("include/test_ledger", "include/test_machine.py", "include/test_guard.py"),
     "everos": ("contract/", "include/test_selfhosted_model.py"),
     "airflow": tuple(
         f"e2e/test_{name}.py" for name in ("import", "nightly", "browser", "faults_of_airflow", "turns", "access")

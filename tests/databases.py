@@ -48,6 +48,12 @@ class Postgres:
         finally:
             connection.close()
 
+    def end_connections(self, url: str) -> None:
+        """End all connections to a database."""
+        name = url.rpartition("/")[2]
+        ours = "datname = current_database() AND pid <> pg_backend_pid()"
+        self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}", name)  # noqa: S608 - a constant
+
     def stop(self) -> None:
         """End it at once, with all its connections."""
         pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])

@@ -50,6 +50,8 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 
     read_timeout_s: float = 60.0
     settings: LoadSettings = LoadSettings()
+    ledger: str | None = None
+    """URL of the ledger's database; default: :func:`include.ledger.ledger_url`."""
 
     def connection(self) -> Settings:
         """Return whom to talk to."""
@@ -94,7 +96,7 @@ def _planned(import_: Import, run: RunFolder) -> list[Chunk]:
         return msgspec.json.decode(kept.read_bytes(), type=list[Chunk])
     for export in steps.discover(Path(import_.source), run):
         steps.extract(export, ParseOptions(), run)
-    steps.transform(run, Window(), steps.open_ledger(import_.connection().target))
+    steps.transform(run, Window(), steps.open_ledger(import_.connection().target, url=import_.ledger))
     chunks = plan(run, batch_size=import_.batch_size, max_chunks=import_.max_chunks)
     _write(kept, chunks)
     return chunks
@@ -111,7 +113,7 @@ async def _deliver(import_: Import, run: RunFolder, chunks: Sequence[Chunk]) -> 
 
 async def _load(import_: Import, run: RunFolder, chunk: Chunk) -> str | None:
     api = connect(import_.connection())
-    ledger = steps.open_ledger(api.target)
+    ledger = steps.open_ledger(api.target, url=import_.ledger)
     checkpoint = FileCheckpoint(run.root / "checkpoints" / str(chunk.number))
     try:
         await load_chunk(chunk, run, api, ledger, checkpoint, import_.settings, import_.run_id)
@@ -125,7 +127,9 @@ async def _load(import_: Import, run: RunFolder, chunk: Chunk) -> str | None:
 async def _flush(import_: Import, run: RunFolder) -> str | None:
     api = connect(import_.connection())
     try:
-        await flush_conversations(run, api, steps.open_ledger(api.target), import_.settings, import_.run_id)
+        await flush_conversations(
+            run, api, steps.open_ledger(api.target, url=import_.ledger), import_.settings, import_.run_id
+        )
     except ChatImportError as error:
         return _told(error)
     finally:

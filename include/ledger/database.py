@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Connection, NullPool, event, text
 
-from include.errors import LedgerError
+from include.errors import LedgerError, LedgerUnavailable
 from include.layout import home
 from include.ledger.schema import MIGRATIONS, migrate, version_of
 from include.storage import described
@@ -21,6 +21,9 @@ TRUTH = "Nothing is sent without the ledger; calls made before are settled by th
 
 _BUSY_S = 60
 """How long SQLite waits for another process's transaction; each takes milliseconds."""
+
+_AWAY = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
+"""A server is away, refuses connections, or has ended one."""
 
 _ALONE_LOCK = 0x45564552
 
@@ -40,22 +43,23 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        address = sqlalchemy.make_url(url.replace("postgres://", "postgresql://", 1))
+        address = _address(url)
+        self.url = url
         self.path = Path(address.database or "") if address.get_backend_name() == "sqlite" else None
         """The file; ``None`` for a server."""
         self.name = str(self.path) if self.path else address.render_as_string(hide_password=True)
         """For people."""
         if self.path:
-            self._engine = sqlalchemy.create_engine(
+            self.engine = sqlalchemy.create_engine(
                 address,
                 poolclass=NullPool,
                 hide_parameters=True,
                 connect_args={"timeout": _BUSY_S, "check_same_thread": False},
             )
-            event.listen(self._engine, "connect", _set_up_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
+            event.listen(self.engine, "connect", _set_up_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self._engine = sqlalchemy.create_engine(address, pool_pre_ping=True, hide_parameters=True)
+            self.engine = sqlalchemy.create_engine(address, pool_pre_ping=True, hide_parameters=True)
         with self.errors():
             if self.path:
                 self._create_file(self.path)
@@ -68,14 +72,15 @@ class Database:
     @classmethod
     def existing(cls, url: str) -> "Database | None":
         """Return the database, ``None`` where nothing was ever written; for those who only look."""
-        path = sqlalchemy.make_url(url).database or ""
-        return None if url.startswith("sqlite") and not Path(path).exists() else cls(url)
+        address = _address(url)
+        is_missing = address.get_backend_name() == "sqlite" and not Path(address.database or "").exists()
+        return None if is_missing else cls(url)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection on which all queries see the database as of one moment."""
         options = {} if self.path else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with self.errors(), self._engine.connect().execution_options(**options) as connection:
+        with self.errors(), self.engine.connect().execution_options(**options) as connection:
             yield connection
 
     @contextmanager
@@ -94,7 +99,7 @@ class Database:
 
     def connect(self) -> Connection:
         """Return a connection to write with; SQLite allows one transaction of such at a time."""
-        return self._engine.connect().execution_options(writes=True)
+        return self.engine.connect().execution_options(writes=True)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -107,7 +112,8 @@ class Database:
                 what, remedy = described(cause, self.path.parent), "Make room there, mend its permissions or restore it"
             else:
                 what, remedy = str(cause).partition("\n")[0], "Bring the database server back, or check the address"
-            raise LedgerError(
+            is_away = not self.path and isinstance(error, _AWAY)
+            raise (LedgerUnavailable if is_away else LedgerError)(
                 f"{self.name}: {what}. {TRUTH} {remedy}, then clear the failed task or run again."
             ) from error
 
@@ -120,6 +126,21 @@ class Database:
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its other files the same mode
+
+
+def _address(url: str) -> sqlalchemy.URL:
+    try:
+        address = sqlalchemy.make_url(url.replace("postgres://", "postgresql://", 1))
+        address.get_dialect()
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        address = None
+    if address is None or address.get_backend_name() not in ("sqlite", "postgresql"):
+        raise LedgerError(  # which names no part of the address: a part that looks like a port may be of the password
+            f"{LEDGER_VARIABLE} is no address of a database that can hold the ledger: nothing was sent. Write "
+            "postgresql+psycopg2://user:password@host:5432/database, with %40 for an @ in the password, or name a "
+            "connection of Airflow."
+        )
+    return address
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -54,7 +54,7 @@ class FileLocks:
             except BlockingIOError:
                 os.close(file)
                 return False
-            if _identity(path) == _identity(file):
+            if _is_at(path, file):
                 self._files[name] = file
                 return True
             os.close(file)
@@ -63,14 +63,12 @@ class FileLocks:
         """Compare the locked files, and the database itself, with what is at their paths now."""
         if _identity(self._database) != self._opened:
             return False
-        return all(
-            name in self._files and _identity(self._path(name)) == _identity(self._files[name]) for name in names
-        )
+        return all(name in self._files and _is_at(self._path(name), self._files[name]) for name in names)
 
     def release(self, name: str) -> None:
         """Remove the file while it is locked, so that none are left behind."""
         file = self._files.pop(name)
-        if _identity(self._path(name)) == _identity(file):
+        if _is_at(self._path(name), file):
             self._path(name).unlink()
         os.close(file)
 
@@ -133,10 +131,16 @@ def _key(name: str) -> int:
     return int.from_bytes(_digest(name), signed=True)
 
 
-def _identity(file: Path | int) -> tuple[int, int] | None:
-    """Return device and inode of a file that can be reached, ``None`` for one that is gone."""
+def _is_at(path: Path, file: int) -> bool:
+    """Tell whether an open file is the one at a path; neither is where it was removed."""
+    status = os.fstat(file)
+    return _identity(path) == (status.st_dev, status.st_ino)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of the file at a path, ``None`` where none can be reached."""
     try:
-        status = file.stat() if isinstance(file, Path) else os.fstat(file)
-    except FileNotFoundError:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return (status.st_dev, status.st_ino) if status.st_nlink else None
+    return status.st_dev, status.st_ino

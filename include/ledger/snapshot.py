@@ -69,7 +69,7 @@ class Snapshot:
 
     def __init__(self, connection: Connection, target_id: int, *, rejections_of: str | None = None) -> None:
         self.connection = connection
-        self._target_id = target_id
+        self.target_id = target_id
         self.rejections_of = rejections_of
 
     def statuses(self) -> dict[str, LoadStatus]:
@@ -95,7 +95,7 @@ class Snapshot:
     def _statuses(self, view: str, key: str, where: str, **given: object) -> dict[str, LoadStatus]:
         columns = f"{key}, conversation_id, landed, rejected, last_ms, flushed"
         query = f"SELECT {columns} FROM {view} WHERE target_id = :target{where}"  # noqa: S608 - names of our own
-        rows = self.connection.execute(text(query), {"target": self._target_id, **given})
+        rows = self.connection.execute(text(query), {"target": self.target_id, **given})
         return {
             name: LoadStatus(
                 conversation_id=conversation_id,
@@ -122,7 +122,7 @@ class Snapshot:
 
     def has_calls(self, segment_id: str) -> bool:
         """Tell whether any call was ever made of a segment."""
-        query = select(CALLS.c.call_id).where(CALLS.c.target_id == self._target_id, CALLS.c.segment_id == segment_id)
+        query = select(CALLS.c.call_id).where(CALLS.c.target_id == self.target_id, CALLS.c.segment_id == segment_id)
         return self.connection.execute(query.limit(1)).first() is not None
 
     def calls_since(self, asked_ms: int, *, without_run: str) -> Iterator[Call]:
@@ -134,7 +134,7 @@ class Snapshot:
         """Return the calls of a run that landed, without their messages, by conversation and time."""
         names = ("conversation_id", "segment_id", "messages", "first_ms", "last_ms", "key", "task_id")
         query = select(*(CALLS.c[name] for name in names)).where(
-            CALLS.c.target_id == self._target_id, CALLS.c.run_id == run_id, CALLS.c.state == "landed"
+            CALLS.c.target_id == self.target_id, CALLS.c.run_id == run_id, CALLS.c.state == "landed"
         )
         rows = self.connection.execute(query.order_by(CALLS.c.conversation_id, CALLS.c.first_ms)).mappings()
         return [dict(row) for row in rows]
@@ -155,7 +155,7 @@ class Snapshot:
         """Return the flushes that were answered, :data:`FLUSH_SCHEMA`."""
         columns = [FLUSHES.c[name] for name in FLUSH_SCHEMA.names]
         rows = self.connection.execute(
-            select(*columns).where(FLUSHES.c.target_id == self._target_id, FLUSHES.c.status.is_not(None))
+            select(*columns).where(FLUSHES.c.target_id == self.target_id, FLUSHES.c.status.is_not(None))
         )
         return pa.Table.from_pylist([dict(row) for row in rows.mappings()], schema=FLUSH_SCHEMA)
 
@@ -186,7 +186,7 @@ class Snapshot:
         return connection
 
     def _select(self) -> "Select[Any]":
-        return select(CALLS).where(CALLS.c.target_id == self._target_id)
+        return select(CALLS).where(CALLS.c.target_id == self.target_id)
 
     def _calls(self, query: "Select[Any]") -> Iterator[Call]:
         rows = self.connection.execute(query, execution_options={"yield_per": CALLS_AT_ONCE})

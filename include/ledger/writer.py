@@ -121,15 +121,29 @@ class CallWriter:
         """Return what a query finds, on the connection that is open: for small ones."""
 
         def asked() -> T:
-            with self._used().begin():
-                return query(Snapshot(self._used(), self._target_id))
+            self._check_whole()
+            with self.connection.begin():
+                return query(Snapshot(self.connection, self._target_id))
 
         return await self._in_thread(asked)
 
-    async def _in_thread[T](self, work: Any, *arguments: Any) -> T:
+    async def _in_thread(self, work: Any, *arguments: Any) -> Any:
+        """Work on the connection, alone; a caller that is cancelled leaves only when the work is done."""
+        working = asyncio.create_task(self._alone(work, *arguments))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait([working])
+            raise
+
+    async def _alone(self, work: Any, *arguments: Any) -> Any:
         async with self._using:
-            with self._database.errors():
-                return await asyncio.to_thread(work, *arguments)
+            try:
+                with self._database.errors():
+                    return await asyncio.to_thread(work, *arguments)
+            except LedgerError as error:
+                self._broken = self._broken or error
+                raise
 
     def _open(self) -> None:
         with self._database.errors():
@@ -148,6 +162,7 @@ class CallWriter:
             self._connection = None
 
     def _take(self, segment_id: str) -> bool:
+        self._check_whole()
         return self._locks is not None and self._locks.take(self._lock_name(segment_id))
 
     def _release(self, segment_id: str) -> None:
@@ -159,24 +174,19 @@ class CallWriter:
 
     def _newest_run(self, segment_id: str) -> str | None:
         here = (CALLS.c.target_id == self._target_id) & (CALLS.c.segment_id == segment_id)
-        with self._used().begin():
+        with self.connection.begin():
             query = select(CALLS.c.run_id).where(here).order_by(CALLS.c.asked_ms.desc()).limit(1)
-            return self._used().execute(query).scalar()
+            return self.connection.execute(query).scalar()
 
     async def _commit(self) -> None:
         """Write what has gathered while the commit before was on its way."""
         changes, self._waiting = self._waiting, []
-        if self._broken is not None:
-            raise self._broken
-        try:
-            await self._in_thread(self._write, changes)
-        except LedgerError as error:
-            self._broken = error
-            raise
+        await self._in_thread(self._write, changes)
 
     def _write(self, changes: list[Call | Flush]) -> None:
         now_ms = time.time_ns() // 1_000_000
-        connection = self._used()
+        self._check_whole()
+        connection = self.connection
         with connection.begin():
             self._check_right(connection, changes)
             for change in changes:
@@ -191,6 +201,11 @@ class CallWriter:
         if isinstance(self._locks, FileLocks) and not self._locks.holds(frozenset()):
             raise lost(changes[0].segment_id, self._database.name)
 
+    def _check_whole(self) -> None:
+        """Refuse to go on with a connection that has failed once: another one would hold none of the locks."""
+        if self._broken is not None:
+            raise self._broken
+
     def _check_right(self, connection: Connection, changes: list[Call | Flush]) -> None:
         """Prove, in the transaction that records an intent, that no other writer can be at work on it."""
         names = frozenset(self._lock_name(change.segment_id) for change in changes)
@@ -199,7 +214,9 @@ class CallWriter:
         if self._locks is None or is_older or not self._locks.holds(names):
             raise lost(changes[0].segment_id, self._database.name)
 
-    def _used(self) -> Connection:
+    @property
+    def connection(self) -> Connection:
+        """The one connection that writes and, where the database is a server, holds the locks."""
         if self._connection is None:
             raise RuntimeError("the writer is not open")
         return self._connection

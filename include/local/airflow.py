@@ -15,10 +15,10 @@ from types import MappingProxyType
 from include.layout import PROJECT
 from include.local.api import AirflowAPI
 from include.local.settings import DATABASE, USER, airflow_environment, new_password
+from include.parameters import DAG_ID
 from include.processes.home import Home, free_port
 from include.processes.leashed import Leashed
 
-DAG_ID = "chat_history_to_everos"
 ABANDONED = "Left unfinished by a command that was killed. The next run's ledger settles what it left open."
 
 Say = Callable[[str], None]

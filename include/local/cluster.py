@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from include.errors import ChatImportError, ConfigurationError
+from include.ledger.database import LEDGER_VARIABLE
 from include.local.airflow import Say, Worker, start_airflow
 from include.local.api import AirflowAPI
 from include.processes.home import Home, free_port
@@ -44,6 +45,9 @@ class Cluster:
     database: str
     """Of Airflow: ``user@host:port/database``."""
 
+    ledger: str
+    """URL of an empty database beside it, for workers that share no folder."""
+
 
 @contextlib.contextmanager
 def cluster(
@@ -53,11 +57,13 @@ def cluster(
     *,
     say: Say,
     environ_of: Callable[[str], Mapping[str, str]] = lambda _: {},
+    ledger_on_server: bool = False,
 ) -> Iterator[Cluster]:
     """
     Start PostgreSQL, Redis, Airflow and two workers; everything ends with ``processes``.
 
     :param environ_of: What a worker has of its own: folders that it shares with nobody.
+    :param ledger_on_server: Keep the ledger in PostgreSQL, in a database of its own, instead of in the home.
     :raises ConfigurationError: PostgreSQL or Redis is not installed; nothing was started.
     """
     programs = postgres_programs()
@@ -66,6 +72,7 @@ def cluster(
         try:
             say("Starting PostgreSQL and Redis …")
             database = start_postgres(processes, programs, Path(folder) / "postgres")
+            ledger = new_database(programs, database, "everos_ledger")
             broker_url = _start_redis(processes, redis, Path(folder))
             settings = {
                 "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
@@ -76,6 +83,8 @@ def cluster(
                 # a task that waits is nobody's until a worker is free for it
                 "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
             }
+            if ledger_on_server:
+                settings[LEDGER_VARIABLE] = ledger
             workers = {
                 name: Worker(
                     arguments=["celery", "worker", "--celery-hostname", f"{name}@%h", "--skip-serve-logs"],
@@ -84,7 +93,7 @@ def cluster(
                 for name in WORKERS
             }
             api = start_airflow(home, processes, environ, say=say, settings=settings, workers=workers)
-            yield Cluster(api=api, broker_url=broker_url, database=database)
+            yield Cluster(api=api, broker_url=broker_url, database=database, ledger=ledger)
         finally:
             processes.stop()  # before their folder goes
 
@@ -105,8 +114,16 @@ def start_postgres(processes: Leashed, programs: Path, data: Path) -> str:
     _ownable(data)
     _run([*_not_as_root(), programs / "initdb", "--pgdata", data, "--username", USER, "--auth", "trust", "--no-sync"])
     run_postgres(processes, programs, data, port)
-    _run([programs / "createdb", "--host", "127.0.0.1", "--port", port, "--username", USER, USER])
-    return f"{USER}@127.0.0.1:{port}/{USER}"
+    address = f"{USER}@127.0.0.1:{port}/"
+    new_database(programs, f"{address}postgres", USER)
+    return address + USER
+
+
+def new_database(programs: Path, server: str, name: str) -> str:
+    """Create a database on the server of another one and return its URL."""
+    address = server.rpartition("/")[0]
+    _run([programs / "createdb", f"--maintenance-db=postgresql://{address}/postgres", name])
+    return f"postgresql+psycopg2://{address}/{name}"
 
 
 def run_postgres(processes: Leashed, programs: Path, data: Path, port: int) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 from include.layout import RunFolder
 from include.ledger import Database, ledger_url
-from include.local.airflow import DAG_ID, Say
+from include.local.airflow import Say
 from include.local.api import AirflowAPI
 from include.local.follow import Progress, failures, follow
 from include.local.summary import summary
+from include.parameters import DAG_ID
 from include.processes.home import Home
 from include.processes.leashed import Leashed
 from include.report.loading import history_of

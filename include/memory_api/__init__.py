@@ -1,4 +1,4 @@
-"""The memory APIs that messages can go to, behind one small interface."""
+"""Clients of the memory APIs: EverOS v1 and v2, with one interface."""
 
 from include.memory_api.contract import MemoryAPI
 from include.memory_api.settings import Settings
@@ -7,8 +7,8 @@ __all__ = ["MemoryAPI", "Settings", "connect"]
 
 
 def connect(settings: Settings) -> MemoryAPI:
-    """Return the client for a target; no byte is sent yet."""
-    # Here, because each SDK costs a good part of a second to import, and a process needs one at most.
+    """Return the client for these settings; it does not connect yet."""
+    # Imported here: each SDK takes most of a second to import, and a process needs at most one.
     if settings.api_version == "v2":
         from include.memory_api.v2 import V2Client  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""One form of a server's address, however it is written: the address names the ledger of what was sent there."""
+"""Normal form of a server's address. The address identifies the ledger, so each server must have only one."""
 
 import contextlib
 import ipaddress
@@ -13,10 +13,10 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 def normal_address(url: str) -> str:
     """
-    Return an address in its normal form; one that cannot be read stays as it is.
+    Return an address in its normal form; an invalid one is returned unchanged.
 
-    Scheme and host are in lower case and without a dot at the end, international names as DNS has them. The default
-    port, user name, password and slashes at the end are left out. Every way to write this machine is 127.0.0.1.
+    Scheme and host are in lower case, without a dot at the end, international names as in DNS. The default port, user
+    name, password and slashes at the end are removed. All names and addresses of this machine become 127.0.0.1.
 
     >>> normal_address("HTTP://LocalHost.:80/"), normal_address("https://me@api.example:8443/x/")
     ('http://127.0.0.1', 'https://api.example:8443/x')
@@ -35,7 +35,7 @@ def normal_address(url: str) -> str:
 
 
 def server_of(url: str) -> tuple[str, int | None]:
-    """Return host and port of an address, whatever its scheme and path are."""
+    """Return host and port of an address."""
     parts = urlsplit(normal_address(url))
     try:
         return parts.hostname or url, parts.port or _DEFAULT_PORTS.get(parts.scheme)
@@ -49,7 +49,7 @@ def _host(name: str) -> str:
         return LOOPBACK
     if name[:1].isdigit():
         with contextlib.suppress(OSError):
-            name = socket.inet_ntoa(socket.inet_aton(name))  # 127.1 and 0x7f000001 are addresses, too
+            name = socket.inet_ntoa(socket.inet_aton(name))  # 127.1 and 0x7f000001 are addresses too
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(name)
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:

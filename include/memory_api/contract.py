@@ -1,8 +1,8 @@
 """
-What delivery needs of a memory API: a small asynchronous interface that every target's client offers.
+The asynchronous interface through which delivery uses a memory API. Each target's client implements it.
 
 Errors are those of :mod:`include.errors`: ``NotSent``, ``Throttled``, ``QuotaExhausted``, ``Refused`` and
-``OutcomeUnknown``. A client never retries a write by itself; reads may be retried.
+``OutcomeUnknown``. A client never retries a write; it may retry reads.
 """
 
 import hashlib
@@ -27,18 +27,18 @@ WHOLE = slice(None)
 
 
 class TaskState(StrEnum):
-    """What a server says of an accepted batch."""
+    """State of an accepted batch, as the server reports it."""
 
     PROCESSING = "processing"
     SUCCESS = "success"
     FAILED = "failed"
-    """Its processing failed on the way, after the batch was stored, or a part of it, or before."""
+    """Processing failed: before the batch was stored, or after all or a part of it was stored."""
     MISSING = "missing"
-    """404: expired or never known. No proof of anything."""
+    """404: the task expired or was never known. It proves nothing about the batch."""
 
 
 class Evidence(StrEnum):
-    """What reading back says about a batch whose outcome is unknown."""
+    """Result of reading back a batch whose outcome is unknown."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -46,7 +46,7 @@ class Evidence(StrEnum):
 
 
 class FlushStatus(StrEnum):
-    """The server's answer to a flush; ``QUEUED`` (v2, 202) means that it runs behind unfinished batches."""
+    """The server's answer to a flush; ``QUEUED`` (v2, 202): it runs after batches that are still unfinished."""
 
     EXTRACTED = "extracted"
     NO_EXTRACTION = "no_extraction"
@@ -55,16 +55,16 @@ class FlushStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """Answer to an accepted batch. ``task_id`` is ``None`` when the server did the work at once."""
+    """Answer to an accepted batch. ``task_id`` is ``None`` when the server stored it synchronously."""
 
     task_id: str | None
     landed: bool
-    """Whether the batch is stored already; otherwise its task tells."""
+    """Whether the batch is stored already; if not, :meth:`MemoryAPI.task_state` reports when it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Episode:
-    """One memory the target made; its text is for people who ask, never for logs."""
+    """One memory that the target made. Its text must not be logged."""
 
     conversation_id: str
     title: str
@@ -75,58 +75,58 @@ class Episode:
 
 @dataclass(frozen=True, kw_only=True)
 class Readback:
-    """What a target shows of a stretch of a conversation; ``None`` where it gives no evidence."""
+    """What a target holds of a range of a conversation; ``None`` where it gives no evidence."""
 
     unprocessed: int | None
-    """Messages of the conversation that are stored and not yet made into memory; at least so many."""
+    """Messages of the conversation that are stored and not yet extracted: a lower bound."""
 
     episodes: int | None
-    """Episodes that end within the stretch, each counted once, whoever it belongs to; at least so many."""
+    """Episodes that end within the range, each counted once however many owners it has: a lower bound."""
 
     first_ms: int | None = None
     last_ms: int | None = None
-    """When the oldest and the newest of them end: each bears the time of its last message."""
+    """End of the oldest and of the newest of these episodes. An episode has the time of its last message."""
 
     doubled: int = 0
-    """Episodes of which somebody has another that ends at the same message: the target made them twice."""
+    """Episodes that the target made twice: one owner has two that end at the same message."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where messages go; names the ledger. Holds no secret."""
+    """The server, account and store that messages are sent to. Identifies the ledger. Holds no secret."""
 
     base_url: str
-    """In its normal form (:func:`include.memory_api.address.normal_address`), however it was given."""
+    """In normal form (:func:`include.memory_api.address.normal_address`)."""
 
     api_version: str
     account: str = "default"
-    """Name of the account's ledger; set it when several accounts live behind one base URL."""
+    """Name of the account's ledger; set it when several accounts share one base URL."""
 
     key_fingerprint: str = ""
-    """First characters of a digest of the API key: tells a changed key from the same one, reveals neither."""
+    """First characters of a digest of the API key: shows that the key has changed without revealing it."""
 
     account_named: bool = False
-    """Whether a person wrote ``account`` down; then the key may change without the account being another one."""
+    """Whether the user has set ``account``; then a changed key does not mean another account."""
 
     app_id: str = "default"
     project_id: str = "default"
-    """v2: each pair is a store of its own."""
+    """v2: each pair of ``app_id`` and ``project_id`` is a separate store."""
 
     new_ledger: str = ""
-    """A :attr:`name` that a person has confirmed as another store than those of the same server or key."""
+    """A :attr:`name` that the user has confirmed as a separate store from those of the same server or key."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", normal_address(self.base_url))
 
     @property
     def name(self) -> str:
-        """A short name, safe for files: of base URL, API version, account and store, the same for good."""
+        """A short name, valid as a file name, made of base URL, API version, account and store. It never changes."""
         store = () if (self.app_id, self.project_id) == ("default", "default") else (self.app_id, self.project_id)
         return target_name(self.base_url, self.api_version, self.account, *store)
 
 
 def target_name(base_url: str, *more: str) -> str:
-    """Return the name that an address, an API version, an account and, unless it is the default, a store make."""
+    """Return :attr:`Target.name` for an address, an API version, an account and, unless it is the default, a store."""
     parts = [base_url.rstrip("/").lower(), *more]
     digest = hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:8]
     host = parts[0].split("://")[-1]
@@ -135,35 +135,35 @@ def target_name(base_url: str, *more: str) -> str:
 
 
 class MemoryAPI(Protocol):
-    """One target, from one event loop. Close it with :meth:`aclose`."""
+    """Client of one target, for one event loop. Close it with :meth:`aclose`."""
 
     @property
     def target(self) -> Target:
-        """Which server and account this client talks to."""
+        """Server, account and store of this client."""
         ...
 
     async def name_conversation(self, conversation: Conversation) -> None:
-        """Make a conversation's name known: an upsert in v1; v2 has no names for conversations."""
+        """Send a conversation's name: an upsert in v1; v2 has no names for conversations."""
         ...
 
     async def name_sender(self, sender_id: str, name: str) -> None:
-        """Make a person's name known: an upsert in v1; v2 takes names with messages."""
+        """Send a sender's name: an upsert in v1; in v2 names are part of the messages."""
         ...
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """
-        Hand over one batch, 1 to 500 messages, oldest first.
+        Send one batch, 1 to 500 messages, oldest first.
 
-        :raises NotSent: the server never had it.
-        :raises Throttled: nothing stored; wait.
-        :raises QuotaExhausted: nothing stored; stop.
-        :raises Refused: nothing stored; the same batch will be refused again.
-        :raises OutcomeUnknown: it may be stored or not.
+        :raises NotSent: the server did not receive it.
+        :raises Throttled: nothing was stored; wait.
+        :raises QuotaExhausted: nothing was stored; stop.
+        :raises Refused: nothing was stored; the same batch will be refused again.
+        :raises OutcomeUnknown: it may or may not be stored.
         """
         ...
 
     async def task_state(self, task_id: str) -> TaskState:
-        """Ask for an accepted batch. ``NotSent``, ``Throttled`` and ``OutcomeUnknown`` mean: ask again."""
+        """Return the state of an accepted batch. After ``NotSent``, ``Throttled`` and ``OutcomeUnknown``, ask again."""
         ...
 
     async def find(
@@ -178,35 +178,34 @@ class MemoryAPI(Protocol):
         part: slice = WHOLE,
     ) -> Evidence:
         """
-        Look once for a batch whose outcome is unknown, without sending anything; raises as a read.
+        Look once for a batch whose outcome is unknown. It writes nothing; errors as of a read.
 
-        ``PRESENT`` is final. ``ABSENT`` is true of this moment: a server may still be working on the batch, so it
-        counts only when it holds for a settling time. The target may have extracted messages and forgotten their ids
-        (v1) or never have taken ids (v2), and may show memories only by whose they are (v2): keep times and senders
-        beside the ids in whatever outlives a run.
+        ``PRESENT`` is final. ``ABSENT`` holds for this moment only: the server may still be working on the batch, so
+        it counts only when it is repeated for a settling time. v1 forgets message ids when it extracts messages, v2
+        has none, and v2 lists memories by owner only: so times and senders have to be stored beside the ids.
 
-        :param message_ids: the batch's ids, in its order.
-        :param timestamps_ms: ``timestamp_ms`` of each.
-        :param senders: who wrote in it, messages with the role ``user`` only; empty when that is not known.
-        :param writers: writer of each message, of whatever role; empty when that is not known.
-        :param part: the messages in question, where they are only some of the batch.
+        :param message_ids: ids of the batch, in its order.
+        :param timestamps_ms: ``timestamp_ms`` of each message.
+        :param senders: senders of the messages with the role ``user``; empty when they are not known.
+        :param writers: sender of each message, of any role; empty when they are not known.
+        :param part: the messages in question, if these are only a part of the batch.
         """
         ...
 
     async def flush(self, conversation: Conversation) -> FlushStatus:
-        """Cut the conversation where it stands; errors as for :meth:`add`."""
+        """End the conversation's current episode; errors as for :meth:`add`."""
         ...
 
     async def readback(
         self, conversation: Conversation, senders: Sequence[str], *, since_ms: int, until_ms: int
     ) -> Readback:
         """
-        Look once at what became of the messages of a stretch of time, without sending anything; raises as a read.
+        Read once what the target has made of the messages of a range of time. It writes nothing; errors as of a read.
 
-        Reading may lag behind a flush (v2: by some 15 s).
+        The result may lag behind a flush (v2: by some 15 s).
 
-        :param senders: who wrote in the conversation, messages with the role ``user`` only; a target that keeps
-            memories by person (v2) asks for each.
+        :param senders: senders of the conversation's messages with the role ``user``; v2 stores memories by owner and
+            reads those of each.
         """
         ...
 
@@ -214,14 +213,14 @@ class MemoryAPI(Protocol):
         self, conversations: Sequence[Conversation], query: str, *, senders: Sequence[str] = (), limit: int = 3
     ) -> list[Episode]:
         """
-        Best matching episodes over the given conversations, best first.
+        Return the best matching episodes of the given conversations, best first.
 
-        :param senders: whose memories to search (v2, which keeps them by person); v1 searches everybody's.
+        :param senders: owners whose memories are searched (v2); v1 searches those of all.
         """
         ...
 
     async def check(self) -> str:
-        """Prove host and key with a call that writes nothing; returns a sentence for people."""
+        """Check host and key with a call that writes nothing; return a sentence for the user."""
         ...
 
     async def aclose(self) -> None:

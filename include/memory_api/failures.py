@@ -1,8 +1,8 @@
 """
-Every way an HTTP call can fail, turned into the exception that says what to do next.
+Turns each failure of an HTTP call into the exception that says what to do next.
 
-The question is always: can the server have carried the call out? Only a connection that never came up, and a status
-that says "nothing was taken", count as no. Everything else is :class:`~include.errors.OutcomeUnknown`.
+The rule: nothing was stored if the connection was never made, or if the status says so. After any other failure the
+server may have carried out the call: :class:`~include.errors.OutcomeUnknown`.
 """
 
 import contextlib
@@ -47,15 +47,15 @@ _BAD_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL, urllib3.exceptions.
 _BAD_TLS = {"CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
 
 _CONTENT = frozenset({400, 413, 415, 422})
-"""Statuses that judge what was sent: another batch may pass, half of this one may pass."""
+"""Statuses about the content that was sent: another batch, or half of this one, may be accepted."""
 
 _AMBIGUOUS = frozenset({408, 409, 425})
-"""The SDK calls 409 a lock timeout and repeats it; no document says that nothing was stored."""
+"""Statuses that may or may not mean "stored". The SDK treats 409 as a lock timeout and retries it."""
 
 _QUOTA_CODES = frozenset({"quota_exceeded", "resource_exhausted"})
 
 _NOT_ENABLED = "version_not_allowed"
-"""With 403: the account may use another version of the API than this one."""
+"""Code with status 403: the account may use only the other version of the API."""
 
 _CODES_KNOWN = """
 AUTHENTICATION_ERROR AUTHENTICATION_FAILED BAD_REQUEST CAPABILITY_UNAVAILABLE CONFIGURATION_ERROR CONFLICT
@@ -66,7 +66,7 @@ QUEUE_SATURATED QUOTA_EXCEEDED RATE_LIMIT_EXCEEDED RESOURCE_EXHAUSTED RESOURCE_I
 SESSION_BUSY SYSTEM_ERROR TOO_MANY_REQUESTS TYPE_ERROR UNAUTHORIZED UNKNOWN_ERROR UNSUPPORTED_FORMAT
 VALIDATION_ERROR VERSION_NOT_ALLOWED
 """
-"""Of both APIs: v1 reference server, ``core/constants/errors.py``; server 1.5.1, ``exception_handlers``."""
+"""Error codes of both APIs: v1 reference server, ``core/constants/errors.py``; server 1.5.1, ``exception_handlers``."""
 
 _FIELDS_SENT = """
 messages message_id sender_id sender_name role timestamp content text type group_id group_meta user_id session_id
@@ -80,7 +80,7 @@ _FIELD = "|".join(sorted(_FIELDS))
 _PLACE = re.compile(
     rf"\bmessages(?:\[(\d{{1,3}})\]|\.(\d{{1,3}})\b)(?:\.({_FIELD})\b)?|\b([a-z]+_(?:id|name|meta|mode|types?|size))\b"
 )
-"""``messages[3].content`` (v1), ``messages.3.content`` (v2), or a field of the body whose name is no word of speech."""
+"""``messages[3].content`` (v1), ``messages.3.content`` (v2), or a field of the body such as ``group_id``."""
 
 _MOST_PLACES = 3
 _MOST_CHARACTERS = 10_000
@@ -89,26 +89,26 @@ _SEPARATORS = (string.punctuation + string.whitespace).encode()
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}")
 
 MOST_WAIT_S = 300.0
-"""A longer ``Retry-After`` is taken for this: a server's slip must not stop an import for years."""
+"""Upper bound of ``Retry-After``, so that a wrong value cannot stop an import for years."""
 
 MOST_ANSWER_BYTES = 4 * 2**20
-"""Of an answer that carries no messages: some hundred bytes are usual."""
+"""Limit of an answer without message texts; some hundred bytes are usual."""
 
 MOST_READ_BYTES = 64 * 2**20
-"""Of an answer to a search or a page of memories: 100 items with their texts."""
+"""Limit of an answer to a search or of a page of memories: 100 items with their texts."""
 
 
 class UnusableAnswer(Exception):
-    """An answer that is not read to its end: it is compressed, or longer than any answer to such a call."""
+    """An answer that is not read to its end because it is compressed or too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An HTTP answer, whichever library brought it."""
+    """An HTTP answer, of either HTTP library."""
 
     status: int
     headers: Mapping[str, str]
-    """Found by name in any case, as both libraries' own mappings do it."""
+    """Names are looked up case-insensitively, as in the mappings of both libraries."""
 
     body: bytes
 
@@ -120,7 +120,7 @@ class _Detail(msgspec.Struct):
 
 
 class _Error(msgspec.Struct):
-    """The shapes errors come in: flat, under ``error``, or FastAPI's ``detail``."""
+    """The three shapes of an error body: flat, under ``error``, or FastAPI's ``detail``."""
 
     code: str | int | None = None
     message: str | None = None
@@ -128,53 +128,53 @@ class _Error(msgspec.Struct):
     detail: msgspec.Raw = msgspec.Raw()
 
 
-def from_transport(what: str, cause: BaseException | None) -> ChatImportError:
+def from_transport(call: str, cause: BaseException | None) -> ChatImportError:
     """
-    Name a failure below HTTP.
+    Return the exception for a failure below HTTP.
 
-    :param what: the call, for people: ``add of 50 messages to slack_general``.
+    :param call: description of the call, without chat text: ``add of 50 messages to slack_general``.
     :param cause: the exception of httpx or urllib3.
     """
     if isinstance(cause, UnusableAnswer):
-        return OutcomeUnknown(f"{what}: {cause}; it may or may not have been carried out.")
+        return OutcomeUnknown(f"{call}: {cause}; it may or may not have been carried out.")
     name = type(cause).__name__
     if isinstance(cause, (*_NEVER_SENT, urllib3.exceptions.SSLError)):
         tls = _tls_reason(cause)
         if tls in _BAD_TLS:
             return ConfigurationError(
-                f"{what}: no secure connection ({tls}); nothing was sent. Check the base URL's scheme and certificate."
+                f"{call}: no secure connection ({tls}); nothing was sent. Check the base URL's scheme and certificate."
             )
     if isinstance(cause, _NEVER_SENT):
-        return NotSent(f"{what}: no connection ({name}); nothing was sent.")
+        return NotSent(f"{call}: no connection ({name}); nothing was sent.")
     if isinstance(cause, _BAD_ADDRESS):
-        return ConfigurationError(f"{what}: the base URL is not usable ({name}); nothing was sent.")
-    return OutcomeUnknown(f"{what}: no answer ({name}); it may or may not have been carried out.")
+        return ConfigurationError(f"{call}: the base URL is not usable ({name}); nothing was sent.")
+    return OutcomeUnknown(f"{call}: no answer ({name}); it may or may not have been carried out.")
 
 
 def deadline_s(settings: Settings) -> float:
-    """Return how long a call may take in all: to connect, to send, and to be answered in full."""
+    """Return the time limit of a whole call: connecting, sending, and receiving the complete answer."""
     return settings.connect_timeout_s + settings.read_timeout_s
 
 
-def too_late(what: str, after_s: float) -> OutcomeUnknown:
-    """Name a call that was given up because it was not answered in full within ``after_s`` seconds."""
-    return OutcomeUnknown(f"{what}: no whole answer within {after_s:g} s; it may or may not have been carried out.")
+def too_late(call: str, after_s: float) -> OutcomeUnknown:
+    """Return the exception for a call without a complete answer within ``after_s`` seconds."""
+    return OutcomeUnknown(f"{call}: no whole answer within {after_s:g} s; it may or may not have been carried out.")
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How much of an answer's body is read."""
+    """Limit of an answer's body, in bytes."""
 
     most: int
     strict: bool
-    """Whether an answer that is longer is unusable; otherwise its status says enough, and the rest is not read."""
+    """Whether a longer answer is an error; if not, the rest of it is ignored, as the status is enough."""
 
     @classmethod
     def of(cls, path: str, status: int, headers: Mapping[str, str]) -> "Limit":
         """
-        Choose by the call and the head of its answer.
+        Return the limit for a call and its answer's status and headers.
 
-        :raises UnusableAnswer: the body is needed and compressed: none was asked for, and a few bytes can unpack to
+        :raises UnusableAnswer: the body is needed, but compressed, which was not requested: a few bytes can unpack to
             gigabytes.
         """
         taken = 200 <= status < 300
@@ -187,48 +187,48 @@ class Limit:
 
     def allows(self, received: int) -> bool:
         """
-        Tell whether to read on after so many bytes.
+        Return whether ``received`` bytes are within the limit.
 
-        :raises UnusableAnswer: they are more than any answer to such a call has.
+        :raises UnusableAnswer: they are not, and the limit is strict.
         """
         if received > self.most and self.strict:
             raise UnusableAnswer(f"the answer is longer than {self.most // 2**20} MiB and is not read to its end")
         return received <= self.most
 
 
-def from_status(what: str, reply: Reply) -> ChatImportError:
-    """Name an HTTP status outside 2xx."""
+def from_status(call: str, reply: Reply) -> ChatImportError:
+    """Return the exception for an HTTP status outside 2xx."""
     status, (code, reason) = reply.status, read_error(reply.body)
-    told = f"HTTP {status}" + (f": {reason}" if reason else "")
+    detail = f"HTTP {status}" + (f": {reason}" if reason else "")
     if status == 402 or (status == 429 and code in _QUOTA_CODES):
-        return QuotaExhausted(f"{what}: the account's quota is used up ({told}); nothing was stored.")
+        return QuotaExhausted(f"{call}: the account's quota is used up ({detail}); nothing was stored.")
     if status == 429:
         return Throttled(
-            f"{what}: too many calls ({told}); nothing was stored.", retry_after_s=retry_after_s(reply.headers)
+            f"{call}: too many calls ({detail}); nothing was stored.", retry_after_s=retry_after_s(reply.headers)
         )
     if status >= 500 or status in _AMBIGUOUS:
-        return OutcomeUnknown(f"{what}: {told}; it may or may not have been carried out.")
+        return OutcomeUnknown(f"{call}: {detail}; it may or may not have been carried out.")
     if status in _CONTENT:
         return Refused(
-            f"{what}: refused ({told}); nothing was stored.", status=status, reason=reason or f"HTTP {status}"
+            f"{call}: refused ({detail}); nothing was stored.", status=status, reason=reason or f"HTTP {status}"
         )
-    return ConfigurationError(f"{what}: {told}; nothing was stored. {_remedy(reply, code)}")
+    return ConfigurationError(f"{call}: {detail}; nothing was stored. {_remedy(reply, code)}")
 
 
 def read_error(body: bytes) -> tuple[str, str]:
     """
     Return an error body's code, in lower case, and a reason to show: a known code and the fields it is about.
 
-    A server may repeat what was submitted, in any field and in any form, and what is returned here goes to logs, ledger
-    and reports. So none of the server's own words are in it: only codes and names of fields that are known beforehand,
-    and positions of messages in the batch.
+    A server may repeat submitted text in any field, and this function's result is written to logs, ledger and reports.
+    So the result contains none of the server's text: only known codes, known names of fields, and positions of messages
+    in the batch.
     """
     try:
         error = msgspec.json.decode(body, type=_Error)
         if bytes(error.error).startswith(b"{"):
             error = msgspec.json.decode(error.error, type=_Error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "", ""  # a proxy's page: tells nothing about the call
+        return "", ""  # the page of a proxy
     code = str(error.code or "").upper()
     places = _places(error.message or "", bytes(error.detail))
     shown = [code] if code in _CODES else []
@@ -237,9 +237,9 @@ def read_error(body: bytes) -> tuple[str, str]:
 
 def is_task_id(task_id: str | None, texts: Iterable[str]) -> bool:
     """
-    Tell whether an answer names a task: the ledger keeps the id, and messages of this project show it.
+    Return whether ``task_id`` is a valid task id and no submitted text: it is written to the ledger and to logs.
 
-    :param texts: what was submitted; an id with the letters and digits of a piece of it is an echo.
+    :param texts: the submitted texts; an id whose letters and digits occur in them in this order is not accepted.
     """
     if task_id is None or not _TASK_ID.fullmatch(task_id):
         return False
@@ -251,7 +251,7 @@ def _letters(text: str) -> bytes:
 
 
 def _places(message: str, detail: bytes) -> list[str]:
-    """Return paths of the fields that an error is about, such as ``messages[3].content``, at most three."""
+    """Return paths of the fields that an error names, such as ``messages[3].content``; at most three."""
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
         message = f"{message} {msgspec.json.decode(detail, type=str)}"
     try:
@@ -281,7 +281,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """
     Read ``Retry-After``: seconds or an HTTP date (RFC 9110, 10.2.3); 0 to :data:`MOST_WAIT_S`, ``None`` if unreadable.
 
-    A date is held against the ``Date`` of the same answer: this machine's clock may be hours off.
+    A date is compared with the ``Date`` of the same answer, since this machine's clock may be wrong.
     """
     value = headers.get("retry-after", "").strip()
     try:
@@ -298,7 +298,7 @@ def _unix_s(http_date: str) -> float | None:
     try:
         parsed = email.utils.parsedate_tz(http_date)
         return None if parsed is None else email.utils.mktime_tz(parsed)
-    except (ValueError, OverflowError, TypeError, IndexError):  # no date, or of a year that no calendar has
+    except (ValueError, OverflowError, TypeError, IndexError):  # not a date, or its year is out of range
         return None
 
 

@@ -1,25 +1,28 @@
 """
-What can be concluded from reading a conversation back: pure, so that every case can be tested.
+Conclusions about a batch from reading a conversation back. Pure functions: every case can be tested.
 
-EverOS shows messages that wait for extraction, v1 with their ids, oldest first and at most 100 of them, v2 with their
-times, which name messages as well; and it forgets them once it has made episodes. So there are two kinds of evidence.
+EverOS returns messages that wait for extraction ("pending"): v1 with their ids, oldest first and at most 100; v2 with
+their times, which identify messages as well. After it has made episodes of messages, it no longer returns them. So
+there are two kinds of evidence.
 
-Pending messages. All ids there: the batch was stored. None there proves nothing by itself, since extraction may have
-taken them. But extraction takes the oldest first: while a message older than the batch is still pending, extraction has
-not come as far as the batch, and ids that are missing then were never stored.
+Pending messages. If all ids of the batch are pending, it was stored. If none is, extraction may have taken them. But
+extraction takes the oldest first: while a message older than the batch is pending, extraction has not reached the
+batch, and ids that are missing then were never stored.
 
-Episodes. Each bears the time of its last message (v1 reference server, ``ConvMemCellExtractor``; v2's ``everalgo``,
-``boundary.chat._make_cell``), and the milliseconds of a conversation are unique: an episode that bears the time of the
-batch's last message was made from the batch. And when no episode reaches the batch's first message, extraction has not
-come as far either.
+Episodes. Each has the time of its last message (v1 reference server, ``ConvMemCellExtractor``; v2's ``everalgo``,
+``boundary.chat._make_cell``), and the milliseconds of a conversation are unique: an episode with the time of the
+batch's last message was made from the batch. If no episode ends at the batch's first message or later, extraction has
+not reached the batch either.
 
-Where more waits than v1 shows, it is asked for what one person wrote of it: a list that is not full is all that waits
-of that person, so that each of their messages is known to be there or not. Of the others the order tells: a server
-stores a batch message by message from its front, and not all at once (v1 reference server, ``RawMessageService``), so
-what lies before a message that is there is stored, and what lies behind one that was never stored is not.
+If more messages are pending than v1 returns, the client asks for those of one writer. If that list is not full, it is
+complete, and shows of each message of that writer whether it is pending. For the others the order of storing decides:
+a server stores a batch message by message from its front, and not in one step (v1 reference server,
+``RawMessageService``). So messages before one that is pending are stored, and messages after one that was never stored
+are not stored.
 
-Some ids there and some not is a batch stored in part, unless what is missing is just its oldest part and extraction is
-seen to have taken it. Where the two kinds contradict each other or say nothing, the answer is ``UNPROVABLE``.
+If only some ids are pending, the batch was stored in part, unless the missing ones are its oldest messages and episodes
+show that extraction has taken them. Where the two kinds of evidence contradict each other, or there is none, the result
+is ``UNPROVABLE``.
 """
 
 from collections import Counter
@@ -33,7 +36,7 @@ PAGE = 100
 """Largest ``page_size`` of both APIs' ``get``."""
 
 MOST_PAGES = 50
-"""So many are read of one conversation, newest first; 5,000 episodes are some 100,000 messages."""
+"""Limit of pages read of one conversation, newest first; 5,000 episodes are some 100,000 messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,62 +45,62 @@ class Pending:
 
     message_id: str | None
     timestamp_ms: int | None
-    """``None`` when the server's time cannot be read with certainty: no evidence of age."""
+    """``None`` if the server's time cannot be parsed; the message is then no evidence of age."""
 
     writer: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What one look at a conversation showed."""
+    """Result of reading a conversation once."""
 
     pending: Sequence[Pending]
-    """A message from an earlier look has no time: it is stored, but may have been extracted since."""
+    """A message from an earlier reading has no time: it is stored, but may have been extracted since."""
 
     pending_complete: bool
-    """No further messages can be pending: fewer came than were asked for."""
+    """Whether ``pending`` holds all pending messages: fewer were returned than requested."""
 
     episodes: "Episodes"
 
     complete_of: frozenset[str] = frozenset()
-    """Writers all of whose pending messages are in ``pending``."""
+    """Writers of whom ``pending`` holds all pending messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Episodes:
-    """What was read of a conversation's episodes."""
+    """Episodes of a conversation that were read."""
 
     times_ms: Sequence[int]
     complete: bool
-    """No episode as young as was asked for can be missing."""
+    """Whether no episode since the requested time is missing."""
 
     doubled_ms: Sequence[int] = ()
-    """Times that more than one episode of one person bears."""
+    """End times that more than one episode of one owner has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """One page of episodes, asked for newest first."""
+    """One page of episodes, requested newest first."""
 
     times_ms: Sequence[int | None]
     total: int | None
-    """How many episodes there are in all, if the server says."""
+    """Number of all episodes, if the server returns it."""
 
 
 @dataclass(frozen=True)
 class Sought:
-    """A batch whose outcome is unknown; everything is in its order."""
+    """A batch whose outcome is unknown; all sequences are in its order."""
 
     message_ids: Sequence[str]
     timestamps_ms: Sequence[int]
     writers: Sequence[str] = ()
-    """Writer of each message; empty when that is not known."""
+    """Writer of each message; empty if they are not known."""
 
     part: slice = WHOLE
     """The messages in question."""
 
     def marks(self, seen: Seen) -> list[bool | None]:
-        """Return for each message whether it is pending; ``None`` where the look could not show it."""
+        """Return for each message whether it is pending; ``None`` if the reading does not show it."""
         shown = {message.message_id for message in seen.pending}
         writers = self.writers or ("",) * len(self.message_ids)
         complete_of = seen.complete_of if self.writers else frozenset()
@@ -107,7 +110,7 @@ class Sought:
         ]
 
     def decided_by(self, pending: Sequence[Pending], complete_of: Collection[str]) -> bool:
-        """Return whether more lists add nothing: the last message is pending, or the first is not, or all are known."""
+        """Return whether more lists are useless: the last message is pending, or the first is not, or all are known."""
         nothing = Episodes(times_ms=(), complete=False)
         marks = self.marks(
             Seen(pending=pending, pending_complete=False, episodes=nothing, complete_of=frozenset(complete_of))
@@ -116,13 +119,13 @@ class Sought:
 
 
 def fewest_first(sought: Sought, pending: Sequence[Pending]) -> list[str]:
-    """Return the writers of a batch, first those with the fewest known messages: their lists are likely complete."""
+    """Return the writers of a batch, those with the fewest known messages first: their lists are likely complete."""
     known = Counter(message.writer for message in pending) + Counter(sought.writers)
     return sorted(dict.fromkeys(sought.writers), key=lambda writer: known[writer])
 
 
 def conclude(sought: Sought, seen: Seen) -> Evidence:
-    """Judge a batch by what was seen; the reasoning is the module's docstring."""
+    """Return the evidence about a batch; the module's docstring has the reasoning."""
     times_ms, marks, episodes = sought.timestamps_ms[sought.part], sought.marks(seen), seen.episodes
     first_ms, last_ms = times_ms[0], times_ms[-1]
     older_pending = _any_older(first_ms, seen)
@@ -143,7 +146,7 @@ def conclude(sought: Sought, seen: Seen) -> Evidence:
 
 
 def _by_order(sought: Sought, marks: Sequence[bool | None], seen: Seen) -> list[bool | None]:
-    """Fill in messages that the look could not show by their position: a batch is stored from its front."""
+    """Replace ``None`` where the position decides: a batch is stored from its front."""
     if None not in marks:
         return list(marks)
     last_there = max((place for place, mark in enumerate(marks) if mark), default=-1)
@@ -174,10 +177,10 @@ def _any_older(first_ms: int, seen: Seen) -> bool:
 
 def holds_all_since(first_ms: int, times_ms: Sequence[int | None], *, total: int | None) -> bool:
     """
-    Tell whether no episode from ``first_ms`` on is missing from a page that was asked for newest first.
+    Return whether episodes that were requested newest first include all from ``first_ms`` on.
 
-    :param times_ms: of the page's episodes, as they came; an unreadable one makes the page useless.
-    :param total: how many episodes there are in all, if the server says.
+    :param times_ms: end times in the order of the answer; with a ``None`` in them the result is ``False``.
+    :param total: number of all episodes, if the server returns it.
     """
     known = [time_ms for time_ms in times_ms if time_ms is not None]
     if len(known) < len(times_ms):
@@ -190,9 +193,9 @@ def holds_all_since(first_ms: int, times_ms: Sequence[int | None], *, total: int
 
 async def episodes_since(since_ms: int, page: Callable[[int], Awaitable[Page]]) -> Episodes:
     """
-    Read page after page until no episode from ``since_ms`` on can be missing, or more pages would not help.
+    Read pages until all episodes from ``since_ms`` on are read, or there are no more.
 
-    :param page: Asks for the page of this number, from 1, of :data:`PAGE` episodes.
+    :param page: Reads one page of :data:`PAGE` episodes by its number, from 1.
     """
     times_ms: list[int | None] = []
     for number in range(1, MOST_PAGES + 1):
@@ -206,19 +209,19 @@ async def episodes_since(since_ms: int, page: Callable[[int], Awaitable[Page]]) 
 
 def doubled(times_ms: Iterable[int]) -> list[int]:
     """
-    Return the times that more than one of a person's episodes of one conversation bears.
+    Return the end times that several episodes of one owner and one conversation have.
 
-    The milliseconds of a conversation are unique, so those episodes end at the same message. Whole seconds prove
-    nothing: a target may keep no more than that.
+    The milliseconds of a conversation are unique, so these episodes end at the same message. Whole seconds are ignored:
+    a target may round times to seconds.
     """
     return [time_ms for time_ms, count in Counter(times_ms).items() if count > 1 and time_ms % 1000]
 
 
 def read_back(unprocessed: int, episodes: Episodes, *, since_ms: int, until_ms: int) -> Readback:
     """
-    Put together what a look showed of the stretch ``since_ms`` to ``until_ms``, both inclusive.
+    Return the counts of the range from ``since_ms`` to ``until_ms``, both inclusive.
 
-    :param episodes: the same time stands for the same episode, however many people it belongs to.
+    :param episodes: episodes with the same time count as one: each owner has a copy.
     """
     within = {time_ms for time_ms in episodes.times_ms if since_ms <= time_ms <= until_ms}
     return Readback(
@@ -231,7 +234,7 @@ def read_back(unprocessed: int, episodes: Episodes, *, since_ms: int, until_ms: 
 
 
 def milliseconds(timestamp: str | None) -> int | None:
-    """Read an ISO time as Unix milliseconds; ``None`` when it is missing, unreadable or without a zone."""
+    """Return an ISO 8601 time as Unix milliseconds; ``None`` if it is missing, invalid or without a zone."""
     try:
         parsed = datetime.fromisoformat(timestamp or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where EverOS is and who calls, checked before a byte is sent."""
+"""Address, credentials and limits of a client, validated before anything is sent."""
 
 import hashlib
 import re
@@ -12,25 +12,25 @@ API_VERSIONS = ("v1", "v2")
 
 _STORE = re.compile(r"[a-zA-Z0-9_.@+-]{1,128}")
 _RESERVED = (".", "..", "default_app", "default_project")
-"""Folders of the default store or above it (server 1.5.1, ``_reject_reserved_scope_dir``)."""
+"""Names of the default store's folders, and ``.`` and ``..`` (server 1.5.1, ``_reject_reserved_scope_dir``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """
-    What a client needs to know, whatever the API.
+    Settings of a client of either API version.
 
     :param base_url: scheme and host, without ``/api/v1``.
-    :param api_key: may be empty for v2 anywhere but at EverOS Cloud: a self-hosted server has no keys, its gateway may.
-    :param account: name of the account's ledger (see :class:`~include.memory_api.contract.Target`); ``None`` when
-        nobody has named one.
-    :param app_id: v2 only: with ``project_id`` the store to write to, ``default`` when nobody has named one.
+    :param api_key: may be empty for v2, except at EverOS Cloud: a self-hosted server has no keys, a gateway may.
+    :param account: name of the account's ledger (see :class:`~include.memory_api.contract.Target`); ``None`` if
+        it is not set.
+    :param app_id: v2 only: with ``project_id`` the store to write to; ``default`` if it is not set.
     :param project_id: v2 only.
-    :param new_ledger: name of the ledger that may be begun beside one of the same server or key
+    :param new_ledger: name of the ledger that may be created beside one of the same server or key
         (:mod:`include.delivery.owner`).
-    :param read_timeout_s: how long an answer may take. An answer that comes later is an unknown outcome.
-    :param connections: how many calls may be under way at once.
-    :raises ConfigurationError: something is missing or contradicts the rest; the message has the remedy.
+    :param read_timeout_s: time limit of an answer. After it the outcome of the call is unknown.
+    :param connections: maximum number of calls at the same time.
+    :raises ConfigurationError: a value is missing or contradicts another; the message has the remedy.
     """
 
     api_version: str = "v1"
@@ -67,12 +67,12 @@ class Settings:
 
     @property
     def address(self) -> str:
-        """The base URL as it was given: what the clients connect to."""
+        """The base URL as it was given; clients connect to it."""
         return self.base_url.rstrip("/")
 
     @property
     def target(self) -> Target:
-        """The same without the secret."""
+        """The target of these settings, without the secret."""
         digest = hashlib.sha256(self.api_key.encode()).hexdigest()
         return Target(
             base_url=self.base_url,

@@ -1,4 +1,4 @@
-"""EverOS v1 as a :class:`~include.memory_api.contract.MemoryAPI`: which calls, and what their answers mean."""
+"""EverOS v1 as a :class:`~include.memory_api.contract.MemoryAPI`: the calls, and the meaning of their answers."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,17 +28,16 @@ from include.memory_api.v1_wire import (
     MOST_PENDING,
     AddResult,
     EpisodeItem,
-    FlushResult,
-    GetResult,
     SearchResult,
     TaskResult,
     add_body,
-    belongs,
     filters_by_writer,
-    flaw_of,
-    owner,
+    is_in,
     pending_filters,
+    scope,
+    validation_error,
 )
+from include.memory_api.wire import EpisodePage, FlushResult
 from include.records import Conversation, Outgoing
 
 _GROUPS_AT_ONCE = 50
@@ -46,7 +45,7 @@ _GROUPS_AT_ONCE = 50
 
 
 class V1Client:
-    """One account of EverOS v1, from one event loop."""
+    """Client of one account of EverOS v1, for one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._target = settings.target
@@ -54,7 +53,7 @@ class V1Client:
 
     @property
     def target(self) -> Target:
-        """Which server and account this client talks to."""
+        """Server and account of this client."""
         return self._target
 
     async def aclose(self) -> None:
@@ -66,7 +65,7 @@ class V1Client:
     async def name_conversation(self, conversation: Conversation) -> None:
         """Create or rename the group; a personal conversation has no name."""
         if conversation.kind == "group":
-            body = {**owner(conversation), "name": conversation.name, "description": conversation.description}
+            body = {**scope(conversation), "name": conversation.name, "description": conversation.description}
             await self._http.post("/api/v1/groups", body, object, f"name of {conversation.conversation_id}")
 
     async def name_sender(self, sender_id: str, name: str) -> None:
@@ -75,39 +74,42 @@ class V1Client:
         await self._http.post("/api/v1/senders", body, object, f"name of sender {sender_id}")
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
-        """Hand over one batch; errors as in the contract."""
-        what = f"add of {len(messages)} messages to {conversation.conversation_id}"
+        """Send one batch; errors as in the contract."""
+        call = f"add of {len(messages)} messages to {conversation.conversation_id}"
         path = "/api/v1/memories/group" if conversation.kind == "group" else "/api/v1/memories"
-        if flaw := flaw_of(conversation):
-            raise Refused(f"{what}: {flaw}; nothing was sent.", status=422, reason=flaw)
-        result = await self._http.post(path, add_body(conversation, messages), AddResult, what)
+        if error := validation_error(conversation):
+            raise Refused(f"{call}: {error}; nothing was sent.", status=422, reason=error)
+        result = await self._http.post(path, add_body(conversation, messages), AddResult, call)
         if result.message_count not in (None, len(messages)):
-            raise OutcomeUnknown(f"{what}: the server counted {result.message_count}; some may be stored and some not.")
+            raise OutcomeUnknown(f"{call}: the server counted {result.message_count}; some may be stored and some not.")
         if is_task_id(result.task_id, (message.text for message in messages)):
             return Receipt(task_id=result.task_id, landed=False)
-        if result.status in ("extracted", "accumulated"):  # a server that does the work at once, whatever it is asked
+        if result.status in (
+            "extracted",
+            "accumulated",
+        ):  # a server that stores synchronously although it was asked not to
             return Receipt(task_id=None, landed=True)
-        raise OutcomeUnknown(f"{what}: accepted without a task id; nothing tells when it is stored.")
+        raise OutcomeUnknown(f"{call}: accepted without a task id, so there is no way to learn when it is stored.")
 
     async def flush(self, conversation: Conversation) -> FlushStatus:
-        """Cut the conversation where it stands."""
+        """End the conversation's current episode."""
         path = "/api/v1/memories/group/flush" if conversation.kind == "group" else "/api/v1/memories/flush"
-        what = f"flush of {conversation.conversation_id}"
-        result = await self._http.post(path, owner(conversation), FlushResult, what)
+        call = f"flush of {conversation.conversation_id}"
+        result = await self._http.post(path, scope(conversation), FlushResult, call)
         if result.status not in (FlushStatus.EXTRACTED, FlushStatus.NO_EXTRACTION):
-            raise OutcomeUnknown(f"{what}: the server answered with a status that v1 does not have.")
+            raise OutcomeUnknown(f"{call}: the server answered with a status that v1 does not have.")
         return FlushStatus(result.status)
 
     # -- reading
 
     async def task_state(self, task_id: str) -> TaskState:
         """
-        Ask for an accepted batch. A status that is not known is not final.
+        Return the state of an accepted batch. An unknown status counts as not final.
 
-        One that failed is not proved absent: the reference server stores a batch before it extracts.
+        A failed task does not prove that the batch is absent: the reference server stores it before it extracts.
         """
-        path, what = f"/api/v1/tasks/{quote(task_id, safe='')}", f"question about task {task_id}"
-        result = await self._http.get(path, TaskResult, what, missing=TaskResult(status=TaskState.MISSING))
+        path, call = f"/api/v1/tasks/{quote(task_id, safe='')}", f"question about task {task_id}"
+        result = await self._http.get(path, TaskResult, call, missing=TaskResult(status=TaskState.MISSING))
         return TaskState(result.status) if result.status in set(TaskState) else TaskState.PROCESSING
 
     async def find(
@@ -124,21 +126,21 @@ class V1Client:
         """
         Look once for a batch among pending messages and episodes; the reasoning is in ``readback``.
 
-        Where more messages are pending than the server shows, it is asked for those of one writer at a time, the writer
-        with the fewest known messages first. The conversation and its episodes are read once more after that and before
-        any conclusion: extraction may have taken the batch meanwhile.
+        Where more messages are pending than one answer holds, the client asks for those of one writer at a time,
+        beginning with the writer of the fewest known messages. Then it reads the conversation and its episodes again
+        before it concludes: extraction may have taken the batch in the meantime.
 
-        A batch that was accepted but waits in the server's queue is seen nowhere, and one that is being extracted
-        may be neither pending nor an episode yet: ``ABSENT`` has to hold for longer than an extraction takes.
+        A batch in the server's queue is not visible, and one that is being extracted may be neither pending nor an
+        episode yet: ``ABSENT`` has to hold for longer than an extraction takes.
         """
-        what = f"look for batch {batch_key} in {conversation.conversation_id}"
+        call = f"look for batch {batch_key} in {conversation.conversation_id}"
         sought = Sought(message_ids, timestamps_ms, writers, part)
         before: list[Pending] = []
         complete_of: set[str] = set()
         left: list[str] | None = None
         while True:
-            pending, complete = await self._pending(conversation, what)
-            episodes = await self._episodes(conversation, timestamps_ms[0], what)
+            pending, complete = await self._pending(conversation, call)
+            episodes = await self._episodes(conversation, timestamps_ms[0], call)
             seen = Seen(
                 pending=[*pending, *before],
                 pending_complete=complete,
@@ -153,10 +155,12 @@ class V1Client:
             before += pending
             while left:
                 writer = left.pop(0)
-                shown, all_shown = await self._shown(conversation, filters_by_writer(conversation, writer), what)
+                shown, all_shown = await self._shown(conversation, filters_by_writer(conversation, writer), call)
                 before += shown
                 known = {message.message_id for message in pending if message.writer == writer}
-                if all_shown and known <= {message.message_id for message in shown}:  # else it is no list of theirs
+                if all_shown and known <= {
+                    message.message_id for message in shown
+                }:  # else the server did not filter by writer
                     complete_of.add(writer)
                 if first_round and sought.decided_by(before, complete_of):
                     break
@@ -170,10 +174,10 @@ class V1Client:
         since_ms: int,
         until_ms: int,
     ) -> Readback:
-        """Look at what became of a stretch of the conversation."""
-        what = f"reading back {conversation.conversation_id}"
-        pending, _ = await self._pending(conversation, what)
-        episodes = await self._episodes(conversation, since_ms, what)
+        """Read the pending messages and the episodes of a range of time."""
+        call = f"reading back {conversation.conversation_id}"
+        pending, _ = await self._pending(conversation, call)
+        episodes = await self._episodes(conversation, since_ms, call)
         waiting = len({message.message_id for message in pending})
         return read_back(waiting, episodes, since_ms=since_ms, until_ms=until_ms)
 
@@ -185,57 +189,59 @@ class V1Client:
         senders: Sequence[str] = (),
         limit: int = 3,
     ) -> list[Episode]:
-        """Best matching episodes over the given conversations, best first."""
+        """Return the best matching episodes of the given conversations, best first."""
         groups = [c.conversation_id for c in conversations if c.kind == "group"]
         filters: list[dict[str, Any]] = [
             {"group_id": {"in": groups[at : at + _GROUPS_AT_ONCE]}} for at in range(0, len(groups), _GROUPS_AT_ONCE)
         ]
-        filters += [owner(c) for c in conversations if c.kind == "personal"]
+        filters += [scope(c) for c in conversations if c.kind == "personal"]
         found: list[EpisodeItem] = []
         for one in filters:
             body = {"filters": one, "query": query, "memory_types": ["episodic_memory"], "top_k": min(limit, 100)}
             result = await self._http.post("/api/v1/memories/search", body, SearchResult, "search", options=RETRIED)
             found += result.episodes or []
         found.sort(key=lambda item: item.score or 0.0, reverse=True)
-        return [_episode(item) for item in found[:limit]]
+        return [item.episode_of(item.group_id or item.user_id) for item in found[:limit]]
 
     async def check(self) -> str:
-        """Prove host and key by reading the account's settings."""
+        """Check host and key by reading the account's settings."""
         await self._http.get("/api/v1/settings", object, f"check of {self._target.base_url}", options=RETRIED)
-        return f"EverOS v1 at {self._target.base_url} answers and takes the API key."
+        return f"EverOS v1 at {self._target.base_url} answers and accepts the API key."
 
-    async def _pending(self, conversation: Conversation, what: str) -> tuple[list[Pending], bool]:
-        """Return what waits for extraction, and whether that is all of it."""
+    async def _pending(self, conversation: Conversation, call: str) -> tuple[list[Pending], bool]:
+        """Return the messages that wait for extraction, and whether these are all."""
         pending: list[Pending] = []
         complete = True
         for filters in pending_filters(conversation):
-            shown, all_shown = await self._shown(conversation, filters, what)
+            shown, all_shown = await self._shown(conversation, filters, call)
             pending += shown
             complete = complete and all_shown
         return pending, complete
 
     async def _shown(
-        self, conversation: Conversation, filters: dict[str, Any], what: str
+        self, conversation: Conversation, filters: dict[str, Any], call: str
     ) -> tuple[list[Pending], bool]:
-        """Return what waits of a conversation as the filters show it, and whether that is all that they could show."""
+        """Return the pending messages that match the filters, and whether these are all."""
         asked = {"query": "*", "method": "keyword", "memory_types": ["raw_message"], "top_k": MOST_PENDING}
         body = {"filters": filters, **asked}
-        result = await self._http.post("/api/v1/memories/search", body, SearchResult, what)
+        result = await self._http.post("/api/v1/memories/search", body, SearchResult, call)
         found = result.raw_messages or []
         shown = [
             Pending(message_id=m.message_id, timestamp_ms=milliseconds(m.timestamp), writer=m.sender_id)
             for m in found
-            if belongs(m, conversation)
+            if is_in(m, conversation)
         ]
         return shown, len(found) < MOST_PENDING
 
-    async def _episodes(self, conversation: Conversation, since_ms: int, what: str) -> Episodes:
-        by_id: dict[str, tuple[str | None, int | None]] = {}  # one that moves to the next page meanwhile comes twice
+    async def _episodes(self, conversation: Conversation, since_ms: int, call: str) -> Episodes:
+        by_id: dict[
+            str, tuple[str | None, int | None]
+        ] = {}  # an episode may move to the next page while pages are read, and is then read twice
 
         async def page(number: int) -> Page:
             order = {"page": number, "page_size": PAGE, "rank_by": "timestamp", "rank_order": "desc"}
-            body = {"filters": owner(conversation), "memory_type": "episodic_memory", **order}
-            found = await self._http.post("/api/v1/memories/get", body, GetResult, what)
+            body = {"filters": scope(conversation), "memory_type": "episodic_memory", **order}
+            found = await self._http.post("/api/v1/memories/get", body, EpisodePage[EpisodeItem], call)
             times_ms = [milliseconds(item.timestamp) for item in found.episodes or ()]
             for item, time_ms in zip(found.episodes or (), times_ms, strict=True):
                 if item.id:
@@ -243,19 +249,9 @@ class V1Client:
             return Page(times_ms=times_ms, total=found.total_count)
 
         episodes = await episodes_since(since_ms, page)
-        of_owner: dict[str | None, list[int]] = {}  # the group's own, and a copy for each person
+        of_owner: dict[str | None, list[int]] = {}  # of the group (None), and a copy for each person
         for user_id, time_ms in by_id.values():
             if time_ms is not None:
                 of_owner.setdefault(user_id, []).append(time_ms)
         twice = [time_ms for times_ms in of_owner.values() for time_ms in doubled(times_ms)]
         return replace(episodes, doubled_ms=twice)
-
-
-def _episode(item: EpisodeItem) -> Episode:
-    return Episode(
-        conversation_id=item.group_id or item.user_id or "",
-        title=item.subject or "",
-        text=item.episode or item.summary or "",
-        timestamp_ms=milliseconds(item.timestamp),
-        score=item.score,
-    )

@@ -1,8 +1,8 @@
 """
-One HTTP call of v1: a body in, a decoded answer or one exception of ours out, over the SDK ``everos`` 0.4.
+HTTP calls of v1 over the SDK ``everos`` 0.4: they return a decoded answer or raise a ``ChatImportError``.
 
-Bodies are encoded here and go through the SDK client's public ``post``: its typed methods spend about 180 µs of CPU on
-each message. Redirects are not followed: a redirected POST becomes a GET, or goes where nobody meant to send it.
+Bodies are encoded here and sent with the SDK client's public ``post``: its typed methods spend about 180 µs of CPU on
+each message. Redirects are not followed: a redirected POST becomes a GET, or reaches a server that nobody configured.
 """
 
 import asyncio
@@ -13,26 +13,23 @@ from typing import cast
 
 import everos
 import httpx
-import msgspec
 from everos import RequestOptions
 
-from include.errors import OutcomeUnknown, Refused
-from include.memory_api import failures
+from include.memory_api import failures, wire
 from include.memory_api.settings import Settings
-from include.memory_api.v1_wire import Envelope
 
 ONCE: RequestOptions = {"max_retries": 0}
-"""For writes, since EverOS stores a repeated batch twice, and for what delivery asks and repeats by itself."""
+"""For writes, since EverOS stores a repeated batch twice, and for reads that delivery retries itself."""
 
 RETRIED: RequestOptions = {"max_retries": 2}
-"""For questions that people ask."""
+"""For reads that a user is waiting for."""
 
 _KEEP_IDLE_S = 4.0
-"""Less than the usual 5 s of a server: a call on a connection that is just being closed has an unknown outcome."""
+"""Less than the usual 5 s of a server: a call on a connection that the server is closing has an unknown outcome."""
 
 
 class _Limited(httpx.AsyncByteStream):
-    """An answer's body, as far as it is to be read."""
+    """An answer's body up to its limit."""
 
     def __init__(self, stream: httpx.AsyncByteStream, limit: failures.Limit) -> None:
         self._stream = stream
@@ -51,7 +48,7 @@ class _Limited(httpx.AsyncByteStream):
 
 
 async def _limit(response: httpx.Response) -> None:
-    """Limit a body before it is read. It is never unpacked."""
+    """Limit a body before it is read. It is never decompressed."""
     limit = failures.Limit.of(response.request.url.path, response.status_code, response.headers)
     response.headers.pop("content-encoding", None)
     response.stream = _Limited(cast("httpx.AsyncByteStream", response.stream), limit)
@@ -61,18 +58,18 @@ class V1Http:
     """
     The SDK's client, with its exceptions translated. Use it from one event loop.
 
-    Every call under way has a client of its own with one connection. A pool of httpx looks at all its connections
-    before and after each call, which doubles the CPU time of a call when there are twenty.
+    Each call in flight has a separate client with one connection. A connection pool of httpx looks at all its
+    connections before and after each call, which doubles the CPU time of a call when there are twenty.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._deadline_s = failures.deadline_s(settings)
-        self._tls = httpx.create_ssl_context()  # takes longer to make than a client; they share it
+        self._tls = httpx.create_ssl_context()  # the clients share it: it takes longer to make than a client
         self._clients: list[everos.AsyncEverOS] = []
         self._idle: list[everos.AsyncEverOS] = []
-        self._room = asyncio.Semaphore(settings.connections)
-        _quieten()
+        self._slots = asyncio.Semaphore(settings.connections)
+        _silence_sdk_logs()
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -81,8 +78,8 @@ class V1Http:
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[everos.AsyncEverOS]:
-        """Lend the client that was used last, so that no more connections stay open than are needed."""
-        async with self._room:
+        """Give the client that was used last, so that no more connections stay open than are needed."""
+        async with self._slots:
             client = self._idle.pop() if self._idle else self._new_client()
             try:
                 yield client
@@ -110,71 +107,60 @@ class V1Http:
         return client
 
     async def get[T](
-        self, path: str, type_: type[T], what: str, *, missing: T | None = None, options: RequestOptions = ONCE
+        self, path: str, type_: type[T], call: str, *, missing: T | None = None, options: RequestOptions = ONCE
     ) -> T:
         """
         Read; parameters and errors as for :meth:`post`.
 
-        :param missing: what a 404 means, where it is an answer and not an error.
+        :param missing: result for a 404; ``None`` if a 404 is an error.
         """
-        reply = await self._reply(what, lambda client: client.get(path, cast_to=httpx.Response, options=options))
+        reply = await self._reply(call, lambda client: client.get(path, cast_to=httpx.Response, options=options))
         if reply.status == 404 and missing is not None:
             return missing
-        return _decoded(reply, type_, what)
+        return self._decoded(reply, type_, call)
 
-    async def post[T](self, path: str, body: object, type_: type[T], what: str, *, options: RequestOptions = ONCE) -> T:
+    async def post[T](self, path: str, body: object, type_: type[T], call: str, *, options: RequestOptions = ONCE) -> T:
         """
-        Send a body and decode what comes under ``data``.
+        Send a body and return the answer's ``data``.
 
-        :param what: the call, for people and without chat text: ``add of 50 messages to slack_general``.
+        :param call: description of the call without chat text: ``add of 50 messages to slack_general``.
         :raises ChatImportError: see :mod:`include.memory_api.failures`.
         """
-        try:
-            content = msgspec.json.encode(body)
-        except UnicodeEncodeError:
-            reason = "text or a name holds half a surrogate pair, which UTF-8 cannot carry"
-            raise Refused(f"{what}: {reason}; nothing was sent.", status=422, reason=reason) from None
+        content = wire.encode(body, call)
         reply = await self._reply(
-            what, lambda client: client.post(path, cast_to=httpx.Response, content=content, options=options)
+            call, lambda client: client.post(path, cast_to=httpx.Response, content=content, options=options)
         )
-        return _decoded(reply, type_, what)
+        return self._decoded(reply, type_, call)
+
+    @staticmethod
+    def _decoded[T](reply: failures.Reply, type_: type[T], call: str) -> T:
+        return wire.decode(reply, wire.Envelope[type_], call, api_version="v1").data  # type: ignore[valid-type]
 
     async def _reply(
-        self, what: str, send: Callable[[everos.AsyncEverOS], Awaitable[httpx.Response]]
+        self, call: str, send: Callable[[everos.AsyncEverOS], Awaitable[httpx.Response]]
     ) -> failures.Reply:
         try:
-            async with self._client() as client, self._deadline(what):
+            async with self._client() as client, self._deadline(call):
                 response = await send(client)
         except everos.APIStatusError as error:
             response = error.response
         except everos.APIError as error:
-            raise failures.from_transport(what, error.__cause__) from None
+            raise failures.from_transport(call, error.__cause__) from None
         return failures.Reply(status=response.status_code, headers=response.headers, body=response.content)
 
     @asynccontextmanager
-    async def _deadline(self, what: str) -> AsyncIterator[None]:
-        """Give up a call that is not answered in full in time: httpx's own timeouts begin anew with every byte."""
+    async def _deadline(self, call: str) -> AsyncIterator[None]:
+        """Abort a call whose answer is not complete in time: httpx's own timeouts restart with every byte."""
         try:
             async with asyncio.timeout(self._deadline_s):
                 yield
         except TimeoutError:
-            raise failures.too_late(what, self._deadline_s) from None
+            raise failures.too_late(call, self._deadline_s) from None
 
 
-def _quieten() -> None:
-    """Keep chat text out of the logs, and a line for every question about a task."""
+def _silence_sdk_logs() -> None:
+    """Keep chat text out of the logs, and a line for every poll of a task."""
     logging.getLogger("everos._base_client").setLevel(logging.WARNING)  # at DEBUG it logs whole request bodies
-    for name in ("httpx", "httpcore"):  # reason phrases and headers are the server's words
+    for name in ("httpx", "httpcore"):  # they log reason phrases and headers, which are text of the server
         if (log := logging.getLogger(name)).level == logging.NOTSET:
             log.setLevel(logging.WARNING)
-
-
-def _decoded[T](reply: failures.Reply, type_: type[T], what: str) -> T:
-    if not 200 <= reply.status < 300:
-        raise failures.from_status(what, reply)
-    try:
-        envelope = msgspec.json.decode(reply.body, type=Envelope[type_])  # type: ignore[valid-type]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        told = f"HTTP {reply.status} with an answer that is not EverOS v1"
-        raise OutcomeUnknown(f"{what}: {told}; it may or may not have been carried out.") from None
-    return cast("T", envelope.data)

@@ -1,4 +1,4 @@
-"""The shapes of v1 on the wire, as the SDK ``everos`` 0.4.0 describes them; fields we do not read are left out."""
+"""The JSON of v1, as the SDK ``everos`` 0.4.0 describes it, without the fields that are not read."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,34 +6,27 @@ from typing import Any
 
 import msgspec
 
+from include.memory_api import wire
 from include.records import Conversation, Outgoing
 
 MOST_PENDING = 100
-"""``raw_message`` search never shows more (reference server, ``MAX_RETRIEVE_LIMIT`` of the request)."""
+"""A ``raw_message`` search returns at most so many (reference server, ``MAX_RETRIEVE_LIMIT`` of the request)."""
 
 _DERIVED = "gen_"
-"""How every id begins that the server made up itself."""
+"""Prefix of the ids that the server derives itself."""
 
 _NO_SESSION = "-1"
-"""What the server notes where no session was given."""
+"""The server's value for "no session was given"."""
 
 
-class AddResult(msgspec.Struct):
-    """Answer to an add: ``task_id`` in async mode, ``status`` when the work is done."""
+class AddResult(wire.AddResult):
+    """Answer to an add; ``task_id`` in async mode."""
 
     task_id: str | None = None
-    status: str | None = None
-    message_count: int | None = None
-
-
-class FlushResult(msgspec.Struct):
-    """Answer to a flush."""
-
-    status: str
 
 
 class TaskResult(msgspec.Struct):
-    """Answer to a question about a task."""
+    """State of a task."""
 
     status: str
 
@@ -48,18 +41,11 @@ class RawMessage(msgspec.Struct):
     timestamp: str | None = None
 
 
-class EpisodeItem(msgspec.Struct):
+class EpisodeItem(wire.EpisodeItem):
     """An episode: of the group, or of one person in it."""
 
-    id: str = ""
     group_id: str | None = None
     user_id: str | None = None
-    session_id: str | None = None
-    subject: str | None = None
-    summary: str | None = None
-    episode: str | None = None
-    timestamp: str | None = None
-    score: float | None = None
 
 
 class SearchResult(msgspec.Struct):
@@ -69,40 +55,17 @@ class SearchResult(msgspec.Struct):
     raw_messages: list[RawMessage] | None = None
 
 
-class GetResult(msgspec.Struct):
-    """One page of episodes."""
-
-    episodes: list[EpisodeItem] | None = None
-    total_count: int | None = None
-
-
-class Envelope[T](msgspec.Struct):
-    """Everything comes under ``data``."""
-
-    data: T
-
-
 def add_body(conversation: Conversation, messages: Sequence[Outgoing]) -> dict[str, Any]:
     """Return the body of an add. ``message_id`` is always sent: the server would derive one from the millisecond."""
-    items = [
-        {
-            "message_id": message.message_id,
-            "sender_id": message.sender_id,
-            "sender_name": message.sender_name,
-            "role": message.role,
-            "timestamp": message.timestamp_ms,
-            "content": message.text,
-        }
-        for message in messages
-    ]
-    body = {**owner(conversation), "messages": items, "async_mode": True}
+    items = [{"message_id": message.message_id, **wire.message_fields(message)} for message in messages]
+    body = {**scope(conversation), "messages": items, "async_mode": True}
     if conversation.kind == "group" and conversation.group_meta is not None:
         body["group_meta"] = msgspec.Raw(conversation.group_meta.encode())
     return body
 
 
-def flaw_of(conversation: Conversation) -> str | None:
-    """Name what would make an add's body unreadable as a whole."""
+def validation_error(conversation: Conversation) -> str | None:
+    """Return why the body of an add would not be valid JSON; ``None`` if it is valid."""
     try:
         msgspec.json.decode(conversation.group_meta or "{}", type=dict[str, Any])
     except (ValueError, RecursionError):
@@ -110,8 +73,8 @@ def flaw_of(conversation: Conversation) -> str | None:
     return None
 
 
-def owner(conversation: Conversation) -> dict[str, Any]:
-    """Whose a conversation is, as an add or flush says it and as episodes are filtered."""
+def scope(conversation: Conversation) -> dict[str, Any]:
+    """Return the fields that name a conversation, in an add, in a flush and as a filter of episodes."""
     if conversation.kind == "group":
         return {"group_id": conversation.conversation_id}
     session = {} if conversation.session_id is None else {"session_id": conversation.session_id}
@@ -122,11 +85,12 @@ def pending_filters(conversation: Conversation) -> list[dict[str, Any]]:
     """
     Return the filters that together show all pending messages of a conversation.
 
-    For a ``user_id`` the reference server shows what that user wrote, wherever, and not the assistant's part; all of a
-    personal history lies under a group id derived from the user's (``api_specs/id_generator.py``).
+    For a ``user_id`` the reference server returns the messages that the user wrote in any conversation, and not the
+    assistant's. All messages of a personal history have a group id derived from the user's
+    (``api_specs/id_generator.py``).
     """
     if conversation.kind == "group":
-        return [owner(conversation)]
+        return [scope(conversation)]
     user_id = conversation.user_id or ""
     digest = hashlib.md5(user_id.encode(), usedforsecurity=False).hexdigest()[:12]
     return [{"group_id": f"{_DERIVED}solo_{digest}"}, {"user_id": user_id}]
@@ -136,17 +100,18 @@ def filters_by_writer(conversation: Conversation, writer: str) -> dict[str, Any]
     """
     Return the filters that show the pending messages of one writer, person or bot, in a conversation.
 
-    The reference server takes ``group_id`` and ``user_id`` together, the latter as whoever sent it
+    The reference server takes ``group_id`` and ``user_id`` together, and compares the latter with the sender
     (``SearchMemoryService._search_raw_message``).
     """
     return {**pending_filters(conversation)[0], "user_id": writer}
 
 
-def belongs(message: RawMessage, conversation: Conversation) -> bool:
+def is_in(message: RawMessage, conversation: Conversation) -> bool:
     """
-    Tell whether a pending message is of this conversation.
+    Return whether a pending message is in this conversation.
 
-    A user's filter also shows what they wrote elsewhere, and so might a server that takes only one of two filters.
+    A filter by user also returns messages of other conversations, and so might a server that applies only one of two
+    filters.
     """
     if conversation.kind == "group":
         return message.group_id in (None, conversation.conversation_id)

@@ -1,9 +1,9 @@
 """
 EverOS v2, EverOS Cloud's or a self-hosted server's, as a :class:`~include.memory_api.contract.MemoryAPI`.
 
-What v2 does not have, and what becomes of it: conversations have no names, descriptions and ``group_meta`` (left out);
-messages have no ids (their times name them: the milliseconds of a conversation are unique); memories have owners, every
-sender with the role ``user``, and are read by owner only. Deletion and deferred extraction are not used.
+Differences from v1: conversations have no name, description or ``group_meta``; these are not sent. Messages have no
+ids; their times identify them, since the milliseconds of a conversation are unique. Memories have owners, the senders
+with the role ``user``, and can be read by owner only. Deletion and deferred extraction are not used.
 """
 
 from collections.abc import Sequence
@@ -31,29 +31,26 @@ from include.memory_api.settings import Settings
 from include.memory_api.v2_http import V2Http
 from include.memory_api.v2_wire import (
     MOST_TASKS,
-    AddResult,
-    EpisodeItem,
-    FlushResult,
-    GetResult,
     SearchResult,
     TaskItem,
     TaskList,
-    flaw_of,
     messages_of,
     session_of,
+    validation_error,
 )
+from include.memory_api.wire import AddResult, EpisodeItem, EpisodePage, FlushResult
 from include.records import Conversation, Outgoing
 
 MOST_OWNERS = 20
-"""So many people's memories are looked through at most where a part tells enough."""
+"""``readback`` and ``search`` read the memories of at most so many people."""
 
 _SESSIONS_AT_ONCE = 50
 _NOBODY = "-"
-"""Unprocessed messages belong to nobody yet, but a search must name somebody."""
+"""A search must name an owner; unprocessed messages have none yet, and any name returns them."""
 
 
 class V2Client:
-    """One store (``app_id``, ``project_id``) of one account of EverOS v2, from one event loop."""
+    """Client of one store (``app_id``, ``project_id``) of an account of EverOS v2, for one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._target = settings.target
@@ -61,11 +58,11 @@ class V2Client:
         self._has_key = bool(settings.api_key)
         self._http = V2Http(settings)
         self._queued_flushes: dict[str, str] = {}
-        """Task of a flush that waits behind unfinished batches, by session."""
+        """Task id of a flush that is queued behind unfinished batches, by session."""
 
     @property
     def target(self) -> Target:
-        """Which server, account and store this client talks to."""
+        """Server, account and store of this client."""
         return self._target
 
     async def aclose(self) -> None:
@@ -78,38 +75,38 @@ class V2Client:
         """Do nothing: conversations have no names in v2."""
 
     async def name_sender(self, sender_id: str, name: str) -> None:
-        """Do nothing: names go with messages."""
+        """Do nothing: in v2 names are part of the messages."""
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
-        """Hand over one batch; errors as in the contract."""
-        what = f"add of {len(messages)} messages to {conversation.conversation_id}"
-        if flaw := flaw_of(session_of(conversation), messages):
-            raise Refused(f"{what}: {flaw}; nothing was sent.", status=422, reason=flaw)
+        """Send one batch; errors as in the contract."""
+        call = f"add of {len(messages)} messages to {conversation.conversation_id}"
+        if error := validation_error(session_of(conversation), messages):
+            raise Refused(f"{call}: {error}; nothing was sent.", status=422, reason=error)
         body = {**self._session(conversation), "messages": messages_of(messages), "async_mode": True}
-        answer = await self._http.post("/api/v2/memory/add", body, AddResult, what)
+        answer = await self._http.post("/api/v2/memory/add", body, AddResult, call)
         status, count = answer.data.status, answer.data.message_count
         if count not in (None, len(messages)):
-            raise OutcomeUnknown(f"{what}: the server counted {count}; some may be stored and some not.")
-        if status in ("accumulated", "extracted"):  # a server that does the work at once, whatever it is asked
+            raise OutcomeUnknown(f"{call}: the server counted {count}; some may be stored and some not.")
+        if status in ("accumulated", "extracted"):  # a server that stores synchronously although it was asked not to
             return Receipt(task_id=None, landed=True)
         if is_task_id(answer.request_id, (message.text for message in messages)):
             return Receipt(task_id=answer.request_id, landed=False)
-        raise OutcomeUnknown(f"{what}: accepted without a request id; nothing tells when it is stored.")
+        raise OutcomeUnknown(f"{call}: accepted without a request id, so there is no way to learn when it is stored.")
 
     async def flush(self, conversation: Conversation) -> FlushStatus:
         """
-        Cut the conversation where it stands.
+        End the conversation's current episode.
 
-        A flush that was queued behind unfinished batches is not asked for again before it is done.
+        A flush that was queued behind unfinished batches is not sent again before it is done.
         """
-        session, what = session_of(conversation), f"flush of {conversation.conversation_id}"
+        session, call = session_of(conversation), f"flush of {conversation.conversation_id}"
         if task_id := self._queued_flushes.get(session):
-            if not (await self._task(task_id, what)).finished:
+            if not (await self._task(task_id, call)).finished:
                 return FlushStatus.QUEUED
             del self._queued_flushes[session]
-        answer = await self._http.post("/api/v2/memory/flush", self._session(conversation), FlushResult, what)
+        answer = await self._http.post("/api/v2/memory/flush", self._session(conversation), FlushResult, call)
         if answer.data.status not in set(FlushStatus):
-            raise OutcomeUnknown(f"{what}: the server answered with a status that v2 does not have.")
+            raise OutcomeUnknown(f"{call}: the server answered with a status that v2 does not have.")
         status = FlushStatus(answer.data.status)
         if status is FlushStatus.QUEUED and answer.request_id:
             self._queued_flushes[session] = answer.request_id
@@ -119,9 +116,9 @@ class V2Client:
 
     async def task_state(self, task_id: str) -> TaskState:
         """
-        Ask for an accepted batch.
+        Return the state of an accepted batch.
 
-        One that failed is not proved absent: the server may have cut it into memories, and failed on telling them.
+        A failed task does not prove that the batch is absent: the server may have failed after it made memories of it.
         """
         task = await self._task(task_id, f"question about task {task_id}")
         if task.status == TaskState.MISSING:
@@ -144,21 +141,21 @@ class V2Client:
         """
         Look once for a batch among unprocessed messages and its senders' episodes; the reasoning is in ``readback``.
 
-        :raises OutcomeUnknown: the server still works on requests for the conversation, and the batch may be in one.
+        :raises OutcomeUnknown: requests for the conversation are unfinished, and the batch may be in one of them.
         """
-        what = f"look for batch {batch_key} in {conversation.conversation_id}"
+        call = f"look for batch {batch_key} in {conversation.conversation_id}"
         query = {"session_id": session_of(conversation), "page_size": MOST_TASKS, **self._store}
-        tasks = await self._http.get("/api/v2/tasks", TaskList, what, query=query)
+        tasks = await self._http.get("/api/v2/tasks", TaskList, call, query=query)
         if working := sum(not task.finished for task in tasks.items):
-            raise OutcomeUnknown(f"{what}: the server still works on {working} of the conversation's requests.")
+            raise OutcomeUnknown(f"{call}: the server still works on {working} of the conversation's requests.")
         message_ids, timestamps_ms = message_ids[part], timestamps_ms[part]
         names = dict(zip(timestamps_ms, message_ids, strict=True))
-        times = await self._unprocessed(conversation, what)
+        times = await self._unprocessed(conversation, call)
         seen = Seen(
             pending=[Pending(message_id=names.get(ms) if ms else None, timestamp_ms=ms) for ms in times],
-            # The server shows all of them (1.5.1). Whether the cloud does is not documented: a round number may be cut.
+            # Server 1.5.1 returns all of them. Of the cloud it is not documented: a multiple of 100 may be a limit.
             pending_complete=not times or len(times) % 100 > 0,
-            episodes=await self._episodes(conversation, senders, timestamps_ms[0], what),
+            episodes=await self._episodes(conversation, senders, timestamps_ms[0], call),
         )
         return conclude(Sought(message_ids, timestamps_ms), seen)
 
@@ -166,21 +163,21 @@ class V2Client:
         self, conversation: Conversation, senders: Sequence[str], *, since_ms: int, until_ms: int
     ) -> Readback:
         """
-        Look at what became of a stretch of the conversation.
+        Read the pending messages and the episodes of a range of time.
 
-        :param senders: those of whom most is expected first: the first :data:`MOST_OWNERS` are asked for.
+        :param senders: only the first :data:`MOST_OWNERS` are read; put those with the most messages first.
         """
-        what = f"reading back {conversation.conversation_id}"
-        waiting = await self._unprocessed(conversation, what)
+        call = f"reading back {conversation.conversation_id}"
+        waiting = await self._unprocessed(conversation, call)
         if not senders:
             return Readback(unprocessed=len(waiting), episodes=None)
-        episodes = await self._episodes(conversation, senders[:MOST_OWNERS], since_ms, what)
+        episodes = await self._episodes(conversation, senders[:MOST_OWNERS], since_ms, call)
         return read_back(len(waiting), episodes, since_ms=since_ms, until_ms=until_ms)
 
     async def search(
         self, conversations: Sequence[Conversation], query: str, *, senders: Sequence[str] = (), limit: int = 3
     ) -> list[Episode]:
-        """Best matching episodes over the given conversations, best first; what several people share comes once."""
+        """Return the best matching episodes, best first; an episode that several people share is returned once."""
         sessions = [session_of(conversation) for conversation in conversations]
         owners = senders or [c.user_id for c in conversations if c.user_id]
         found: dict[tuple[str | None, str | None], EpisodeItem] = {}
@@ -192,35 +189,35 @@ class V2Client:
                     best = found.setdefault((item.session_id, item.timestamp), item)
                     best.score = max(best.score or 0.0, item.score or 0.0)
         ranked = sorted(found.values(), key=lambda item: item.score or 0.0, reverse=True)
-        return [_episode(item) for item in ranked[:limit]]
+        return [item.episode_of(item.session_id) for item in ranked[:limit]]
 
     async def check(self) -> str:
-        """Prove host and key by asking for the newest task."""
+        """Check host and key by reading the newest task."""
         query = {"page_size": 1, **self._store}
         await self._http.get("/api/v2/tasks", TaskList, f"check of {self._target.base_url}", query=query)
-        key = "takes the API key" if self._has_key else "asks for no API key"
+        key = "accepts the API key" if self._has_key else "requires no API key"
         return f"EverOS v2 at {self._target.base_url} answers and {key}."
 
     def _session(self, conversation: Conversation) -> dict[str, Any]:
         return {**self._store, "session_id": session_of(conversation)}
 
-    async def _task(self, task_id: str, what: str) -> TaskItem:
+    async def _task(self, task_id: str, call: str) -> TaskItem:
         nothing = TaskItem(status=TaskState.MISSING, finished_at="")
-        return await self._http.get(f"/api/v2/tasks/{quote(task_id, safe='')}", TaskItem, what, missing=nothing)
+        return await self._http.get(f"/api/v2/tasks/{quote(task_id, safe='')}", TaskItem, call, missing=nothing)
 
-    async def _unprocessed(self, conversation: Conversation, what: str) -> list[int | None]:
+    async def _unprocessed(self, conversation: Conversation, call: str) -> list[int | None]:
         """Return the times of all messages of the conversation that wait for extraction."""
         filters = {"session_id": session_of(conversation)}
         asked = {"query": "*", "method": "keyword", "top_k": 1, "filters": filters}
-        found = await self._search(conversation.user_id or _NOBODY, asked, what)
+        found = await self._search(conversation.user_id or _NOBODY, asked, call)
         return [milliseconds(message.timestamp) for message in found.unprocessed_messages or ()]
 
-    async def _search(self, owner: str, asked: dict[str, Any], what: str) -> SearchResult:
+    async def _search(self, owner: str, asked: dict[str, Any], call: str) -> SearchResult:
         body = {**self._store, "user_id": owner, **asked}
-        return (await self._http.post("/api/v2/memory/search", body, SearchResult, what)).data
+        return (await self._http.post("/api/v2/memory/search", body, SearchResult, call)).data
 
-    async def _episodes(self, conversation: Conversation, owners: Sequence[str], since_ms: int, what: str) -> Episodes:
-        """Return what these people have of the conversation; incomplete where nobody is known to have any."""
+    async def _episodes(self, conversation: Conversation, owners: Sequence[str], since_ms: int, call: str) -> Episodes:
+        """Return the episodes that these people have of the conversation; incomplete if ``owners`` is empty."""
         asked = {
             "memory_type": "episode",
             "filters": {"session_id": session_of(conversation)},
@@ -230,11 +227,13 @@ class V2Client:
         }
 
         async def of_owner(owner: str) -> Episodes:
-            by_id: dict[str, int | None] = {}  # one that moves to the next page while pages are read comes twice
+            by_id: dict[
+                str, int | None
+            ] = {}  # an episode may move to the next page while pages are read, and is then read twice
 
             async def page(number: int) -> Page:
                 body = {**self._store, "user_id": owner, "page": number, **asked}
-                found = (await self._http.post("/api/v2/memory/get", body, GetResult, what)).data
+                found = (await self._http.post("/api/v2/memory/get", body, EpisodePage[EpisodeItem], call)).data
                 times_ms = [milliseconds(item.timestamp) for item in found.episodes or ()]
                 by_id.update(zip((item.id for item in found.episodes or ()), times_ms, strict=True))
                 return Page(times_ms=times_ms, total=found.total_count)
@@ -250,13 +249,3 @@ class V2Client:
             complete=bool(each) and all(episodes.complete for episodes in each),
             doubled_ms=[time_ms for episodes in each for time_ms in episodes.doubled_ms],
         )
-
-
-def _episode(item: EpisodeItem) -> Episode:
-    return Episode(
-        conversation_id=item.session_id or "",
-        title=item.subject or "",
-        text=item.episode or item.summary or "",
-        timestamp_ms=milliseconds(item.timestamp),
-        score=item.score,
-    )

@@ -1,9 +1,9 @@
 """
-One HTTP call of v2: a body in, a decoded answer or one exception of ours out, over the SDK ``everos-cloud`` 1.2.
+HTTP calls of v2 over the SDK ``everos-cloud`` 1.2: they return a decoded answer or raise a ``ChatImportError``.
 
-The SDK blocks, so each call has a thread of a bounded pool. Calls go through its ``ApiClient``, which knows host, key
-and connections, and not through its typed methods: those have no ``app_id`` for the list of tasks, and refuse answers
-with a status that is newer than they are, though the statuses are documented as an open set.
+The SDK blocks, so each call runs in a thread of a bounded pool. Calls use the SDK's ``ApiClient``, which has host, key
+and connections, and not its typed methods: those have no ``app_id`` for the list of tasks, and refuse answers with a
+status that the SDK does not know, though the statuses are documented as an open set.
 """
 
 import asyncio
@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-import msgspec
 import urllib3
 from everos_cloud.api_client import ApiClient
 from everos_cloud.configuration import Configuration
@@ -27,8 +26,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import make_headers, parse_url
 
-from include.errors import OutcomeUnknown, Refused
-from include.memory_api import failures
+from include.memory_api import failures, wire
 from include.memory_api.settings import Settings
 from include.memory_api.v2_wire import Envelope
 
@@ -39,63 +37,63 @@ _PIECE = 64 * 1024
 Method = Literal["GET", "POST"]
 
 
-class _Blocking:
+class _Abortable:
     """
-    A call that blocks a thread, and can be ended from another one.
+    A call that blocks a thread and can be aborted from another one.
 
-    urllib3's timeouts begin anew with every byte: an answer that trickles would keep its thread for ever.
+    urllib3's timeouts restart with every byte: a server that sends one byte now and then would block a thread for ever.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connection: HTTPConnection | None = None
-        self._ended = False
+        self._aborted = False
 
-    def sends_over(self, connection: HTTPConnection) -> None:
-        """Note the connection before anything is sent. Raises ``OSError`` when the call was ended before that."""
+    def attach(self, connection: HTTPConnection) -> None:
+        """Register the connection before anything is sent. Raises ``OSError`` if the call was aborted before that."""
         with self._lock:
             self._connection = connection
-            if self._ended:
-                raise ConnectionAbortedError("the call was given up before it was sent")
+            if self._aborted:
+                raise ConnectionAbortedError("the call was aborted before it was sent")
 
-    def end(self) -> None:
-        """Break the connection, if the call is still using one; the thread that waits for an answer wakes up."""
+    def abort(self) -> None:
+        """Shut the connection down if the call still uses it; the thread that waits for an answer then raises."""
         with self._lock:
-            self._ended = True
+            self._aborted = True
             connection, self._connection = self._connection, None
             if connection is not None and isinstance(connection.sock, socket.socket):
-                with contextlib.suppress(OSError):  # it is broken already
-                    # not the method of a TLS socket, which first forgets how to decrypt what is being read
+                with contextlib.suppress(OSError):  # already disconnected
+                    # the method of a TLS socket would first drop the state that decrypts the data being read
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
-    def answered(self) -> None:
-        """Leave the connection alone from now on: the next call may be using it."""
+    def detach(self) -> None:
+        """Forget the connection: the next call may use it."""
         with self._lock:
             self._connection = None
 
 
 _IN_THIS_THREAD = threading.local()
-"""``call``: the :class:`_Blocking` that a thread is busy with."""
+"""Its ``abortable`` is the :class:`_Abortable` that the thread runs."""
 
 
-class _Endable:
-    """What both kinds of connections add: the call knows its connection from before the first byte."""
+class _Attaching:
+    """Mixin of a connection: attaches itself to the thread's call before the first byte is sent."""
 
     def connect(self) -> None:
-        _IN_THIS_THREAD.call.sends_over(self)
+        _IN_THIS_THREAD.abortable.attach(self)
         super().connect()  # type: ignore[misc]
-        _IN_THIS_THREAD.call.sends_over(self)
+        _IN_THIS_THREAD.abortable.attach(self)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        _IN_THIS_THREAD.call.sends_over(self)
+        _IN_THIS_THREAD.abortable.attach(self)
         super().request(*args, **kwargs)  # type: ignore[misc]
 
 
-class _Http(_Endable, HTTPConnection):
+class _Http(_Attaching, HTTPConnection):
     pass
 
 
-class _Https(_Endable, HTTPSConnection):
+class _Https(_Attaching, HTTPSConnection):
     pass
 
 
@@ -115,9 +113,9 @@ class V2Http:
         self._sdk.rest_client.pool_manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         self._timeouts_s = (settings.connect_timeout_s, settings.read_timeout_s)
         self._deadline_s = failures.deadline_s(settings)
-        self._room = asyncio.Semaphore(settings.connections)
+        self._slots = asyncio.Semaphore(settings.connections)
         if (log := logging.getLogger("urllib3.connection")).level == logging.NOTSET:
-            log.setLevel(logging.ERROR)  # it warns of headers that it cannot read, and quotes them
+            log.setLevel(logging.ERROR)  # its warnings quote headers that it cannot parse
         self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="everos-v2")
 
     async def aclose(self) -> None:
@@ -126,54 +124,50 @@ class V2Http:
         self._sdk.rest_client.pool_manager.clear()
 
     async def get[T](
-        self, path: str, type_: type[T], what: str, *, query: Mapping[str, Any] | None = None, missing: T | None = None
+        self, path: str, type_: type[T], call: str, *, query: Mapping[str, Any] | None = None, missing: T | None = None
     ) -> T:
         """
         Read; parameters and errors as for :meth:`post`.
 
-        :param missing: what a 404 means, where it is an answer and not an error.
+        :param missing: result for a 404; ``None`` if a 404 is an error.
         """
-        reply = await self._call("GET", path, what, query=query)
+        reply = await self._call("GET", path, call, query=query)
         if reply.status == 404 and missing is not None:
             return missing
-        return _decoded(reply, type_, what).data
+        return _decoded(reply, type_, call).data
 
-    async def post[T](self, path: str, body: Mapping[str, Any], type_: type[T], what: str) -> Envelope[T]:
+    async def post[T](self, path: str, body: Mapping[str, Any], type_: type[T], call: str) -> Envelope[T]:
         """
-        Send a body and decode the answer.
+        Send a body and return the answer.
 
-        :param what: the call, for people and without chat text: ``add of 50 messages to slack_general``.
+        :param call: description of the call without chat text: ``add of 50 messages to slack_general``.
         :raises ChatImportError: see :mod:`include.memory_api.failures`.
         """
-        try:
-            msgspec.json.encode(body)
-        except UnicodeEncodeError:
-            reason = "text or a name holds half a surrogate pair, which UTF-8 cannot carry"
-            raise Refused(f"{what}: {reason}; nothing was sent.", status=422, reason=reason) from None
-        return _decoded(await self._call("POST", path, what, body=body), type_, what)
+        wire.encode(body, call)  # only to check it: the SDK encodes it again
+        return _decoded(await self._call("POST", path, call, body=body), type_, call)
 
     async def _call(
-        self, method: Method, path: str, what: str, *, query: Mapping[str, Any] | None = None, body: Any = None
+        self, method: Method, path: str, call: str, *, query: Mapping[str, Any] | None = None, body: Any = None
     ) -> failures.Reply:
-        call = _Blocking()
-        work = partial(self._request, call, method, path, list((query or {}).items()), body)
-        async with self._room:  # a thread is free then: the time of a call that waits for one does not run
+        abortable = _Abortable()
+        request = partial(self._request, abortable, method, path, list((query or {}).items()), body)
+        async with self._slots:  # then a thread is free: the deadline does not include waiting for one
             try:
                 async with asyncio.timeout(self._deadline_s) as deadline:
-                    return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                    return await asyncio.get_running_loop().run_in_executor(self._threads, request)
             except (urllib3.exceptions.HTTPError, OSError, failures.UnusableAnswer) as error:
                 if deadline.expired():
-                    raise failures.too_late(what, self._deadline_s) from None
-                raise failures.from_transport(what, error) from None
-            except ApiException as error:  # how the SDK passes on a failure of TLS
-                raise failures.from_transport(what, error.__context__) from None
+                    raise failures.too_late(call, self._deadline_s) from None
+                raise failures.from_transport(call, error) from None
+            except ApiException as error:  # the SDK's exception for a failure of TLS
+                raise failures.from_transport(call, error.__context__) from None
             finally:
-                call.end()
+                abortable.abort()
 
     def _request(
-        self, call: _Blocking, method: Method, path: str, query: list[tuple[str, Any]], sent: Any
+        self, abortable: _Abortable, method: Method, path: str, query: list[tuple[str, Any]], sent: Any
     ) -> failures.Reply:
-        _IN_THIS_THREAD.call = call
+        _IN_THIS_THREAD.abortable = abortable
         request = self._sdk.param_serialize(
             method, path, query_params=query, header_params=dict(_HEADERS), body=sent, auth_settings=["BearerAuth"]
         )
@@ -181,7 +175,7 @@ class V2Http:
             response = self._sdk.call_api(*request, _request_timeout=self._timeouts_s).response
             body = _read(response, path)
         finally:
-            call.answered()
+            abortable.detach()
         return failures.Reply(status=response.status, headers=response.headers, body=body)
 
 
@@ -189,7 +183,7 @@ def _configuration(settings: Settings) -> Configuration:
     configuration = Configuration(
         host=settings.address,
         access_token=settings.api_key or None,
-        # Not one: urllib3 would repeat what did not connect, and follow a redirect with the same POST.
+        # No retries: urllib3 would repeat a failed connection, and follow a redirect with the same POST.
         retries=cast("int", False),
     )
     configuration.connection_pool_maxsize = settings.connections
@@ -200,7 +194,7 @@ def _configuration(settings: Settings) -> Configuration:
 
 
 def _proxy(base_url: str) -> str | None:
-    """Return the environment's proxy for this address (``HTTPS_PROXY``, ``NO_PROXY``); urllib3 does not look."""
+    """Return the environment's proxy for this address (``HTTPS_PROXY``, ``NO_PROXY``); urllib3 ignores these."""
     address = urlsplit(base_url)
     if urllib.request.proxy_bypass(address.netloc):
         return None
@@ -210,7 +204,7 @@ def _proxy(base_url: str) -> str | None:
 
 
 def _read(response: urllib3.BaseHTTPResponse, path: str) -> bytes:
-    """Read a body as far as it is to be read; what is left of it costs the connection."""
+    """Read a body up to its limit; if more is left, the connection is closed."""
     content = bytearray()
     try:
         limit = failures.Limit.of(path, response.status, response.headers)
@@ -228,11 +222,5 @@ def _read(response: urllib3.BaseHTTPResponse, path: str) -> bytes:
     return bytes(content)
 
 
-def _decoded[T](reply: failures.Reply, type_: type[T], what: str) -> Envelope[T]:
-    if not 200 <= reply.status < 300:
-        raise failures.from_status(what, reply)
-    try:
-        return cast("Envelope[T]", msgspec.json.decode(reply.body, type=Envelope[type_]))  # type: ignore[valid-type]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        told = f"HTTP {reply.status} with an answer that is not EverOS v2"
-        raise OutcomeUnknown(f"{what}: {told}; it may or may not have been carried out.") from None
+def _decoded[T](reply: failures.Reply, type_: type[T], call: str) -> Envelope[T]:
+    return wire.decode(reply, Envelope[type_], call, api_version="v2")  # type: ignore[valid-type]

@@ -29,32 +29,40 @@ class LoadHistory(msgspec.Struct, kw_only=True):
     """When the last call had its outcome."""
 
 
-def history_of(connection: Connection, run_id: str) -> LoadHistory:
+def history_of(connection: Connection, run_id: str, target_id: int | None = None) -> LoadHistory:
     """
-    Sum up the calls of a run.
+    Sum up the calls of a run to one target.
 
     :param connection: To the ledger's database.
+    :param target_id: Default: that of the run's newest call.
     """
-    history, given = LoadHistory(), {"run": run_id}
-    totals = "SELECT count(*), min(asked_ms), max(settled_ms), min(target_id) FROM calls WHERE run_id = :run"
-    history.calls, history.began_ms, history.ended_ms, target_id = connection.execute(text(totals), given).one()
     if target_id is None:
+        newest = "SELECT target_id FROM calls WHERE run_id = :run ORDER BY asked_ms DESC LIMIT 1"
+        target_id = connection.execute(text(newest), {"run": run_id}).scalar()
+    history, given = LoadHistory(), {"run": run_id, "target": target_id}
+    totals = text(
+        "SELECT count(*), min(asked_ms), max(settled_ms) FROM calls WHERE run_id = :run AND target_id = :target"
+    )
+    history.calls, history.began_ms, history.ended_ms = connection.execute(totals, given).one()
+    if not history.calls:
         return history
-    query = text("SELECT base_url FROM targets WHERE target_id = :id")
-    history.target = connection.execute(query, {"id": target_id}).scalar_one()
+    query = text("SELECT base_url FROM targets WHERE target_id = :target")
+    history.target = connection.execute(query, given).scalar_one()
     query = text(
-        "SELECT conversation_id, state, sum(messages) FROM calls WHERE run_id = :run GROUP BY conversation_id, state"
+        "SELECT conversation_id, state, sum(messages) FROM calls WHERE run_id = :run AND target_id = :target "
+        "GROUP BY conversation_id, state"
     )
     for name, state, messages in connection.execute(query, given):
         if state in ("landed", "rejected"):
             (history.landed if state == "landed" else history.rejected)[name] += int(messages)
     query = text(
         "SELECT settled_ms / 1000 AS second, sum(messages) FROM landed_calls WHERE run_id = :run "
-        "GROUP BY settled_ms / 1000 ORDER BY 1"
+        "AND target_id = :target GROUP BY settled_ms / 1000 ORDER BY 1"
     )
     history.per_s = {second: int(messages) for second, messages in connection.execute(query, given)}
     query = text(
-        "SELECT conversation_id, status FROM flushes WHERE run_id = :run AND status IS NOT NULL ORDER BY landed"
+        "SELECT conversation_id, status FROM flushes WHERE run_id = :run AND target_id = :target "
+        "AND status IS NOT NULL ORDER BY landed"
     )
     history.flushed = {row.conversation_id: row.status for row in connection.execute(query, given)}
     return history

@@ -1,7 +1,5 @@
 """Runs that wait for a run of an older interval, and runs that ended instead of waiting: rows in the ledger."""
 
-from collections.abc import Iterable
-
 import msgspec
 from sqlalchemy import delete, insert, select
 
@@ -63,7 +61,7 @@ def all_ended(database: Database) -> list[Waiting]:
     return sorted((each for each in _all(database) if each.ended), key=lambda each: each.interval_start)
 
 
-def _all(database: Database) -> Iterable[Waiting]:
+def _all(database: Database) -> list[Waiting]:
     with database.read() as connection:
-        rows = [dict(row) for row in connection.execute(select(WAITING_RUNS)).mappings()]
-    return msgspec.convert(rows, list[Waiting], strict=False)
+        rows = connection.execute(select(WAITING_RUNS)).mappings().all()
+    return [Waiting(**row | {"ended": bool(row["ended"])}) for row in map(dict, rows)]

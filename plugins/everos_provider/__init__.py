@@ -1,1 +1,1 @@
-"""What Airflow needs to run the import: hook, operators, retry policy, parameters, links, provider info."""
+"""Connects the import to Airflow: hook, operators, retry policy, parameters, pages, provider info."""

@@ -1,23 +1,21 @@
 """
-Tells somebody that a run has failed, or that a scheduled one is late; who is told, and how, is a setting.
+Notifies of a run that has failed, or of a scheduled run that is late (``EVEROS_IMPORT_NOTIFY``).
 
-``EVEROS_IMPORT_NOTIFY`` names a callable of the installation's own, ``module.name``, that takes Airflow's context: a
-function, or a notifier of any provider, say ``page = SmtpNotifier(to="ops@acme.example", subject="{{ reason }}")``. In
-both cases the context holds at least ``run_id``, ``dag_run`` and ``reason``; no message text.
+The setting names a callable of the installation, ``module.name``, that takes Airflow's context: a function, or a
+notifier of any provider, such as ``page = SmtpNotifier(to="ops@acme.example", subject="{{ reason }}")``. The context
+has at least ``run_id``, ``dag_run`` and ``reason``, and no message text.
 
-Failures are told by the DAG processor, lateness by the executor (LocalExecutor or CeleryExecutor; no triggerer is
-needed): the module must be importable in both.
+The DAG processor calls it for failures, the executor (LocalExecutor or CeleryExecutor; no triggerer is needed) for late
+runs: the module must be importable in both.
 """
 
 import os
 import pkgutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
-from airflow.sdk import DeadlineAlert, SyncCallback
-from airflow.sdk.definitions.deadline import BaseDeadlineReference
-
+from everos_provider.airflow_internals import DeadlineAlert, RunDeadline, SyncCallback
 from include.errors import ConfigurationError
 
 NOTIFY_VARIABLE = "EVEROS_IMPORT_NOTIFY"
@@ -28,16 +26,16 @@ def on_failure() -> Callable[[Any], None] | None:
     """
     Return the DAG's failure callback, ``None`` without the setting.
 
-    :raises ConfigurationError: the setting names nothing that could be called.
+    :raises ConfigurationError: the setting does not name a callable.
     """
-    return tell if _notifier() else None
+    return notify if _notifier() else None
 
 
 def deadline() -> DeadlineAlert | None:
     """
-    Return the DAG's deadline: so many minutes after a scheduled run was due, ``None`` without both settings.
+    Return the DAG's deadline, in minutes after a scheduled run was due; ``None`` without the setting.
 
-    :raises ConfigurationError: it is no number of minutes, or there is nobody to tell.
+    :raises ConfigurationError: the setting is not a number of minutes, or ``EVEROS_IMPORT_NOTIFY`` is not set.
     """
     minutes = os.environ.get(DEADLINE_VARIABLE)
     if not minutes:
@@ -45,43 +43,41 @@ def deadline() -> DeadlineAlert | None:
     if not minutes.isdecimal() or not int(minutes):
         raise ConfigurationError(f"{DEADLINE_VARIABLE} is {minutes!r}: expected minutes, such as 120")
     if not _notifier():
-        raise ConfigurationError(f"{DEADLINE_VARIABLE} is set and {NOTIFY_VARIABLE} is not: nobody would be told")
+        raise ConfigurationError(
+            f"{DEADLINE_VARIABLE} is set and {NOTIFY_VARIABLE} is not, so nobody would be notified: set both or neither"
+        )
     return DeadlineAlert(
         reference=ScheduledRunDue(),
         interval=timedelta(minutes=int(minutes)),
-        callback=SyncCallback(f"{__name__}.{tell_late.__name__}"),
+        callback=SyncCallback(f"{__name__}.{notify_late.__name__}"),
         name="late",
     )
 
 
-class ScheduledRunDue(BaseDeadlineReference):
+class ScheduledRunDue(RunDeadline):
     """
-    When a scheduled run was due: the end of its data interval. Other runs have no deadline.
+    The end of a scheduled run's data interval: the time at which it was due. Other runs have no deadline.
 
-    Airflow's own references count from a logical date or from the queue, for every run: all runs of a backfill, which
-    are queued at once and wait for each other, would be late.
+    Airflow's own references count from the logical date or from the time of queueing, for every run. With them all runs
+    of a backfill would be late, since they are queued at once and wait for each other.
     """
 
-    required_kwargs: ClassVar = {"dag_id", "run_id"}
-
-    def _evaluate_with(self, *, session: Any, dag_id: str, run_id: str) -> datetime | None:
-        """Return the time; the scheduler asks when it makes the run."""
-        from airflow.models import DagRun  # noqa: PLC0415 - only the scheduler may know the database
-
-        [run] = DagRun.find(dag_id=dag_id, run_id=run_id, session=session) or [None]
-        return run.data_interval_end if run is not None and run.run_type == "scheduled" else None
+    def due(self, run: Any) -> datetime | None:
+        """Return the end of the interval of a scheduled run."""
+        end: datetime | None = run.data_interval_end
+        return end if run.run_type == "scheduled" else None
 
 
-def tell(context: Any) -> None:
-    """Call whom the setting names."""
-    if notify := _notifier():
-        notify(context)
+def notify(context: Any) -> None:
+    """Call the notifier."""
+    if notifier := _notifier():
+        notifier(context)
 
 
-def tell_late(context: Any) -> None:
-    """Call whom the setting names, with the context that a missed deadline has."""
+def notify_late(context: Any) -> None:
+    """Call the notifier with the context of a missed deadline."""
     reason = f"not finished by {context['deadline']['deadline_time']}"
-    tell({**context, "run_id": context["dag_run"]["dag_run_id"], "reason": reason})
+    notify({**context, "run_id": context["dag_run"]["dag_run_id"], "reason": reason})
 
 
 def _notifier() -> Callable[[Any], None] | None:
@@ -93,5 +89,5 @@ def _notifier() -> Callable[[Any], None] | None:
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(f"{NOTIFY_VARIABLE} is {path!r}: {error}") from error
     if not callable(notifier):
-        raise ConfigurationError(f"{NOTIFY_VARIABLE} is {path!r}: that is nothing that can be called")
+        raise ConfigurationError(f"{NOTIFY_VARIABLE} is {path!r}, which is not callable")
     return notifier  # type: ignore[no-any-return]

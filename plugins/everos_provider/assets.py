@@ -5,4 +5,4 @@ from airflow.sdk import Asset, AssetAlias
 EVEROS = Asset(name="everos", uri="everos://memory", group="everos")
 
 LOADED = AssetAlias(name="everos_loaded", group="everos")
-"""Through it the report announces :data:`EVEROS`, and only when something was loaded: most nights change nothing."""
+"""The report updates :data:`EVEROS` through this alias, and only if the run has loaded something."""

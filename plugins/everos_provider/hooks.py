@@ -1,10 +1,12 @@
-"""From an Airflow connection, or the ``EVEROS_*`` variables where there is none, to a client of EverOS."""
+"""Creates a client of EverOS from an Airflow connection or, if there is none, from the ``EVEROS_*`` variables."""
 
 import asyncio
 import json
 import os
 import re
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, TypedDict, cast
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -26,24 +28,22 @@ _VARIABLES = {
 }
 
 _EXTRA = ("api_version", "account", "app_id", "project_id", "timeout_s", "new_ledger")
-"""What the extra of a connection may hold; ``timeout_s`` is a number, the others are words."""
-
-_DEFAULT_PORTS = {"https": 443, "http": 80}
+"""Allowed names in the extra of a connection. ``timeout_s`` is a number, the others are strings."""
 
 
 class EverOSHook(BaseHook):
     """
-    Talks to EverOS with the credentials of an Airflow connection.
+    Connects to EverOS with the credentials of an Airflow connection.
 
     **Purpose.** Turns a connection of type ``everos`` (host: base URL, password: API key, extra ``api_version``,
     ``account``, ``app_id``, ``project_id``, ``new_ledger``, ``timeout_s``) into a
     :class:`include.memory_api.contract.MemoryAPI`.
 
-    **Without a connection** ``EVEROS_API_KEY``, ``EVEROS_BASE_URL``, ``EVEROS_API_VERSION``, ``EVEROS_ACCOUNT``,
-    ``EVEROS_APP_ID``, ``EVEROS_PROJECT_ID`` and ``EVEROS_NEW_LEDGER`` serve instead. For a self-hosted server (v2) the
-    address is enough.
+    **Without a connection** it uses ``EVEROS_API_KEY``, ``EVEROS_BASE_URL``, ``EVEROS_API_VERSION``,
+    ``EVEROS_ACCOUNT``, ``EVEROS_APP_ID``, ``EVEROS_PROJECT_ID`` and ``EVEROS_NEW_LEDGER``. For a self-hosted server
+    (v2) the address is enough.
 
-    **What it does not do.** It reads no settings of the SDKs' own (``EVER_OS_BASE_URL``), and never shows the key.
+    **What it does not do.** It reads no settings of the SDKs (``EVER_OS_BASE_URL``), and never shows the key.
 
     :param everos_conn_id: Connection id.
     """
@@ -59,9 +59,9 @@ class EverOSHook(BaseHook):
 
     def settings(self) -> Settings:
         """
-        Read connection or environment.
+        Return the settings of the connection or of the environment.
 
-        :raises ConfigurationError: neither is there, or a value is missing or contradicts another; nothing was sent.
+        :raises ConfigurationError: both are missing, or a value is missing or contradicts another; nothing was sent.
         """
         try:
             return self._checked(self.get_connection(self.everos_conn_id))
@@ -69,7 +69,7 @@ class EverOSHook(BaseHook):
             return self._settings_from_environment()
 
     async def asettings(self) -> Settings:
-        """Read as :meth:`settings` does, without blocking the event loop."""
+        """Return :meth:`settings` without blocking the event loop."""
         try:
             return self._checked(await self.aget_connection(self.everos_conn_id))
         except AirflowNotFoundException:
@@ -77,17 +77,27 @@ class EverOSHook(BaseHook):
 
     @property
     def target(self) -> Target:
-        """Which server and account this is, without the secret: names the ledger."""
+        """Server and account, without the secret; identifies the ledger."""
         return self.settings().target
 
     async def client(self) -> MemoryAPI:
-        """Return a client for the running event loop, to be closed with ``aclose()``; no byte is sent yet."""
+        """Return a client for the running event loop; close it with ``aclose()``. It does not connect yet."""
         return connect(await self.asettings())
 
+    def call[T](self, work: Callable[[MemoryAPI], Awaitable[T]]) -> T:
+        """Return the result of ``work``, called with a client in a new event loop."""
+        settings = self.settings()
+
+        async def with_client() -> T:
+            async with aclosing(connect(settings)) as api:
+                return await work(api)
+
+        return asyncio.run(with_client())
+
     def test_connection(self) -> tuple[bool, str]:
-        """Ask the server something that writes nothing: the *Test* button of the connection form."""
+        """Make a call that writes nothing: the *Test* button of the connection form."""
         try:
-            return True, asyncio.run(_check(self.settings()))
+            return True, self.call(lambda api: api.check())
         except ChatImportError as error:
             return False, str(error)
 
@@ -107,15 +117,7 @@ class EverOSHook(BaseHook):
                 "for another host than EverOS Cloud, EVEROS_BASE_URL (a self-hosted server needs no key: "
                 "EVEROS_BASE_URL and EVEROS_API_VERSION=v2)"
             )
-        return Settings(api_key=key or "", **{name: value for name, value in given.items() if value})
-
-
-async def _check(settings: Settings) -> str:
-    api = connect(settings)
-    try:
-        return await api.check()
-    finally:
-        await api.aclose()
+        return _settings_with(key, given)
 
 
 def _settings_of(connection: Connection) -> Settings:
@@ -129,14 +131,29 @@ def _settings_of(connection: Connection) -> Settings:
         "new_ledger": extra.get("new_ledger"),
         "read_timeout_s": _seconds(extra.get("timeout_s")),
     }
-    return Settings(api_key=connection.password or "", **{name: value for name, value in given.items() if value})
+    return _settings_with(connection.password, given)
+
+
+class _Given(TypedDict, total=False):
+    api_version: str
+    base_url: str
+    account: str
+    app_id: str
+    project_id: str
+    new_ledger: str
+    read_timeout_s: float
+
+
+def _settings_with(key: str | None, given: Mapping[str, str | float | None]) -> Settings:
+    """Return settings with those of the given values that are not empty."""
+    return Settings(api_key=key or "", **cast("_Given", {name: value for name, value in given.items() if value}))
 
 
 def _extra(text: str | None) -> dict[str, Any]:
     """
-    Read the extra; Airflow takes a broken one for an empty one, which would send to another store.
+    Return the extra. Airflow treats an invalid one as empty, and messages would be sent to another store.
 
-    :raises ConfigurationError: it is no JSON object, holds an unknown name, or a value that is no word.
+    :raises ConfigurationError: it is not a JSON object, or it has an unknown name, or a value that is not a string.
     """
     try:
         extra = json.loads(text or "{}")
@@ -147,26 +164,22 @@ def _extra(text: str | None) -> dict[str, Any]:
     refuse_unknown("name in the extra", extra, _EXTRA)
     for name in _EXTRA:
         if name != "timeout_s" and not isinstance(extra.get(name, ""), str | None):
-            raise ConfigurationError(f"{name} in the extra is no text: write it in quotes; nothing was sent")
+            raise ConfigurationError(f"{name} in the extra is not a string: write it in quotes; nothing was sent")
     return extra
 
 
 def _base_url(connection: Connection) -> str | None:
-    """
-    Put together what the form, JSON and URI forms of a connection keep apart.
-
-    A port that says nothing new is left out: the address names the ledger, and it must not depend on how it is written.
-    """
+    """Return the base URL from host, schema and port. Form, JSON and URI of a connection split it differently."""
     host = connection.host
     if not host:
         return None
     url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-    said = connection.port in (None, 0, _DEFAULT_PORTS.get(url.split("://")[0])) or re.search(r":\d+/?$", url)
-    return url if said else f"{url.rstrip('/')}:{connection.port}"
+    complete = not connection.port or re.search(r":\d+/?$", url)
+    return url if complete else f"{url.rstrip('/')}:{connection.port}"
 
 
 def _seconds(value: Any) -> float | None:
-    """Return the form's number; JSON and URI forms carry it as text."""
+    """Return a number of seconds; in JSON and URI connections it is a string."""
     if value in (None, ""):
         return None
     try:

@@ -1,17 +1,17 @@
-"""The two tasks that talk to EverOS: load a chunk of conversations, flush those that are complete."""
+"""The two tasks that write to EverOS: load a chunk of conversations, flush the complete conversations."""
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
-from airflow.sdk import Context
-from airflow.sdk.bases.operator import BaseAsyncOperator
+from airflow.sdk import BaseAsyncOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from everos_provider.hooks import EverOSHook
-from everos_provider.run import FLUSH, LOAD, begin_sending, ledger_of
-from everos_provider.staging import staged
+from everos_provider.run import begin_sending, ledger_of
+from everos_provider.staging.task_files import FLUSH, LOAD, task_folder
 from include.delivery.flush import flush_conversations
 from include.delivery.loader import LoadSettings, load_chunk
 from include.errors import ImportIncomplete
@@ -22,9 +22,9 @@ from include.records import Chunk
 
 class TaskStateCheckpoint:
     """
-    Delivery's checkpoint in Airflow's task state store: survives retries, clears and killed workers.
+    Delivery's checkpoint in Airflow's task state store: it survives retries, clears and killed workers.
 
-    The store of Airflow 3.3 has no asynchronous calls; a thread waits for them, so that the loads go on meanwhile.
+    The store's calls run in a thread, so that they do not block other conversations.
     """
 
     def __init__(self, context: Context) -> None:
@@ -41,7 +41,7 @@ class TaskStateCheckpoint:
 
 class EverOSOperator(BaseAsyncOperator):
     """
-    What both tasks share: target, ledger and settings, taken from the connection and the run's parameters.
+    Base of both tasks: the connection, and delivery's settings from the run's parameters.
 
     :param everos_conn_id: Connection of type ``everos``.
     """
@@ -58,11 +58,11 @@ class EverOSOperator(BaseAsyncOperator):
 
 class EverOSLoadOperator(EverOSOperator):
     """
-    Load one chunk: its conversations side by side, each in order, one batch at a time.
+    Load one chunk: its conversations in parallel, each in order, one batch at a time.
 
-    A retry, a cleared task and the successor of a killed worker settle what was in flight and go on behind it. Raises
-    :class:`include.errors.RetryableError` when something is pending, :class:`include.errors.PermanentError` when a
-    person is needed.
+    A retry, a cleared task and a task after a killed worker first settle the batches in flight, then go on after them.
+    Raises :class:`include.errors.RetryableError` if messages are pending, :class:`include.errors.PermanentError` if the
+    user has to act.
 
     :param chunk: A :class:`include.records.Chunk` as a mapping, one for each mapped task.
     """
@@ -77,13 +77,13 @@ class EverOSLoadOperator(EverOSOperator):
         """Load the chunk and return counts."""
         begin_sending(context, EverOSHook(self.everos_conn_id).target)
         chunk = chunk_name(self.chunk["number"])
-        with staged(context["run_id"], LOAD, chunk=chunk) as self._run:
-            return super().execute(context)
+        with task_folder(context["run_id"], LOAD, chunk=chunk) as self._run:
+            counts: dict[str, int] = super().execute(context)  # type: ignore[no-untyped-call]
+        return counts
 
     async def aexecute(self, context: Context) -> dict[str, int]:
-        """Load it, where its data lies at hand."""
-        api = await EverOSHook(self.everos_conn_id).client()
-        try:
+        """Load the chunk from local files."""
+        async with aclosing(await EverOSHook(self.everos_conn_id).client()) as api:
             outcome = await load_chunk(
                 msgspec.convert(self.chunk, Chunk),
                 self._run,
@@ -93,39 +93,37 @@ class EverOSLoadOperator(EverOSOperator):
                 self.load_settings(context),
                 context["run_id"],
             )
-        finally:
-            await api.aclose()
-        return msgspec.to_builtins(outcome)
+        counts: dict[str, int] = msgspec.to_builtins(outcome)
+        return counts
 
 
 class EverOSFlushOperator(EverOSOperator):
     """
-    Flush every conversation of the run in which messages have landed since its last flush and none is open.
+    Flush the conversations of the run that have new landed messages since their last flush, and no open ones.
 
-    It fails when it had to hold one back, so that clearing a run's failed tasks clears this one too.
+    It fails if a conversation has open messages, so that clearing a run's failed tasks clears this task too.
     """
 
     _run: RunFolder
 
     def execute(self, context: Context) -> dict[str, int]:
         """Flush and return counts."""
-        with staged(context["run_id"], FLUSH) as self._run:
+        with task_folder(context["run_id"], FLUSH) as self._run:
             if context["params"]["dry_run"] or not self._run.conversations.exists():
-                raise AirflowSkipException("nothing was loaded: there is nothing to flush")
+                raise AirflowSkipException("nothing was loaded, so there is nothing to flush")
             begin_sending(context, EverOSHook(self.everos_conn_id).target)
-            return super().execute(context)
+            counts: dict[str, int] = super().execute(context)  # type: ignore[no-untyped-call]
+        return counts
 
     async def aexecute(self, context: Context) -> dict[str, int]:
-        """Flush, where the run's data lies at hand."""
-        api = await EverOSHook(self.everos_conn_id).client()
-        try:
+        """Flush, with local files of the run."""
+        async with aclosing(await EverOSHook(self.everos_conn_id).client()) as api:
             ledger = ledger_of(context, api.target)
             outcome = await flush_conversations(self._run, api, ledger, self.load_settings(context), context["run_id"])
-        finally:
-            await api.aclose()
         if outcome.held_back:
             raise ImportIncomplete(
-                f"{outcome.flushed} conversations were flushed and {outcome.held_back} not, because they have messages "
-                "pending or unknown: clear the failed load tasks together with this one, or run again."
+                f"{outcome.flushed} conversations were flushed. {outcome.held_back} were not, because they have "
+                "pending or unknown messages: clear the failed load tasks together with this one, or run again."
             )
-        return msgspec.to_builtins(outcome)
+        counts: dict[str, int] = msgspec.to_builtins(outcome)
+        return counts

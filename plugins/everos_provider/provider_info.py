@@ -21,7 +21,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "EverOS",
                 "hook-class-name": "everos_provider.hooks.EverOSHook",
                 "ui-field-behaviour": {
-                    # The port is there for the Test button: Airflow 3.3.2 refuses to test what has none
+                    # The port is shown for the Test button: Airflow 3.3.2 refuses to test a connection without one
                     # (apache/airflow#73298).
                     "hidden-fields": ["schema", "login", "extra"],
                     "relabeling": {"host": "Base URL", "password": "API key"},
@@ -34,7 +34,7 @@ def get_provider_info() -> dict[str, Any]:
                     "api_version": {
                         "label": "API version",
                         "description": (
-                            "v1 or v2 for EverOS Cloud, by what the account is enabled for: they are separate stores. "
+                            "v1 or v2 for EverOS Cloud, as enabled for the account: they are separate stores. "
                             "v2 for a self-hosted server, which needs no API key."
                         ),
                         "schema": {"type": ["string", "null"], "enum": ["v1", "v2"], "default": "v1"},
@@ -42,32 +42,32 @@ def get_provider_info() -> dict[str, Any]:
                     "account": {
                         "label": "Account",
                         "description": (
-                            "Names the ledger of what has been loaded. Set it when several accounts share one base "
-                            "URL, or to keep the ledger when the API key is rotated."
+                            "Name of the account's ledger. Set it if several accounts share one base URL, or to keep "
+                            "the ledger when the API key is rotated."
                         ),
                         "schema": {"type": ["string", "null"]},
                     },
                     "app_id": {
                         "label": "App",
-                        "description": "v2: which store to write to, together with the project. Empty: default.",
+                        "description": "v2: the store to write to, together with the project. Empty: default.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "project_id": {
                         "label": "Project",
-                        "description": "v2: the other half of the store's name. Empty: default.",
+                        "description": "v2: the store to write to, together with the app. Empty: default.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "new_ledger": {
                         "label": "New ledger",
                         "description": (
-                            "Empty, unless an import stops because this server has a ledger already: its message says "
-                            "what to write here when this is another store."
+                            "Leave it empty, unless an import stops because this server has a ledger already: the "
+                            "error says what to enter here if this is another store."
                         ),
                         "schema": {"type": ["string", "null"]},
                     },
                     "timeout_s": {
                         "label": "Timeout (seconds)",
-                        "description": "How long one call may take before its outcome counts as unknown.",
+                        "description": "Time limit of one call. After it the outcome of the call is unknown.",
                         "schema": {"type": ["number", "null"], "default": 60, "minimum": 1},
                     },
                 },

@@ -1,4 +1,4 @@
-"""What each kind of error means for Airflow's retries."""
+"""Airflow's retries for each kind of error."""
 
 from datetime import timedelta
 
@@ -9,24 +9,29 @@ from include import errors
 LOAD_RETRIES = ExceptionRetryPolicy(
     rules=[
         RetryRule(
+            exception=errors.LedgerUnavailable,
+            retry_delay=timedelta(seconds=30),
+            reason="The ledger's server does not answer. Nothing is sent without it; the next try goes on.",
+        ),
+        RetryRule(
             exception=errors.PermanentError,
             action=RetryAction.FAIL,
-            reason="Trying again cannot help: the error says what a person can do.",
+            reason="A retry cannot help. The error says what to do.",
         ),
         RetryRule(
             exception=errors.QuotaExhausted,
             action=RetryAction.FAIL,
-            reason="The quota is used up. What is left stays pending: run again when there is quota.",
+            reason="The quota is used up. The other messages stay pending: run again when there is quota.",
         ),
         RetryRule(
             exception=errors.Throttled,
             retry_delay=timedelta(minutes=5),
-            reason="The server asks to slow down; the next try goes on where this one stands.",
+            reason="The server limits the rate of calls. The next try continues from here.",
         ),
         RetryRule(
             exception=errors.RetryableError,
             retry_delay=timedelta(seconds=30),
-            reason="Nothing is lost; the next try goes on where this one stands.",
+            reason="Nothing is lost. The next try continues from here.",
         ),
     ]
 )

@@ -1,8 +1,8 @@
-"""From Airflow's context to the arguments of :mod:`include.steps`: what this run reads, writes and sends where."""
+"""The tasks of the DAG: each turns Airflow's context into arguments of :mod:`include.steps`."""
 
-import asyncio
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 import msgspec
 from airflow.sdk import Context
@@ -10,53 +10,27 @@ from airflow.sdk import Context
 from everos_provider.assets import EVEROS, LOADED
 from everos_provider.hooks import EverOSHook
 from everos_provider.ledger import address, database
-from everos_provider.params import check_params, import_params
-from everos_provider.sources import opened, opened_export
-from everos_provider.staging import Data, place_of, staged
-from everos_provider.turns import INTERVAL_RUNS, queue_again, wait_for_turn
+from everos_provider.params import check_params
+from everos_provider.staging.sources import local_export, local_source
+from everos_provider.staging.task_files import DISCOVER, EXTRACT, PLAN, REPORT, TRANSFORM, file_address, task_folder
+from everos_provider.turns import interval_of, queue_again, wait_for_turn
 from include import redo, steps
 from include.delivery.verification import Checked, verify
 from include.errors import ImportIncomplete, NotConserved
 from include.layout import RunFolder
 from include.ledger import Ledger
-from include.memory_api import connect
 from include.memory_api.contract import Target
 from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
 from include.report.waiting import read_waiting
 from include.window import Window, window_of_interval, window_of_parameters
 
-# What each task reads of the run's folder and what it leaves there.
-DISCOVER = Data(reads=["corrections*"], writes=["*"])
-EXTRACT = Data(writes=["extracted/{export}/*"])
-TRANSFORM = Data(
-    reads=["extracted/*"],
-    writes=["messages/*", "conversations.parquet", "notes.parquet", "restated/*"],
-)
-PLAN = Data(reads=["messages/*", "conversations.parquet"], writes=["plan/*", "estimate.json"])
-LOAD = Data(reads=["plan/{chunk}", "plan/segments.parquet", "conversations.parquet"])
-FLUSH = Data(reads=["plan/*", "conversations.parquet"])
-REPORT = Data(reads=["*"], writes=["report.*", "rejects.*", "corrections*", "loaded.csv", "owners.json"])
-
-
-def check_given(context: Context) -> None:
-    """
-    Refuse unknown parameters and wrong values of a run, whoever has started it.
-
-    :raises ConfigurationError: see :func:`everos_provider.params.check_params`.
-    """
-    conf = getattr(context["dag_run"], "conf", None) or {}
-    dag = context.get("dag")
-    check_params({**context["params"], **conf}, {**import_params(), **(dag.params if dag else {})})
-
 
 def window_of(context: Context) -> Window:
-    """Return the time range: the data interval for scheduled and backfill runs, else what the form says."""
+    """Return the time range: the data interval for scheduled and backfill runs, else ``since`` and ``until``."""
     params = context["params"]
-    if context["dag_run"].run_type in INTERVAL_RUNS:
-        return window_of_interval(
-            context["data_interval_start"], context["data_interval_end"], lookback_days=params["lookback_days"]
-        )
+    if interval := interval_of(context):
+        return window_of_interval(*interval, lookback_days=params["lookback_days"])
     return window_of_parameters(params["since"], params["until"])
 
 
@@ -98,7 +72,7 @@ def _known(context: Context, key: str) -> Any:
 
 
 def options_of(params: Mapping[str, Any]) -> ParseOptions:
-    """Return what the parsers need of the parameters."""
+    """Return the parameters of the parsers."""
     return ParseOptions(
         id_template=params["conversation_id"],
         include=tuple(params["include"] or ()),
@@ -109,29 +83,29 @@ def options_of(params: Mapping[str, Any]) -> ParseOptions:
 
 
 def discover(context: Context) -> list[dict[str, str]]:
-    """Find the exports in ``source``; bad parameters are refused here, before anything is read."""
-    check_given(context)
-    window_of(context)
+    """Find the exports in ``source``; invalid parameters are refused before anything is read."""
+    check_params(context)
+    window_of(context)  # refuses invalid times
     wait_for_turn(context)
-    with staged(context["run_id"], DISCOVER) as run, opened(context["params"]["source"]) as source:
+    with task_folder(context["run_id"], DISCOVER) as run, local_source(context["params"]["source"]) as source:
         exports = steps.discover(source.path, run)
-        return [msgspec.to_builtins(source.located(export)) for export in exports]
+        return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
 
 
 def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
     """Read one export."""
     params = context["params"]
     found = msgspec.convert(export, Export)
-    with staged(context["run_id"], EXTRACT, export=found.key) as run, opened_export(found) as here:
-        return steps.extract(here, options_of(params), run, redact=params["redact"])
+    with task_folder(context["run_id"], EXTRACT, export=found.key) as run, local_export(found) as local:
+        return steps.extract(local, options_of(params), run, redact=params["redact"])
 
 
 def transform(context: Context) -> dict[str, int]:
-    """Put everything in order, without what is out of range or loaded already."""
+    """Sort and deduplicate the messages; leave out those that are out of range or loaded already."""
     target = EverOSHook().target
     known = _known(context, _state_key(target)) or {}
     ledger = ledger_of(context, target, at_least=known.get("messages", 0))
-    with staged(context["run_id"], TRANSFORM) as run:
+    with task_folder(context["run_id"], TRANSFORM) as run:
         params = context["params"]
         layout = memory_layout(target.api_version, params["segments"], params["memory_of"])
         return steps.transform(
@@ -140,9 +114,9 @@ def transform(context: Context) -> dict[str, int]:
 
 
 def plan(context: Context) -> list[dict[str, Any]]:
-    """Cut batches and chunks; a dry run hands none of them on."""
+    """Cut batches and chunks; a dry run returns no chunks."""
     params = context["params"]
-    with staged(context["run_id"], PLAN) as run:
+    with task_folder(context["run_id"], PLAN) as run:
         chunks = steps.plan(
             run,
             batch_size=params["batch_size"],
@@ -154,21 +128,21 @@ def plan(context: Context) -> list[dict[str, Any]]:
 
 def report(context: Context) -> dict[str, Any]:
     """
-    Account for every entry and tell the asset what EverOS holds.
+    Write the report, which accounts for every entry, and update the asset.
 
     :raises NotConserved: the figures do not add up.
-    :raises ImportIncomplete: something is pending, unknown, unread or not remembered; the report says what.
+    :raises ImportIncomplete: messages are pending, unknown, unread or not extracted; the report names them.
     """
     queue_again(context)
     run_id, target = context["run_id"], EverOSHook().target
-    with staged(run_id, REPORT) as run:
+    with task_folder(run_id, REPORT) as run:
         exports = context["ti"].xcom_pull(task_ids="discover")
         if exports is None or (exports and not run.conversations.exists()):
             waiting = read_waiting(database(), run_id)
             raise ImportIncomplete(
                 waiting.sentence()
                 if waiting and waiting.ended
-                else "the run stopped before its plan, nothing was sent: see the failed task"
+                else "the run stopped before its plan, and nothing was sent: see the log of the failed task"
             )
         ledger = ledger_of(context, target)
         document = steps.report(
@@ -176,7 +150,7 @@ def report(context: Context) -> dict[str, Any]:
             ledger,
             run_id=run_id,
             target=target,
-            started_at=context["dag_run"].start_date,
+            started_at=cast("datetime", context["dag_run"].start_date),  # set before the first task starts
             dry_run=context["params"]["dry_run"],
             checked=_read_back(context, run, ledger),
             problems=[
@@ -186,28 +160,20 @@ def report(context: Context) -> dict[str, Any]:
             ],
         )
     _tell_asset(context, target, ledger, document)
-    place = place_of(run_id, "report.json")
+    path = file_address(run_id, "report.json")
     if not document["conserved"]:
-        raise NotConserved(f"{place}: " + " ".join(document["problems"]))
+        raise NotConserved(f"{path}: " + " ".join(document["problems"]))
     if document["problems"]:
-        raise ImportIncomplete(f"{place}: " + " ".join(document["problems"]))
-    return {"report": place, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
+        raise ImportIncomplete(f"{path}: " + " ".join(document["problems"]))
+    return {"report": path, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
 
 
 def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Checked]:
-    """Look what EverOS has made of what this run loaded."""
-    if context["params"]["dry_run"] or not run.conversations.exists():
+    """Read from EverOS what it has made of the messages that this run loaded."""
+    params = context["params"]
+    if params["dry_run"] or not run.conversations.exists():
         return {}
-    settings = EverOSHook().settings()
-
-    async def look() -> dict[str, Checked]:
-        api = connect(settings)
-        try:
-            return await verify(run, ledger, api, context["run_id"], concurrency=context["params"]["concurrency"])
-        finally:
-            await api.aclose()
-
-    return asyncio.run(look())
+    return EverOSHook().call(lambda api: verify(run, ledger, api, context["run_id"], concurrency=params["concurrency"]))
 
 
 def _tell_asset(context: Context, target: Target, ledger: Ledger, document: Mapping[str, Any]) -> None:
@@ -229,7 +195,7 @@ def _tell_asset(context: Context, target: Target, ledger: Ledger, document: Mapp
 
 
 def _extra(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what other DAGs learn of a run: ids and counts."""
+    """Return the extra of the asset event, for other DAGs: ids and counts."""
     counts = {name: document[name] for name in ("loaded", "already_loaded", "out_of_range", "pending", "unknown")}
     return counts | {
         "run_id": document["run_id"],

@@ -1,4 +1,4 @@
-"""The targets that the contract of a memory API is checked against."""
+"""The targets of the contract tests."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from include.standin import StandIn
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """A running server and how to talk to it."""
+    """A running server and its settings."""
 
     settings: Settings
     checks_key: bool
@@ -34,7 +34,7 @@ class Target:
 
     @staticmethod
     def conversation(kind: str = "group", session_id: str | None = None) -> Conversation:
-        """A conversation that nobody has used before."""
+        """Return a new conversation."""
         name = f"contract_{uuid.uuid4().hex[:12]}"
         user_id = f"user_{name}" if kind == "personal" else None
         return Conversation(
@@ -52,7 +52,7 @@ class Target:
 
 @pytest.fixture(scope="session", params=["stand-in for v1", "self-hosted EverOS"])
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """Every target that runs on any machine; each is started once, when the first test wants it."""
+    """Start each target once, for the first test that needs it."""
     if request.param == "stand-in for v1":
         with StandIn.running(tmp_path_factory.mktemp("standin"), key="right") as server:
             settings = Settings(base_url=server.base_url, api_key="right")
@@ -64,8 +64,8 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Told:
-    """Conversations that a target was told of when it was started."""
+class Loaded:
+    """Conversations that are loaded into a target when it is started."""
 
     keys: Conversation
     odd: Conversation
@@ -75,25 +75,25 @@ class Told:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def told(target: Target) -> Told:
+def loaded(target: Target) -> Loaded:
     """Load and flush before all other tests: it can take the self-hosted server a minute until search finds it."""
-    told = Told(
+    loaded = Loaded(
         keys=target.conversation(),
         odd=target.conversation(),
         personal=target.conversation("personal"),
         other=target.conversation(),
     )
     texts = [
-        (told.keys, "U01", "We keep the spare keys of the lab with Ngozi"),
-        (told.odd, "U01", 'Ünïcode 🦊 "quotes" \\ back\u2028slash,\ttab\nand a second line'),
-        (told.personal, str(told.personal.user_id), "about the harbour"),
+        (loaded.keys, "U01", "We keep the spare keys of the lab with Ngozi"),
+        (loaded.odd, "U01", 'Ünïcode 🦊 "quotes" \\ back\u2028slash,\ttab\nand a second line'),
+        (loaded.personal, str(loaded.personal.user_id), "about the harbour"),
     ]
 
-    async def tell() -> None:
+    async def load() -> None:
         async with target.client() as api:
             for conversation, sender, text in texts:
                 await landed(api, conversation, messages(3, text=text, by=sender))
             await asyncio.gather(*(api.flush(conversation) for conversation, _, _ in texts))
 
-    run(tell())
-    return told
+    run(load())
+    return loaded

@@ -1,4 +1,4 @@
-"""What a whole import comes to, whichever target it goes to."""
+"""Rules of a whole import, for every target."""
 
 import asyncio
 import dataclasses
@@ -19,7 +19,7 @@ PATIENT = dataclasses.replace(QUICK, give_up_after_s=60, task_deadline_s=60)
 
 
 def planned(home: Path, conversation_id: str, offsets_us: list[int]) -> tuple[RunFolder, list[Chunk]]:
-    """A run of one conversation with a message at each of these times, each in a batch of its own."""
+    """Return a run of one conversation with a message at each of these times, each in a separate batch."""
     messages = [
         a_message(f"{n}", conversation_id=conversation_id, sent_at_us=NOON_US + offset, text=f"The harbour at {n}")
         for n, offset in enumerate(offsets_us)
@@ -30,8 +30,8 @@ def planned(home: Path, conversation_id: str, offsets_us: list[int]) -> tuple[Ru
     return run, plan(run, batch_size=1)
 
 
-def test_messages_of_one_millisecond_arrive_all_of_them_in_whatever_batches(target, tmp_path) -> None:
-    """A server that names messages by their time and place in the batch would keep one of each millisecond."""
+def test_all_messages_of_one_millisecond_are_stored_however_they_are_batched(target, tmp_path) -> None:
+    """A server that derives ids from time and position in the batch would keep one message of each millisecond."""
     conversation: Conversation = target.conversation()
     run, [chunk] = planned(tmp_path, conversation.conversation_id, [0, 0, 300, 1000, 1000, 999])
     world = World(tmp_path, target.settings)

@@ -1,4 +1,4 @@
-"""What delivery may rely on, whichever target is behind a MemoryAPI."""
+"""Rules that delivery relies on, for every target of a MemoryAPI."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ def test_the_connection_can_be_checked_without_writing(target) -> None:
     assert target.settings.base_url in run(check())
 
 
-def test_a_client_says_which_target_it_talks_to_and_no_secret(target) -> None:
+def test_a_client_shows_its_target_and_no_secret(target) -> None:
     async def named(key: str) -> str:
         async with target.client(api_key=key) as api:
             assert api.target.base_url == target.settings.base_url
@@ -31,7 +31,7 @@ def test_a_client_says_which_target_it_talks_to_and_no_secret(target) -> None:
     assert key not in run(named(key))
 
 
-def test_a_wrong_key_is_a_configuration_error_on_reads_and_writes_wherever_keys_are_checked(target) -> None:
+def test_a_wrong_key_is_a_configuration_error_of_reads_and_writes(target) -> None:
     async def refused(call: Callable[[MemoryAPI], Awaitable[object]]) -> bool:
         async with target.client(api_key="wrong") as api:
             try:
@@ -44,7 +44,7 @@ def test_a_wrong_key_is_a_configuration_error_on_reads_and_writes_wherever_keys_
     assert run(refused(lambda api: api.add(target.conversation(), messages(1)))) == target.checks_key
 
 
-def test_a_host_that_refuses_the_connection_never_had_the_call(target) -> None:
+def test_a_call_to_a_host_that_refuses_the_connection_was_not_sent(target) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
 
@@ -91,7 +91,7 @@ def test_a_batch_that_was_never_sent_is_not_found(target) -> None:
     run(story())
 
 
-def test_a_batch_is_found_when_it_has_become_memory_too(target) -> None:
+def test_a_batch_is_found_after_extraction(target) -> None:
     async def story() -> None:
         conversation = target.conversation()
         async with target.client() as api:
@@ -104,7 +104,7 @@ def test_a_batch_is_found_when_it_has_become_memory_too(target) -> None:
     run(story())
 
 
-def test_the_largest_batch_is_taken_whole(target) -> None:
+def test_the_largest_batch_is_stored_completely(target) -> None:
     async def story() -> None:
         conversation = target.conversation()
         async with target.client() as api:
@@ -115,7 +115,7 @@ def test_the_largest_batch_is_taken_whole(target) -> None:
     run(story())
 
 
-def test_a_task_that_nobody_knows_is_missing_and_no_error(target) -> None:
+def test_an_unknown_task_is_missing_and_not_an_error(target) -> None:
     async def ask() -> TaskState:
         async with target.client() as api:
             return await api.task_state("no such/task")
@@ -123,7 +123,7 @@ def test_a_task_that_nobody_knows_is_missing_and_no_error(target) -> None:
     assert run(ask()) == TaskState.MISSING
 
 
-def test_a_flush_makes_episodes_of_all_that_waited(target) -> None:
+def test_a_flush_makes_episodes_of_all_pending_messages(target) -> None:
     async def story() -> None:
         conversation = target.conversation()
         async with target.client() as api:
@@ -138,7 +138,7 @@ def test_a_flush_makes_episodes_of_all_that_waited(target) -> None:
     run(story())
 
 
-def test_a_flush_with_nothing_to_cut_is_no_error(target) -> None:
+def test_a_flush_without_pending_messages_is_not_an_error(target) -> None:
     async def flush() -> FlushStatus:
         async with target.client() as api:
             return await api.flush(target.conversation())
@@ -147,7 +147,7 @@ def test_a_flush_with_nothing_to_cut_is_no_error(target) -> None:
 
 
 @pytest.mark.parametrize("session_id", [None, "s-1"])
-def test_a_personal_history_goes_its_own_way(target, session_id: str | None) -> None:
+def test_a_personal_history_is_separate_from_others_of_the_same_user(target, session_id: str | None) -> None:
     async def story() -> None:
         conversation = target.conversation("personal", session_id)
         owner = str(conversation.user_id)
@@ -175,7 +175,7 @@ def test_a_personal_history_goes_its_own_way(target, session_id: str | None) -> 
     run(story())
 
 
-def test_many_calls_at_once_are_all_answered(target) -> None:
+def test_many_parallel_calls_are_all_answered(target) -> None:
     async def story() -> None:
         conversations = [target.conversation() for _ in range(12)]
         async with target.client(connections=4) as api, asyncio.TaskGroup() as calls:
@@ -185,7 +185,7 @@ def test_many_calls_at_once_are_all_answered(target) -> None:
     run(story())
 
 
-def test_what_one_conversation_holds_says_nothing_about_another(target) -> None:
+def test_messages_of_one_conversation_are_no_evidence_for_another(target) -> None:
     async def story() -> None:
         mine, other = target.conversation(), target.conversation()
         async with target.client() as api:

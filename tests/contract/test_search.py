@@ -1,4 +1,4 @@
-"""What was loaded answers questions, whichever target it went to."""
+"""Rules of search, for every target: loaded messages answer questions."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from include.memory_api.contract import Episode
 from include.records import Conversation
 
 
-def asked(target, conversations: Sequence[Conversation], query: str, sender: str) -> Episode:
-    """Ask until there is an answer: the search index lags behind what can be read already."""
+def best_match(target, conversations: Sequence[Conversation], query: str, sender: str) -> Episode:
+    """Repeat the search until there is an answer: the search index lags behind reading."""
 
     async def ask() -> Episode:
         async with target.client() as api, asyncio.timeout(PATIENCE_S):
@@ -21,15 +21,15 @@ def asked(target, conversations: Sequence[Conversation], query: str, sender: str
     return run(ask())
 
 
-def test_a_question_is_answered_from_the_conversation_it_was_spoken_of_in(target, told) -> None:
-    best = asked(target, [told.odd, told.keys, told.other], "spare keys lab", "U01")
-    assert best.conversation_id == told.keys.conversation_id
+def test_a_question_is_answered_from_the_conversation_that_has_the_answer(target, loaded) -> None:
+    best = best_match(target, [loaded.odd, loaded.keys, loaded.other], "spare keys lab", "U01")
+    assert best.conversation_id == loaded.keys.conversation_id
     assert "Ngozi" in best.text
 
 
-def test_text_arrives_as_it_was_written(target, told) -> None:
-    assert "🦊" in asked(target, [told.odd], "quotes second line", "U01").text
+def test_text_is_stored_unchanged(target, loaded) -> None:
+    assert "🦊" in best_match(target, [loaded.odd], "quotes second line", "U01").text
 
 
-def test_a_personal_history_answers_its_owner(target, told) -> None:
-    assert "harbour" in asked(target, [told.personal], "harbour", str(told.personal.user_id)).text
+def test_a_personal_history_answers_its_owner(target, loaded) -> None:
+    assert "harbour" in best_match(target, [loaded.personal], "harbour", str(loaded.personal.user_id)).text

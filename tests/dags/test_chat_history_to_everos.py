@@ -1,4 +1,4 @@
-"""Rules of the DAG: what a person finds in the UI, and what Airflow makes of it."""
+"""Rules of the DAG: its tasks, schedule, parameters and retries."""
 
 import importlib
 import itertools
@@ -57,7 +57,7 @@ def test_the_example_waits_for_the_asset_and_starts_switched_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "told"),
+    ("extra", "logged"),
     [
         (None, "no figures"),
         ({}, "no figures"),
@@ -66,19 +66,19 @@ def test_the_example_waits_for_the_asset_and_starts_switched_off() -> None:
         ({"run_id": "r", "loaded": 3, "conversations": 1, "already_loaded": 0}, "r loaded 3 messages into 1"),
     ],
 )
-def test_the_example_takes_any_event(extra: Any, told: str, caplog: pytest.LogCaptureFixture) -> None:
-    """One that a person made in the UI has whatever extra was typed."""
+def test_the_example_takes_any_event(extra: Any, logged: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The extra of an event that a user created in the UI may be anything."""
     bag = DagBag(PROJECT / "dags", bundle_name="test")
     figures = bag.dags["example_after_import"].get_task("figures").python_callable
     caplog.set_level("INFO")
     events = {EVEROS: [SimpleNamespace(extra=extra)]}
     assert figures(triggering_asset_events=events) == [extra or {}]
-    assert told in caplog.text
+    assert logged in caplog.text
     assert figures(triggering_asset_events={}) == []
 
 
-def loaded_apart(folder: Path, **environ: str) -> list[str]:
-    """The DAGs and import errors that Airflow finds in a folder, in a process with its own paths."""
+def loaded_in_a_process(folder: Path, **environ: str) -> list[str]:
+    """Return the DAGs and import errors that Airflow finds in a folder, in a process with other paths."""
     code = (
         "import json, sys; from pathlib import Path; from airflow.dag_processing.dagbag import DagBag\n"
         "bag = DagBag(Path(sys.argv[1]), bundle_name='test')\n"
@@ -98,19 +98,19 @@ def loaded_apart(folder: Path, **environ: str) -> list[str]:
 
 def test_the_whole_repository_can_be_a_dag_bundle() -> None:
     path = os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")])
-    found = loaded_apart(PROJECT, PYTHONPATH=path, AIRFLOW__CORE__PLUGINS_FOLDER=str(PROJECT / "plugins"))
+    found = loaded_in_a_process(PROJECT, PYTHONPATH=path, AIRFLOW__CORE__PLUGINS_FOLDER=str(PROJECT / "plugins"))
     assert found == ["dag chat_history_to_everos", "dag example_after_import"]
 
 
-def test_a_project_root_that_is_not_on_the_path_is_named_with_the_setting_that_puts_it_there(tmp_path: Path) -> None:
-    """The DAG files and the provider are where Airflow looks; `include` is not."""
+def test_if_the_project_root_is_not_on_the_path_the_error_names_the_setting(tmp_path: Path) -> None:
+    """DAG files and provider are on the path; `include` is not."""
     for name in ("dags", "plugins"):
         shutil.copytree(PROJECT / name, tmp_path / name)
     # a finder of an editable install would find `include` beside the copy's original
     (tmp_path / "plugins" / "include").mkdir()
     (tmp_path / "plugins" / "include" / "__init__.py").write_text("")
     path = str(tmp_path / "plugins")
-    found = "\n".join(loaded_apart(tmp_path / "dags", PYTHONPATH=path, AIRFLOW__CORE__PLUGINS_FOLDER=path))
+    found = "\n".join(loaded_in_a_process(tmp_path / "dags", PYTHONPATH=path, AIRFLOW__CORE__PLUGINS_FOLDER=path))
     assert "No module named 'include." in found
     assert f"PYTHONPATH={tmp_path}" in found
 
@@ -145,11 +145,11 @@ def test_nightly_runs_have_a_real_interval(reloaded: Any) -> None:
     assert type(nightly.timetable).__name__ == "CronDataIntervalTimetable"
 
 
-def test_an_empty_schedule_leaves_it_to_people(reloaded: Any) -> None:
+def test_with_an_empty_schedule_all_runs_are_manual(reloaded: Any) -> None:
     assert type(reloaded("").timetable).__name__ == "NullTimetable"
 
 
-def test_the_page_of_the_dag_explains_the_steps(dag: DAG) -> None:
+def test_the_docs_of_the_dag_explain_each_task(dag: DAG) -> None:
     for task in dag.tasks:
         assert f"**{task.task_id}**" in dag.doc_md
 

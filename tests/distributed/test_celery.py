@@ -11,12 +11,15 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from distributed.test_database import Deployment, killed
 from e2e.conftest import LocalAirflow
 from e2e.test_import import MARKER, adds, group, ids
 
-from include.layout import HOME_VARIABLE, STAGING_VARIABLE, ledger_root
+from include.layout import HOME_VARIABLE, STAGING_VARIABLE
+from include.ledger import Ledger
 from include.local.cluster import WORKERS, cluster
-from include.local.standin import connection_to
+from include.local.standin import KEY, connection_to
+from include.memory_api import Settings
 from include.processes.home import free_port, hold
 from include.processes.leashed import Leashed, leashed, own_environment
 from include.standin import Fault, StandIn
@@ -58,11 +61,10 @@ def start_s3(processes: Leashed, folder: Path) -> str:
     raise TimeoutError(f"{MOTO} did not answer")
 
 
-def alone(folder: Path, ledger: Path) -> Mapping[str, str]:
-    """The environment of a worker on a machine of its own, which has mounted the ledger's folder and nothing else."""
+def alone(folder: Path) -> Mapping[str, str]:
+    """The environment of a worker on a machine of its own, which has mounted nothing of another one's."""
     for name in ("home", "tmp"):
         (folder / name).mkdir(parents=True)
-    (folder / "home" / "ledger").symlink_to(ledger)
     return {
         HOME_VARIABLE: str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),
@@ -86,9 +88,10 @@ def report_of(airflow: LocalAirflow, run_id: str) -> dict[str, Any]:
     return dict(answer.raise_for_status().json())
 
 
-def test_two_workers_that_share_a_ledger_and_a_bucket_load_everything_once_and_in_order_though_a_load_is_killed(
+def test_two_workers_that_share_a_database_and_a_bucket_load_everything_once_and_in_order_through_every_fault(
     standin: StandIn, tmp_path: Path
 ) -> None:
+    """One load is killed, and PostgreSQL is started anew, which holds the ledger and all that Airflow knows."""
     groups = [group(f"far-{n}", 40) for n in range(8)]
     standin.set_faults(Fault(kind="add", does="slow_task", delay_s=1))
     with hold(tmp_path / "home", "the test") as home, leashed(home) as processes:
@@ -104,26 +107,32 @@ def test_two_workers_that_share_a_ledger_and_a_bucket_load_everything_once_and_i
             "EVEROS_IMPORT_SCHEDULE": "",
             STAGING_VARIABLE: "s3://aws_default@chats/staged",
         }
-        ledger_root(home.root).mkdir()
         machines = tmp_path / "machines"
         with cluster(
             home,
             processes,
             environ,
             say=print,
-            environ_of=lambda worker: alone(machines / worker, ledger_root(home.root)),
+            environ_of=lambda worker: alone(machines / worker),
+            ledger_on_server=True,
         ) as running:
-            airflow = LocalAirflow(api=running.api, home=home, processes=processes)
+            deployment = Deployment(LocalAirflow(api=running.api, home=home, processes=processes), running.database)
+            airflow = deployment.airflow
             run_id = airflow.start_import("s3://aws_default@chats/in/", {"batch_size": 5})
             names = [document["group_id"] for document in groups]
             airflow.wait_until(lambda: len(adds(standin, names)) >= 12, "twelve batches were sent")
             airflow.task_processes(run_id, "load")[0].kill()
-            runs = [airflow.wait(run_id), airflow.run_import("s3://aws_default@chats/in/")]
+            airflow.wait_until(lambda: len(adds(standin, names)) >= 24, "twelve more batches were sent")
+            with killed(deployment):
+                pass
+            runs = [deployment.wait(run_id), airflow.run_import("s3://aws_default@chats/in/")]
             assert [run.state for run in runs] == ["success", "success"]
-            assert max(task.try_number for task in airflow.tasks(run_id, "load")) == 2
+            assert max(task.try_number for task in airflow.tasks(run_id, "load")) >= 2
             first, again = (report_of(airflow, run.run_id) for run in runs)
             done = tasks_done(running.broker_url)
             objects = httpx.get(f"{s3}/chats", params={"list-type": "2", "prefix": "staged/"}).text
+            target = Settings(base_url=standin.base_url, api_key=KEY).target
+            assert Ledger.open(running.ledger, target).landed() == 320
     assert first["loaded"] == 320
     assert (again["loaded"], again["already_loaded"]) == (0, 320)
     assert done.keys() == set(WORKERS)
@@ -134,8 +143,9 @@ def test_two_workers_that_share_a_ledger_and_a_bucket_load_everything_once_and_i
     left = list(machines.glob("*/tmp/everos-import-*"))
     assert len(left) <= 1, left  # the killed task's, unless another one has come by and removed it
     for worker in WORKERS:
-        assert [path.name for path in (machines / worker / "home").iterdir()] == ["ledger"]
+        assert list((machines / worker / "home").iterdir()) == []
         files = {path for path in (machines / worker).rglob("*") if path.is_file()}
         files -= {path for folder in left for path in folder.rglob("*")}
         assert [path for path in files if MARKER.encode() in path.read_bytes()] == []
     assert not (home.root / "runs").exists()
+    assert not (home.root / "ledger.db").exists()

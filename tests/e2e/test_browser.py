@@ -89,7 +89,7 @@ def test_a_connection_is_made_in_the_form_and_tested_before_anything_is_written(
     with StandIn.running(tmp_path, key="sk-good-one") as standin:
         port = standin.base_url.rsplit(":", 1)[1]
         for name, key, where, answer in (
-            ("fine", "sk-good-one", port, "answers and takes the API key"),
+            ("fine", "sk-good-one", port, "answers and accepts the API key"),
             ("wrong_key", "sk-other-one", port, "401"),
             ("dead_host", "sk-good-one", "9", "no connection"),
         ):

@@ -22,7 +22,7 @@ from include.bench.chats import Chats, write_chats
 from include.bench.importing import INCOMPLETE, Import
 from include.delivery.settings import LoadSettings
 from include.errors import StorageError
-from include.layout import HOME_VARIABLE, PROJECT, RunFolder, ledger_root
+from include.layout import HOME_VARIABLE, PROJECT, RunFolder
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.standin import Fault, Latency, StandIn
@@ -135,7 +135,7 @@ def files_end_at(limit_bytes: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("full_in", "room_bytes"), [("discover", 100), ("extract", 100), ("transform", 3000), ("plan", 100)]
+    ("full_in", "room_bytes"), [("discover", 100), ("extract", 100), ("transform", 100_000), ("plan", 100)]
 )
 def test_a_step_that_finds_the_disk_full_says_so_and_does_its_work_once_there_is_room(
     full_in: str, room_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -143,7 +143,7 @@ def test_a_step_that_finds_the_disk_full_says_so_and_does_its_work_once_there_is
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     run, options = RunFolder.of("run"), ParseOptions()
     ledger = steps.open_ledger(Target(base_url="http://127.0.0.1:9", api_version="v1"))
-    chats = write_chats(tmp_path / "chats.json", [300])
+    chats = write_chats(tmp_path / "chats.json", [6000])
     work: dict[str, Callable[[], object]] = {
         "discover": lambda: steps.discover(chats.path, run),
         "extract": lambda: [steps.extract(export, options, run) for export in steps.discover(chats.path, run)],
@@ -156,18 +156,20 @@ def test_a_step_that_finds_the_disk_full_says_so_and_does_its_work_once_there_is
             with files_end_at(room_bytes), pytest.raises(StorageError, match=told):
                 does()
         result = does()
-    assert sum(chunk.messages for chunk in result) == 300
+    assert sum(chunk.messages for chunk in result) == 6000
 
 
 @pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="needs a system that limits running processes")
 def test_a_ledger_that_cannot_grow_stops_the_sending_and_the_next_run_finds_what_landed(machine: Machine) -> None:
     with machine.importing("first") as process:
         until(lambda: machine.adds() >= 9)
-        room_bytes = 1000 + max(path.stat().st_size for path in ledger_root(machine.home).glob("*/*.jsonl"))
+        room_bytes = 1000 + max(path.stat().st_size for path in machine.home.glob("ledger.db*") if path.is_file())
         psutil.Process(process.popen.pid).rlimit(psutil.RLIMIT_FSIZE, (room_bytes, room_bytes))
         status, told = process.ended()
     assert status == INCOMPLETE
-    assert re.search(r"LedgerError: .*\.jsonl: .*MB free\)\. Nothing more is sent.* Make room", told), told
+    assert re.search(
+        r"LedgerError: .*ledger\.db: .*MB free\)\. Nothing is sent without the ledger.* Make room", told
+    ), told
     assert machine.adds() < 20
     assert machine.run("second") == (0, "")
     assert machine.wrong() == []
@@ -180,8 +182,8 @@ def test_a_second_writer_is_told_who_is_at_work_or_waits_for_its_turn(machine: M
         with machine.importing("hasty", lock_wait_s=0.1) as hasty:
             status, told = hasty.ended()
         assert status == INCOMPLETE
-        assert f"is being loaded by process {first.popen.pid} on " in told
-        assert ", run first; nothing was sent. Wait for it to end or stop it, then clear this task." in told
+        assert "is being loaded by another task (its newest call is of run first); nothing was sent." in told
+        assert "Wait for that task to end or stop it, then clear this one." in told
 
         with machine.importing("patient") as patient:
             until(lambda: "waiting for it to end" in patient.log.read_text())

@@ -10,7 +10,6 @@ from typing import Any
 import psutil
 from e2e.conftest import KEY, LocalAirflow
 
-from include.layout import ledger_root
 from include.local.airflow import DAG_ID
 from include.standin import Fault, StandIn
 from include.standin.journal import Entry, Verdict, judge
@@ -213,10 +212,11 @@ def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
 ) -> None:
     """It held what last night's run has loaded from the drop folder."""
     airflow.wait_until(lambda: not airflow.api.unfinished_runs(DAG_ID), "last night's run is over")
-    ledger = ledger_root(airflow.home.root)
-    assert list(ledger.glob("*/landed-*.parquet"))
+    files = [path for path in airflow.home.root.glob("ledger.db*") if path.is_file()]
+    assert files
     calls = len(faultless.journal())
-    shutil.move(ledger, tmp_path / "elsewhere")
+    for path in files:
+        shutil.move(path, tmp_path / path.name)
     try:
         run = airflow.run_import(airflow.home.root / "drop")
         assert run.state == "failed"
@@ -224,8 +224,11 @@ def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
         assert "is older than what was sent" in json.dumps(airflow.log(run.run_id, transform))
         assert len(faultless.journal()) == calls
     finally:
-        shutil.rmtree(ledger, ignore_errors=True)
-        shutil.move(tmp_path / "elsewhere", ledger)
+        for path in airflow.home.root.glob("ledger.db*"):
+            if path.is_file():
+                path.unlink()
+        for path in files:
+            shutil.move(tmp_path / path.name, path)
 
 
 def test_chat_text_is_in_the_staged_files_and_nowhere_else(airflow: LocalAirflow) -> None:

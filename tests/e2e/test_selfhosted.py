@@ -17,13 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 import uvicorn
 from delivery_runs import QUICK, World
-from include.delivery.ledger import Ledger
 from memory_api_calls import PATIENCE_S
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include import steps
 from include.errors import ChatImportError
-from include.layout import PROJECT, RunFolder, ledger_root
+from include.layout import PROJECT, RunFolder
 from include.memory_api import Settings
 from include.parsers import ParseOptions
 from include.processes.home import free_port
@@ -93,7 +92,7 @@ class Imported:
 
 
 def staged(world: World, run_id: str) -> tuple[RunFolder, list[Chunk]]:
-    run, ledger = RunFolder.of(run_id, world.home), Ledger.open(ledger_root(world.home), world.connect().target)
+    run, ledger = RunFolder.of(run_id, world.home), world.ledger
     for export in steps.discover(PROJECT / "include" / "samples", run):
         steps.extract(export, ParseOptions(), run)
     steps.transform(run, Window(since_us=None, until_us=None), ledger)

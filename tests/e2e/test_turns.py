@@ -9,7 +9,7 @@ from pathlib import Path
 from e2e.conftest import LocalAirflow
 from e2e.test_nightly import paused
 
-from include.layout import ledger_root
+from include.ledger import Database, ledger_url
 from include.local.airflow import DAG_ID
 from include.local.settings import DATABASE
 from include.report.waiting import read_waiting
@@ -58,7 +58,7 @@ def test_an_older_run_that_is_queued_behind_a_newer_one_goes_first_and_both_load
         newer = interval_run(airflow, 4, tmp_path / "drop", "running")
         older = interval_run(airflow, 3, tmp_path / "drop", "queued")
     airflow.wait_until(lambda: airflow.api.run_state(DAG_ID, newer) == "failed", "the newer run frees its place", 90)
-    waiting = read_waiting(ledger_root(airflow.home.root), newer)
+    waiting = read_waiting(Database(ledger_url(airflow.home.root)), newer)
     page = airflow.api.http.get(f"{airflow.api.base_url}/everos/imports/runs/{newer}").raise_for_status().text
     assert waiting is not None
     assert waiting.older_run_id == older
@@ -67,4 +67,4 @@ def test_an_older_run_that_is_queued_behind_a_newer_one_goes_first_and_both_load
     airflow.wait_until(lambda: airflow.api.run_state(DAG_ID, newer) == "success", "the newer run is queued again", 90)
     assert airflow.wait(newer).report["loaded"] == 2
     assert judge(standin.journal(), {"turns": ids})["turns"].clean
-    assert read_waiting(ledger_root(airflow.home.root), newer) is None
+    assert read_waiting(Database(ledger_url(airflow.home.root)), newer) is None

@@ -1,20 +1,23 @@
 """Rules of a ledger that is older than what was sent, and of a server that has lost what it held."""
 
 import asyncio
-import shutil
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from delivery_runs import World, a_run
-from include.delivery.guard import check_not_emptied, generation_of, raise_generation
-from include.delivery.ledger import Ledger
+from msgspec.structs import replace
 
 from include import steps
 from include.delivery.verification import verify
+from include.delivery.witnesses import Witness, check_not_emptied
 from include.errors import LedgerError
 from include.layout import HOME_VARIABLE, RunFolder
+from include.ledger import Ledger
 from include.memory_api import Settings, connect
+from include.memory_api.contract import Target
 from include.standin import StandIn
 from include.standin.faults import Fault
 
@@ -87,12 +90,16 @@ class TestAnEmptiedServer:
         before = adds(server)
         ledger = import_into(server, home, "second", {ONE: 5}, start=30)
         assert adds(server) > before
-        assert ledger.summaries()[ONE].landed == 35
+        with ledger.snapshot() as snapshot:
+            assert snapshot.statuses()[ONE].landed == 35
 
     def test_one_conversation_that_is_gone_stops_nothing(self, server: StandIn, home: Path) -> None:
         ledger = import_into(server, home, "first", {ONE: 30, TWO: 20})
-        path = ledger.folder / "guard.json"
-        path.write_bytes(path.read_bytes().replace(b'"slack_one"', b'"slack_gone"'))
+        witnesses = ledger.witnesses(Witness)
+        assert {witness.conversation_id for witness in witnesses} == {ONE, TWO}
+        ledger.keep_witnesses(
+            [replace(each, conversation_id=each.conversation_id.replace(ONE, "slack_gone")) for each in witnesses]
+        )
         import_into(server, home, "second", {ONE: 5}, start=30)
         assert adds(server) > 0
 
@@ -109,43 +116,54 @@ class TestAnEmptiedServer:
     async def look(self, ledger: Ledger, server: StandIn) -> None:
         api = connect(settings_of(server))
         try:
-            await check_not_emptied(ledger.folder, api)
+            await check_not_emptied(ledger, api)
         finally:
             await api.aclose()
 
 
 class TestAnOlderLedger:
-    def test_a_ledger_restored_from_before_a_load_is_refused(self, home: Path) -> None:
+    @pytest.fixture
+    def ledger(self, ledger_address: str) -> Ledger:
+        return Ledger.open(ledger_address, TARGET)
+
+    def test_a_ledger_restored_from_before_a_load_is_refused(self, tmp_path: Path, home: Path) -> None:
         ledger = steps.open_ledger(TARGET)
-        noted = raise_generation(ledger.folder, 0, TARGET)
-        shutil.copytree(ledger.folder, home / "backup")
-        noted = raise_generation(ledger.folder, noted, TARGET)  # a load that never came to its report
-        shutil.rmtree(ledger.folder)
-        (home / "backup").rename(ledger.folder)
+        noted = ledger.raise_generation(0)
+        copied(home / "ledger.db", tmp_path / "backup.db")
+        noted = ledger.raise_generation(noted)  # a load that never came to its report
+        copied(tmp_path / "backup.db", home / "ledger.db")
         with pytest.raises(LedgerError, match=r"at generation 1, Airflow's asset state at 2\..* Nothing was sent"):
             steps.open_ledger(TARGET, generation=noted)
         with pytest.raises(LedgerError, match="older than what was sent"):
-            raise_generation(ledger.folder, noted, TARGET)
-        assert generation_of(ledger.folder) == 1
+            ledger.raise_generation(noted)
+        assert ledger.raise_generation(1) == 2, "what was refused has changed nothing"
 
-    def test_a_ledger_that_is_ahead_of_what_was_noted_goes_on(self, home: Path) -> None:
-        ledger = steps.open_ledger(TARGET)
+    def test_a_ledger_that_is_ahead_of_what_was_noted_goes_on(self, ledger: Ledger) -> None:
         for _ in range(3):
-            raise_generation(ledger.folder, 1 if generation_of(ledger.folder) else 0, TARGET)
-        assert generation_of(ledger.folder) == 3
+            ledger.check_generation(0)
+            ledger.raise_generation(0)
+        ledger.check_generation(3)
+        with pytest.raises(LedgerError):
+            ledger.check_generation(4)
 
-    def test_many_tasks_that_begin_at_once_each_raise_it(self, home: Path) -> None:
-        ledger = steps.open_ledger(TARGET)
+    def test_many_tasks_that_begin_at_once_each_raise_it(self, ledger: Ledger) -> None:
+        with ThreadPoolExecutor(20) as tasks:
+            raised = list(tasks.map(lambda _: ledger.raise_generation(0), range(20)))
+        assert sorted(raised) == list(range(1, 21))
 
-        async def begin() -> list[int]:
-            return await asyncio.gather(
-                *(asyncio.to_thread(raise_generation, ledger.folder, 0, TARGET) for _ in range(20))
-            )
+    def test_a_target_has_a_generation_of_its_own(self, ledger: Ledger) -> None:
+        ledger.raise_generation(0)
+        other = Ledger.open(ledger.database.url, another_account())
+        assert other.raise_generation(0) == 1
 
-        assert sorted(asyncio.run(begin())) == list(range(1, 21))
 
-    def test_a_damaged_note_is_not_taken_for_none(self, home: Path) -> None:
-        ledger = steps.open_ledger(TARGET)
-        (ledger.folder / "guard.json").write_bytes(b"{")
-        with pytest.raises(LedgerError, match="is damaged"):
-            raise_generation(ledger.folder, 0, TARGET)
+def another_account() -> Target:
+    return Settings(base_url="http://127.0.0.1:9", api_key="other", account="other").target
+
+
+def copied(source: Path, to: Path) -> None:
+    """Copy a database over another one."""
+    one, two = sqlite3.connect(source), sqlite3.connect(to)
+    one.backup(two)
+    one.close()
+    two.close()

@@ -1,9 +1,11 @@
 """Rules of delivery's machine, alone: no server, no clock, no files."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from itertools import count
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -42,8 +44,9 @@ from include.errors import (
     Refused,
     Throttled,
 )
-from include.ledger import Call, CallState, key_of
-from include.memory_api.contract import Evidence, Receipt, TaskState
+from include.ledger import Call, CallState, CallWriter, Ledger, key_of, ledger_url
+from include.ledger.schema import CALLS
+from include.memory_api.contract import Evidence, Receipt, Target, TaskState
 from include.records import Batch, Outgoing
 
 RULES = LoadSettings(settle_s=LAG_S + 1, give_up_after_s=300, task_deadline_s=200, max_resends=3)
@@ -380,10 +383,82 @@ class Try:
             self.delivery.on_answer(answer, self.now_s)
 
 
+class StoredCalls:
+    """Calls of one conversation in a real ledger; each try has a writer of its own."""
+
+    def __init__(self, ledger: Ledger, runner: asyncio.Runner) -> None:
+        self._ledger, self._runner = ledger, runner
+        self._task = AsyncExitStack()
+        self._writer: CallWriter | None = None
+
+    def values(self) -> Iterable[Call]:
+        """Read all."""
+        return self._ledger.calls_of("slack_general", 0)
+
+    def begin(self) -> None:
+        """Open a writer and take the lock, as a task does."""
+        self._writer = self._runner.run(self._task.enter_async_context(self._ledger.writer("run")))
+        self._runner.run(self._task.enter_async_context(self._writer.lock("slack_general", wait_s=0)))
+
+    def record(self, changes: Sequence[Call]) -> None:
+        """Write what has changed in one commit."""
+        assert self._writer
+        self._runner.run(self._writer.record(*changes))
+
+    def end(self) -> None:
+        """End the task."""
+        self._runner.run(self._task.aclose())
+
+    def forget(self) -> None:
+        """Delete everything."""
+        with self._ledger.database.write() as connection:
+            connection.execute(CALLS.delete())
+
+
+class StoredTry(Try):
+    """One try whose calls are rows of a ledger."""
+
+    ledger: StoredCalls  # type: ignore[assignment]
+
+    def record(self, changes: Sequence[Call]) -> None:
+        self.ledger.record(changes)
+
+    def run(self, *arguments: Any) -> End:
+        self.ledger.begin()
+        try:
+            return super().run(*arguments)
+        finally:
+            self.ledger.end()
+
+
 @settings(max_examples=max(300, settings().max_examples), deadline=None)
 @given(data=st.data())
 def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter[str], data: st.DataObject) -> None:
     """Any interleaving of answers, faults, stops and crashes, then one healthy try: the project's whole promise."""
+    live_through(data, {}, Try, steps)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def stored_calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredCalls]:
+    if request.param == "sqlite":
+        url = ledger_url(tmp_path_factory.mktemp("ledger"))
+    else:
+        url = request.getfixturevalue("postgres").new_database()
+    with asyncio.Runner() as runner:
+        yield StoredCalls(Ledger.open(url, Target(base_url="http://model.example", api_version="v1")), runner)
+
+
+@settings(max_examples=max(40, settings().max_examples // 20), deadline=None)
+@given(data=st.data())
+def test_nor_is_it_with_a_ledger_that_is_a_database(
+    stored_calls: StoredCalls, steps: Counter[str], data: st.DataObject
+) -> None:
+    stored_calls.forget()
+    live_through(data, stored_calls, StoredTry, steps)
+
+
+def live_through(data: st.DataObject, ledger: Any, a_try_of: type[Try], steps: Counter[str]) -> None:
+    """Draw a story, let it happen, and compare what the memory holds with what was to be loaded."""
     size = data.draw(st.integers(1, 4), "batch size")
     turns = data.draw(st.lists(st.integers(0, 2), min_size=1, max_size=5), "turns")
     messages = [outgoing(number, turns) for number in range(data.draw(st.integers(1, 10), "messages"))]
@@ -399,13 +474,12 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter
         window=window,
         turns=turns,
     )
-    ledger: dict[str, Call] = {}
     names, now_s = count(), 0.0
     for _ in range(data.draw(st.integers(0, 4), "tries that go wrong")):
         crash_at = data.draw(st.integers(0, 60), "crash after")
         halts_at = data.draw(st.none() | st.integers(0, 60), "everything is stopped after")
         moments = iter(range(crash_at))
-        a_try = Try(ledger, memory, RULES, names, now_s)
+        a_try = a_try_of(ledger, memory, RULES, names, now_s)
         try:
             a_try.run(batches, lambda left=moments: next(left, None) is None, halts_at)  # type: ignore[misc]
         except Crash:
@@ -414,7 +488,7 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter
         steps["steps of delivery"] += a_try.steps
         now_s = a_try.now_s + data.draw(st.sampled_from((0.0, 2 * LAG_S)), "pause")
     memory.healthy = True
-    last = Try(ledger, memory, RULES, names, now_s)
+    last = a_try_of(ledger, memory, RULES, names, now_s)
     end = last.run(batches)
     memory.settle(now_s + 1_000 * LAG_S)
     steps["steps of delivery"] += last.steps

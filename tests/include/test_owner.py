@@ -1,18 +1,16 @@
 """Rules of a ledger's identity: one store has one ledger, however its address and account are written."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
-from include.delivery.ledger import Ledger
+from ledgers import a_call, write
 
-from include.delivery import events
 from include.errors import LedgerError
+from include.ledger import Ledger, ledger_url
 from include.memory_api import Settings
 from include.memory_api.address import normal_address, server_of
-from include.memory_api.contract import Target, target_name
+from include.memory_api.contract import Target
 
 KEY = "sk-one"
 
@@ -21,23 +19,15 @@ def settings(base_url: str = "http://127.0.0.1:8000", **fields: object) -> Setti
     return Settings(**{"base_url": base_url, "api_key": KEY} | fields)  # type: ignore[arg-type]
 
 
-def load(root: Path, target: Target) -> Ledger:
+def load(home: Path, target: Target) -> Ledger:
     """Begin a ledger and note one message in it."""
-    ledger = Ledger.open(root, target)
-
-    async def write() -> None:
-        async with ledger.segment("run 1", ["slack_a"]) as segment:
-            await segment.write(
-                events.Intent(conversation="slack_a", attempt="a", key="k", run="run 1", ids=("m1",), ms=(1,)),
-                events.Landed(conversation="slack_a", attempt="a"),
-            )
-
-    asyncio.run(write())
+    ledger = Ledger.open(ledger_url(home), target)
+    write(ledger, a_call("a", "m1"))
     return ledger
 
 
 def goes_on(ledger: Ledger, target: Target) -> bool:
-    return bool(Ledger.open(ledger.folder.parent, target).summaries())
+    return bool(Ledger.open(ledger.database.url, target).landed())
 
 
 @pytest.mark.parametrize(
@@ -88,15 +78,6 @@ def test_a_client_connects_to_the_address_as_it_was_given() -> None:
     assert settings("http://localhost:8000/").address == "http://localhost:8000"
 
 
-def test_a_ledger_begun_under_another_spelling_goes_on(tmp_path: Path) -> None:
-    ledger = load(tmp_path, settings().target)
-    owner = msgspec.json.decode((ledger.folder / "target.json").read_bytes())
-    older = {name: owner[name] for name in ("api_version", "account", "key_fingerprint")}
-    (ledger.folder / "target.json").write_bytes(msgspec.json.encode(older | {"base_url": "http://localhost:8000"}))
-    ledger.folder.rename(tmp_path / target_name("http://localhost:8000", "v1", "default"))
-    assert Ledger.open(tmp_path, settings().target).summaries()
-
-
 @pytest.mark.parametrize(
     "other",
     [
@@ -114,7 +95,7 @@ def test_a_second_ledger_that_may_be_of_the_same_store_is_begun_only_when_a_pers
 ) -> None:
     ledger = load(tmp_path, settings().target)
     with pytest.raises(LedgerError, match="Nothing was sent: if both are one store") as caught:
-        Ledger.open(tmp_path, other.target)
+        Ledger.open(ledger_url(tmp_path), other.target)
     assert f'"new_ledger": "{other.target.name}"' in str(caught.value)
     assert '"account": "default"' in str(caught.value)
     assert "http://127.0.0.1:8000" in str(caught.value)
@@ -122,7 +103,7 @@ def test_a_second_ledger_that_may_be_of_the_same_store_is_begun_only_when_a_pers
     assert not goes_on(ledger, other.target), "once begun, it needs no word any more"
     with pytest.raises(LedgerError, match="Nothing was sent"):
         third = settings(account="a third")
-        Ledger.open(tmp_path, replace(third.target, new_ledger=other.target.name))
+        Ledger.open(ledger_url(tmp_path), replace(third.target, new_ledger=other.target.name))
 
 
 def v2(base_url: str = "http://127.0.0.1:8000", **fields: object) -> Settings:
@@ -150,27 +131,22 @@ def test_another_store_gets_a_ledger_of_its_own_unasked(tmp_path: Path, first: S
 def test_the_same_server_without_keys_under_another_account_is_asked_about(tmp_path: Path) -> None:
     load(tmp_path, v2(api_key="").target)
     with pytest.raises(LedgerError, match="one of the same server"):
-        Ledger.open(tmp_path, v2(api_key="", account="acme").target)
-
-
-def test_the_store_of_an_older_ledger_is_told_by_its_name(tmp_path: Path) -> None:
-    for target in (v2().target, v2(project_id="eu").target):
-        ledger = load(tmp_path, target)
-        owner = msgspec.json.decode((ledger.folder / "target.json").read_bytes())
-        kept = {name: owner[name] for name in ("base_url", "api_version", "account", "key_fingerprint")}
-        (ledger.folder / "target.json").write_bytes(msgspec.json.encode(kept))
-    assert not goes_on(ledger, v2(project_id="us").target)
-    with pytest.raises(LedgerError, match="of the same server"):
-        Ledger.open(tmp_path, v2(account="acme").target)
+        Ledger.open(ledger_url(tmp_path), v2(api_key="", account="acme").target)
 
 
 def test_a_ledger_that_nothing_was_sent_through_is_in_nobodys_way(tmp_path: Path) -> None:
-    Ledger.open(tmp_path, settings("https://wrong.example").target)
-    assert Ledger.open(tmp_path, settings().target).summaries() == {}
+    Ledger.open(ledger_url(tmp_path), settings("https://wrong.example").target)
+    assert Ledger.open(ledger_url(tmp_path), settings().target).landed() == 0
 
 
-def test_a_damaged_neighbour_is_never_taken_for_none(tmp_path: Path) -> None:
+def test_another_key_is_refused_with_the_two_ways_out(tmp_path: Path) -> None:
     ledger = load(tmp_path, settings().target)
-    (ledger.folder / "target.json").write_bytes(b"{")
-    with pytest.raises(LedgerError, match="is damaged"):
-        Ledger.open(tmp_path, settings("https://memory.example").target)
+    with pytest.raises(LedgerError, match=r'Nothing was sent.*write "account": "default".*name of its own'):
+        Ledger.open(ledger.database.url, settings(api_key="sk-two").target)
+
+
+def test_a_new_key_of_an_account_that_is_named_goes_on(tmp_path: Path) -> None:
+    ledger = load(tmp_path, settings(account="default").target)
+    rotated = settings(account="default", api_key="sk-two").target
+    assert goes_on(ledger, rotated)
+    assert goes_on(ledger, rotated), "the new key is noted"

@@ -1,4 +1,4 @@
-"""Rules of telling somebody: settings that cannot work are refused when the DAG is read, not when something fails."""
+"""Rules of notifications: invalid settings are refused when the DAG is parsed, not when a run fails."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,11 +11,11 @@ from everos_provider import alerts
 
 from include.errors import ConfigurationError
 
-told: list[Any] = []
+notified: list[Any] = []
 
 
-def somebody(context: Any) -> None:
-    told.append(context)
+def notifier(context: Any) -> None:
+    notified.append(context)
 
 
 @pytest.fixture
@@ -26,41 +26,43 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     for name in (alerts.NOTIFY_VARIABLE, alerts.DEADLINE_VARIABLE):
         monkeypatch.delenv(name, raising=False)
-    told.clear()
+    notified.clear()
     return set_
 
 
-SOMEBODY = f"{__name__}.somebody"
+NOTIFIER = f"{__name__}.notifier"
 
 
-def test_without_settings_there_is_nobody_to_tell(settings: Any) -> None:
+def test_without_settings_there_are_no_notifications(settings: Any) -> None:
     assert (alerts.on_failure(), alerts.deadline()) == (None, None)
 
 
-def test_somebody_is_told_with_airflows_context(settings: Any) -> None:
-    settings(NOTIFY=SOMEBODY)
+def test_the_notifier_is_called_with_airflows_context(settings: Any) -> None:
+    settings(NOTIFY=NOTIFIER)
     callback = alerts.on_failure()
     assert callback is not None
     callback({"run_id": "r", "reason": "task_failure"})
-    assert told == [{"run_id": "r", "reason": "task_failure"}]
+    assert notified == [{"run_id": "r", "reason": "task_failure"}]
 
 
-def test_a_late_run_is_told_in_the_words_of_a_failed_one(settings: Any) -> None:
-    settings(NOTIFY=SOMEBODY)
-    alerts.tell_late({"dag_run": {"dag_run_id": "r"}, "deadline": {"deadline_time": "2026-03-01 04:00"}})
-    assert [(context["run_id"], context["reason"]) for context in told] == [("r", "not finished by 2026-03-01 04:00")]
+def test_the_context_of_a_late_run_has_the_names_of_a_failed_one(settings: Any) -> None:
+    settings(NOTIFY=NOTIFIER)
+    alerts.notify_late({"dag_run": {"dag_run_id": "r"}, "deadline": {"deadline_time": "2026-03-01 04:00"}})
+    assert [(context["run_id"], context["reason"]) for context in notified] == [
+        ("r", "not finished by 2026-03-01 04:00")
+    ]
 
 
 def test_a_deadline_is_what_airflow_stores_and_reads_back(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     registered = {"everos_provider.alerts.ScheduledRunDue": alerts.ScheduledRunDue}
     assert EverOSPlugin.deadline_references == list(registered.values())
     monkeypatch.setattr("airflow.plugins_manager.get_deadline_references_plugins", lambda: registered)
-    settings(NOTIFY=SOMEBODY, DEADLINE_MINUTES="90")
+    settings(NOTIFY=NOTIFIER, DEADLINE_MINUTES="90")
     deadline = alerts.deadline()
     assert deadline is not None
     stored = decode_deadline_alert(encode_deadline_alert(deadline))
     assert stored.interval == timedelta(minutes=90)
-    assert stored.callback.path == "everos_provider.alerts.tell_late"
+    assert stored.callback.path == "everos_provider.alerts.notify_late"
     assert stored.reference.reference_name == "ScheduledRunDue"
 
 
@@ -73,12 +75,12 @@ def test_a_name_that_cannot_be_called_is_refused(settings: Any, path: str) -> No
 
 @pytest.mark.parametrize("minutes", ["soon", "0", "-5", "1.5"])
 def test_a_deadline_that_is_no_number_of_minutes_is_refused(settings: Any, minutes: str) -> None:
-    settings(NOTIFY=SOMEBODY, DEADLINE_MINUTES=minutes)
+    settings(NOTIFY=NOTIFIER, DEADLINE_MINUTES=minutes)
     with pytest.raises(ConfigurationError, match="expected minutes"):
         alerts.deadline()
 
 
-def test_a_deadline_that_nobody_would_hear_of_is_refused(settings: Any) -> None:
+def test_a_deadline_without_a_notifier_is_refused(settings: Any) -> None:
     settings(DEADLINE_MINUTES="90")
-    with pytest.raises(ConfigurationError, match="nobody would be told"):
+    with pytest.raises(ConfigurationError, match="nobody would be notified"):
         alerts.deadline()

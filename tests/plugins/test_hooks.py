@@ -1,4 +1,4 @@
-"""Rules of the way from an Airflow connection, or the environment, to a client."""
+"""Rules of the hook: from an Airflow connection, or the environment, to a client."""
 
 import json
 import logging
@@ -43,7 +43,7 @@ def connect_with(monkeypatch: pytest.MonkeyPatch, **fields: object) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_EVEROS_DEFAULT", json.dumps(connection))
 
 
-def test_docker_compose_loads_into_the_everos_that_it_brings_along(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docker_compose_loads_into_its_own_everos(monkeypatch: pytest.MonkeyPatch) -> None:
     services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
     default = services["scheduler"]["environment"]["AIRFLOW_CONN_EVEROS_DEFAULT"]
     monkeypatch.setenv(
@@ -66,7 +66,7 @@ def test_docker_compose_loads_into_the_everos_that_it_brings_along(monkeypatch: 
         ({"host": "http://memory.example:8010", "port": 8010}, "http://memory.example:8010"),
     ],
 )
-def test_a_connection_says_where_in_any_of_its_forms(
+def test_a_base_url_can_be_given_in_any_form_of_a_connection(
     monkeypatch: pytest.MonkeyPatch, fields: dict[str, object], base_url: str
 ) -> None:
     connect_with(monkeypatch, **fields)
@@ -83,7 +83,7 @@ def test_a_connection_may_be_written_as_json_or_as_a_uri(monkeypatch: pytest.Mon
     assert (as_json.base_url, as_json.api_key, as_json.app_id) == ("http://memory.example:8010", SECRET, "crm")
 
 
-def test_a_connection_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     connect_with(monkeypatch, host="https://one.example", extra={"account": "acme", "timeout_s": "5"})
     monkeypatch.setenv("EVEROS_API_KEY", "other")
     monkeypatch.setenv("EVEROS_BASE_URL", "https://two.example")
@@ -96,7 +96,7 @@ def test_a_connection_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch)
     )
 
 
-def test_the_environment_serves_where_no_connection_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_used_if_there_is_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVEROS_API_KEY", SECRET)
     monkeypatch.setenv("EVEROS_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("EVER_OS_BASE_URL", "https://not-this-one.example")
@@ -117,7 +117,7 @@ def test_a_self_hosted_server_needs_an_address_and_no_key(monkeypatch: pytest.Mo
     assert EverOSHook().target.app_id == "b"
 
 
-def test_without_either_the_error_says_what_to_set() -> None:
+def test_without_connection_and_environment_the_error_says_what_to_set() -> None:
     with pytest.raises(ConfigurationError, match="no connection everos_default and no EVEROS_API_KEY"):
         EverOSHook().settings()
 
@@ -155,14 +155,14 @@ def test_a_misspelt_name_in_the_extra_is_refused_with_the_nearest_one(monkeypatc
     assert SECRET not in str(caught.value)
 
 
-def test_the_test_button_asks_the_server_and_writes_nothing(monkeypatch: pytest.MonkeyPatch, standin: StandIn) -> None:
+def test_the_test_button_calls_the_server_and_writes_nothing(monkeypatch: pytest.MonkeyPatch, standin: StandIn) -> None:
     connect_with(monkeypatch, host=standin.base_url)
     good, sentence = EverOSHook().test_connection()
     assert good, sentence
     assert [entry for entry in standin.journal() if entry.kind in {"add", "flush"}] == []
 
 
-def test_the_test_button_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_test_button_shows_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     connect_with(monkeypatch, host="http://127.0.0.1:9")
     good, sentence = EverOSHook().test_connection()
     assert not good

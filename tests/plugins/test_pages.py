@@ -1,4 +1,4 @@
-"""Rules of the pages in Airflow: who may see them, and what they find for which run."""
+"""Rules of the pages in Airflow: access, and the content for each kind of run."""
 
 import json
 import shutil
@@ -16,16 +16,19 @@ from airflow.models.dagrun import DagRun
 from airflow.models.tasklog import LogTemplate
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunType
-from everos_provider import pages, staging
-from everos_provider.pages import DAG_ID, HEADERS, RUNS_A_PAGE, build_app
+from everos_provider.ledger import database
+from everos_provider.page_files import page_files
+from everos_provider.pages import HEADERS, RUNS_A_PAGE, build_app
+from everos_provider.staging.task_files import TaskFiles, task_folder
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from include import steps
-from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder, ledger_root
+from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.memory_api.contract import Target
+from include.parameters import DAG_ID
 from include.parsers import ParseOptions
 from include.report.page import SERVED_POLICY
 from include.report.waiting import Waiting, write_waiting
@@ -43,22 +46,22 @@ ADDRESSES = [
 ]
 
 
-class Doorman:
-    """Stands for Airflow's auth manager; remembers what it was asked."""
+class FakeAuthManager:
+    """Takes the place of Airflow's auth manager and records the calls."""
 
-    def __init__(self, *, lets_in: bool) -> None:
-        self.lets_in = lets_in
+    def __init__(self, *, allows: bool) -> None:
+        self.allows = allows
         self.asked: list[tuple[str, str | None, str | None]] = []
 
     def is_authorized_dag(self, *, method: str, access_entity: Any, details: Any, user: object) -> bool:
         self.asked.append((method, access_entity and access_entity.value, details.id))
-        return self.lets_in
+        return self.allows
 
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    pages._watched.cache_clear()
+    page_files.cache_clear()
 
 
 @pytest.fixture
@@ -71,17 +74,19 @@ def session() -> Iterator[Session]:
 
 @pytest.fixture
 def client(session: Session, monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    """Somebody who is logged in and may see the DAG's runs."""
+    """A user who is logged in and may see the DAG's runs."""
     app = build_app()
     app.dependency_overrides[security.get_user] = object
     app.dependency_overrides[_get_session] = lambda: session
-    monkeypatch.setattr(security, "get_auth_manager", lambda: Doorman(lets_in=True))
+    monkeypatch.setattr(security, "get_auth_manager", lambda: FakeAuthManager(allows=True))
     monkeypatch.setattr(security.DagModel, "get_team_name", lambda _dag_id: None)
     return TestClient(app)
 
 
-def add_run(session: Session, run_id: str = RUN, state: DagRunState = DagRunState.SUCCESS, day: int = 1) -> None:
-    run = DagRun(dag_id=DAG_ID, run_id=run_id, run_type=DagRunType.MANUAL, state=state)
+def add_run(
+    session: Session, run_id: str = RUN, state: DagRunState = DagRunState.SUCCESS, day: int = 1, dag_id: str = DAG_ID
+) -> None:
+    run = DagRun(dag_id=dag_id, run_id=run_id, run_type=DagRunType.MANUAL, state=state)
     run.run_after = run.start_date = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=day)
     session.add(run)
     session.commit()
@@ -99,24 +104,24 @@ def import_samples(run_id: str = RUN) -> RunFolder:
     return run
 
 
-def test_nobody_sees_anything_without_a_login(session: Session) -> None:
+def test_no_page_is_shown_without_a_login(session: Session) -> None:
     add_run(session)
     import_samples()
     app = build_app()
     app.dependency_overrides[_get_session] = lambda: session
-    stranger = TestClient(app)
-    assert {address: stranger.get(address).status_code for address in ADDRESSES} == dict.fromkeys(ADDRESSES, 401)
+    without_login = TestClient(app)
+    assert {address: without_login.get(address).status_code for address in ADDRESSES} == dict.fromkeys(ADDRESSES, 401)
 
 
-def test_who_may_not_see_the_runs_of_the_dag_sees_none_of_it(
+def test_a_user_without_access_to_the_dags_runs_sees_no_page(
     client: TestClient, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_run(session)
     import_samples()
-    doorman = Doorman(lets_in=False)
-    monkeypatch.setattr(security, "get_auth_manager", lambda: doorman)
+    auth_manager = FakeAuthManager(allows=False)
+    monkeypatch.setattr(security, "get_auth_manager", lambda: auth_manager)
     assert {address: client.get(address).status_code for address in ADDRESSES} == dict.fromkeys(ADDRESSES, 403)
-    assert set(doorman.asked) == {("GET", "RUN", DAG_ID)}
+    assert set(auth_manager.asked) == {("GET", "RUN", DAG_ID)}
 
 
 def test_a_run_shows_its_report_under_a_strict_policy(client: TestClient, session: Session) -> None:
@@ -129,18 +134,18 @@ def test_a_run_shows_its_report_under_a_strict_policy(client: TestClient, sessio
     assert "unsafe" not in SERVED_POLICY
 
 
-def test_a_run_that_ended_to_free_its_place_says_for_which_one(client: TestClient, session: Session) -> None:
+def test_a_run_that_freed_its_place_names_the_run_that_it_freed_it_for(client: TestClient, session: Session) -> None:
     add_run(session, state=DagRunState.FAILED)
     day = "2026-02-28T00:00:00+00:00"
     write_waiting(
-        ledger_root(),
+        database(),
         Waiting(run_id=RUN, interval_start=day, older_run_id="older", older_state="queued", since=day, ended=True),
     )
     page = client.get(f"/imports/runs/{quote(RUN, safe='')}").text
     assert f"freed its place for older, which is queued and loads an older interval (seen since {day})" in page
 
 
-def test_a_run_that_goes_on_shows_how_far_it_has_come(client: TestClient, session: Session) -> None:
+def test_an_unfinished_run_shows_its_progress(client: TestClient, session: Session) -> None:
     add_run(session, state=DagRunState.RUNNING)
     import_samples()
     page = client.get(f"/imports/runs/{quote(RUN, safe='')}").text
@@ -151,7 +156,7 @@ def test_a_run_that_goes_on_shows_how_far_it_has_come(client: TestClient, sessio
     assert "X-Import-Ended" not in part.headers
 
 
-def test_the_page_of_a_run_learns_that_it_has_ended(client: TestClient, session: Session) -> None:
+def test_the_progress_of_a_run_that_is_over_says_so(client: TestClient, session: Session) -> None:
     add_run(session, state=DagRunState.FAILED)
     answer = client.get(f"/imports/progress/{quote(RUN, safe='')}")
     assert (answer.text, answer.headers["X-Import-Ended"]) == ("", "failed")
@@ -166,13 +171,15 @@ def test_the_runs_of_other_dags_have_no_import_report(client: TestClient) -> Non
     assert "imports nothing into EverOS" in client.get("/dags/etl/runs/manual__1").text
 
 
-def test_a_run_that_does_not_exist_reads_no_files(client: TestClient, tmp_path: Path) -> None:
+def test_no_file_is_read_for_a_run_that_does_not_exist(client: TestClient, session: Session) -> None:
+    add_run(session, "another")
+    add_run(session, "elsewhere", dag_id="etl")
     import_samples("elsewhere")
     for name in ("elsewhere", "../runs/elsewhere"):
         assert client.get(f"/imports/files/report.json/{quote(name, safe='')}").status_code == 404
 
 
-def test_only_files_without_message_text_are_handed_out(client: TestClient, session: Session) -> None:
+def test_only_files_without_message_text_can_be_downloaded(client: TestClient, session: Session) -> None:
     add_run(session)
     run = import_samples()
     (run.root / "corrections.json").write_text("[]", encoding="utf-8")
@@ -185,23 +192,23 @@ def test_only_files_without_message_text_are_handed_out(client: TestClient, sess
 
 
 @pytest.mark.parametrize("state", [DagRunState.RUNNING, DagRunState.SUCCESS])
-def test_pages_of_a_run_whose_data_lies_in_a_store_are_those_of_one_in_a_folder(
+def test_pages_are_the_same_with_a_run_in_a_store_and_in_a_folder(
     state: DagRunState, client: TestClient, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_run(session, state=state)
     run = import_samples()
     in_a_folder = [client.get(address).text for address in ADDRESSES]
     monkeypatch.setenv(STAGING_VARIABLE, f"file://{tmp_path}/bucket")
-    with staging.staged(RUN, staging.Data(writes=["*"])) as scratch:
+    with task_folder(RUN, TaskFiles(writes=["*"])) as scratch:
         shutil.copytree(run.root, scratch.root)
     shutil.rmtree(run.root)
-    pages._watched.cache_clear()
+    page_files.cache_clear()
     assert [client.get(address).text for address in ADDRESSES] == in_a_folder
-    view, _ = pages._watched(RUN)
-    assert list(view.run.root.rglob("*messages*")) == list(view.run.root.rglob("chunk*")) == []
+    copies = page_files(RUN).run.root
+    assert list(copies.rglob("*messages*")) == list(copies.rglob("chunk*")) == []
 
 
-def test_a_store_that_cannot_be_read_is_said_on_the_page(
+def test_a_page_names_a_store_that_cannot_be_read(
     client: TestClient, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_run(session)
@@ -210,6 +217,13 @@ def test_a_store_that_cannot_be_read_is_said_on_the_page(
         answer = client.get(address)
         assert answer.status_code == 503
         assert "gopher://nobody@nowhere: Unsupported filesystem" in answer.text
+
+
+def test_the_list_shows_no_runs_of_other_dags(client: TestClient, session: Session) -> None:
+    add_run(session, "of-another-dag", dag_id="etl")
+    add_run(session, "an-import")
+    page = client.get("/imports").text
+    assert ("an-import" in page, "of-another-dag" in page) == (True, False)
 
 
 def test_the_list_shows_the_newest_first_with_their_totals(client: TestClient, session: Session) -> None:
@@ -223,7 +237,7 @@ def test_the_list_shows_the_newest_first_with_their_totals(client: TestClient, s
     assert "run-000" in client.get("/imports", params={"offset": RUNS_A_PAGE}).text
 
 
-def test_addresses_follow_airflow_below_a_path_of_its_own(client: TestClient, session: Session) -> None:
+def test_addresses_include_the_path_that_airflow_is_served_below(client: TestClient, session: Session) -> None:
     add_run(session)
     below = TestClient(client.app, root_path="/airflow/everos")
     page = below.get("/imports").text
@@ -232,7 +246,7 @@ def test_addresses_follow_airflow_below_a_path_of_its_own(client: TestClient, se
 
 
 @pytest.mark.parametrize("offset", [str(2**31 - 1), str(2**31), str(2**63), "9" * 400, "-1", "x", ""])
-def test_an_offset_behind_all_runs_or_none_at_all_is_no_fault_of_the_server(client: TestClient, offset: str) -> None:
+def test_an_offset_after_all_runs_or_an_invalid_one_is_not_a_server_error(client: TestClient, offset: str) -> None:
     assert client.get("/imports", params={"offset": offset}).status_code in (200, 422)
 
 

@@ -1,4 +1,4 @@
-"""Rules of a run's parameters: what is not known, or of a wrong type, is refused before anything is read or sent."""
+"""Rules of a run's parameters: unknown names and invalid values are refused before anything is read or sent."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_context(conf: Mapping[str, Any], *, merged: bool = True, **more: Any) -> Any:
-    """Return what Airflow gives the first task: it merges ``conf`` into the parameters, unless it is told not to."""
+    """Return the context of the first task: Airflow merges ``conf`` into the parameters, unless this is disabled."""
     params = {name: param.value for name, param in import_params().items()} | {"source": str(SAMPLES)}
     dag_run = SimpleNamespace(run_type="manual", conf=dict(conf))
     return {"run_id": "run", "dag_run": dag_run, "params": params | dict(conf if merged else {}), **more}
@@ -49,7 +49,7 @@ def test_a_misspelt_parameter_is_refused_with_the_nearest_name(name: str, neares
     assert "Nothing was read or sent" in str(caught.value)
 
 
-def test_a_name_that_is_like_no_other_is_refused_with_all_that_are_known() -> None:
+def test_a_name_without_a_similar_one_is_refused_with_all_known_names() -> None:
     with pytest.raises(ConfigurationError, match=r"'xyzzy', 'dryrun' .* Known: source, dry_run, include"):
         refuse_unknown("parameter", ["xyzzy", "dryrun", "source"], PARAMETERS)
 
@@ -72,12 +72,12 @@ def test_a_value_of_a_wrong_type_is_refused(conf: Mapping[str, Any]) -> None:
         run.discover(a_context(conf))
 
 
-def test_right_values_of_every_parameter_pass() -> None:
+def test_valid_values_are_accepted() -> None:
     conf = {"dry_run": True, "include": ["general"], "batch_size": 5, "since": "2026-03-01T00:00:00Z", "bots": "skip"}
     assert run.discover(a_context(conf))
 
 
-def test_a_dag_may_have_parameters_of_its_own() -> None:
+def test_a_dag_may_have_further_parameters() -> None:
     dag = DAG("of_somebody_else", params={"ticket": Param("", type="string")}, schedule=None)
     assert run.discover(a_context({"ticket": "ABC-1"}, dag=dag))
     with pytest.raises(ConfigurationError, match="did you mean 'ticket'"):

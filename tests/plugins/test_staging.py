@@ -1,4 +1,4 @@
-"""Rules of a run whose data lies in an object store: complete or not there, nothing left behind, one result."""
+"""Rules of a run in an object store: its files are complete or ignored, no copies stay, the result is the same."""
 
 import csv
 import errno
@@ -15,12 +15,15 @@ import msgspec
 import pytest
 from airflow.sdk.io import fs as airflow_fs
 from builders import slack_export, slack_message, write_folder, write_zip
-from everos_provider import pages, run, scratch, sources, staging, store
+from everos_provider import run
 from everos_provider.assets import EVEROS, LOADED
 from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
+from everos_provider.page_files import page_files
 from everos_provider.params import import_params
 from everos_provider.retry_policy import LOAD_RETRIES
-from everos_provider.staging import DONE, Data, staged
+from everos_provider.staging import object_store, scratch, sources
+from everos_provider.staging.run_view import RunView
+from everos_provider.staging.task_files import DONE, EXTRACT, PLAN, TaskFiles, task_folder
 from fsspec.implementations.memory import MemoryFileSystem
 
 from include.errors import ConfigurationError, ExportError, ImportIncomplete, StorageError, StoreUnavailable
@@ -35,12 +38,12 @@ RUN = "manual__2026-03-01T00:00:00+00:00"
 
 @pytest.fixture(autouse=True)
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store with the semantics of a folder; that of a real one: tests/distributed."""
+    """A store with the semantics of a folder; tests/distributed use a real one."""
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     monkeypatch.setenv(STAGING_VARIABLE, f"file://{tmp_path}/bucket")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
-    pages._watched.cache_clear()
+    page_files.cache_clear()
     return tmp_path / "bucket"
 
 
@@ -53,7 +56,7 @@ def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
 
 
 class Store(dict[str, Any]):
-    """A state store of Airflow's."""
+    """A fake of Airflow's state store."""
 
     def set(self, key: str, value: Any) -> None:
         self[key] = value
@@ -65,10 +68,10 @@ def in_store(bucket: Path, run_id: str = RUN) -> set[str]:
 
 
 def left_on_disk(tmp_path: Path) -> list[str]:
-    """Whatever lies where a worker works, but for the ledger."""
+    """Return the files on the worker's disk, without the ledger."""
     places = (tmp_path / "scratch", tmp_path / "home")
     found = (path.relative_to(place) for place in places for path in place.rglob("*"))
-    return [path.as_posix() for path in found if path.parts[0] != "ledger"]
+    return [path.as_posix() for path in found if not path.parts[0].startswith("ledger.db")]
 
 
 def a_context(source: str, run_id: str = RUN, **params: Any) -> Any:
@@ -83,15 +86,15 @@ def a_context(source: str, run_id: str = RUN, **params: Any) -> Any:
 
 
 def run_import(source: str, run_id: str = RUN) -> dict[str, Any]:
-    """Run the tasks of the DAG, one after the other, each with nothing but what went through XCom."""
+    """Run the tasks of the DAG one after the other; only values that fit into XCom are passed on."""
     return go_on(source, json.loads(json.dumps(run.discover(a_context(source, run_id)))), run_id)
 
 
 def go_on(source: str, exports: list[dict[str, str]], run_id: str = RUN, *, but: str = "") -> dict[str, Any]:
     """
-    Run what follows discover.
+    Run the tasks after discover.
 
-    :param but: The label of an export that is not extracted.
+    :param but: Label of an export that is not extracted.
     """
     context = a_context(source, run_id, batch_size=4)
     for export in exports:
@@ -132,13 +135,13 @@ SAID = "the launch code is"
 
 
 def figures(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report says, but for when and where."""
+    """Return the report without times and places."""
     changing = ("started_at", "finished_at", "target", "loading")
     return {name: value for name, value in document.items() if name not in changing}
 
 
 def calls_in(folder: Path) -> set[tuple[str, str]]:
-    """Conversation and key of each call, as ``loaded.csv`` has them; a key is known until the ledger is compacted."""
+    """Conversation and key of each call, as ``loaded.csv`` has them."""
     with (folder / "loaded.csv").open(newline="", encoding="utf-8") as file:
         return {(row["conversation_id"], row["key"]) for row in csv.DictReader(file)}
 
@@ -148,12 +151,12 @@ def report_in(bucket: Path, run_id: str = RUN) -> dict[str, Any]:
     return dict(json.loads(path.read_bytes()))
 
 
-def test_a_run_through_a_store_reports_what_one_in_a_folder_does_and_leaves_nothing_on_the_workers(
+def test_a_run_in_a_store_has_the_report_of_one_in_a_folder_and_leaves_no_files_on_the_workers(
     standin: StandIn, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = a_source(tmp_path / "in")
-    told = run_import(source)
-    assert told["report"] == f"file://{bucket}/runs/{RunFolder.of(RUN).root.name}/report.json"
+    returned = run_import(source)
+    assert returned["report"] == f"file://{bucket}/runs/{RunFolder.of(RUN).root.name}/report.json"
     assert left_on_disk(tmp_path) == []
     staged_report, staged_calls = report_in(bucket), calls_in(bucket / "runs" / RunFolder.of(RUN).root.name)
     assert staged_report["loaded"] == 9 + 6 + 4 + 7
@@ -165,9 +168,9 @@ def test_a_run_through_a_store_reports_what_one_in_a_folder_does_and_leaves_noth
     with StandIn.running(tmp_path / "another") as another:
         monkeypatch.setenv("EVEROS_BASE_URL", another.base_url)
         monkeypatch.setenv("EVEROS_API_KEY", "of-another-account")
-        told = run_import(source)
+        returned = run_import(source)
     run = RunFolder.of(RUN)
-    assert told["report"] == str(run.report_json)
+    assert returned["report"] == str(run.report_json)
     report = json.loads(run.report_json.read_bytes())
     assert figures(staged_report) == figures(report)
     assert staged_report["loading"]["calls"] == report["loading"]["calls"] == len(staged_calls)
@@ -183,14 +186,14 @@ def test_a_run_through_a_store_reports_what_one_in_a_folder_does_and_leaves_noth
 GROUPS = (("whole", 6), ("broken", 4), ("zipped", 7))
 
 
-def test_a_run_through_a_store_sends_nothing_twice(standin: StandIn, bucket: Path, tmp_path: Path) -> None:
+def test_a_second_run_in_a_store_sends_nothing_twice(standin: StandIn, bucket: Path, tmp_path: Path) -> None:
     source = a_source(tmp_path / "in")
     first, second = run_import(source, "first"), run_import(source, "second")
     assert (first["loaded"], second["loaded"], second["already_loaded"]) == (26, 0, 26)
 
 
-def stage(files: Mapping[str, str], data: Data, **names: str) -> None:
-    with staged(RUN, data, **names) as folder:
+def stage(files: Mapping[str, str], files_of_task: TaskFiles, **names: str) -> None:
+    with task_folder(RUN, files_of_task, **names) as folder:
         for name, text in files.items():
             path = folder.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,7 +201,7 @@ def stage(files: Mapping[str, str], data: Data, **names: str) -> None:
 
 
 def seen(*reads: str) -> dict[str, str]:
-    with staged(RUN, Data(reads=reads)) as folder:
+    with task_folder(RUN, TaskFiles(reads=reads)) as folder:
         files = [path for path in folder.root.rglob("*") if path.is_file()]
         return {path.relative_to(folder.root).as_posix(): path.read_text() for path in files}
 
@@ -209,10 +212,10 @@ class Broken(BaseException):
 
 @pytest.mark.parametrize("after", range(6))
 def test_a_folder_whose_writing_was_interrupted_does_not_count(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three files written over three: whatever happens between them, all that is seen is of one try or the other."""
+    """Three files replace three: at any interruption, all visible files are of one try or of the other."""
     old = {f"extracted/a/{n}": "old" for n in "123"}
     new = {f"extracted/a/{n}": "new" for n in "234"}
-    stage(old, run.EXTRACT, export="a")
+    stage(old, EXTRACT, export="a")
     left = iter(range(after))
 
     def interrupted(work: Any) -> Any:
@@ -224,13 +227,13 @@ def test_a_folder_whose_writing_was_interrupted_does_not_count(after: int, monke
         return wrapped
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_AT_ONCE", 1)
-        for name in ("_put", "_remove", "_mark"):
-            patch.setattr(store.Objects, name, interrupted(getattr(store.Objects, name)))
+        patch.setattr(object_store, "_AT_ONCE", 1)
+        for name in ("_upload", "_remove", "_create_empty"):
+            patch.setattr(object_store.Objects, name, interrupted(getattr(object_store.Objects, name)))
         with pytest.raises(Broken):
-            stage(new, run.EXTRACT, export="a")
+            stage(new, EXTRACT, export="a")
     assert seen("extracted/*") in (old, {})
-    stage(new, run.EXTRACT, export="a")
+    stage(new, EXTRACT, export="a")
     assert seen("extracted/*") == new
 
 
@@ -241,7 +244,7 @@ def test_an_extract_that_was_interrupted_is_left_out_and_named(
     exports = run.discover(a_context(source))
     [lost] = [export for export in exports if "acme" in export["label"]]
     with monkeypatch.context() as patch:
-        patch.setattr(store.Objects, "mark", lambda *_: None)
+        patch.setattr(object_store.Objects, "create_empty", lambda *_: None)
         run.extract(lost, a_context(source))
     assert any(name.startswith(f"extracted/{lost['key']}/messages") for name in in_store(bucket))
     with pytest.raises(
@@ -251,15 +254,15 @@ def test_an_extract_that_was_interrupted_is_left_out_and_named(
     assert report_in(bucket)["loaded"] == 6 + 4 + 7
 
 
-def test_what_a_task_had_written_goes_nowhere_when_it_fails(tmp_path: Path, bucket: Path) -> None:
-    with pytest.raises(RuntimeError), staged(RUN, run.PLAN) as folder:
+def test_files_of_a_failed_task_are_not_uploaded(tmp_path: Path, bucket: Path) -> None:
+    with pytest.raises(RuntimeError), task_folder(RUN, PLAN) as folder:
         folder.plan.mkdir(parents=True)
         (folder.plan / "chunk-000.parquet").write_bytes(b"half")
         raise RuntimeError
     assert (in_store(bucket), left_on_disk(tmp_path)) == (set(), [])
 
 
-def test_what_a_killed_task_has_left_goes_with_the_next_one_and_what_is_in_use_stays(tmp_path: Path) -> None:
+def test_a_task_removes_the_scratch_folders_of_killed_tasks_and_not_those_in_use(tmp_path: Path) -> None:
     killed = tmp_path / "scratch" / f"{scratch.PREFIX}killed"
     killed.mkdir()
     (killed / "messages-000.parquet").write_bytes(b"text")
@@ -278,18 +281,18 @@ def test_what_a_killed_task_has_left_goes_with_the_next_one_and_what_is_in_use_s
         ("staging", ConfigurationError, "fail"),
     ],
 )
-def test_a_store_that_says_no_is_an_error_that_says_which_and_what_to_do(
+def test_a_store_that_refuses_a_call_is_an_error_with_address_and_remedy(
     address: str, kind: type[Exception], action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(STAGING_VARIABLE, address)
     with pytest.raises(kind) as caught:
-        stage({"plan/a": ""}, run.PLAN)
+        stage({"plan/a": ""}, PLAN)
     assert address in str(caught.value)
     assert LOAD_RETRIES.evaluate(caught.value, try_number=1, max_tries=3).action.value == action
 
 
 def test_a_full_scratch_disk_is_an_error_that_names_the_object(monkeypatch: pytest.MonkeyPatch, bucket: Path) -> None:
-    stage({"plan/a": "1"}, run.PLAN)
+    stage({"plan/a": "1"}, PLAN)
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -299,13 +302,13 @@ def test_a_full_scratch_disk_is_an_error_that_names_the_object(monkeypatch: pyte
         seen("plan/*")
 
 
-def test_a_store_that_does_not_answer_is_asked_again_later(monkeypatch: pytest.MonkeyPatch, bucket: Path) -> None:
+def test_a_task_is_retried_if_the_store_does_not_answer(monkeypatch: pytest.MonkeyPatch, bucket: Path) -> None:
     def away(*_: Any, **__: Any) -> None:
         raise ConnectionError("nobody there")
 
     monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.find", away)
-    with pytest.raises(StoreUnavailable, match=r"^file://.*: nobody there\. .* Look after the store") as caught:
-        stage({}, run.PLAN)
+    with pytest.raises(StoreUnavailable, match=r"^file://.*: nobody there\. .* Check the store") as caught:
+        stage({}, PLAN)
     assert LOAD_RETRIES.evaluate(caught.value, try_number=1, max_tries=3).action.value == "retry"
 
 
@@ -323,7 +326,7 @@ def test_a_correction_in_the_store_is_loaded_by_another_run(standin: StandIn, bu
 
 
 @pytest.mark.parametrize("staging", [True, False])
-def test_a_source_in_a_store_is_read_as_one_in_a_folder_is(
+def test_a_source_in_a_store_is_read_like_one_in_a_folder(
     staging: bool, standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not staging:
@@ -345,7 +348,7 @@ class Keys(MemoryFileSystem):
 
 @pytest.fixture
 def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryFileSystem]:
-    """A store that is no folder: its keys may be anything."""
+    """A store that is not a folder: its keys may be any text."""
     monkeypatch.setitem(airflow_fs._BUILTIN_SCHEME_TO_FS, "memory", lambda *_: Keys())
     airflow_fs._register_filesystems.cache_clear()
     yield Keys()
@@ -353,32 +356,30 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryFileSystem]:
     airflow_fs._register_filesystems.cache_clear()
 
 
-def test_only_its_own_files_are_brought_for_an_export(tmp_path: Path, objects: MemoryFileSystem) -> None:
+def test_only_its_own_files_are_downloaded_for_an_export(tmp_path: Path, objects: MemoryFileSystem) -> None:
     objects.put(a_source(tmp_path / "in"), "/bucket/in", recursive=True)
     for found in run.discover(a_context("memory://bucket/in")):
-        with sources.opened_export(msgspec.convert(found, Export)) as export:
+        with sources.local_export(msgspec.convert(found, Export)) as export:
             path = Path(export.path)
             files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-            brought = {file.relative_to(path).parts[:1] for file in files if file.stat().st_size}
+            downloaded = {file.relative_to(path).parts[:1] for file in files if file.stat().st_size}
         wanted = {"in/acme": {("acme",)}, "more.zip": {()}}.get(found["label"])
-        assert brought == (wanted or {("whole.json",), ("broken.json",), ("stray.json",), ("acme",)}), found["label"]
+        assert downloaded == (wanted or {("whole.json",), ("broken.json",), ("stray.json",), ("acme",)}), found["label"]
 
 
-def test_keys_that_cannot_be_files_beside_each_other_do_not_stop_the_others(
-    tmp_path: Path, objects: MemoryFileSystem
-) -> None:
-    """``a`` beside ``a/b``, names longer than a file's; those that are just not too long are brought."""
+def test_keys_that_cannot_be_files_together_do_not_stop_the_others(tmp_path: Path, objects: MemoryFileSystem) -> None:
+    """``a`` beside ``a/b``, names longer than a file's; those that are just not too long are downloaded."""
     export = json.dumps(group("one", 3)).encode()
     keys = {"a": b"", "a/b.json": export, "c.json": b"x", "c.json/d.json": export, f"{'x' * 250}.json": export}
     left_out = {f"{'ä' * 126}.json": export, f"{'y' * 256}/z.json": export, "nul\0.json": export}
     for key, content in sorted((keys | left_out).items(), reverse=True):  # this store takes "a" only after "a/b"
         objects.pipe(f"/bucket/in/{key}", content)
-    with sources.opened("memory://bucket/in") as source:
+    with sources.local_source("memory://bucket/in") as source:
         files = {path.relative_to(source.path).as_posix() for path in source.path.rglob("*") if path.is_file()}
     assert files == keys.keys() - {"a", "c.json"}
 
 
-def test_an_export_is_brought_by_the_names_that_it_was_found_under(objects: MemoryFileSystem) -> None:
+def test_an_export_is_downloaded_by_the_names_that_it_was_found_under(objects: MemoryFileSystem) -> None:
     """macOS decomposes names, and unpackers leave backslashes in them; exports are found under the composed name."""
     files = slack_export(slack_message())
     for above in ("e\u0301", "b\\c"):
@@ -386,7 +387,7 @@ def test_an_export_is_brought_by_the_names_that_it_was_found_under(objects: Memo
     found = run.discover(a_context("memory://bucket/in"))
     assert {export["root"] for export in found} == {"\u00e9/", "b/c/"}
     for each in found:
-        with sources.opened_export(msgspec.convert(each, Export)) as export, open_export(export) as archive:
+        with sources.local_export(msgspec.convert(each, Export)) as export, open_export(export) as archive:
             assert set(archive.names()) == files.keys()
             assert archive.size_bytes("channels.json")
 
@@ -396,67 +397,67 @@ def test_an_archive_in_an_archive_in_a_store_is_read(tmp_path: Path, objects: Me
     objects.pipe("/bucket/in/outer.zip", write_zip(tmp_path / "o.zip", {"x/inner.zip": inner, "b": b""}).read_bytes())
     [found] = run.discover(a_context("memory://bucket/in"))
     assert (found["path"], found["inside"]) == ("memory://bucket/in/outer.zip", "x/inner.zip")
-    with sources.opened_export(msgspec.convert(found, Export)) as export, open_export(export) as archive:
+    with sources.local_export(msgspec.convert(found, Export)) as export, open_export(export) as archive:
         assert set(archive.names()) == slack_export().keys()
 
 
-def test_lists_of_another_part_of_an_export_are_brought_with_it(tmp_path: Path, objects: MemoryFileSystem) -> None:
+def test_lists_of_another_part_of_an_export_are_downloaded_with_it(tmp_path: Path, objects: MemoryFileSystem) -> None:
     parts = {"acme 1": slack_export(slack_message()), "acme 2": {"board/2026-01-02.json": [slack_message()]}}
     for name, files in parts.items():
         objects.pipe(f"/bucket/in/{name}.zip", write_zip(tmp_path / f"{name}.zip", files).read_bytes())
     found = {export["label"]: export for export in run.discover(a_context("memory://bucket/in"))}
     assert found["acme 2.zip"]["lists"][0]["path"] == "memory://bucket/in/acme 1.zip"
-    with sources.opened_export(msgspec.convert(found["acme 2.zip"], Export)) as export:
+    with sources.local_export(msgspec.convert(found["acme 2.zip"], Export)) as export:
         [conversation] = [record for record in parse(export, ParseOptions()) if isinstance(record, Conversation)]
     assert conversation.private_reason == "not listed in channels.json"
 
 
-def test_an_address_of_a_folder_here_follows_the_rules_of_a_path(tmp_path: Path) -> None:
+def test_an_address_of_a_local_folder_is_read_like_a_path(tmp_path: Path) -> None:
     """Links that lead out are refused, nothing waits for a pipe, and nothing is copied."""
     folder = write_folder(tmp_path / "in", {"a.json": group("one", 3)})
     secret = write_folder(tmp_path / "secret", {"s.json": group("secret", 3)})
     (folder / "out.json").symlink_to(secret / "s.json")
     (folder / "up").symlink_to(secret)
     os.mkfifo(folder / "pipe.json")
-    with sources.opened(f"file://{folder}") as source:
+    with sources.local_source(f"file://{folder}") as source:
         exports, rejected = discover(source.path)
-        located = [source.located(export) for export in exports]
+        located = [source.for_workers(export) for export in exports]
         assert source.path == folder
     assert {Path(record.origin).name for record in rejected} == {"out.json", "up", "pipe.json"}
-    with sources.opened_export(located[0]) as export, open_export(export) as archive:
+    with sources.local_export(located[0]) as export, open_export(export) as archive:
         assert tuple(archive.names()) == ("a.json",)
     with (
         pytest.raises(ExportError, match="not a file or a folder"),
-        sources.opened(f"file://{folder}/pipe.json") as pipe,
+        sources.local_source(f"file://{folder}/pipe.json") as pipe,
     ):
         discover(pipe.path)
 
 
-def test_a_source_that_is_not_there_is_an_error_and_an_empty_drop_folder_is_none(tmp_path: Path) -> None:
+def test_a_missing_source_is_an_error_and_an_empty_drop_folder_is_not(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"^file://.*acme\.zip: there is nothing at this address"):
         run.discover(a_context(f"file://{tmp_path}/acme.zip"))
     assert run.discover(a_context(f"file://{tmp_path}/drop/")) == []
 
 
-def test_an_object_that_is_no_file_of_its_own_below_the_address_is_left_out(
+def test_an_object_whose_name_leads_out_of_the_folder_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = ("../x", "a/../../x", "a//b", "/etc/x", "", "folder/", "a/b.json")
     names = {f"{tmp_path}/in/{key}": {"size": 1} for key in keys}
     monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.find", lambda *_, **__: names)
-    assert store.Objects.below(f"file://{tmp_path}/in").versions().keys() == {"a/b.json"}
+    assert object_store.Objects.below(f"file://{tmp_path}/in").versions().keys() == {"a/b.json"}
 
 
-def test_a_page_follows_what_changes_in_the_store_and_copies_nothing_else(bucket: Path) -> None:
-    stage({"plan/a": "1", "plan/b": "1", "loading.json": "1"}, Data(writes=["*"]))
-    view = staging.View(RUN)
+def test_a_page_downloads_only_what_has_changed_in_the_store(bucket: Path) -> None:
+    stage({"plan/a": "1", "plan/b": "1", "estimate.json": "1"}, TaskFiles(writes=["*"]))
+    view = RunView(RUN)
     assert not view.run.root.exists()
-    folder = view.refresh("plan/a", "loading.json")
-    assert {path.name for path in folder.root.rglob("*") if path.is_file()} == {"a", "loading.json"}
+    folder = view.refresh("plan/a", "estimate.json")
+    assert {path.name for path in folder.root.rglob("*") if path.is_file()} == {"a", "estimate.json"}
     before = (folder.root / "plan" / "a").stat().st_ino
-    stage({"loading.json": "22"}, Data(writes=["loading.json"]))
-    view.refresh("plan/a", "loading.json")
-    assert (folder.loading.read_text(), (folder.root / "plan" / "a").stat().st_ino) == ("22", before)
-    stage({}, Data(writes=["plan/*"]))
-    view.refresh("plan/a", "loading.json")
+    stage({"estimate.json": "22"}, TaskFiles(writes=["estimate.json"]))
+    view.refresh("plan/a", "estimate.json")
+    assert ((folder.root / "estimate.json").read_text(), (folder.root / "plan" / "a").stat().st_ino) == ("22", before)
+    stage({}, TaskFiles(writes=["plan/*"]))
+    view.refresh("plan/a", "estimate.json")
     assert not folder.plan.exists()

@@ -1,4 +1,4 @@
-"""Rules of turns: which run waits for which, which one ends to free its place, and which are queued again."""
+"""Rules of turns: the runs that wait, those that fail to free their place, and those that are queued again."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,11 +12,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
-from everos_provider import turns
-from everos_provider.turns import QUEUED_S, queue_again, wait_for_turn
+from everos_provider.ledger import database
+from everos_provider.turns import QUEUED_LIMIT_S, queue_again, wait_for_turn
 
-from include.layout import HOME_VARIABLE, RunFolder, ledger_root
-from include.report.loading import Loading
+from include.layout import HOME_VARIABLE, RunFolder
+from include.report.loading import LoadHistory
 from include.report.progress import progress_of
 from include.report.waiting import Waiting, all_ended, read_waiting, write_waiting
 
@@ -62,21 +62,22 @@ def a_context(run_type: str, *, run_id: str = "this", states: Mapping[str, str] 
         "run_id": run_id,
         "dag_run": SimpleNamespace(run_type=run_type, dag_id="dag"),
         "data_interval_start": pendulum.datetime(2026, 1, 9),
+        "data_interval_end": pendulum.datetime(2026, 1, 10),
         "ti": Runs(states or {}, runs),
     }
 
 
 def waited(seconds: float) -> None:
-    """Make this run have waited for so long already."""
-    waiting = read_waiting(ledger_root(), "this")
+    """Set the time for which this run has waited."""
+    waiting = read_waiting(database(), "this")
     assert waiting is not None
     since = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
-    write_waiting(ledger_root(), msgspec.structs.replace(waiting, since=since))
+    write_waiting(database(), msgspec.structs.replace(waiting, since=since))
 
 
 def ended(run_id: str, day: int, older: str) -> None:
     write_waiting(
-        ledger_root(),
+        database(),
         Waiting(
             run_id=run_id,
             interval_start=f"2026-01-{day:02}T00:00:00+00:00",
@@ -91,13 +92,13 @@ def ended(run_id: str, day: int, older: str) -> None:
 @pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
 @pytest.mark.parametrize("older", ["scheduled", "backfill"])
 def test_a_run_waits_as_long_as_an_older_one_is_running(run_type: str, older: str) -> None:
-    for seconds in (0, 100 * QUEUED_S):
+    for seconds in (0, 100 * QUEUED_LIMIT_S):
         with pytest.raises(AirflowRescheduleException):
             wait_for_turn(a_context(run_type, running=older, queued="scheduled"))
         waited(seconds)
 
 
-def test_a_run_that_an_older_one_needs_the_place_of_ends_at_once() -> None:
+def test_a_run_whose_place_an_older_one_needs_fails_at_once() -> None:
     with pytest.raises(AirflowFailException, match="freed its place for older"):
         wait_for_turn(a_context("scheduled", queued="scheduled"))
 
@@ -105,50 +106,50 @@ def test_a_run_that_an_older_one_needs_the_place_of_ends_at_once() -> None:
 @pytest.mark.parametrize(
     ("run_type", "older"), [("scheduled", "backfill"), ("backfill", "backfill"), ("backfill", "scheduled")]
 )
-def test_a_run_waits_a_little_for_one_that_is_queued_and_then_ends(run_type: str, older: str) -> None:
+def test_a_run_waits_a_limited_time_for_one_that_is_queued_and_then_fails(run_type: str, older: str) -> None:
     """A backfill that is paused stays queued, and one whose places are all taken by waiting runs."""
     context = a_context(run_type, queued=older)
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(context)
-    waited(QUEUED_S - 10)
+    waited(QUEUED_LIMIT_S - 10)
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(context)
-    waited(QUEUED_S + 1)
+    waited(QUEUED_LIMIT_S + 1)
     with pytest.raises(AirflowFailException, match="unpause its backfill"):
         wait_for_turn(context)
 
 
-def test_the_time_counts_anew_when_the_older_run_is_another_or_in_another_state() -> None:
+def test_the_waiting_time_starts_again_when_the_older_run_or_its_state_changes() -> None:
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(a_context("backfill", running="backfill"))
-    waited(100 * QUEUED_S)
+    waited(100 * QUEUED_LIMIT_S)
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(a_context("backfill", queued="backfill"))
 
 
-def test_a_run_goes_ahead_when_no_older_one_is_left_and_a_manual_one_at_once() -> None:
+def test_a_run_starts_when_no_older_one_is_unfinished_and_a_manual_one_at_once() -> None:
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(a_context("backfill", running="backfill"))
     wait_for_turn(a_context("backfill"))
-    assert read_waiting(ledger_root(), "this") is None
+    assert read_waiting(database(), "this") is None
     wait_for_turn(a_context("manual", running="backfill"))
 
 
 def test_the_page_of_a_run_says_which_run_it_waits_for_and_since_when(tmp_path: Path) -> None:
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(a_context("backfill", running="backfill"))
-    waiting = read_waiting(ledger_root(), "this")
+    waiting = read_waiting(database(), "this")
     run = RunFolder.of("this")
-    step = progress_of(run, Loading(run, ledger_root(), "this"), "this")["step"]
+    step = progress_of(run, LoadHistory(), waiting, "this")["step"]
     assert waiting is not None
     assert step == f"Waiting for older, which is running and loads an older interval (seen since {waiting.since})"
 
 
-def test_a_run_that_ends_queues_those_again_that_ended_for_it(queued: list[str]) -> None:
+def test_a_run_that_ends_queues_the_runs_again_that_failed_to_free_their_place_for_it(queued: list[str]) -> None:
     ended("newer", 9, older="this")
     queue_again(a_context("scheduled", states={"this": "running", "newer": "failed"}))
     assert queued == ["newer"]
-    assert all_ended(ledger_root()) == []
+    assert all_ended(database()) == []
 
 
 def test_a_run_is_not_queued_again_while_the_one_that_it_waited_for_is_unfinished(queued: list[str]) -> None:
@@ -166,7 +167,7 @@ def test_a_run_is_queued_again_when_the_one_that_it_waited_for_was_deleted(queue
     assert queued == ["newer"]
 
 
-def test_runs_that_ended_one_for_another_are_queued_again_oldest_first_and_not_past_one_that_has_to_wait(
+def test_runs_that_wait_for_each_other_are_queued_again_oldest_first_and_none_before_one_that_has_to_wait(
     queued: list[str],
 ) -> None:
     ended("third", 3, older="second")
@@ -187,7 +188,7 @@ def test_a_run_that_ends_to_free_its_place_queues_none_of_those_that_wait_for_it
 
 
 @pytest.mark.parametrize("state", ["running", "queued"])
-def test_a_run_that_a_person_cleared_is_left_alone(queued: list[str], state: str) -> None:
+def test_a_run_that_a_user_cleared_is_not_cleared_again(queued: list[str], state: str) -> None:
     ended("newer", 9, older="this")
     queue_again(a_context("scheduled", states={"newer": state}))
     assert queued == []
@@ -197,10 +198,10 @@ def test_a_run_that_a_person_cleared_is_left_alone(queued: list[str], state: str
 def test_a_run_that_was_deleted_or_marked_as_a_success_is_forgotten(queued: list[str], states: dict[str, str]) -> None:
     ended("newer", 9, older="this")
     queue_again(a_context("scheduled", states=states))
-    assert (queued, all_ended(ledger_root())) == ([], [])
+    assert (queued, all_ended(database())) == ([], [])
 
 
-def test_a_run_that_starts_queues_only_older_ones_and_then_lets_them_go_first(queued: list[str]) -> None:
+def test_a_run_that_starts_queues_only_older_ones_again_and_then_waits_for_them(queued: list[str]) -> None:
     ended("older", 8, older="over")
     ended("newer", 10, older="over")
     states = {"older": "failed", "newer": "failed", "over": "success"}
@@ -209,11 +210,11 @@ def test_a_run_that_starts_queues_only_older_ones_and_then_lets_them_go_first(qu
     assert queued == ["older"]
 
 
-def test_an_import_goes_on_when_another_run_cannot_be_queued_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_does_not_fail_if_another_run_cannot_be_queued_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def send(_: Any) -> None:
         raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 500}))
 
-    monkeypatch.setattr(turns.task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=send), raising=False)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=send), raising=False)
     ended("newer", 9, older="this")
     queue_again(a_context("scheduled", states={"newer": "failed"}))
-    assert [each.run_id for each in all_ended(ledger_root())] == ["newer"]
+    assert [each.run_id for each in all_ended(database())] == ["newer"]

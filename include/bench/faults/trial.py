@@ -85,17 +85,18 @@ def _broken(run: Run) -> list[str]:
     return [promise for promise, is_broken in promises.items() if is_broken]
 
 
-def run_trial(scenario: Scenario, chats: Chats, folder: Path, times: Times) -> Trial:
+def run_trial(scenario: Scenario, chats: Chats, folder: Path, times: Times, ledger: str | None = None) -> Trial:
     """
     Carry out a scenario.
 
     :param folder: Keeps what it leaves: ``target/``, ``home/``, ``first.log``, ``second.log``.
+    :param ledger: URL of an empty database; default: a file in ``home/``.
     """
     folder.mkdir(parents=True)
     options = ["--latency-s", str(scenario.batch_s), "--flush-s", "0.02", "--task-kept-s", str(times.task_kept_s)]
     with TargetProcess(folder / "target", *options, *scenario.target_options) as target:
         target.arm(scenario.faults)
-        attempt = _Attempt(folder, chats, target, times)
+        attempt = _Attempt(folder, chats, target, times, ledger or ledger_url(folder / "home"))
         first = attempt.run("first", scenario.events)
         target.arm(())
         time.sleep(scenario.rest_s)
@@ -105,8 +106,8 @@ def run_trial(scenario: Scenario, chats: Chats, folder: Path, times: Times) -> T
 class _Attempt:
     """Runs imports against one target, and what happens meanwhile."""
 
-    def __init__(self, folder: Path, chats: Chats, target: TargetProcess, times: Times) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, chats: Chats, target: TargetProcess, times: Times, ledger: str) -> None:
+        self._folder, self._ledger = folder, ledger
         self._home = folder / "home"
         self._chats = chats
         self._target = target
@@ -120,13 +121,14 @@ class _Attempt:
             batch_size=BATCH_SIZE,
             read_timeout_s=self._times.read_timeout_s,
             settings=self._times.load,
+            ledger=self._ledger,
         )
         began_s = time.monotonic()
         log = self._folder / f"{name}.log"
         to_come = deque(events)
         status = self._see_through(import_, log, to_come)
         seconds = time.monotonic() - began_s
-        ledger = Ledger.open(ledger_url(self._home), import_.connection().target)
+        ledger = Ledger.open(self._ledger, import_.connection().target)
         words = said(RunFolder.of(name, self._home), ledger)
         return Run(
             account=account(self._target.journal(), self._chats.expected, words),

@@ -1,0 +1,91 @@
+"""What the pages read of a run: its files, without message texts, and the ledger."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from everos_provider.ledger import existing_database
+from everos_provider.staging.run_view import RunView, report_files
+from include.layout import RunFolder
+from include.report.loading import LoadHistory, history_of
+from include.report.progress import progress_of
+from include.report.waiting import Waiting, read_waiting
+
+_PROGRESS = (
+    "conversations.parquet",
+    "plan/segments.parquet",
+    "extracted/*/skipped.parquet",
+    "extracted/*/rejected.parquet",
+    "extracted/*/redacted.parquet",
+    "estimate.json",
+)
+_REPORT = ("report.json", "rejects.jsonl", "loaded.csv")
+
+
+class Totals(msgspec.Struct, kw_only=True):
+    """The fields of ``report.json`` that the list of imports shows; the others are not decoded."""
+
+    target: dict[str, str]
+    dry_run: bool
+    conserved: bool
+    extracted: int
+    loaded: int
+    already_loaded: int
+    out_of_range: int
+    skipped: dict[str, int]
+    rejected: dict[str, int]
+    pending: int
+    unknown: int
+
+
+class PageFiles:
+    """The files of one run. Each reading reads only what has changed since the last one."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._view = RunView(run_id)
+
+    @property
+    def run(self) -> RunFolder:
+        """The folder as it was last read."""
+        return self._view.run
+
+    def progress(self) -> dict[str, Any]:
+        """Return how far the run has come."""
+        return progress_of(self._view.refresh(*_PROGRESS), *_from_ledger(self._run_id), self._run_id)
+
+    def waiting(self) -> Waiting | None:
+        """Return what the run waits for, ``None`` if it does not wait."""
+        _, waiting = _from_ledger(self._run_id)
+        return waiting
+
+    def report(self) -> RunFolder:
+        """Return the folder with the current files of the report."""
+        return self._view.refresh(*_REPORT)
+
+    def file(self, name: str) -> RunFolder:
+        """Return the folder with the current version of one file."""
+        return self._view.refresh(name)
+
+
+def _from_ledger(run_id: str) -> tuple[LoadHistory, Waiting | None]:
+    """Return a run's calls, and what it waits for."""
+    database = existing_database()
+    if database is None:
+        return LoadHistory(), None
+    with database.read() as connection:
+        return history_of(connection, run_id), read_waiting(database, run_id)
+
+
+@lru_cache(maxsize=8)
+def page_files(run_id: str) -> PageFiles:
+    """Return the files of a run; the last few runs that were asked for are kept in memory."""
+    return PageFiles(run_id)
+
+
+def totals_of(run_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Return :class:`Totals` as a mapping by run id, for the runs that have a report."""
+    reports = report_files(run_ids)
+    return {run_id: msgspec.to_builtins(msgspec.json.decode(text, type=Totals)) for run_id, text in reports.items()}
