@@ -3,8 +3,8 @@
 
 ``run_id``, ``layout`` and ``owners[]``: ``owner`` (the ``user_id`` to ask for), ``private`` (whether anything of it was
 private where it was written) and ``conversations[]`` with ``conversation_id, name, private, as_of`` (ISO 8601, UTC: the
-export's date, null where it does not say) and ``members[]``, who wrote there in the exports: ``sender_id, sender_name``.
-Who could read along and wrote nothing is not in a chat export.
+export's date, null where it does not say) and ``members[]``, who wrote there in the exports:
+``sender_id, sender_name``. Who could read along and wrote nothing is not in a chat export.
 """
 
 from collections import defaultdict

@@ -151,8 +151,8 @@ _FORM = {
                 "person": "Each person",
             },
         },
-        "API v2 only: the owner is asked for all it holds with one query. Empty: the workspace; each private conversation "
-        "has an owner of its own then. A store that was loaded with one value cannot be continued with another.",
+        "API v2 only: one query finds what one owner holds. Empty: the workspace; each private conversation then has "
+        "an owner of its own. A store that was loaded with one value cannot be continued with another.",
     ),
     "batch_size": _Row(
         _LOAD,
@@ -173,7 +173,7 @@ _FORM = {
         "Calls of the language model at most",
         0,
         {"type": "integer", "minimum": 0},
-        "By the estimate. Messages that would exceed it are left for another run, and the report counts them. 0: no limit.",
+        "By the estimate. Messages that would exceed it are left for another run, and the report counts them. 0: any.",
     ),
     "existing": _Row(
         _LOAD,
