@@ -1,7 +1,7 @@
-# The images of docker-compose.yaml. Base images are pinned by version; for a build that is the same for good, add the
-# digest that `docker buildx imagetools inspect IMAGE` prints: FROM image:version@sha256:…
+# The images of docker-compose.yaml. Base images are pinned by version; for identical builds, add the digest
+# that `docker buildx imagetools inspect IMAGE` prints: FROM image:version@sha256:…
 
-# A self-hosted EverOS, in the environment that it has on a laptop, too.
+# A self-hosted EverOS, in the same environment as with `make demo`.
 FROM python:3.12.11-slim-bookworm AS everos
 
 WORKDIR /opt/everos
@@ -19,11 +19,11 @@ ENV PATH=/opt/everos/.venv-selfhosted/bin:$PATH \
     EVEROS_MEMORIZE__MODE=chat \
     EVEROS_SQLITE__BUSY_TIMEOUT_MS=60000 \
     EVEROS_API__HOST=0.0.0.0
-# It does not start without the two files; empty ones leave every setting at its default.
+# The server needs these two files; empty ones keep all defaults.
 CMD ["sh", "-c", "touch everos.toml ome.toml && exec everos server start"]
 
 
-# Airflow, the lock, and this project.
+# Airflow and this project, with the packages of the lock.
 FROM apache/airflow:slim-3.3.2-python3.12 AS airflow
 
 WORKDIR /opt/airflow
@@ -34,7 +34,7 @@ COPY --chown=airflow:0 pyproject.toml README.md ./
 COPY --chown=airflow:0 include include
 COPY --chown=airflow:0 plugins plugins
 COPY --chown=airflow:0 dags dags
-# Editable: it registers the provider's entry point, and there is one copy of the code.
+# Editable: this registers the provider's entry point without a second copy of the code.
 RUN pip install --no-cache-dir --no-deps --editable . && mkdir -p state logs
 
 ENV PYTHONPATH=/opt/airflow

@@ -1,5 +1,5 @@
 r"""
-The shapes of credentials: patterns in linear time, each with a name.
+Patterns of credentials, which run in linear time, each with a name.
 
 The shapes are those that vendors document and that secret scanners agree on (gitleaks 8, GitHub's secret scanning). No
 scanner is used as a library: detect-secrets and its like judge lines of source code, score entropy and report without
@@ -7,8 +7,8 @@ replacing, and gitleaks' own rules need its engine (RE2, entropy, stop words). I
 shape is found by the word before it (``password:``, ``API_KEY=``, ``--token``), and then judged by its form:
 :func:`_is_password`, :func:`_is_key`.
 
-A pattern tries every place once: a repetition is bounded, or takes all it can and is done, or begins where the
-character before could not belong to it.
+A pattern tries every position once: a repetition is bounded, or possessive, or begins at a character whose predecessor
+cannot belong to it.
 """
 
 import re
@@ -21,11 +21,11 @@ class Kind(NamedTuple):
 
     name: str
     hints: tuple[str, ...]
-    """One of these, in lower case, is in every text the pattern can match; most texts hold none and are done."""
+    """Lower case. A text that the pattern matches contains one of these; most texts contain none."""
     pattern: re.Pattern[str]
-    """Replaced is the group ``secret``, or all of it where there is none."""
+    """The group ``secret`` is replaced, or the whole match without such a group."""
     check: Callable[[re.Match[str]], bool] | None = None
-    """Whether a match is a credential; without it every match is."""
+    """Return whether a match is a credential; without it every match is one."""
 
 
 def _kind(name: str, hints: str, pattern: str, check: Callable[[re.Match[str]], bool] | None = None) -> Kind:
@@ -33,7 +33,7 @@ def _kind(name: str, hints: str, pattern: str, check: Callable[[re.Match[str]], 
 
 
 LONG = re.compile(r"[A-Za-z0-9_+/=.~:%-]{20}")
-"""Every credential that a vendor gave a shape has a run of these."""
+"""Every credential with a vendor's format contains a match."""
 
 _DIGIT = r"(?=[A-Za-z_-]{0,200}\d)"
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
@@ -143,7 +143,7 @@ _SHAPED = (
     _kind("harness key", "pat. sat.", r"(?<!\w)[ps]at\.[\w-]{22}\.[0-9a-f]{24}\.[A-Za-z0-9]{20}"),
     _kind("ssh key", "b3blbnnzac1rzxktdje", r"b3BlbnNzaC1rZXktdjE[A-Za-z0-9+/=]{20,}(?:\s{1,2}[A-Za-z0-9+/=]{20,})*"),
 )
-"""In this order: what stands beside an AWS key id goes before the id."""
+"""The order matters: the secret beside an AWS key id is replaced before the id."""
 
 _PREFIXES = r"""
 age-key          AGE-SECRET-KEY-1 50 [A-Z0-9]
@@ -275,14 +275,14 @@ yandex-key       AQVN             35 [\w-]
 yandex-key       y0_              50 [\w-]
 yandex-key       t1.9euelZ        60 [\w.=-]
 """
-"""Vendors that begin their credentials with a prefix of their own: kind, prefix, how many follow at least, of which."""
+"""Credentials with a vendor's prefix: kind, prefix, least number of characters after it, and their class."""
 
 
 def _prefixed() -> Iterator[Kind]:
     for line in _PREFIXES.split("\n")[1:-1]:
         name, prefix, least, characters = line.split()
         digit = "" if int(least) >= 30 else r"(?=[A-Za-z_-]{0,64}\d)"
-        # nor in the middle of what is base64
+        # not inside base64
         pattern = rf"(?<![A-Za-z0-9_])(?<![A-Za-z0-9+/]{{12}}[+/]){re.escape(prefix)}{digit}{characters}{{{least},}}"
         yield _kind(name.replace("-", " "), prefix.lower(), pattern)
 
@@ -298,7 +298,7 @@ _UNWRITTEN = re.compile(
     | \d{4}-\d\d-\d\d | \d{1,2}:\d\d | \d+[- ]?(?:char|digit|letter|symbol|day|hour|min|sec|week|month|year|bit|byte)
     """
 )
-"""How a value begins that stands where a credential would, and is none."""
+"""Beginnings of values in the place of a credential that are none."""
 
 _TRAILING = ".!?:)]}>*_"
 
@@ -332,7 +332,7 @@ _NO_PASSWORDS = frozenset(
         *("reset", "expired", "disabled", "enabled"),
     ]
 )
-"""Words that stand in a password's place in code and forms."""
+"""Words in the place of a password, in code and forms."""
 
 _COMMON_PASSWORDS = frozenset(
     [
@@ -348,7 +348,7 @@ _NOT_A_KEYS = re.compile(
 
 
 def _is_password(match: re.Match[str]) -> bool:
-    """Judge what follows a word for a password: not every word of prose that does is one."""
+    """Return whether the text after a word for a password is one, and not prose."""
     value, quoted = match["secret"], match["quote"] is not None
     if not quoted:
         value = value.rstrip(_TRAILING)
@@ -368,7 +368,7 @@ def _is_password(match: re.Match[str]) -> bool:
 
 
 def _is_set(match: re.Match[str]) -> bool:
-    """Tell whether a setting gets a value here, ``PASSWORD=word`` or ``Password=word;``, and not an argument in code."""
+    """Return whether this is a setting, ``PASSWORD=word`` or ``Password=word;``, and not an argument in code."""
     text, start, end = match.string, *match.span("secret")
     return (
         text[start - 1 : start] == "="
@@ -379,19 +379,19 @@ def _is_set(match: re.Match[str]) -> bool:
 
 
 def _is_key(match: re.Match[str]) -> bool:
-    """Judge what follows a word for a key or a token: it holds letters and figures."""
+    """Return whether the text after a word for a key or a token is one: it contains letters and digits."""
     value = match["secret"].rstrip(_TRAILING)
     least = 20 if match.groupdict().get("bare") else 8
     if len(value) < least or _UNWRITTEN.match(value) or "(" in value or "://" in value:
         return False
     if any(map(str.isdigit, value)):
         return any(map(str.isalpha, value))
-    # in a file of settings words will do
+    # in a file of settings letters suffice
     return len(value) >= 12 and bool(re.match(r"[A-Z_]{4,40}=[\"']?(?![\"'])", match[0]))
 
 
 def _is_random(match: re.Match[str]) -> bool:
-    """Judge what stands some words after a name for a key: no word, path, name or number of prose is made like this."""
+    """Return whether the text some words after a name for a key is one: it has no form of words, paths, names or numbers."""
     value = match["secret"].rstrip(_TRAILING)
     before = match[0][: match.start("secret") - match.start()]
     if len(value) < 20 or _UNWRITTEN.match(value) or re.search(r"[A-Za-z]{3}[-./][A-Za-z]{3}|//|^[0-9a-f]{8}-", value):
@@ -403,7 +403,7 @@ def _is_random(match: re.Match[str]) -> bool:
 
 
 def _is_vendors(match: re.Match[str]) -> bool:
-    """Judge what stands after a vendor's name and a word for a key."""
+    """Return whether the text after a vendor's name and a word for a key is a credential."""
     value = match["secret"]
     before = match[0][: match.start("secret") - match.start()]
     figures = sum(map(str.isdigit, value))
@@ -414,7 +414,7 @@ _BETWEEN = r"[\"'`\])*]{0,3}\s{0,3}(?::=|=>|->|→|[!=]?={1,2}|[:：＝]|[\"'],(
 """Between a name and its value: in YAML, JSON, .env files, PHP, Ruby, Go, Markdown, ``define('A', 'b')`` …"""
 
 _QUOTE = r"@?(?P<quote>[\"'`]|\*{1,2}|\|\|)?"
-"""Before a value; the last two make it bold, and hidden until it is clicked."""
+"""Characters before a value; the last two are the marks of bold and of a spoiler."""
 
 _VALUE = rf"{_QUOTE}(?P<secret>(?(quote)[^\"'`\s|]|[^\s\"'`,;<>|]){{5,256}})"
 
@@ -424,7 +424,7 @@ _PASSWORDS = (
     r"|(?<![a-z])(?:pass|pwd?|psw|mdp|psk))\d?"
 )
 _BARE = r"(?P<bare>(?<![a-z])(?:token|key))"
-"""Words that stand before many other things, too."""
+"""Words that also precede other values."""
 
 _KEYS = (
     r"(?:(?:api|access|subscription|account|auth|client|secret|private|encryption|session|security|signing|shared|refresh|bearer|consumer|"
@@ -442,12 +442,12 @@ _VENDORS = (
     "sentry|shopify|slack|snyk|sonar|splunk|square|stripe|sumo ?logic|telegram|travis|twilio|twitch|twitter|typeform|"
     "vercel|yandex|zendesk|zoom"
 )
-"""Whose keys have no shape of their own, or had none once."""
+"""Vendors whose keys have, or once had, no format that identifies them."""
 
 _NAMED = (
     _kind(
         "private key",
-        "private",  # one that was cut off takes the rest of the text with it
+        "private",  # a key without its end includes the rest of the text
         r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
         r"(?s:.*?)(?:-----END [A-Z0-9 ]{0,60}PRIVATE KEY(?: BLOCK)?-----|\Z)",
     ),
@@ -575,12 +575,12 @@ _NAMED = (
     _kind("secret", "_auth", rf"_auth(?:Token)?\s{{0,3}}=\s{{0,3}}{_VALUE}", _is_key),
     _kind("secret", '"auth"', r'"auth"\s{0,3}:\s{0,3}"(?P<secret>[A-Za-z0-9+/]{16,}={0,2})"'),
 )
-"""A key in a header is the header's kind, whatever it looks like."""
+"""A key in a header has the header's kind, whatever its format."""
 
 BLOCKS = tuple(kind for kind in _NAMED if kind.name == "private key")
 
 WHERE_LONG: tuple[Kind, ...] = (*_SHAPED, *_prefixed())
-"""Only in texts that :data:`LONG` finds something in."""
+"""Used only for texts in which :data:`LONG` matches."""
 
 ANYWHERE = tuple(kind for kind in _NAMED if kind.name != "private key")
-"""After the others: what has a vendor's shape has that vendor's name, whatever word is before it."""
+"""Used last: a credential with a vendor's format gets that vendor's kind, whatever word is before it."""

@@ -10,13 +10,13 @@ Every exception this project raises, grouped by what the caller should do next.
     │   ├── QuotaExhausted                HTTP 429 with a quota code: stop calling, keep the rest as pending
     │   ├── ConversationBusy              another writer holds this conversation's lease
     │   ├── LoadIncomplete                some conversations are pending; the next try resumes them
-    │   └── StoreUnavailable              the object store of a run's data or its source does not answer as it should
+    │   └── StoreUnavailable              the object store of a run's data or its source does not answer
     ├── OutcomeUnknown                    timeout, reset or 5xx after sending: ask before sending again
-    └── PermanentError                    the same step will fail the same way; a person is needed
+    └── PermanentError                    the same step will fail the same way; it needs manual action
         ├── Refused                       HTTP 4xx: carries status and the server's reason
-        ├── OutcomesUnknown               batches whose fate no evidence settles; named one by one
-        ├── ConfigurationError            connection or parameter; says which and how to mend it
-        ├── ExportError                   the export as a whole is unreadable or not what it should be
+        ├── OutcomesUnknown               batches whose outcome stays unknown; named one by one
+        ├── ConfigurationError            connection or parameter; says which and how to fix it
+        ├── ExportError                   the export as a whole cannot be read or is not an export
         │   ├── LimitExceeded             an archive crossed a safety limit; names the entry and the limit
         │   └── EntryUnreadable           one file of it is damaged or over a limit; its neighbours can be read
         ├── StorageError                  a disk is full, or a folder or file of the run cannot be used
@@ -33,7 +33,7 @@ from include.logs import printable
 
 
 class ChatImportError(Exception):
-    """Base of everything this project raises on purpose. Its message is one printable line, whatever ids are in it."""
+    """Base of all exceptions of this project. Its message is one printable line, whatever ids it contains."""
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
@@ -64,7 +64,7 @@ class Throttled(RetryableError):
 
 
 class QuotaExhausted(RetryableError):
-    """The account's quota is used up: calling again now is useless, what is left stays pending."""
+    """The account's quota is used up: more calls fail, remaining messages stay pending."""
 
 
 class ConversationBusy(RetryableError):
@@ -72,11 +72,11 @@ class ConversationBusy(RetryableError):
 
 
 class LoadIncomplete(RetryableError):
-    """Some conversations of a chunk are still pending; the next try goes on where they stand."""
+    """Some conversations of a chunk are still pending; the next try resumes them."""
 
 
 class StoreUnavailable(RetryableError):
-    """The object store of a run's data or its source did not answer; what counted as written there still does."""
+    """The object store of a run's data or its source did not answer; data that was written stays valid."""
 
 
 class OutcomeUnknown(ChatImportError):
@@ -84,15 +84,15 @@ class OutcomeUnknown(ChatImportError):
 
 
 class PermanentError(ChatImportError):
-    """The same step fails the same way on every try: it fails at once and waits for a person."""
+    """The same step fails the same way on every try: it fails without a retry and needs manual action."""
 
 
 class Refused(PermanentError):
     """
-    HTTP 4xx: the server understood and said no; nothing was stored.
+    HTTP 4xx: the server rejected the call; nothing was stored.
 
     :param status: HTTP status code.
-    :param reason: What the server gave as its reason, without any of the submitted text.
+    :param reason: The server's reason, without any of the submitted text.
     """
 
     def __init__(self, message: str, *, status: int, reason: str) -> None:
@@ -102,7 +102,7 @@ class Refused(PermanentError):
 
 
 class OutcomesUnknown(PermanentError):
-    """Batches whose outcome no evidence settles: their conversations stopped, everything else went on."""
+    """Batches whose outcome stays unknown: their conversations stopped, all others continued."""
 
 
 class ConfigurationError(PermanentError):
@@ -125,7 +125,7 @@ class StorageError(PermanentError):
     """
     A disk is full, or a folder or file of a run cannot be written or read.
 
-    What earlier steps and runs have left is as it was: a step's files appear complete or not at all.
+    The results of earlier steps and runs are unchanged: the files of a step are complete or absent.
     """
 
 

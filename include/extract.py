@@ -8,7 +8,6 @@ up. A task that is tried again starts clean.
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,11 +15,12 @@ from typing import Any, Self
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec.structs import astuple, replace
 
 from include.errors import NotConserved
 from include.ids import provisional_id
 from include.layout import drafted
-from include.parsers import Export, ParseOptions, parse
+from include.parsers import Export, ParseOptions, parse_many
 from include.records import (
     BROKEN_SCHEMA,
     CONVERSATION_SCHEMA,
@@ -32,9 +32,11 @@ from include.records import (
     Conversation,
     Entries,
     Message,
+    Messages,
     Note,
-    Parsed,
+    ParsedMany,
     Rejected,
+    Row,
     Skipped,
 )
 from include.redact import Redactor
@@ -75,7 +77,7 @@ def extract(export: Export, options: ParseOptions, folder: Path, *, redact: bool
     :raises ExportError: if the export as a whole cannot be read.
     :raises NotConserved: if the parser did not account for every entry it decoded.
     """
-    return _write(export.key, export.label, parse(export, options), folder, redact=redact)
+    return _write(export.key, export.label, parse_many(export, options), folder, redact=redact)
 
 
 def write_rejected(rejected: Sequence[Rejected], folder: Path) -> None:
@@ -84,7 +86,7 @@ def write_rejected(rejected: Sequence[Rejected], folder: Path) -> None:
     _write("", "", [*entries, *rejected], folder)
 
 
-def _write(key: str, label: str, records: Iterable[Parsed], folder: Path, *, redact: bool = False) -> ExtractResult:
+def _write(key: str, label: str, records: Iterable[ParsedMany], folder: Path, *, redact: bool = False) -> ExtractResult:
     with drafted(folder) as draft:
         redactor = Redactor(everything=redact)
         with _Staging(draft, label) as staging:
@@ -94,7 +96,7 @@ def _write(key: str, label: str, records: Iterable[Parsed], folder: Path, *, red
     return staging.result(key)
 
 
-def with_own_ids(records: Iterable[Parsed]) -> Iterator[Parsed]:
+def with_own_ids(records: Iterable[ParsedMany]) -> Iterator[ParsedMany]:
     """
     Give each channel of an export a conversation id of its own.
 
@@ -110,7 +112,7 @@ def with_own_ids(records: Iterable[Parsed]) -> Iterator[Parsed]:
             if channels.setdefault(record.conversation_id, identity) != identity:
                 shared, own = record.conversation_id, provisional_id(record.conversation_id, identity)
         if own and not isinstance(record, Note) and record.conversation_id == shared:
-            yield msgspec.structs.replace(record, conversation_id=own)
+            yield record.under(own) if isinstance(record, Messages) else replace(record, conversation_id=own)
         else:
             yield record
 
@@ -149,14 +151,16 @@ class _Staging:
             self._write_notes()
             pq.write_table(pa.Table.from_pylist(self._broken, schema=BROKEN_SCHEMA), self._broken_path)
 
-    def take(self, records: Iterable[Parsed]) -> None:
+    def take(self, records: Iterable[ParsedMany]) -> None:
         """Consume a parser to its end."""
         tables = {Skipped: self._skipped, Rejected: self._rejected}
         for record in records:
-            if isinstance(record, Message):
-                self._messages.add(record, len(record.text))
+            if isinstance(record, Messages):
+                self._messages.add(record.rows)
+            elif isinstance(record, Message):
+                self._messages.add([astuple(record)])
             elif isinstance(record, Skipped | Rejected):
-                tables[type(record)].add(record)
+                tables[type(record)].add([astuple(record)])
                 if isinstance(record, Rejected):
                     self._keep(record)
             elif isinstance(record, Entries):
@@ -255,7 +259,8 @@ class _Table:
             "write_statistics": [name for name in _STATISTICS if name in schema.names],
         }
         self._writer = pq.ParquetWriter(path, schema, compression="lz4", **columns)
-        self._waiting: list[Any] = []
+        self._waiting: list[Row] = []
+        self._text = schema.names.index("text") if "text" in schema.names else None
         self._characters = 0
         self.rows = 0
         self.per_conversation: Counter[str] = Counter()
@@ -268,10 +273,11 @@ class _Table:
         """Rows added so far."""
         return self.rows + len(self._waiting)
 
-    def add(self, record: Any, characters: int = 0) -> None:
-        """Add a row; it reaches the disk with its row group."""
-        self._waiting.append(record)
-        self._characters += characters
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add rows; they reach the disk with their row group. Columns behind those of the table are left out."""
+        self._waiting += rows
+        if self._text is not None:
+            self._characters += sum(len(row[self._text]) for row in rows)
         if len(self._waiting) >= GROUP_ROWS or self._characters >= GROUP_CHARACTERS:
             self._write_group()
 
@@ -282,7 +288,7 @@ class _Table:
         self._writer.close()
 
     def _write_group(self) -> None:
-        columns = {name: list(map(attrgetter(name), self._waiting)) for name in self._schema.names}
+        columns: dict[str, Any] = dict(zip(self._schema.names, zip(*self._waiting, strict=True), strict=False))
         self.rows += len(self._waiting)
         self.per_conversation.update(columns["conversation_id"])
         self.reasons.update(columns.get("reason", ()))

@@ -4,6 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from include.errors import ConfigurationError
 
@@ -76,6 +77,7 @@ def without_provision(conversation_id: str, identity: Sequence[str]) -> str:
     return conversation_id.removesuffix(provisional_id("", identity))
 
 
+@lru_cache(maxsize=10_000)
 def sender_id_of(platform_id: str) -> str:
     """
     Return an id that every target accepts as a sender: ``^[a-zA-Z0-9_.@+-]{1,128}$``, never ``.``, ``..`` or ``gen_…``.

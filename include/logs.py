@@ -1,4 +1,4 @@
-"""Log lines and error messages that ids cannot forge: an id from an export may hold a newline or a terminal's codes."""
+"""Keeps log lines and errors in one printable line: an id from an export may contain newlines or terminal codes."""
 
 import logging
 from typing import Any
@@ -18,7 +18,7 @@ def printable(text: object) -> str:
 
 
 class _PrintableArguments(logging.Filter):
-    """Escapes what is put into a log line; numbers stay numbers."""
+    """Escapes the arguments of a log line; numbers stay numbers."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):

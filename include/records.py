@@ -5,6 +5,7 @@ Records are frozen ``msgspec`` structs: a million of them cost about a tenth of 
 dataclasses twenty times that.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -111,6 +112,32 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Where it stands in the export: ``general/2024-05-01.json[4]``."""
 
 
+type Row = tuple[Any, ...]
+"""The fields of a :class:`Message`, or of another record, in their order."""
+
+
+class Messages(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Messages of one conversation, as rows: columns are made of rows in 0.4 µs a message, of structs in 0.9.
+
+    :func:`one_by_one` makes single records of them.
+    """
+
+    conversation_id: str
+    rows: list[Row]
+
+    def under(self, conversation_id: str) -> "Messages":
+        """Return them under another conversation id."""
+        place = Message.__struct_fields__.index("conversation_id")
+        rows = [(*row[:place], conversation_id, *row[place + 1 :]) for row in self.rows]
+        return Messages(conversation_id=conversation_id, rows=rows)
+
+
+def message_of(row: Row) -> Message:
+    """Return the message that a row is."""
+    return Message(**dict(zip(Message.__struct_fields__, row, strict=True)))
+
+
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     """An entry left out on purpose, for a reason from the closed list :data:`SKIP_REASONS` or a platform's subtype."""
 
@@ -168,8 +195,21 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 Parsed = Conversation | Entries | Message | Skipped | Rejected | Note
 """
 What parsers yield: a :class:`Conversation` before anything of it, then one outcome per raw entry; again when they
-come back to it, since what follows one belongs to it.
+come back to it, since what follows one belongs to it. Messages come before or after what else a part of a file holds.
 """
+
+ParsedMany = Parsed | Messages
+"""The same, with many messages in one record."""
+
+
+def one_by_one(records: Iterable[ParsedMany]) -> Iterator[Parsed]:
+    """Yield the records with each message by itself."""
+    for record in records:
+        if isinstance(record, Messages):
+            yield from map(message_of, record.rows)
+        else:
+            yield record
+
 
 SKIP_REASONS = {
     "bot": "bots=skip",

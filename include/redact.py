@@ -1,8 +1,8 @@
 """
-Takes credentials out of what will be staged, and counts them by kind.
+Replaces credentials in records before they are staged, and counts them by kind.
 
-Two strengths. What is in an address (``?token=…``, ``user:password@``) is never part of what somebody said and always
-goes; the other kinds go when a run asks for it. A credential becomes ``[redacted <kind>]``.
+Credentials in addresses (``?token=…``, ``user:password@``) are always replaced, because people do not write them;
+those in text are replaced if the run asks for it. A credential becomes ``[redacted <kind>]``.
 """
 
 import re
@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from include.credentials import ANYWHERE, BLOCKS, IN_ADDRESSES, LONG, WHERE_LONG, Kind
-from include.records import Conversation, Message, Parsed, Rejected
+from include.records import Conversation, Message, Messages, ParsedMany, Rejected, Row
 
 type _ByHint = tuple[tuple[str, tuple[tuple[int, Kind], ...]], ...]
 
 
 def _by_hint(kinds: Sequence[Kind]) -> _ByHint:
-    """Return the kinds by hint, each with its place in the order, so that each hint is looked for once."""
+    """Return the kinds by hint, each with its rank, so that each hint is searched once."""
     hints = sorted({hint for kind in kinds for hint in kind.hints})
     return tuple(
         (hint, tuple((place, kind) for place, kind in enumerate(kinds) if hint in kind.hints)) for hint in hints
@@ -30,6 +31,7 @@ _ADDRESSES = _by_hint(IN_ADDRESSES)
 _EVERYTHING = _by_hint((*IN_ADDRESSES, *BLOCKS, *WHERE_LONG, *ANYWHERE))
 _WHERE_NOT_LONG = _by_hint((*IN_ADDRESSES, *BLOCKS, *ANYWHERE))
 
+_TEXT = Message.__struct_fields__.index("text")
 _NONE: Mapping[str, int] = {}
 
 
@@ -54,7 +56,7 @@ def redact(text: str, *, everything: bool) -> tuple[str, Mapping[str, int]]:
 
 
 def _without(kind: Kind, text: str, found: dict[str, int]) -> str:
-    """Put the kind's name where its credentials were, leave what is around them, and count them."""
+    """Replace the credentials of a kind, keep the text around them, and count them."""
 
     def replaced(match: re.Match[str]) -> str:
         if kind.check and not kind.check(match):
@@ -69,7 +71,7 @@ def _without(kind: Kind, text: str, found: dict[str, int]) -> str:
 
 class Redactor:
     """
-    Redacts records on their way from a parser into files: texts, descriptions, and broken entries kept for correction.
+    Redacts the records of a parser: texts, descriptions, and rejected entries kept for correction.
 
     :param everything: As for :func:`redact`.
     """
@@ -80,21 +82,35 @@ class Redactor:
         self.counts: Counter[tuple[str, str]] = Counter()
         """By conversation id and kind."""
 
-    def redacted(self, records: Iterable[Parsed]) -> Iterator[Parsed]:
+    def redacted(self, records: Iterable[ParsedMany]) -> Iterator[ParsedMany]:
         """Yield the records without credentials; ids, names, times and origins stay."""
         for record in records:
             match record:
+                case Messages():
+                    yield self._messages(record)
                 case Message():
                     text = self._text(record.text, record.conversation_id)
-                    yield record if text is record.text else msgspec.structs.replace(record, text=text)
+                    yield record if text is record.text else replace(record, text=text)
                 case Conversation():
-                    if record not in self._conversations:  # told again and again, counted once
+                    if record not in self._conversations:  # repeated by parsers; counted once
                         self._conversations[record] = self._conversation(record)
                     yield self._conversations[record]
                 case Rejected(entry=dict(entry)):
-                    yield msgspec.structs.replace(record, entry=self._json(entry, record.conversation_id))
+                    yield replace(record, entry=self._json(entry, record.conversation_id))
                 case _:
                     yield record
+
+    def _messages(self, messages: Messages) -> Messages:
+        rows = messages.rows
+        suspects = rows if self._everything else [row for row in rows if "=" in row[_TEXT] or "://" in row[_TEXT]]
+        changed: dict[int, Row] = {}
+        for row in suspects:
+            clean = self._text(row[_TEXT], messages.conversation_id)
+            if clean is not row[_TEXT]:
+                changed[id(row)] = (*row[:_TEXT], clean, *row[_TEXT + 1 :])
+        if not changed:
+            return messages
+        return replace(messages, rows=[changed.get(id(row), row) for row in rows])
 
     def _text(self, text: str, conversation_id: str) -> str:
         if not self._everything and "=" not in text and "://" not in text:
@@ -109,9 +125,7 @@ class Redactor:
         meta = conversation.group_meta
         if meta:
             meta = msgspec.json.encode(self._json(msgspec.json.decode(meta), name)).decode()
-        return msgspec.structs.replace(
-            conversation, description=self._text(conversation.description, name), group_meta=meta
-        )
+        return replace(conversation, description=self._text(conversation.description, name), group_meta=meta)
 
     def _json(self, value: Any, conversation_id: str) -> Any:
         if isinstance(value, str):

@@ -1,35 +1,37 @@
-"""Settings for all tests."""
+"""Settings of all tests, and their lanes: ``make check`` runs those that need no other process and no server."""
 
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from databases import Postgres
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from include.errors import ConfigurationError
 from include.ledger import ledger_url
-from include.local.cluster import postgres_programs
-from include.processes.home import hold
-from include.processes.leashed import leashed
+from include.local.child_processes import child_processes
+from include.local.state_folder import lock_state_folder
+from tests.distributed.cluster import postgres_programs
+from tests.support.databases import Postgres
 
-# A busy machine is slow, not wrong.
+# no deadline: a slow machine is no error
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(  # make fuzz
     "fuzz",
     settings.get_profile("patient"),
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "5000")),
 )
+settings.register_profile("quick", settings.get_profile("patient"), max_examples=10)  # make check
 settings.load_profile("patient")
 
-# Airflow reads this when it is imported. Tests leave the person's own Airflow alone.
+# Airflow reads this when it is imported; tests do not touch the user's own Airflow
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-of-tests-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
@@ -40,36 +42,93 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--samples", type=Path, metavar="DIR", help="exports to count as well: see test_conservation.py")
 
 
+PROCESS = (
+    "bench/",
+    "contract/",
+    "dags/",
+    "distributed/",
+    "e2e/",
+    "include/archive/test_hostile.py",
+    "include/delivery/test_flush.py",
+    "include/delivery/test_guard.py",
+    "include/delivery/test_loader.py",
+    "include/delivery/test_verification.py",
+    "include/ledger/",
+    "include/local/test_commands.py",
+    "include/local/test_preloaded.py",
+    "include/local/test_processes.py",
+    "include/memory_api/test_v1_client.py",
+    "include/memory_api/test_v2_client.py",
+    "include/standin/test_standin.py",
+    "include/standin_model/",
+    "include/test_patterns.py",
+    "include/test_redo.py",
+    "plugins/",
+    "repository/test_compose.py",
+)
+"""Tests that start a process or a server, or import Airflow, which takes longer than most tests."""
+
 TOGETHER = {
-    "postgres": ("include/test_ledger", "include/test_machine.py", "include/test_guard.py"),
-    "everos": ("contract/", "include/test_selfhosted_model.py"),
+    "postgres": ("include/ledger/", "include/delivery/test_machine.py", "include/delivery/test_guard.py"),
+    "everos": ("contract/", "include/standin_model/"),
     "airflow": tuple(
         f"e2e/test_{name}.py" for name in ("import", "nightly", "browser", "faults_of_airflow", "turns", "access")
     ),
 }
-"""Tests that share something that takes long to start."""
+"""Tests that share a server or an Airflow that takes long to start."""
+
+
+def file_of(nodeid: str) -> str:
+    """Return the file of a test, relative to ``tests/``."""
+    return nodeid.partition("::")[0].removeprefix("tests/")
+
+
+def is_quick(config: pytest.Config) -> bool:
+    """Return whether this is the run of ``make check``."""
+    return bool(config.option.markexpr == "not process")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """In ``make check``, do not import the files of :data:`PROCESS`: Airflow alone takes seconds."""
+    file = collection_path.relative_to(Path(__file__).parent).as_posix()
+    return True if is_quick(config) and f"{file}/".startswith(PROCESS) else None
 
 
 def group(nodeid: str) -> str:
-    """Return what a test shares with others: the longest-starting thing it needs, or else its file."""
-    file = nodeid.partition("::")[0].removeprefix("tests/")
+    """Return the name of the server that a test shares with others, or its file."""
+    file = file_of(nodeid)
     return next((name for name, files in TOGETHER.items() if file.startswith(files)), file)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest group first, so that at the end no process is left alone with it."""
+    """Mark the tests of :data:`PROCESS`, and put the longest group first, so that no worker is left alone with it."""
+    for item in items:
+        if file_of(item.nodeid).startswith(PROCESS):
+            item.add_marker(pytest.mark.process)
     items.sort(key=lambda item: group(item.nodeid) != "airflow")
 
 
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """In ``make check``, fail a test that starts a process or a server and is not in :data:`PROCESS`."""
+    if is_quick(item.config) and not item.config.stash.get(_WATCHED, False):
+        item.config.stash[_WATCHED] = True
+        sys.addaudithook(_refuse_processes)
+
+
+def _refuse_processes(event: str, _: object) -> None:
+    if event in {"subprocess.Popen", "os.fork", "socket.bind"}:
+        raise RuntimeError(f"{event} in `make check`: add the file of this test to PROCESS in tests/conftest.py")
+
+
 class ByGroup(LoadScopeScheduling):
-    """Gives a group to one process as a whole. (xdist's own marks for that do nothing with pytest 9.2.)"""
+    """Runs all tests of a group in one worker. (The marks of xdist for that have no effect with pytest 9.2.)"""
 
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByGroup:
-    """Spread tests over processes (``-n``) by group."""
+    """Distribute tests over workers (``-n``) by group."""
     return ByGroup(config, log)
 
 
@@ -82,7 +141,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         pytest.skip(str(missing))
     folder = Path(tempfile.mkdtemp(prefix="postgres-of-tests-"))  # PostgreSQL's user must be able to enter it
     try:
-        with hold(tmp_path_factory.mktemp("postgres"), "the tests") as home, leashed(home) as processes:
+        with (
+            lock_state_folder(tmp_path_factory.mktemp("postgres"), "the tests") as home,
+            child_processes(home) as processes,
+        ):
             server = Postgres(processes, programs, folder)
             yield server
             server.stop()
@@ -99,28 +161,29 @@ def ledger_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.new_database()
 
 
+_WATCHED = pytest.StashKey[bool]()
 _TRIED = pytest.StashKey[list[int]]()
 _STEPS = pytest.StashKey[Counter[str]]()
 
 
 @pytest.fixture(scope="session")
 def steps(pytestconfig: pytest.Config) -> Counter[str]:
-    """What a property that lives through long stories counts: told at the end, beside the number of inputs."""
+    """Counts of the steps in long random tests; printed at the end, beside the number of inputs."""
     return pytestconfig.stash.setdefault(_STEPS, Counter())
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Note how many inputs hypothesis tried a property with."""
-    told = re.findall(r"\d+(?= (?:passing|failing))", getattr(item, "hypothesis_statistics", ""))
-    item.config.stash.setdefault(_TRIED, []).append(sum(map(int, told)))
+    """Record the number of inputs that hypothesis has tried."""
+    counts = re.findall(r"\d+(?= (?:passing|failing))", getattr(item, "hypothesis_statistics", ""))
+    item.config.stash.setdefault(_TRIED, []).append(sum(map(int, counts)))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many in all, in one line after the results."""
+    """Print the number of inputs of all properties after the results."""
     tried = [count for count in terminalreporter.config.stash.get(_TRIED, []) if count]
     if tried:
         terminalreporter.write_line(f"{sum(tried):,} inputs tried on {len(tried)} properties")
     if steps := terminalreporter.config.stash.get(_STEPS, None):
-        told = ", ".join(f"{count:,} {what}" for what, count in steps.items())
-        terminalreporter.write_line(f"in their stories: {told}")
+        counts = ", ".join(f"{count:,} {step}" for step, count in steps.items())
+        terminalreporter.write_line(f"steps in them: {counts}")

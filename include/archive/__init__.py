@@ -1,13 +1,13 @@
 r"""
-Reads a zip, a tar, a folder or a single file: nothing is extracted to where names say, nothing hostile gets through.
+Reads a zip, a tar, a folder or a single file in place, safely: no file is written under a name of the archive.
 
-Names come decoded, ``/``-separated and proven to stay inside; what cannot be read safely is listed in
-:attr:`Archive.refused`, and the rest is read. What archives are like in the wild:
+Names are decoded, ``/``-separated and checked to stay inside. Entries that cannot be read safely are listed in
+:attr:`Archive.refused`; the others are read. Real archives have these properties:
 
-- Slack writes UTF-8 names without setting the UTF-8 flag; Windows writes them in the encoding of its region.
+- Slack writes UTF-8 names without setting the UTF-8 flag; Windows uses the encoding of its region.
 - Archives zipped again have one wrapper folder, ``__MACOSX/`` and ``._*`` beside it, or ``\` as separator.
 - Exports are sent around as a zip in a zip, or as a compressed tar.
-- A bomb packs 5 GB of JSON into 5 MB (CVE-2024-54682); an honest export packs 10 to 50 times.
+- A zip bomb has 5 GB of JSON in 5 MB (CVE-2024-54682); the ratio of a real export is 10 to 50.
 """
 
 import os
@@ -71,7 +71,7 @@ def open_archive(path: Path, limits: Limits | None = None, inside: str = "") -> 
 
 
 def _container(name: str, file: BinaryIO, limits: Limits, packed_bytes: int | None = None) -> Container | None:
-    """Return what reads a file, which then belongs to it; ``None``, and the file is closed, if it is no container."""
+    """Return the reader of a file, which closes it later; ``None``, and the file is closed, if it is no container."""
     try:
         kind = kind_of(os.pread(file.fileno(), HEAD_BYTES, 0))
         if kind in NOT_READ:
@@ -88,7 +88,7 @@ def _container(name: str, file: BinaryIO, limits: Limits, packed_bytes: int | No
 
 
 class Archive:
-    """The files of an export, wherever they are; made by :func:`open_archive`, used as a context manager."""
+    """The files of an export in a folder or archive; :func:`open_archive` makes it, a context manager."""
 
     def __init__(  # one argument per part of a view
         self,
@@ -114,16 +114,16 @@ class Archive:
 
     @property
     def wrapper(self) -> str:
-        """The folder that held everything and was taken off the names; empty if there was none."""
+        """The folder that contains all entries and is removed from their names; empty without one."""
         return self._container.wrapper
 
     @property
     def refused(self) -> Sequence[Refused]:
-        """Entries that are not read: unsafe names, links, encrypted. The rest is not affected."""
+        """Entries that are not read: unsafe names, links, encrypted ones. Others are not affected."""
         return self._container.refused
 
     def names(self) -> Sequence[str]:
-        """All files, sorted; ``/`` separates, junk of operating systems is left out."""
+        """All files, sorted; ``/``-separated, without files that operating systems add."""
         return self._names
 
     def __contains__(self, name: str) -> bool:
@@ -147,11 +147,11 @@ class Archive:
             with self.open(name) as file:
                 return bool(kind_of(file.read(HEAD_BYTES)))
         except EntryUnreadable:
-            return True  # opening it tells what is wrong
+            return True  # opening it raises the reason
 
     def place_of(self, name: str) -> tuple[Path, str]:
         """
-        Return the ``path`` and ``inside`` by which :func:`open_archive` opens an archive that is a file in this one.
+        Return the arguments ``path`` and ``inside`` of :func:`open_archive` for an archive that is a file in this one.
 
         :raises ExportError: if this one is inside an archive too.
         """
@@ -224,5 +224,5 @@ class Archive:
                 raise LimitExceeded(f"{where}: {error}") from error
             raise
         if container is None:
-            raise ExportError(f"{where}: is named as an archive and is none. Check the file.")
+            raise ExportError(f"{where}: has the name of an archive, but is not one. Check the file.")
         return Archive(self.path, container, inside=name)

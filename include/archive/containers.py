@@ -1,7 +1,7 @@
 """
-What all containers behind an archive have in common: names kept safe, real bytes counted, the wrapper taken off.
+The common part of all containers: it checks names, counts the bytes read, and removes the wrapper folder.
 
-Sizes that headers declare are checked before reading and the bytes that come out while reading, since headers lie.
+Sizes in headers are checked before reading, and bytes are counted while reading, because headers can be wrong.
 """
 
 import gzip
@@ -21,7 +21,7 @@ from include.archive.names import composed
 from include.errors import EntryUnreadable, LimitExceeded, StorageError
 
 CHUNK_BYTES = 1 << 17
-"""Read at a time; what reading needs beside the data that a caller asks for."""
+"""Bytes read at a time, in addition to the data that a caller asks for."""
 
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")
 _DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
@@ -29,14 +29,14 @@ _DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 _PACKED = re.compile(r"(.+\.(?:json|jsonl|ndjson))\.gz", re.IGNORECASE)
 _GZIP = b"\x1f\x8b"
 _USUAL_RATIO = 10
-"""Bytes of JSON for each byte of gzip: an estimate where no header tells the size."""
+"""Bytes of JSON per byte of gzip: an estimate if no header has the size."""
 
 _DOCUMENTS = 32
 """JSON files that are read to find the encoding of names, smaller ones first."""
 _DOCUMENT_BYTES = 1 << 24
 
 _RATIO_FLOOR_BYTES = 1 << 20
-"""Below this an entry cannot hurt, however well it is packed."""
+"""An entry below this size is harmless at any ratio."""
 
 
 class Refused(NamedTuple):
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
     """
     One file in a container.
 
-    ``handle`` is what the container opens it by. ``checksum`` is a CRC-32 where the container has one.
+    The container opens it by its ``handle``. ``checksum`` is the CRC-32 if the container has one.
     """
 
     handle: Any
@@ -60,7 +60,7 @@ class Entry(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """The handle of a JSON file that lies compressed by gzip in a container, as slackdump's archives do."""
+    """The handle of a JSON file that is compressed by gzip in a container, as in slackdump's archives."""
 
     entry: Entry
     """The compressed file."""
@@ -77,7 +77,7 @@ class Container:
         self._read_bytes = 0
 
     def path_of(self, entry: Entry) -> Path | None:
-        """Return where an entry is on disk; ``None`` if it is not there as a file of its own."""
+        """Return where an entry is on disk; ``None`` if it is not a file on disk."""
         return None
 
     def open(self, name: str, entry: Entry) -> BinaryIO:
@@ -85,7 +85,7 @@ class Container:
         return io.BufferedReader(_Counted(self._opened(name, entry), name, entry, self), buffer_size=CHUNK_BYTES)
 
     def read(self, name: str, entry: Entry) -> bytes:
-        """Read an entry whole: less work per file than a stream, and there are tens of thousands of them."""
+        """Read a whole entry, with less work per file than a stream; an export has tens of thousands of files."""
         self._check_entry(name, entry, entry.size_bytes)
         if isinstance(entry.handle, Packed):
             with self.open(name, entry) as stream:
@@ -98,7 +98,7 @@ class Container:
         return data
 
     def count(self, name: str, entry: Entry, entry_bytes: int, new_bytes: int) -> None:
-        """Account for bytes that came out of an entry just now."""
+        """Count bytes that were just read from an entry."""
         self._check_entry(name, entry, entry_bytes)
         self._count_total(name, new_bytes)
 
@@ -106,7 +106,7 @@ class Container:
         """Release the container."""
 
     def _documents(self, found: Iterable[tuple[bytes, Entry]]) -> Iterator[bytes]:
-        """Yield the JSON files nearest to the top, as far as they are small and whole: they tell how names are read."""
+        """Yield small, undamaged JSON files of the top folder, to detect the encoding of names."""
         documents = [
             (entry.size_bytes, name.count(b"/"), entry)
             for name, entry in found
@@ -154,7 +154,7 @@ class Container:
         return size_bytes > _RATIO_FLOOR_BYTES and size_bytes // max(packed_bytes, 1) > self.limits.ratio
 
     def _check_ratio_of_all(self, size_bytes: int, packed_bytes: int) -> None:
-        """Refuse an archive of which each entry is within the limits and all together are not."""
+        """Reject an archive whose entries are within the limits one by one, but not in total."""
         if self._is_over_ratio(size_bytes, packed_bytes):
             raise LimitExceeded(
                 f"the archive is packed {size_bytes // max(packed_bytes, 1)} times or more ({size_bytes} bytes in "
@@ -163,7 +163,7 @@ class Container:
             )
 
     def _limited[Found](self, found: Iterable[Found]) -> Iterator[Found]:
-        """Pass on what is found; an archive with too many entries is refused as soon as that is seen."""
+        """Yield the items; raise an error at the first one above the limit."""
         for number, item in enumerate(found):
             if number >= self.limits.entries:
                 raise LimitExceeded(
@@ -173,7 +173,7 @@ class Container:
             yield item
 
     def _fill(self, found: Iterable[tuple[str, Entry]]) -> None:
-        """Keep safe entries under their clean names, sorted, without the wrapper."""
+        """Store safe entries under their clean names, sorted, without the wrapper folder."""
         entries: dict[str, Entry] = {}
         for name, entry in found:
             if _JUNK.search(name):
@@ -194,7 +194,7 @@ class Container:
         self.entries = {name[cut:]: entries[name] for name in sorted(entries)}
 
     def _packed(self, entry: Entry) -> Entry:
-        """Return the decompressed file that a compressed one is listed as."""
+        """Return the entry of the decompressed file in place of the compressed one."""
         packed_bytes = entry.size_bytes if entry.packed_bytes is None else entry.packed_bytes
         estimate = min(entry.size_bytes * _USUAL_RATIO, self.limits.entry_bytes, packed_bytes * self.limits.ratio)
         return Entry(Packed(entry), estimate, packed_bytes)
@@ -208,7 +208,7 @@ class Container:
 
 
 class SpanContainer(Container):
-    """Files that are parts of one other file, as they are: the handle of an entry is where it begins, in bytes."""
+    """Files stored uncompressed in another file; the handle of an entry is its first byte."""
 
     def __init__(self, file: BinaryIO, limits: Limits) -> None:
         super().__init__(limits)
@@ -228,9 +228,9 @@ class SpanContainer(Container):
 
 class Scratch:
     """
-    A file below ``TMPDIR`` without a name, for what has to be decompressed before it can be read.
+    An unnamed file below ``TMPDIR`` for data that has to be decompressed before it can be read.
 
-    Only this process can read it, and it is gone when the process ends, however it ends.
+    Only this process can read it; it is deleted when the process ends, even by SIGKILL.
     """
 
     def __init__(self) -> None:
@@ -271,11 +271,11 @@ class _Span:
         return data
 
     def close(self) -> None:
-        """Leave the file open: it is the container's."""
+        """Do not close the file, which the container closes."""
 
 
 class _Counted(io.RawIOBase):
-    """Passes bytes through and tells the container how many."""
+    """Passes bytes through and counts them in the container."""
 
     def __init__(self, raw: BinaryIO, name: str, entry: Entry, container: Container) -> None:
         self._raw, self._name, self._entry, self._container = raw, name, entry, container
@@ -300,7 +300,7 @@ class _Counted(io.RawIOBase):
 
 
 class _Prepended:
-    """Reads bytes that were read before, and then the rest."""
+    """Reads bytes that were read before, then the rest."""
 
     def __init__(self, start: bytes, raw: BinaryIO) -> None:
         self._start, self._raw = start, raw
@@ -314,7 +314,7 @@ class _Prepended:
 
 
 def _unpacked(raw: BinaryIO) -> BinaryIO:
-    """Return what decompresses a file; one that is not compressed is read as it is: browsers unpack and keep names."""
+    """Return a decompressing reader. An uncompressed file is read unchanged: browsers decompress and keep the name."""
     start = raw.read(len(_GZIP))
     whole = cast(BinaryIO, _Prepended(start, raw))
     return cast(BinaryIO, gzip.GzipFile(fileobj=whole)) if start == _GZIP else whole

@@ -1,4 +1,4 @@
-"""A folder with everything below it. Links to folders are not followed; only regular files are opened."""
+"""Reads a folder and all folders below it. Links to folders are not followed; only regular files are opened."""
 
 import errno
 import os
@@ -78,17 +78,17 @@ class FolderContainer(Container):
 
 
 class FileContainer(FolderContainer):
-    """A single file on disk, its own only entry."""
+    """A single file on disk, as its only entry."""
 
     def _found(self) -> Iterator[tuple[str, Entry]]:
         yield _printable(self._root.name), Entry(str(self._root), self._root.stat().st_size)
 
 
 def _open(path: str, flags: int) -> int:
-    """Open without waiting for a writer: a pipe may have taken the place of a file since it was found."""
+    """Open without waiting for a writer: a pipe may have replaced the file since it was found."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _printable(name: str) -> str:
-    """Return a name on disk as text that can be stored; a bad unpacker left backslashes in it."""
+    """Return a name on disk as text that can be stored; some unpackers leave backslashes in names."""
     return os.fsencode(name).decode("utf-8", "replace").replace("\\", "/")

@@ -1,5 +1,5 @@
 """
-Which kind of container a file is: by its first bytes, whatever its name.
+Detects the kind of a container by its first bytes, not by its name.
 
 Signatures: APPNOTE.TXT 4.3 (zip), RFC 1952 (gzip), RFC 8878 (Zstandard), the format descriptions of bzip2, xz, 7z, RAR.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 HEAD_BYTES = 512
-"""Enough of a file to tell its kind."""
+"""Bytes that are needed to detect the kind of a file."""
 
 ZIP = "zip"
 TAR = "tar"
@@ -46,7 +46,7 @@ _PACKING = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 
 
 def kind_of(head: bytes) -> str:
-    """Return the kind of container that a file with these first bytes is; empty for anything else."""
+    """Return the kind of a container with these first bytes; empty if it is none."""
     for start, kind in _STARTS:
         if head.startswith(start):
             return kind
@@ -54,7 +54,7 @@ def kind_of(head: bytes) -> str:
 
 
 def is_tar(head: bytes) -> bool:
-    """Tell whether a block is the first of a tar: its checksum is right. Old tars have no signature."""
+    """Return whether a block is the first of a tar, by its checksum: old tars have no signature."""
     try:
         tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
     except tarfile.HeaderError:
@@ -63,7 +63,7 @@ def is_tar(head: bytes) -> bool:
 
 
 def is_named_as_archive(name: str) -> bool:
-    """Tell whether a file is called like a container of files."""
+    """Return whether a name has the ending of a container."""
     return _NAMED.search(name) is not None
 
 

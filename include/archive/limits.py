@@ -1,4 +1,4 @@
-"""What an archive may cost: settings with defaults that honest exports never meet."""
+"""Limits on the size of archives; real exports stay far below the defaults."""
 
 import os
 
@@ -10,7 +10,7 @@ VARIABLE = "EVEROS_IMPORT_LIMITS"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an archive may hold. An entry over its limit costs itself, an archive over its limits is refused whole."""
+    """An entry above its limit is rejected and the others are read; an archive above its limits is rejected."""
 
     entry_bytes: int = 16 << 30
     """Of one file, decompressed. Single DiscordChatExporter files of 3 GB are real."""
@@ -26,9 +26,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def limits_of_environment() -> Limits:
     """
-    Return the defaults, but for those that ``EVEROS_IMPORT_LIMITS`` names as a JSON object: ``{"ratio": 1000}``.
+    Return the defaults, changed by the JSON object in ``EVEROS_IMPORT_LIMITS``: ``{"ratio": 1000}``.
 
-    :raises ConfigurationError: if it names anything else; nothing was read.
+    :raises ConfigurationError: The object has another name or a wrong value; nothing was read.
     """
     given = os.environ.get(VARIABLE) or "{}"
     try:

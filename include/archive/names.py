@@ -1,8 +1,8 @@
 """
-Reads names of archives as text: bytes whose encoding the archive does not tell, and may not be safe.
+Decodes the names in archives, whose encoding may be unknown, and detects unsafe names.
 
-A zip without the UTF-8 flag has names in the encoding of the system that made it, and does not say which. Where they
-are not UTF-8, that encoding is chosen under which the words of the names are in the archive's own JSON files.
+A zip without the UTF-8 flag has names in the encoding of the system that made it, without naming it. If they are not
+UTF-8, the encoding is chosen with which most words of the names occur in the archive's own JSON files.
 """
 
 import json
@@ -20,20 +20,20 @@ _ENCODINGS = (
 )
 """
 Encodings of Windows and DOS by region, and those of Unix and macOS. cp932 is Shift-JIS; gb18030 contains GBK, cp949
-contains EUC-KR. Where several fit equally, the first is taken.
+contains EUC-KR. If several fit equally, the first is used.
 """
 
 _DEFAULT = "cp437"
-"""What the format says, and every byte has a meaning in it."""
+"""The encoding of the format's specification; it decodes every byte."""
 
 _WORD = re.compile(r"\w+")
 
 
 def decoder(names: Collection[bytes], documents: Callable[[], Iterable[bytes]]) -> Callable[[bytes], str]:
     """
-    Return how the names of one archive are read: as UTF-8 or, where a name is not, in one encoding for all others.
+    Return a function that decodes the names of one archive: as UTF-8, and all others in one encoding.
 
-    :param documents: Gives the JSON files whose words decide; called only if some name is not UTF-8.
+    :param documents: Returns the JSON files with the words to compare; called only if a name is not UTF-8.
     """
     foreign = [name for name in names if not _is_utf8(name)]
     encoding = _encoding_of(foreign, _words(documents())) if foreign else _DEFAULT
@@ -47,16 +47,14 @@ def decoder(names: Collection[bytes], documents: Callable[[], Iterable[bytes]]) 
     def decode(name: bytes) -> str:
         try:
             return name.decode()
-        except (
-            UnicodeDecodeError
-        ):  # "/" is in no other character, and one bad part leaves the folders above it readable
+        except UnicodeDecodeError:  # by part: a part that cannot be decoded does not affect the folders above it
             return "/".join(map(decode_part, name.split(b"/")))
 
     return decode
 
 
 def unsafe(name: str) -> str:
-    """Say why a ``/``-separated name must not be used; empty if it may."""
+    """Return why a ``/``-separated name is unsafe; empty if it is safe."""
     if "\x00" in name:
         return "a NUL in the name"
     if name.startswith("/"):
@@ -77,7 +75,7 @@ def clean(name: str) -> str:
 
 def composed(names: Iterable[str]) -> dict[str, str]:
     """
-    Return names in Unicode's composed form (NFC), by those of them that are not.
+    Return the names that are not in Unicode's composed form (NFC), with their composed form.
 
     macOS decomposes names, the JSON beside them is composed. Empty if two files or folders would get the same name.
     """
@@ -104,7 +102,7 @@ def _is_utf8(name: bytes) -> bool:
 
 
 def _encoding_of(names: Collection[bytes], words: Set[str]) -> str:
-    """Return the encoding under which most path components are made of given words; the default if none are."""
+    """Return the encoding with which most path components consist of given words; the default if none do."""
     best, most = _DEFAULT, 0
     for encoding in _ENCODINGS if words else ():
         parts: set[str] = set()

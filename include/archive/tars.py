@@ -1,8 +1,8 @@
 """
 Reads tars, compressed or not, and single files that are compressed.
 
-A tar is read where it is, by an index. What is compressed can only be read from its beginning: so it is decompressed
-once to a scratch file, under the limits, without the media in it.
+A tar is read in place, by an index. Compressed data can only be read from its beginning, so it is decompressed once
+to a scratch file, within the limits and without media files.
 """
 
 import os
@@ -20,14 +20,14 @@ _MEDIA = re.compile(
     r"\.(png|jpe?g|gif|webp|avif|heic|svg|bmp|tiff?|mp4|m4v|mov|webm|mkv|avi|mp3|m4a|ogg|oga|opus|wav|flac|pdf|docx?|xlsx?|pptx?)$",
     re.IGNORECASE,
 )
-"""Parts of exports that hold no messages and most of the bytes."""
+"""Files without messages, which have most of the bytes of an export."""
 
 _HEADER_BYTES = 1 << 20
-"""What the headers of one entry may take: names of a few thousand bytes in honest tars."""
+"""Limit for the headers of one entry; those of real tars have a few thousand bytes."""
 
 
 class _Member(NamedTuple):
-    """An entry as its header has it; without ``entry`` it is refused for ``reason``."""
+    """An entry according to its header; without ``entry`` it is refused for ``reason``."""
 
     name: bytes
     entry: Entry | None
@@ -127,21 +127,21 @@ class TarContainer(SpanContainer):
 
 class _Stream:
     """
-    What :mod:`tarfile` reads from: forward only, and no more for headers than honest ones take.
+    The stream that :mod:`tarfile` reads: forward only, with a limit on the size of headers.
 
-    A header may claim a name of 4 GiB, or go on without an end; tarfile would read it into memory.
+    A malicious header may have a name of 4 GiB or no end; tarfile would read it into memory.
     """
 
     def __init__(self, raw: BinaryIO, count: Callable[[int], None] | None = None) -> None:
         """
         Read from the beginning of ``raw``.
 
-        :param count: Told of all bytes that come out of ``raw``. Without it ``raw`` is seekable at no cost.
+        :param count: Called with the number of bytes of each read. Without it ``raw`` is sought directly.
         """
         self._raw, self._count = raw, count
         self._at = self._header_bytes = 0
         self.last = b""
-        """What was read last as a header."""
+        """The last header that was read."""
 
     def tell(self) -> int:
         """Return the position, in bytes."""
@@ -187,7 +187,7 @@ def _members(stream: _Stream, keep: Callable[[_Stream, tarfile.TarInfo], Entry])
     """
     Yield the entries of a tar, but for folders.
 
-    :raises tarfile.TarError: it is damaged somewhere; tarfile itself takes damage behind the first entry for the end.
+    :raises tarfile.TarError: it is damaged; tarfile itself reads damage after the first entry as the end.
     """
     number = 0
     try:
@@ -207,7 +207,7 @@ def _members(stream: _Stream, keep: Callable[[_Stream, tarfile.TarInfo], Entry])
 
 
 def _reason(info: tarfile.TarInfo) -> str:
-    """Say why an entry must not be read; empty if it may."""
+    """Return why an entry is not read; empty if it is read."""
     if info.issym() or info.islnk():
         return "a symbolic link" if info.issym() else "a hard link"
     if info.issparse():

@@ -1,8 +1,8 @@
 """
-Reads a zip in place: its directory, its names, its entries. Layout: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.5.
+Reads a zip in place: directory, names and entries. Format: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.5.
 
-:mod:`zipfile` is not used for it: one name that is not the UTF-8 it is flagged as, one damaged extra field or one new
-version number stops it for the whole zip, and it decompresses bzip2 and LZMA without a bound.
+:mod:`zipfile` is not used: it fails for the whole zip at one name with a wrong UTF-8 flag, one damaged extra field or
+one new version number, and decompresses bzip2 and LZMA without a bound.
 """
 
 import os
@@ -46,11 +46,11 @@ class _Member(NamedTuple):
     offset: int
     """Of its local header in the file."""
     reason: str
-    """Why it must not be read; empty if it may."""
+    """Why it is not read; empty if it is read."""
 
 
 class ZipContainer(Container):
-    """A zip; every name, size and flag in it is somebody else's claim."""
+    """A zip. Its names, sizes and flags are not trusted."""
 
     def __init__(self, file: BinaryIO, limits: Limits, packed_bytes: int | None = None) -> None:
         """
@@ -98,7 +98,7 @@ class ZipContainer(Container):
         return cast(BinaryIO, _Reader(self._descriptor, entry.handle))
 
     def _whole(self, entry: Entry) -> bytes:
-        """Decompress in one call: for a day file, reading step by step takes longer than that."""
+        """Decompress in one call, which is faster for a day file than reading step by step."""
         member: _Member = entry.handle
         if max(member.packed_bytes, member.size_bytes) > _WHOLE_BYTES:
             reader = _Reader(self._descriptor, member)
@@ -114,7 +114,7 @@ class ZipContainer(Container):
 
 
 class _Reader:
-    """Decompresses an entry by no more than asked for at a time, independently of others."""
+    """Decompresses an entry in pieces of the size asked for, independently of other entries."""
 
     def __init__(self, descriptor: int, member: _Member) -> None:
         self._descriptor, self._member = descriptor, member
@@ -125,7 +125,7 @@ class _Reader:
         self._ended = False
 
     def read(self, size_bytes: int) -> bytes:
-        """Return up to ``size_bytes`` more than 0, nothing at the end; the last ones only if all is right."""
+        """Return 1 to ``size_bytes`` bytes, none at the end; the last ones only if size and checksum are right."""
         data = b""
         while size_bytes and not data and not self._ended:
             data = self._next(size_bytes)
@@ -137,7 +137,7 @@ class _Reader:
         return data
 
     def close(self) -> None:
-        """Leave the file open: it is the container's."""
+        """Do not close the file, which the container closes."""
 
     def _next(self, size_bytes: int) -> bytes:
         if not self._inflate:
@@ -156,7 +156,7 @@ class _Reader:
 
 
 def ends_as_zip(file: BinaryIO) -> bool:
-    """Tell whether a file is a zip behind something else, a program that unpacks it for example."""
+    """Return whether a file is a zip after other data, such as a program that unpacks it."""
     descriptor = file.fileno()
     try:
         return next(_directory(descriptor, os.fstat(descriptor).st_size), None) is not None
@@ -188,7 +188,7 @@ def _directory(descriptor: int, size_bytes: int) -> Iterator[_Member]:
 
 
 def _where(descriptor: int, size_bytes: int) -> tuple[int, int, int]:
-    """Return start and length of the directory, and by how much every offset is to be moved."""
+    """Return start and length of the directory, and the number to add to every offset."""
     tail_bytes = min(size_bytes, _END.size + _LONGEST_COMMENT)
     tail_start = size_bytes - tail_bytes
     tail = os.pread(descriptor, tail_bytes, tail_start)
@@ -252,7 +252,7 @@ def _extras(extra: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _check_overlaps(members: Iterable[_Member]) -> None:
     """
-    Refuse a zip whose entries share bytes.
+    Reject a zip whose entries share bytes.
 
     Every entry may then be within its limits while all together are 30 million times what they are packed in: David
     Fifield, A better zip bomb, USENIX WOOT 2019. No tool that packs files writes such a zip.

@@ -1,1 +1,1 @@
-"""The product on one machine: one command starts a real Airflow, and for the demo a stand-in, and ends them again."""
+"""Runs the project on one machine: a command starts Airflow, and a target for the demo, and ends them again."""

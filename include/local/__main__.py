@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    """Leave through the ``finally`` blocks."""
+    """Exit through the ``finally`` blocks."""
     sys.exit(128 + number)
 
 

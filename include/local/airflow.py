@@ -1,4 +1,4 @@
-"""A real Airflow on this machine: API server, DAG processor and scheduler as children of this process."""
+"""Starts Airflow on this machine: API server, DAG processor and scheduler as children of this process."""
 
 import contextlib
 import importlib.metadata
@@ -14,30 +14,30 @@ from types import MappingProxyType
 
 from include.layout import PROJECT
 from include.local.api import AirflowAPI
+from include.local.child_processes import ChildProcesses
 from include.local.settings import DATABASE, USER, airflow_environment, new_password
+from include.local.state_folder import StateFolder, free_port
 from include.parameters import DAG_ID
-from include.processes.home import Home, free_port
-from include.processes.leashed import Leashed
 
-ABANDONED = "Left unfinished by a command that was killed. The next run's ledger settles what it left open."
+ABANDONED = "Its command was killed. The next run asks the target about the calls that it left open."
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """A component that runs tasks."""
+    """A process that runs tasks."""
 
     arguments: Sequence[str]
-    """Of ``airflow``."""
+    """Arguments of ``airflow``."""
 
     environ: Mapping[str, str]
-    """What differs from the environment of all."""
+    """Variables in addition to those of all components."""
 
 
 def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
-    home: Home,
-    processes: Leashed,
+    state_folder: StateFolder,
+    processes: ChildProcesses,
     environ: Mapping[str, str],
     *,
     say: Say,
@@ -50,28 +50,28 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     """
     Start Airflow and return once it has read the DAG.
 
-    Runs that an earlier command left unfinished are marked as failed before the scheduler could take them up.
+    Unfinished runs of an earlier command are marked as failed before the scheduler starts.
 
     :param environ: Environment of the components besides Airflow's own settings.
-    :param port: Preferred port of the UI; another free one is taken when somebody has it.
-    :param settings: ``AIRFLOW__*`` settings in place of the local ones.
+    :param port: Preferred port of the UI; a free one is used if another program has it.
+    :param settings: ``AIRFLOW__*`` settings that replace the local ones.
     :param workers: More components by name.
-    :raises ComponentEnded: A component ended on its own.
+    :raises ComponentEnded: A component has ended.
     :raises DagBroken: The DAG file cannot be imported.
     """
     port = free_port(port)
-    env = airflow_environment(environ, home, port=port, dags=dags) | dict(settings)
+    env = airflow_environment(environ, state_folder, port=port, dags=dags) | dict(settings)
     began = time.monotonic()
-    _migrate(home, processes, env, say)
+    _migrate(state_folder, processes, env, say)
     parsed_after = datetime.now(UTC)
     say("Starting Airflow …")
-    api = AirflowAPI(f"http://127.0.0.1:{port}", processes.check, user=USER, password=new_password(home))
+    api = AirflowAPI(f"http://127.0.0.1:{port}", processes.check, user=USER, password=new_password(state_folder))
     _start(processes, "api-server", env)
     _start(processes, "dag-processor", env)
     api.wait_until_up()
     for run_id in api.unfinished_runs(dag_id):
         api.fail_run(dag_id, run_id, ABANDONED)
-        say(f"Marked as failed: {run_id}, which a command that was killed left unfinished")
+        say(f"Marked as failed: {run_id}, its command was killed")
     preloaded = [sys.executable, "-m", "include.local.preloaded", "airflow"]
     processes.start("scheduler", [*preloaded, "scheduler", "--skip-serve-logs"], env, PROJECT)
     for name, worker in workers.items():
@@ -83,23 +83,23 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     return api
 
 
-def has_connection(home: Home, conn_id: str) -> bool:
+def has_connection(state_folder: StateFolder, conn_id: str) -> bool:
     """
-    Whether somebody made this connection in the UI of the home's Airflow.
+    Return whether this connection was made in the UI of the local Airflow.
 
-    Looked up in the metadata itself: starting Airflow only to say that something is missing would take half a minute.
+    Reads the metadata database: starting Airflow only to report a missing connection would take half a minute.
     """
-    database = home.airflow / DATABASE
+    database = state_folder.airflow / DATABASE
     if not database.exists():
         return False
     with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as metadata:
         try:
             return metadata.execute("SELECT 1 FROM connection WHERE conn_id = ?", [conn_id]).fetchone() is not None
         except sqlite3.OperationalError:
-            return False  # its creation was interrupted: there are no tables yet
+            return False  # creating the database was interrupted: it has no tables yet
 
 
-def _start(processes: Leashed, component: str, env: Mapping[str, str], *options: str) -> None:
+def _start(processes: ChildProcesses, component: str, env: Mapping[str, str], *options: str) -> None:
     processes.start(component, [*_airflow(), component, *options], env, PROJECT)
 
 
@@ -107,22 +107,22 @@ def _airflow() -> list[str]:
     return [sys.executable, "-m", "airflow"]
 
 
-def _migrate(home: Home, processes: Leashed, env: Mapping[str, str], say: Say) -> None:
+def _migrate(state_folder: StateFolder, processes: ChildProcesses, env: Mapping[str, str], say: Say) -> None:
     """Create or upgrade the metadata database, once for each version of Airflow."""
-    home.airflow.mkdir(mode=0o700, parents=True, exist_ok=True)
-    note, version = home.airflow / "migrated", importlib.metadata.version("apache-airflow-core")
+    state_folder.airflow.mkdir(mode=0o700, parents=True, exist_ok=True)
+    note, version = state_folder.airflow / "migrated", importlib.metadata.version("apache-airflow-core")
     migrated = f"{version} {env['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN']}"
     if note.exists() and note.read_text() == migrated:
         return
-    say(f"Preparing Airflow {version} in {_short(home.airflow)} …")
+    say(f"Preparing Airflow {version} in {_short(state_folder.airflow)} …")
     processes.run("db-migrate", [*_airflow(), "db", "migrate"], env, PROJECT)
-    if (home.airflow / DATABASE).exists():
-        with contextlib.closing(sqlite3.connect(home.airflow / DATABASE)) as database:
-            database.execute("PRAGMA journal_mode=WAL")  # readers and one writer side by side; kept in the file
+    if (state_folder.airflow / DATABASE).exists():
+        with contextlib.closing(sqlite3.connect(state_folder.airflow / DATABASE)) as database:
+            database.execute("PRAGMA journal_mode=WAL")  # readers and one writer at a time; stored in the file
     note.write_text(migrated)
 
 
 def _short(path: Path) -> str:
-    """Return the path as a person would type it here."""
+    """Return the path relative to the working folder, if it is below it."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

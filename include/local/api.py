@@ -1,4 +1,4 @@
-"""Airflow's public REST API, as far as the commands need it: wait, trigger, look, mark as failed."""
+"""A client of Airflow's public REST API, as far as the commands need it."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ import httpx
 from include.errors import ChatImportError
 
 _PAGE = 100
-_PATIENCE_S = 180.0
+_GIVE_UP_AFTER_S = 180.0
 UNFINISHED = ("queued", "running")
 _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
@@ -45,7 +45,7 @@ class AirflowAPI:
     """
     A client of one Airflow, with its user's password.
 
-    :param check: Called while waiting; raises when waiting is useless.
+    :param check: Called while waiting; raises an error if waiting is useless.
     """
 
     def __init__(self, base_url: str, check: Callable[[], None], *, user: str, password: str) -> None:
@@ -53,13 +53,13 @@ class AirflowAPI:
         self.user = user
         self.password = password
         self.token = ""
-        """Of the user, as soon as the server is up."""
+        """Set by :meth:`wait_until_up`."""
 
         self._check = check
         self.http = httpx.Client(base_url=f"{base_url}/api/v2", timeout=60, trust_env=False)
 
     def wait_until_up(self, timeout_s: float = 180) -> None:
-        """Wait for the API server and take a token."""
+        """Wait for the API server and log in."""
 
         def up() -> bool:
             try:
@@ -75,7 +75,7 @@ class AirflowAPI:
         self.http.headers["Authorization"] = f"Bearer {self.token}"
 
     def warm_up(self) -> None:
-        """Make the server build its task-facing API now: it takes seconds, and the first task would wait for it."""
+        """Load the server's API for tasks now; it takes seconds, for which the first task would have to wait."""
 
         def warm() -> bool:
             try:
@@ -87,7 +87,7 @@ class AirflowAPI:
 
     def wait_for_dag(self, dag_id: str, *, parsed_after: datetime, timeout_s: float = 180) -> None:
         """
-        Wait until the DAG was read from its file as it is now.
+        Wait until Airflow has parsed the DAG's present file.
 
         :raises DagBroken: The file cannot be imported; the message holds Airflow's.
         """
@@ -106,17 +106,17 @@ class AirflowAPI:
         self.pause(dag_id, is_paused=False)
 
     def pause(self, dag_id: str, *, is_paused: bool = True) -> None:
-        """Switch the DAG off or on; a metadata database that is busy is asked again."""
+        """Pause or unpause the DAG; repeat the call while the metadata database is busy."""
 
         def switched() -> bool:
             answer = self.http.patch(f"/dags/{dag_id}", json={"is_paused": is_paused})
             return not answer.is_server_error and answer.raise_for_status().is_success
 
-        self.wait(switched, _PATIENCE_S, f"Airflow did not switch the DAG {dag_id}")
+        self.wait(switched, _GIVE_UP_AFTER_S, f"Airflow did not switch the DAG {dag_id}")
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
         """
-        Ask for a run and return its id.
+        Start a run and return its id.
 
         :raises ChatImportError: Airflow refuses the parameters; the message says which.
         """
@@ -138,11 +138,11 @@ class AirflowAPI:
 
     def fail_run(self, dag_id: str, run_id: str, note: str) -> None:
         """
-        Mark a run and its unfinished tasks as failed; call it before a scheduler is there to run them.
+        Mark a run and its unfinished tasks as failed; call it before the scheduler starts.
 
-        Task by task: of a run that is marked as a whole, Airflow skips what has not begun, and who then clears its
-        failed tasks gets a run that ends well without flush and report. Marking a task clears what has failed behind
-        it, so it is done until nothing is left.
+        It marks each task: if the run is marked as a whole, Airflow skips the tasks that have not started, and clearing
+        the failed tasks gives a run that succeeds without flush and report. Marking a task clears failed tasks after
+        it, so this repeats until no unfinished task is left.
         """
         run = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         while unfinished := [task for task in self.task_instances(dag_id, run_id) if task.state not in _ENDED]:
@@ -163,7 +163,7 @@ class AirflowAPI:
                 return found
 
     def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """Return what a task that is not mapped handed on, ``None`` when it did not."""
+        """Return the value that an unmapped task has returned, ``None`` without one."""
         answer = self.http.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value")
         return answer.json()["value"] if answer.is_success else None
 
@@ -195,8 +195,8 @@ class AirflowAPI:
         self.http.close()
 
     def _get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
-        """Read, and try again while the server is busy or away: a person's import must not end because of that."""
-        deadline = time.monotonic() + _PATIENCE_S
+        """Read; repeat while the server is busy or unreachable, so that an import does not end because of it."""
+        deadline = time.monotonic() + _GIVE_UP_AFTER_S
         while True:
             try:
                 answer = self.http.get(path, params=dict(params or {}))

@@ -1,4 +1,4 @@
-"""What ``make demo``, ``make up`` and ``make import`` do."""
+"""The commands ``make demo``, ``make up`` and ``make import``."""
 
 import asyncio
 import json
@@ -11,12 +11,12 @@ from typing import Any
 from include.errors import ConfigurationError
 from include.layout import PROJECT, STAGING_VARIABLE, RunFolder, home
 from include.local.airflow import has_connection, start_airflow
+from include.local.child_processes import child_processes
 from include.local.demo import show
 from include.local.importing import import_once
+from include.local.state_folder import lock_state_folder
 from include.local.targets import Embedded, start_target
 from include.parameters import PARAMETERS, refuse_unknown
-from include.processes.home import hold
-from include.processes.leashed import leashed
 
 SAMPLES = PROJECT / "include" / "samples"
 SCHEDULE, CONNECTION, API_KEY = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"
@@ -25,18 +25,21 @@ UI_PORT = 8080
 
 def demo(target: str, *, stay: bool) -> int:
     """
-    Load the sample exports into an EverOS of this machine's own, and ask it a question.
+    Load the sample exports into an EverOS on this machine, and ask it a question.
 
     :param target: One of :data:`include.local.targets.TARGETS`.
     :param stay: Leave everything running until Ctrl-C (``make up``).
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
     """
-    with hold(home(), "make up" if stay else "make demo") as place, leashed(place) as processes:
-        embedded = start_target(target, place, processes, os.environ)
-        say(embedded.said)
+    with (
+        lock_state_folder(home(), "make up" if stay else "make demo") as state_folder,
+        child_processes(state_folder) as processes,
+    ):
+        embedded = start_target(target, state_folder, processes, os.environ)
+        say(embedded.description)
         environ = _with(embedded, os.environ, schedule=os.environ.get(SCHEDULE, "") if stay else "")
-        api = start_airflow(place, processes, environ, say=say, port=UI_PORT if stay else None)
-        imported = import_once(place, processes, api, {"source": str(SAMPLES)}, say)
+        api = start_airflow(state_folder, processes, environ, say=say, port=UI_PORT if stay else None)
+        imported = import_once(state_folder, processes, api, {"source": str(SAMPLES)}, say)
         if imported.good:
             say("")
             asyncio.run(_show(embedded, imported.run))
@@ -59,11 +62,13 @@ def import_source(source: str, conf_json: str) -> int:
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
     """
     conf = {**_parameters(conf_json), "source": _resolved(source)}
-    with hold(home(), "make import") as place, leashed(place) as processes:
-        if not (os.environ.get(CONNECTION) or os.environ.get(API_KEY) or has_connection(place, "everos_default")):
+    with lock_state_folder(home(), "make import") as state_folder, child_processes(state_folder) as processes:
+        if not (
+            os.environ.get(CONNECTION) or os.environ.get(API_KEY) or has_connection(state_folder, "everos_default")
+        ):
             raise ConfigurationError(NO_TARGET)
-        api = start_airflow(place, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
-        return 0 if import_once(place, processes, api, conf, say).good else 1
+        api = start_airflow(state_folder, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
+        return 0 if import_once(state_folder, processes, api, conf, say).good else 1
 
 
 async def _show(embedded: Embedded, run: RunFolder) -> None:
@@ -72,7 +77,7 @@ async def _show(embedded: Embedded, run: RunFolder) -> None:
 
 
 NO_TARGET = (
-    f"nothing says which EverOS to load into: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) "
+    f"no EverOS is configured to load into: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) "
     f"or {CONNECTION}, in the environment or in .env. `make demo` needs none of them."
 )
 
@@ -83,7 +88,7 @@ def say(line: str) -> None:
 
 
 def _with(embedded: Embedded, environ: Mapping[str, str], *, schedule: str) -> dict[str, str]:
-    """Point everything at the embedded target; the person's own EverOS and keys stay out of it."""
+    """Use the embedded target; remove the settings and keys of the user's own EverOS."""
     ours = {name: value for name, value in environ.items() if not name.startswith("EVEROS_")}
     return ours | {CONNECTION: embedded.connection, SCHEDULE: schedule}
 
@@ -102,7 +107,7 @@ def _parameters(conf_json: str) -> dict[str, Any]:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a name that is given twice: JSON does not say which of the two counts."""
+    """Refuse a name that is given twice: JSON does not define which value counts."""
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ConfigurationError("CONF names a parameter twice")
@@ -111,10 +116,10 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _resolved(source: str) -> str:
     if not source:
-        raise ConfigurationError("which export? make import SOURCE=path/to/export.zip (or a folder)")
+        raise ConfigurationError("no export is given: make import SOURCE=path/to/export.zip (or a folder)")
     if "://" in source:
         return source
     path = Path(source).expanduser().resolve()
     if not path.exists():
-        raise ConfigurationError(f"there is nothing at {path}")
+        raise ConfigurationError(f"{path} does not exist")
     return str(path)

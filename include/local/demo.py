@@ -1,4 +1,4 @@
-"""What the demo shows of the memory: how much it made of each conversation, and its answer to a question."""
+"""The last part of the demo: the number of episodes of each conversation, and the answer to a question."""
 
 import asyncio
 import textwrap
@@ -16,15 +16,15 @@ from include.memory_api.contract import Readback
 from include.records import Conversation
 
 QUESTION = "Who owns the billing migration?"
-_PATIENCE_S = 60
-"""Reading lags behind a flush: by some 15 s, on a busy machine by more."""
+_GIVE_UP_AFTER_S = 60
+"""Reading shows the effect of a flush after some 15 s, later on a busy machine."""
 
 _WIDTH = 100
 _MOST_CHARACTERS = 700
 
 
-class Talk(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation of a run, who wrote in it, and when."""
+class ConversationSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation of a run, its senders, and the times of its first and last message."""
 
     conversation: Conversation
     senders: tuple[str, ...]
@@ -33,38 +33,38 @@ class Talk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def show(settings: Settings, run: RunFolder) -> AsyncIterator[str]:
-    """Ask the memory what it made of a run's conversations, and the question; yield both in lines."""
-    talks = _talks(run)
+    """Read the episodes of a run's conversations and search for the question; yield lines of text."""
+    spans = _spans(run)
     api = connect(settings)
     try:
-        became = await asyncio.gather(*(_became(api, talk) for talk in talks))
-        answer = await _ask(api, talks)
+        readbacks = await asyncio.gather(*(_settled_readback(api, span) for span in spans))
+        answer = await _ask(api, spans)
     finally:
         await api.aclose()
     yield "What the memory made of it:"
-    for line in _lines(talks, became):
+    for line in _lines(spans, readbacks):
         yield f"  {line}"
     yield f"\nAsking the memory: {QUESTION}"
     for line in answer:
         yield f"  {line}"
 
 
-async def _became(api: MemoryAPI, talk: Talk) -> Readback:
-    """Look until what is to be seen stays the same."""
-    deadline, before = time.monotonic() + _PATIENCE_S, None
+async def _settled_readback(api: MemoryAPI, span: ConversationSpan) -> Readback:
+    """Read until two readings are equal."""
+    deadline, before = time.monotonic() + _GIVE_UP_AFTER_S, None
     while True:
-        # two messages of one millisecond are moved apart: a minute is more than enough
-        until_ms = talk.last_ms + 60_000
-        seen = await api.readback(talk.conversation, talk.senders, since_ms=talk.first_ms, until_ms=until_ms)
+        # equal times are moved by milliseconds: a minute covers all of them
+        until_ms = span.last_ms + 60_000
+        seen = await api.readback(span.conversation, span.senders, since_ms=span.first_ms, until_ms=until_ms)
         if (seen.episodes and seen == before) or time.monotonic() > deadline:
             return seen
         before = seen
         await asyncio.sleep(1)
 
 
-def _lines(talks: Sequence[Talk], became: Sequence[Readback]) -> Iterator[str]:
-    names = [shortened(talk.conversation.conversation_id) for talk in talks]
-    for name, seen in zip(names, became, strict=True):
+def _lines(spans: Sequence[ConversationSpan], readbacks: Sequence[Readback]) -> Iterator[str]:
+    names = [shortened(span.conversation.conversation_id) for span in spans]
+    for name, seen in zip(names, readbacks, strict=True):
         count = (
             "episodes cannot be counted"
             if seen.episodes is None
@@ -74,19 +74,19 @@ def _lines(talks: Sequence[Talk], became: Sequence[Readback]) -> Iterator[str]:
         yield f"{name:{max(map(len, names))}}  {count}{left}"
 
 
-async def _ask(api: MemoryAPI, talks: Sequence[Talk]) -> list[str]:
-    conversations = [talk.conversation for talk in talks]
-    senders = sorted({sender for talk in talks for sender in talk.senders})
+async def _ask(api: MemoryAPI, spans: Sequence[ConversationSpan]) -> list[str]:
+    conversations = [span.conversation for span in spans]
+    senders = sorted({sender for span in spans for sender in span.senders})
     episodes = await api.search(conversations, QUESTION, senders=senders, limit=1)
     if not episodes:
-        return ["(it knows nothing about it)"]
+        return ["(no episode matches)"]
     [best] = episodes
     text = textwrap.shorten(best.text, _MOST_CHARACTERS, placeholder=" …")
     return [f"{best.conversation_id}: {best.title}", *textwrap.wrap(text, _WIDTH)]
 
 
-def _talks(run: RunFolder) -> list[Talk]:
-    """Return what was extracted, whether this run has loaded it or an earlier one."""
+def _spans(run: RunFolder) -> list[ConversationSpan]:
+    """Return all extracted conversations, whether this or an earlier run has loaded them."""
     files = [str(path) for path in run.extracted_files("messages-*.parquet")]
     columns = list(Conversation.__struct_fields__)
     known = msgspec.convert(pq.read_table(run.conversations, columns=columns).to_pylist(), list[Conversation])
@@ -94,7 +94,7 @@ def _talks(run: RunFolder) -> list[Talk]:
     with duckdb.connect() as database:
         rows = database.execute(_WRITERS, [files]).fetchall()
     return [
-        Talk(conversation=by_id[name], senders=tuple(senders or ()), first_ms=first, last_ms=last)
+        ConversationSpan(conversation=by_id[name], senders=tuple(senders or ()), first_ms=first, last_ms=last)
         for name, senders, first, last in rows
     ]
 

@@ -1,4 +1,4 @@
-"""A run as a person follows it: one line whenever a step gets further, and what failed when it did."""
+"""Prints the progress of a run: a line for each change of a step, and the errors of failed tasks."""
 
 import time
 from collections import Counter
@@ -16,19 +16,19 @@ _WORDS = {
     "upstream_failed": "not run, an earlier step failed",
     "skipped": "skipped",
     "running": "running",
-    "up_for_retry": "failed, will be tried again",
+    "up_for_retry": "failed, will be retried",
 }
 _NEWS = _WORDS.keys() - {"running"}
-"""That a step runs is worth a line only when it takes long."""
+"""A change to ``running`` gets a line only after :data:`_REMIND_S`."""
 
 
 @dataclass
 class Progress:
     """
-    Says what has changed since it was last asked.
+    Prints the changes since the last call.
 
-    :param say: Takes one line.
-    :param messages: Called for the lines of the step ``load``: ``1,200 of 10,000 messages``; empty when not known yet.
+    :param say: Prints one line.
+    :param messages: Returns what lines of the step ``load`` end with: ``1,200 of 10,000 messages``, empty if not known.
     """
 
     say: Callable[[str], None]
@@ -39,7 +39,7 @@ class Progress:
         self._said_at = time.monotonic()
 
     def show(self, tasks: Sequence[TaskInstance]) -> None:
-        """Say which steps have got further, in the order in which they started; remind of what runs for long."""
+        """Print the steps that have changed, in the order of their starts, and those that have run for long."""
         late = time.monotonic() - self._said_at > _REMIND_S
         for task_id, instances in _steps(tasks):
             states = Counter(task.state or "" for task in instances)
@@ -56,7 +56,7 @@ def follow(api: AirflowAPI, dag_id: str, run_id: str, progress: Progress, check:
     """
     Wait for the end of a run and return its state, ``success`` or ``failed``.
 
-    :param check: Called at each look; raises when Airflow is gone.
+    :param check: Called before each request; raises an error if Airflow has ended.
     """
     while True:
         check()
@@ -72,7 +72,7 @@ def failures(api: AirflowAPI, dag_id: str, run_id: str) -> Iterator[str]:
     for task in sorted(api.task_instances(dag_id, run_id), key=lambda task: task.started_at):
         if task.state == "failed":
             label = f" ({task.label})" if task.label else ""
-            error = last_error(api.log(dag_id, run_id, task)) or "its log says no more; see the Airflow UI (make up)"
+            error = last_error(api.log(dag_id, run_id, task)) or "its log has no error; see the Airflow UI (make up)"
             yield f"{task.task_id}{label} failed on try {task.try_number}: {error}"
 
 

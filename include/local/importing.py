@@ -1,4 +1,4 @@
-"""One run of the DAG from the command line: trigger it, follow it, show what it came to."""
+"""Triggers one run of the DAG, prints its progress, and then its summary."""
 
 import json
 from collections.abc import Mapping
@@ -10,36 +10,38 @@ from include.layout import RunFolder
 from include.ledger import Database, ledger_url
 from include.local.airflow import Say
 from include.local.api import AirflowAPI
+from include.local.child_processes import ChildProcesses
 from include.local.follow import Progress, failures, follow
+from include.local.state_folder import StateFolder
 from include.local.summary import summary
 from include.parameters import DAG_ID
-from include.processes.home import Home
-from include.processes.leashed import Leashed
 from include.report.loading import history_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What a run came to."""
+    """A run that has ended."""
 
     run: RunFolder
     good: bool
     """The run succeeded and every entry is accounted for."""
 
 
-def import_once(home: Home, processes: Leashed, api: AirflowAPI, conf: Mapping[str, Any], say: Say) -> Imported:
+def import_once(
+    state_folder: StateFolder, processes: ChildProcesses, api: AirflowAPI, conf: Mapping[str, Any], say: Say
+) -> Imported:
     """
-    Run the DAG once and say how it went.
+    Run the DAG once and print its progress, summary and errors.
 
     :param conf: The run's parameters.
     """
     run_id = api.trigger(DAG_ID, conf)
     say(f"Run {run_id}")
-    run = RunFolder.of(run_id, home.root)
+    run = RunFolder.of(run_id, state_folder.root)
 
     def messages() -> str:
         chunks = api.xcom(DAG_ID, run_id, "plan") or []
-        database = Database.existing(ledger_url(home.root)) if chunks else None
+        database = Database.existing(ledger_url(state_folder.root)) if chunks else None
         if database is None:
             return ""
         with database.read() as ledger:

@@ -1,8 +1,8 @@
 """
-Runs a module, as ``python -m`` does, with the libraries imported that the tasks of an import need.
+Runs a module, as ``python -m`` does, after importing the libraries that the tasks of an import need.
 
-Airflow's local executor forks its tasks from the scheduler: each is spared a second or two of start-up, most of what a
-short one takes. The project's own code is not among them, so that a change to it holds for the next task.
+Airflow's local executor forks its tasks from the scheduler, so that each saves one or two seconds of imports, most of
+the time of a short task. The project's own modules are not imported, so that the next task runs changed code.
 """
 
 import importlib

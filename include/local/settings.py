@@ -1,4 +1,4 @@
-"""The environment of a local Airflow: every setting in one place, none from the person's own Airflow."""
+"""The environment of a local Airflow: all settings, and none from the user's own Airflow."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from include.layout import HOME_VARIABLE, PROJECT
-from include.processes.home import Home
+from include.local.state_folder import StateFolder
 
 DATABASE = "airflow.db"
 USER = "admin"
@@ -15,29 +15,31 @@ USER = "admin"
 
 HOSTS_VARIABLE = "EVEROS_IMPORT_UI_HOSTS"
 """
-Names, separated by commas, that the API server answers to (``plugins/everos_plugin.py``). A page of another site that
-points its own name at 127.0.0.1 (DNS rebinding) gets no answer. Without the setting every name is answered.
+Host names, separated by commas, that the API server accepts (``plugins/everos_plugin.py``). A page of another site that
+resolves its own name to 127.0.0.1 (DNS rebinding) gets no answer. Without this setting all names are accepted.
 """
 
 
-def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, dags: Path) -> dict[str, str]:
+def airflow_environment(
+    environ: Mapping[str, str], state_folder: StateFolder, *, port: int, dags: Path
+) -> dict[str, str]:
     """
     Return the environment for all components.
 
     :param port: Of the API server and UI, on 127.0.0.1.
     :param dags: Folder of DAG files.
-    :param environ: The caller's; its ``AIRFLOW__*`` settings and ``AIRFLOW_HOME`` belong to another Airflow and are
-        left out, ``AIRFLOW_CONN_*``, ``AIRFLOW_VAR_*`` and everything else stay.
+    :param environ: The caller's environment, without ``AIRFLOW__*`` and ``AIRFLOW_HOME``, which belong to another
+        Airflow; ``AIRFLOW_CONN_*``, ``AIRFLOW_VAR_*`` and all others stay.
     """
     ours = {name: value for name, value in environ.items() if not _of_another_airflow(name)}
     url = f"http://127.0.0.1:{port}"
     return ours | {
-        HOME_VARIABLE: str(home.root),
-        # plugins/, too: this project's provider comes before one that is installed
+        HOME_VARIABLE: str(state_folder.root),
+        # with plugins/: this project's provider takes precedence over an installed one
         "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
-        "AIRFLOW_HOME": str(home.airflow),
+        "AIRFLOW_HOME": str(state_folder.airflow),
         # seconds that a writer waits for another one; SQLite's own default of 5 is short on a busy laptop
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.airflow}/{DATABASE}?timeout=60",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{state_folder.airflow}/{DATABASE}?timeout=60",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
@@ -46,40 +48,40 @@ def airflow_environment(environ: Mapping[str, str], home: Home, *, port: int, da
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(state_folder)),
         HOSTS_VARIABLE: "127.0.0.1,localhost",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__WORKERS": "1",
-        # new ones for each start: tokens of an earlier Airflow's tasks are worth nothing here
+        # new for each start: tokens of an earlier Airflow's tasks are invalid
         "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
-        # reading the DAG takes seconds of a core; a change is seen after a minute, or by the next start
+        # parsing the DAG takes seconds of CPU; a change is seen after a minute, or by the next start
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
-        # seconds between two looks for work: seven steps follow each other, and each waits for one
+        # seconds between two scheduling loops; each of the seven steps waits for one
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         # a load whose process was killed is retried after this, not after five minutes
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home.airflow / "logs"),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(state_folder.airflow / "logs"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 
 
-def new_password(home: Home) -> str:
-    """Make a password for :data:`USER`, write it where only this user of the machine can read it, and return it."""
+def new_password(state_folder: StateFolder) -> str:
+    """Make a password for :data:`USER`, write it to a file with mode 0600, and return it."""
     password = secrets.token_urlsafe(18)
-    path = _passwords(home)
+    path = _passwords(state_folder)
     path.unlink(missing_ok=True)
     with open(path, "x", encoding="utf-8", opener=_private) as file:
         json.dump({USER: password}, file)
     return password
 
 
-def _passwords(home: Home) -> Path:
-    return home.airflow / "passwords.json"
+def _passwords(state_folder: StateFolder) -> Path:
+    return state_folder.airflow / "passwords.json"
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,4 +1,4 @@
-"""The v1 stand-in as a process of its own, its data kept in the home."""
+"""Starts the v1 stand-in as a separate process, with its data in the state folder."""
 
 import sys
 import time
@@ -8,9 +8,9 @@ import msgspec
 
 from include.errors import ChatImportError
 from include.layout import PROJECT
+from include.local.child_processes import ChildProcesses, own_environment
+from include.local.state_folder import StateFolder, kept_port
 from include.memory_api.settings import Settings
-from include.processes.home import Home, kept_port
-from include.processes.leashed import Leashed, own_environment
 
 KEY = "stand-in"
 _TIMEOUT_S = 30
@@ -18,20 +18,20 @@ _TIMEOUT_S = 30
 
 def connection_to(base_url: str) -> str:
     """Return ``AIRFLOW_CONN_EVEROS_DEFAULT`` for a stand-in."""
-    # on another port it is another stand-in, with the same key
+    # a stand-in on another port is another target with the same key
     name = Settings(base_url=base_url, api_key=KEY).target.name
     fields = {"conn_type": "everos", "host": base_url, "password": KEY, "extra": {"new_ledger": name}}
     return msgspec.json.encode(fields).decode()
 
 
-def start_standin(home: Home, processes: Leashed, *options: str) -> str:
+def start_standin(state_folder: StateFolder, processes: ChildProcesses, *options: str) -> str:
     """
-    Start it on the port that this home's stand-in had before, wait until it answers, and return its base URL.
+    Start it, on the same port each time for one state folder, wait until it answers, and return its base URL.
 
     :param options: Of ``python -m include.standin``, such as ``--latency-s 0.1``.
     """
-    port = kept_port(home.root / "standin" / "port")
-    data = home.standin(port)
+    port = kept_port(state_folder.root / "standin" / "port")
+    data = state_folder.standin(port)
     data.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "include.standin", "--port", str(port), "--data", str(data), *options]
     processes.start("stand-in", argv, own_environment(), PROJECT)

@@ -1,4 +1,4 @@
-"""``report.json`` in a terminal: one line per conversation, the totals, and whether everything is accounted for."""
+"""Prints ``report.json`` in a terminal: a line per conversation, the totals, and whether the sum holds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -38,7 +38,7 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"Dry run: nothing was sent. Without it {report['pending']:,} messages would go in {calls:,} calls."
         if estimate := report.get("estimate"):
             yield (
-                f"That is thought to take {estimate['tokens']:,} tokens of text, {estimate['llm_calls']:,} calls of "
+                f"The estimate is {estimate['tokens']:,} tokens of text, {estimate['llm_calls']:,} calls of "
                 f"EverOS's language model and {-(-estimate['seconds'] // 60):.0f} min; the report says how that is "
                 "estimated."
             )
@@ -64,7 +64,7 @@ def _count(value: int | Mapping[str, int]) -> int:
 
 
 def shortened(name: str) -> str:
-    """Cut a long id in the middle: it ends in what tells it from its neighbours."""
+    """Cut a long id in the middle: ids of related conversations differ at the end."""
     name = printable(name)
     half = (_MOST_CHARACTERS - 1) // 2
     return name if len(name) <= _MOST_CHARACTERS else f"{name[:half]}…{name[-half:]}"

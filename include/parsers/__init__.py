@@ -19,9 +19,19 @@ from include.parsers import discord, discord_api, discord_package, everos_json, 
 from include.parsers.formats import Export, Format, ParseOptions, Place
 from include.parsers.head import Head, look
 from include.parsers.slack_shapes import ListKind, list_kind, lists_private
-from include.records import Parsed, Rejected
+from include.records import Parsed, ParsedMany, Rejected, one_by_one
 
-__all__ = ["DEFAULT_ID_TEMPLATE", "FORMATS", "Export", "Format", "ParseOptions", "discover", "open_export", "parse"]
+__all__ = [
+    "DEFAULT_ID_TEMPLATE",
+    "FORMATS",
+    "Export",
+    "Format",
+    "ParseOptions",
+    "discover",
+    "open_export",
+    "parse",
+    "parse_many",
+]
 
 FORMATS: Mapping[str, Format] = {
     row.name: row
@@ -97,6 +107,11 @@ def open_export(export: Export, limits: Limits | None = None) -> Archive:
 
 
 def parse(export: Export, options: ParseOptions) -> Iterator[Parsed]:
+    """Yield every entry of an export by itself; errors as for :func:`parse_many`."""
+    return one_by_one(parse_many(export, options))
+
+
+def parse_many(export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """
     Yield every entry of an export as its parser finds it.
 

@@ -28,7 +28,7 @@ from include.parsers.head import Head
 from include.parsers.json_stream import BrokenJson, documents, entries
 from include.parsers.outcomes import left_out, outcomes, unreadable
 from include.parsers.values import identifier, mapping, microseconds, string
-from include.records import Conversation, Parsed
+from include.records import Conversation, ParsedMany
 
 _MESSAGES = "messages"
 _MEMBERS = ("guild", "channel", "exportedAt", "dateRange")
@@ -51,7 +51,7 @@ class _File(NamedTuple):
         return self.after, int(part[1]) if part else 0
 
 
-def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
+def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """
     Yield channel by channel, the parts of a channel one after the other; a message that stands in two is yielded twice.
 

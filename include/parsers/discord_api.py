@@ -27,7 +27,7 @@ from include.parsers.head import HEAD_BYTES, Head, head_of
 from include.parsers.json_stream import BrokenJson, documents, entries, in_lines
 from include.parsers.outcomes import left_out, outcomes, unreadable
 from include.parsers.values import identifier, mapping, string
-from include.records import Conversation, Note, Parsed
+from include.records import Conversation, Note, ParsedMany
 
 _PLACE = re.compile(r"(?:(?:(?:item|messages|data|results?|items|hits|response|body)\.)*item)?")
 """Where messages stand in a file (:class:`include.parsers.head.Head`); empty: the file, or a line of it, is one."""
@@ -42,7 +42,7 @@ _NESTED = 5
 """Lists and objects around a message at most."""
 
 
-def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
+def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """
     Yield file by file; a file may hold messages of several channels.
 

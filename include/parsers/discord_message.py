@@ -260,6 +260,8 @@ def _answered(entry: Mapping[str, Any], channel_id: str) -> str | None:
 
 def _kind(value: object) -> str:
     """Return one name for a kind of message, however it is written; missing is a plain message, as in old exports."""
+    if type(value) is str and (known := _NAMES.get(value)):
+        return known
     written = str(value) if isinstance(value, int) else string(value).strip().removeprefix("MessageType.")
     known = _NAMES.get(written) or _FOLDED.get(re.sub(r"[\W_]", "", written).casefold())
     return known or (written if re.fullmatch(r"\w{1,40}", written) else "Default")

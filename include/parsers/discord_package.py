@@ -30,7 +30,7 @@ from include.parsers.head import look
 from include.parsers.json_stream import BrokenJson, entries
 from include.parsers.outcomes import Reject, Skip, left_out, outcomes, unreadable
 from include.parsers.values import identifier, string, strings
-from include.records import Conversation, Message, Note, Parsed
+from include.records import Conversation, Message, Note, ParsedMany
 
 _CHANNEL_FILE = re.compile(r"(?P<messages>(?:.*/)?)c?(?P<id>[0-9]+)/(?P<file>channel\.json|messages\.(?:json|csv))")
 _OWNERS = (
@@ -45,7 +45,7 @@ _OF_EXPORTS = {"messages", "ts", "author", "conversation_list", "conversation_me
 """Keys that exports have, and files of a package beside its messages do not."""
 
 
-def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
+def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """
     Yield channel by channel what the owner wrote there, as sessions of the owner's personal history.
 

@@ -21,6 +21,8 @@ def sent_at_us(message_id: str, timestamp: object) -> int | None:
     timestamp and it lies between Discord's first day and tomorrow.
     """
     given_us = microseconds(timestamp)
+    if given_us is not None and given_us > 0 and given_us % 1_000_000:
+        return given_us
     if not _SNOWFLAKE.fullmatch(message_id):
         return given_us
     snowflake_ms = (int(message_id) >> 22) + _SNOWFLAKE_EPOCH_MS

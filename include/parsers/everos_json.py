@@ -37,7 +37,7 @@ from include.parsers.json_stream import Document, documents, listed
 from include.parsers.outcomes import left_out, outcomes, unreadable
 from include.parsers.values import identifier, in_natural_order, mapping, string
 from include.parsers.zones import UnknownZone, zone_of
-from include.records import Conversation, Note, Parsed
+from include.records import Conversation, Note, ParsedMany
 
 CORRECTIONS = "chat-history-to-everos/corrections/1"
 """Member ``format`` of each conversation in a file of corrections: the format's name and version."""
@@ -61,7 +61,7 @@ _MEMBERS = ("group_id", "group_meta", "user_id", "session_id", *_METAS, "format"
 _PERSONAL_SCENES = ("solo", "assistant")
 
 
-def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
+def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """
     Yield file by file, conversation by conversation, reading each file twice side by side: what describes, and entries.
 
@@ -100,7 +100,7 @@ class _File:
         self._at = ""
         """Where the document would go on."""
 
-    def parsed(self) -> Iterator[Parsed]:
+    def parsed(self) -> Iterator[ParsedMany]:
         before: Conversation | None = None
         for document in self._documents:
             description = describe(document)
@@ -114,7 +114,7 @@ class _File:
             if isinstance(description.zone, UnknownZone) and description.zone.used:
                 self._unknown_zones[description.zone.label].add(conversation.conversation_id)
 
-    def _outcomes(self, document: Document, description: Description) -> Iterator[Parsed]:
+    def _outcomes(self, document: Document, description: Description) -> Iterator[ParsedMany]:
         index = document.index
         value = f"{self._name}#{document.value + 1}" if document.value else self._name
         self._at = place = value if index is None else f"{value}[{index}]"
@@ -132,7 +132,7 @@ class _File:
 
     def _judged(
         self, read: Iterable[tuple[int, Any]], place: str, description: Description, ordinals: Ordinals
-    ) -> Iterator[Parsed]:
+    ) -> Iterator[ParsedMany]:
         return outcomes(
             read,
             partial(to_message, description=description, ordinals=ordinals),

@@ -83,7 +83,7 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
     """
     if description.flaw:
         raise Reject(description.flaw)
-    if string(entry.get("type")).strip().lower() == "system":
+    if (kind := entry.get("type")) and string(kind).strip().lower() == "system":
         raise Skip("system")
     conversation = description.conversation
     given = identifier(entry, "sender_id") or identifier(entry, "sender")
@@ -100,7 +100,7 @@ def to_message(entry: dict[str, Any], origin: str, *, description: Description, 
     return Message(
         source=conversation.source,
         conversation_id=conversation.conversation_id,
-        message_id=_message_id(entry, (conversation.conversation_id, str(at_us), sender, text), ordinals),
+        message_id=_given_id(entry) or _made_id((conversation.conversation_id, str(at_us), sender, text), ordinals),
         sent_at_us=at_us,
         timestamp_ms=at_us // 1000,
         sender_id=sender_id_of(sender),
@@ -119,6 +119,8 @@ def role_of_person(person: Mapping[str, Any]) -> Role:
 def _role(entry: Mapping[str, Any], person: Mapping[str, Any]) -> Role:
     """Return the role; the older format may leave it out, or say it of the person."""
     given = entry.get("role")
+    if type(given) is str and (role := _ROLES.get(given)):
+        return role
     if given is None:
         if "create_time" in entry:
             return role_of_person(person)
@@ -158,13 +160,15 @@ def _sent_at_us(entry: Mapping[str, Any], zone: tzinfo) -> int:
     return us
 
 
-def _message_id(entry: Mapping[str, Any], identity: tuple[str, ...], ordinals: Ordinals) -> str:
-    """Return the id given, or one made of what the message is: the same in every run and every file."""
+def _given_id(entry: Mapping[str, Any]) -> str:
     given = identifier(entry, "message_id")
     if given.startswith(RESERVED_PREFIX):
         raise Reject(f"message_id starts with {RESERVED_PREFIX}, which EverOS reserves")
-    if given:
-        return given
+    return given
+
+
+def _made_id(identity: tuple[str, ...], ordinals: Ordinals) -> str:
+    """Return an id made of what the message is: the same in every run and every file."""
     digest = hashlib.sha256("\x00".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
     ordinal = ordinals.next(digest)
     return f"{digest}-{ordinal}" if ordinal else digest

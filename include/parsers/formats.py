@@ -10,7 +10,7 @@ import msgspec
 from include.archive import Archive, Limits
 from include.ids import DEFAULT_ID_TEMPLATE
 from include.parsers.head import Head
-from include.records import Parsed
+from include.records import ParsedMany
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ class Format:
     looked_for: str
     """For the report on an unknown file: what would have been recognised."""
 
-    parse: Callable[[Archive, Export, ParseOptions], Iterator[Parsed]]
+    parse: Callable[[Archive, Export, ParseOptions], Iterator[ParsedMany]]
 
     trees: Callable[[Archive], Mapping[str, Sequence[str]]] = _no_trees
     """Folders (``""`` or ending in ``/``) where such an export starts, each with the full names of its files."""

@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, BinaryIO
 
 import msgspec
@@ -44,6 +45,7 @@ _LINES = re.compile(
 """Two lines of which the second cannot go on with a value that the first one began."""
 _LINE = re.compile(_BEGIN).match
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_VALUES = msgspec.json.Decoder(list[Any])
 _TRIES = 8
 
 _END = -1
@@ -55,6 +57,7 @@ _NOT_JSON = "not JSON from here on; what comes before it was read"
 
 type Text = bytes | msgspec.Raw
 type Decode = Callable[[Text], Any]
+type Several = msgspec.json.Decoder[Any]
 
 
 class BrokenJson(Exception):
@@ -94,6 +97,10 @@ def decode_entry(data: Text) -> Any:
             return msgspec.json.decode(mended(bytes(data), fraction=_finite))
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             return BrokenJson("not JSON" if isinstance(error, msgspec.DecodeError) else str(error))
+
+
+def _as_it_is(data: Text) -> Text:
+    return data
 
 
 def entries(stream: BinaryIO, path: str, decode: Decode = decode_entry) -> Iterator[Any]:
@@ -142,7 +149,10 @@ def _entries(text: "_Text", first: int, parts: tuple[str, ...], decode: Decode) 
                 yield decode(text.element())
         return
     if name == "item" and not rest:
-        yield from map(decode, text.elements())
+        if decode is decode_entry:
+            yield from chain.from_iterable(text.portions(decode, _VALUES))
+        else:
+            yield from map(decode, chain.from_iterable(text.portions(_as_it_is, _ITEMS)))
         return
     for inner in text.items():
         if name == "item" and inner in _CLOSING:
@@ -165,15 +175,15 @@ def documents(
     :param early: Stop at the first of these lists; the last document has what was seen until then.
     """
     document = Document(index=None)
-    for kind, part, data in _parts(stream, members, lists):
+    for kind, part, data in _parts(stream, members, lists, _as_it_is, _ITEMS):
         if kind == "document":
             document = part
         elif kind == "member":
             value = decode_entry(data)
             if not isinstance(value, BrokenJson):
                 document.members[part] = value
-        elif kind == "entry":
-            document.lengths[part] += 1
+        elif kind == "entries":
+            document.lengths[part] += len(data)
         elif kind == "list":
             document.lengths.setdefault(part, 0)
             if early:
@@ -189,13 +199,19 @@ def listed(stream: BinaryIO, *, members: Container[str], lists: Container[str]) 
 
     :param members: As given to :func:`documents`, so that both read the same parts of the file at once.
     """
-    for kind, _, data in _parts(stream, members, lists):
-        if kind == "entry":
-            yield decode_entry(data)
+    for kind, _, data in _parts(stream, members, lists, decode_entry, _VALUES):
+        if kind == "entries":
+            yield from data
 
 
-def _parts(stream: BinaryIO, members: Container[str], lists: Container[str]) -> Iterator[tuple[str, Any, Text]]:
-    """Yield what a file consists of: ``document``, then its ``member``, ``list``, ``entry`` …, then ``end``."""
+def _parts(
+    stream: BinaryIO, members: Container[str], lists: Container[str], decode: Decode, several: Several
+) -> Iterator[tuple[str, Any, Any]]:
+    """
+    Yield what a file consists of: ``document``, then its ``member``, ``list``, ``entries`` …, then ``end``.
+
+    :param decode: As for :meth:`_Text.portions`.
+    """
     text = _Text(stream)
     number = 0
     document: Document | None = None
@@ -208,7 +224,7 @@ def _parts(stream: BinaryIO, members: Container[str], lists: Container[str]) -> 
                     document = Document(value=number, index=index)
                     yield "document", document, b""
                     if begin == _CURLY:
-                        yield from _members(text, members, lists)
+                        yield from _members(text, members, lists, decode, several)
                     elif index is None:
                         text.rest_of_line()
                     else:
@@ -232,12 +248,14 @@ def _objects(text: "_Text", first: int) -> Iterator[tuple[int | None, int]]:
         yield None, first
 
 
-def _members(text: "_Text", members: Container[str], lists: Container[str]) -> Iterator[tuple[str, Any, Text]]:
+def _members(
+    text: "_Text", members: Container[str], lists: Container[str], decode: Decode, several: Several
+) -> Iterator[tuple[str, Any, Any]]:
     for key, begin in text.members():
         if key in lists and begin == _SQUARE:
             yield "list", key, b""
-            for entry in text.elements():
-                yield "entry", key, entry
+            for portion in text.portions(decode, several):
+                yield "entries", key, portion
         elif key in lists and begin not in _CLOSING:
             if text.element().strip() == b"null":
                 yield "list", key, b""
@@ -311,16 +329,18 @@ class _Text:
         """Yield name and first byte of each member of the object at which the text is; the caller cuts off the rest."""
         return self._inside(_CURLY)
 
-    def elements(self) -> Iterator[Text]:
-        """Cut off the items of the array at which the text is, one after the other."""
-        for first in self.items():
-            many = self._several() if self._fresh and first == _CURLY else ()
-            if many:
-                yield from many
-            else:
-                yield self.element()
+    def portions(self, decode: Decode, several: Several) -> Iterator[Sequence[Any]]:
+        """
+        Cut off the items of the array at which the text is, some at a time, and decode them.
 
-    def _several(self) -> Sequence[msgspec.Raw]:
+        :param decode: Decodes one item.
+        :param several: Decodes an array of items to the same, but may refuse what ``decode`` takes.
+        """
+        for first in self.items():
+            many = self._several(several) if self._fresh and first == _CURLY else ()
+            yield many or [decode(self.element())]
+
+    def _several(self, several: Several) -> Sequence[Any]:
         """
         Cut off as many items as possible of those that are held, objects all; none if that is not easy.
 
@@ -338,8 +358,8 @@ class _Text:
             if end < 0:
                 break
             try:
-                items = _ITEMS.decode(b"[%b]" % self._data[self._pos : end + 1])
-            except (msgspec.DecodeError, RecursionError):
+                items: list[Any] = several.decode(b"[%b]" % self._data[self._pos : end + 1])
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             self._pos = end + 1
             return items

@@ -3,14 +3,21 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from msgspec.structs import astuple
+
 from include.errors import EntryUnreadable
 from include.parsers.formats import ParseOptions
 from include.parsers.json_stream import BrokenJson
 from include.parsers.values import identifier, mapping, objects, string
-from include.records import Conversation, Entries, Message, Parsed, Rejected, Skipped
+from include.records import Conversation, Entries, Message, Messages, Parsed, ParsedMany, Rejected, Row, Skipped
 
 ToMessage = Callable[[dict[str, Any], str], Message]
 """Makes a message of an object and its origin, or raises :class:`Skip` or :class:`Reject`."""
+
+
+_AT_ONCE = 1_000
+_CHARACTERS_AT_ONCE = 1 << 20
+"""Of text. A record of messages has this many of them or characters, so memory stays bounded."""
 
 
 class Skip(Exception):
@@ -35,23 +42,30 @@ def outcomes(
     conversation: Conversation,
     place: str,
     leave_out: str = "",
-) -> Iterator[Parsed]:
+) -> Iterator[ParsedMany]:
     """
-    Yield one outcome per entry and then their number; where the list breaks off, the rest counts as one rejected entry.
+    Yield one outcome per entry, the messages as rows, and then their number.
+
+    Where the list breaks off, the rest counts as one rejected entry.
 
     :param entries: Positions and entries. An entry may be a :class:`BrokenJson`: one that could not be read by itself.
     :param place: What the entries' positions are appended to: ``general.json`` gives ``general.json[7]``.
     :param leave_out: Skip every entry for this reason.
     """
     source, conversation_id = conversation.source, conversation.conversation_id
-    count = 0
+    rows: list[Row] = []
+    count = characters = 0
     position = -1
     try:
         for position, entry in entries:
             count += 1
             origin = f"{place}[{position}]"
             try:
-                yield _message(entry, origin, to_message, leave_out)
+                if leave_out or type(entry) is not dict:
+                    raise _no_message(entry, leave_out)
+                message = to_message(entry, origin)
+                rows.append(astuple(message))
+                characters += len(message.text)
             except Skip as skip:
                 yield Skipped(source=source, conversation_id=conversation_id, reason=str(skip), origin=origin)
             except Reject as reject:
@@ -62,21 +76,25 @@ def outcomes(
                     origin=origin,
                     entry=_correctable(entry) if isinstance(entry, dict) else None,
                 )
+            if len(rows) >= _AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
+                yield Messages(conversation_id=conversation_id, rows=rows)
+                rows, characters = [], 0
     except (BrokenJson, EntryUnreadable) as error:
         count += 1
         origin = f"{place}[{position + 1}]"
         yield Rejected(source=source, conversation_id=conversation_id, reason=str(error), origin=origin)
+    if rows:
+        yield Messages(conversation_id=conversation_id, rows=rows)
     yield Entries(conversation_id=conversation_id, count=count)
 
 
-def _message(entry: Any, origin: str, to_message: ToMessage, leave_out: str) -> Message:
+def _no_message(entry: Any, leave_out: str) -> Skip | Reject:
+    """Return why an entry is no message, whatever it says."""
     if leave_out:
-        raise Skip(leave_out)
+        return Skip(leave_out)
     if isinstance(entry, BrokenJson):
-        raise Reject(str(entry))
-    if not isinstance(entry, dict):
-        raise Reject(f"expected an object, found {_JSON_NAMES.get(type(entry), 'a number')}")
-    return to_message(entry, origin)
+        return Reject(str(entry))
+    return Reject(f"expected an object, found {_JSON_NAMES.get(type(entry), 'a number')}")
 
 
 def _correctable(entry: dict[str, Any]) -> dict[str, Any]:

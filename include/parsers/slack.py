@@ -13,7 +13,7 @@ Format: https://slack.com/help/articles/220556107 (read November 2025), and the 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import count
+from itertools import batched, count
 from pathlib import Path
 
 from include.archive import Archive, open_archive
@@ -25,14 +25,17 @@ from include.parsers.head import look
 from include.parsers.outcomes import left_out, unreadable
 from include.parsers.slack_entries import Defect, Slice, read_entries
 from include.parsers.slack_index import Channel, Index, Lists, count_records, names_around
-from include.parsers.slack_messages import SOURCE, Judge
+from include.parsers.slack_messages import SOURCE, Judge, times_us
 from include.parsers.slack_shapes import list_kind
-from include.records import Conversation, Entries, Note, Parsed, Rejected, Skipped
+from include.records import Conversation, Entries, Messages, Note, ParsedMany, Rejected, Row, Skipped
+
+_AT_ONCE = 1_000
+"""Messages in one record."""
 
 _WORKSPACE = re.compile(r"(?:.*/)?teams/([^/]+)/")
 
 
-def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
+def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """
     Yield every entry of the export: conversations by folder, days by date, entries in the order of the file.
 
@@ -125,9 +128,9 @@ def outcomes(
     judge: Judge,
     reason: str = "",
     positions: Iterable[int] | None = None,
-) -> Iterator[Parsed]:
+) -> Iterator[ParsedMany]:
     """
-    Yield one outcome per entry of a file, and how many there are.
+    Yield one outcome per entry of a file, the messages as rows, and how many there are.
 
     :param reason: Why the whole conversation is skipped; its entries are counted and none of them is looked at.
     :param positions: Of the entries in the file; default: from 0 on.
@@ -136,14 +139,20 @@ def outcomes(
     try:
         for part in slices:
             yield Entries(conversation_id=conversation_id, count=len(part))
-            for entry, position in zip(part, numbers, strict=False):
-                where = f"{origin}[{position}]"
-                if isinstance(entry, Defect):
-                    yield _rejected(conversation_id, entry.reason, where)
-                elif reason:
-                    yield Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=where)
-                else:
-                    yield judge.outcome(entry, conversation_id, where)
+            for some in batched(part, _AT_ONCE):
+                rows: list[Row] = []
+                for entry, sent_at_us, position in zip(some, times_us(some), numbers, strict=False):
+                    where = f"{origin}[{position}]"
+                    if isinstance(entry, Defect):
+                        yield _rejected(conversation_id, entry.reason, where)
+                    elif reason:
+                        yield Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=where)
+                    elif isinstance(outcome := judge.row(entry, conversation_id, where, sent_at_us), tuple):
+                        rows.append(outcome)
+                    else:
+                        yield outcome
+                if rows:
+                    yield Messages(conversation_id=conversation_id, rows=rows)
     except EntryUnreadable as error:
         yield from unreadable(origin, SOURCE, str(error), conversation_id)
 

@@ -53,7 +53,7 @@ from include.parsers.slack_shapes import (
     message_places,
 )
 from include.parsers.values import mapping, objects, string
-from include.records import Note, Parsed
+from include.records import Note, ParsedMany
 
 type _Part = tuple[Channel, Iterator[Slice], Iterable[int]]
 """A conversation, entries of it, and their positions in the file."""
@@ -99,7 +99,7 @@ _FIRST = 100
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
-def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[Parsed]:
+def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
     """Yield every entry of the files, in order; nested replies follow their root."""
     heads = {name: look(archive, name) for name in archive.names()}
     indexes, broken = _indexes(archive, heads, export, options)

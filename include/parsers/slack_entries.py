@@ -88,6 +88,7 @@ _FILE = msgspec.json.Decoder(list[Entry | str | int | float | bool | list[Any] |
 _TS = attrgetter("ts")
 _WORDS_KEY = re.compile(rb'"(?:text|blocks|attachments|files)"\s*:')
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_ENTRY = msgspec.json.Decoder(Entry)
 _ITEM = msgspec.json.Decoder(NestingEntry)
 _NESTING_FILE = msgspec.json.Decoder(list[NestingEntry | str | int | float | bool | list[Any] | None])
 
@@ -133,20 +134,33 @@ def decode_entries(data: bytes, *, loose: bool = False) -> Slice:
     if data.lstrip()[:1] == b"{":
         return _decode_objects(data)
     try:
-        items = (_NESTING_FILE if loose else _FILE).decode(data)
-        if loose:
-            return _flat(items)
-        if set(map(type, items)) <= {Entry} and None not in map(_TS, items):
-            return _flat(items) if any(map(_nests, items)) else items  # type: ignore[return-value]
-        return _flat(_NESTING_FILE.decode(data))
+        items: list[Any] = (_NESTING_FILE if loose else _FILE).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _flat(_decode_each(data))
+    if loose:
+        return _flat(items)
+    if set(map(type, items)) <= {Entry} and None not in map(_TS, items):
+        return _flat(items) if _nest(items) else items
+    without_time = [number for number, item in enumerate(items) if type(item) is Entry and item.ts is None]
+    if without_time:  # these few may hold messages, which only a nesting entry shows
+        texts = _ITEMS.decode(data)
+        for number in without_time:
+            items[number] = _decode_one(texts[number])
+    return _flat(items)
 
 
-def _nests(entry: Any) -> bool:
-    """Tell whether whole messages are nested in an entry; Slack's own lists of replies name user and time."""
-    nested = entry.replies or entry.slackdump_thread_replies or entry.thread_replies
-    return bool(nested) and _WORDS_KEY.search(nested) is not None
+def _nest(items: Iterable[Any]) -> bool:
+    """Tell whether whole messages are nested in entries; Slack's own lists of replies name user and time."""
+    with_replies = [
+        item
+        for item in items
+        if item.replies is not _NOTHING
+        or item.slackdump_thread_replies is not _NOTHING
+        or item.thread_replies is not _NOTHING
+    ]
+    return any(
+        _WORDS_KEY.search(item.replies or item.slackdump_thread_replies or item.thread_replies) for item in with_replies
+    )
 
 
 def _decode_objects(data: bytes) -> Slice:
@@ -178,6 +192,9 @@ def _flat(items: Iterable[object]) -> Slice:
     """Return entries with the replies that are nested in them, and those of answers and arrays among them."""
     result: Slice = []
     for item in items:
+        if type(item) is Entry and not (item.replies or item.slackdump_thread_replies or item.thread_replies):
+            result.append(item)
+            continue
         if isinstance(item, list) and item and all(isinstance(inner, dict) and "ts" in inner for inner in item):
             result += _flat(item)  # a page of an answer
             continue
@@ -218,12 +235,18 @@ def _decode_each(data: bytes) -> Slice:
             return [Defect("expected an array of messages")]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             items = _ITEMS.decode(mended(data))
-        return [entry for item in items for entry in _decode_item(bytes(item))]
+        return [entry for item in items for entry in _decode_item(item)]
     except (msgspec.DecodeError, ValueError):
         return list(complete_prefix(io.BytesIO(data), "item"))
 
 
-def _decode_item(data: bytes) -> Slice:
+def _decode_item(item: msgspec.Raw) -> Slice:
+    try:
+        if (entry := _ENTRY.decode(item)).ts is not None:  # as nearly all beside one that is odd
+            return [entry]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    data = bytes(item)
     return _flat([decode_loose(data)]) if data.startswith(b"[") else [_decode_one(data)]
 
 

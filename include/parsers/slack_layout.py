@@ -26,7 +26,7 @@ from include.parsers.head import look
 from include.parsers.slack_index import RECORD_FILES, is_private_kind
 from include.parsers.slack_shapes import ListKind, kind_by_name, list_kind, list_order
 
-_DAY_FILE = re.compile(r"(?:(.*)/)?\d{4}-\d{2}-\d{2}\.json")
+_DAY_FILE = re.compile(r"(?:.*/)?\d{4}-\d{2}-\d{2}\.json")
 _DAY_LIKE = re.compile(
     r"(?:.*/)?\d{4}(?:[-_.]?\d{2}){1,2}(?:[ _-]*\(?\d{1,3}\)?|[ -]*(?:copy|kopie|copie|copia))?\.(?:json|jsonl|ndjson)",
     re.IGNORECASE,
@@ -78,11 +78,13 @@ class _Shape:
     """Where in an archive lists, conversation folders and shared files lie; folders end in ``/``."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        days = {_folder_of(name) for name in names if _DAY_FILE.fullmatch(name) or _file_of(name) == _CANVAS}
+        self.day_files = frozenset(filter(_DAY_FILE.fullmatch, names))
+        others = [name for name in names if name not in self.day_files]
+        days = set(map(_folder_of, [*self.day_files, *(name for name in others if _file_of(name) == _CANVAS)]))
         outer = {day for day in days if not any(above in days for above in _above(day.rstrip("/")) if above)}
         kinds = {
             name: kind
-            for name in names
+            for name in others
             if (kind := kind_by_name(name)) in ("people", "conversations") and not _is_upload(name)
         }
         self._outer = outer
@@ -141,15 +143,19 @@ def trees(archive: Archive) -> Mapping[str, Sequence[str]]:
     roots |= {folder for folder in shape.lists if not _describes_loose_files(archive, folder)}
     roots = {root for root in roots if not any(above in roots for above in _organisation(root))}
     files: dict[str, list[str]] = {root: [] for root in roots}
+    root_of = {
+        folder: next((above for above in _above(folder) if above in roots), None)
+        for folder in set(map(_folder_of, names))
+    }
     for name in names:
-        root = next((above for above in _above(name) if above in roots), None)
+        root = root_of[_folder_of(name)]
         if root is not None and shape.belongs(name, root):
             files[root].append(name)
     for name in lists_of(archive, roots - shape.folders):
-        root = next(above for above in _above(name) if above in roots)
-        if name not in files[root]:
+        root = root_of[_folder_of(name)]
+        if root is not None and name not in files[root]:
             files[root].append(name)
-    return {root: own for root, own in files.items() if own and _is_slack(archive, own)}
+    return {root: own for root, own in files.items() if own and _is_slack(archive, own, shape)}
 
 
 def is_sibling(name: str) -> bool:
@@ -165,12 +171,12 @@ def lists_of(archive: Archive, folders: Set[str]) -> dict[str, ListKind]:
     """
     found: dict[str, ListKind] = {}
     looks = 0
-    days = {_folder_of(name) for name in archive.names() if _DAY_FILE.fullmatch(name)}
-    wanted = {
-        folder for folder in map(_folder_of, archive.names()) if not folders.isdisjoint(_with_organisation(folder))
-    }
-    for name in archive.names():
-        if _folder_of(name) not in wanted or _DAY_FILE.fullmatch(name):
+    day_files = set(filter(_DAY_FILE.fullmatch, archive.names()))
+    days = set(map(_folder_of, day_files))
+    others = [name for name in archive.names() if name not in day_files]
+    wanted = {folder for folder in set(map(_folder_of, others)) if not folders.isdisjoint(_with_organisation(folder))}
+    for name in others:
+        if _folder_of(name) not in wanted:
             continue
         kind = kind_by_name(name)
         loose = not kind and _folder_of(name) not in days and _LIST_LIKE.search(name) and not is_sibling(name)
@@ -207,7 +213,7 @@ def workspaces(archive: Archive) -> Mapping[str, Sequence[Folder]]:
         days[_workspace_of(folder)]
     for name in archive.names():
         above = _folder_of(name)
-        if above in shape.folders and (_DAY_FILE.fullmatch(name) or _is_like_day(archive, name)):
+        if above in shape.folders and (name in shape.day_files or _is_like_day(archive, name)):
             days[_workspace_of(above)][shape.conversation_of(above)].append(name)
     return {
         workspace: [_folder(path, workspace, names) for path, names in sorted(found.items())]
@@ -284,10 +290,10 @@ def has_messages(archive: Archive, name: str) -> bool:
     return any(head.has(place, "ts") for place in head.keys)
 
 
-def _is_slack(archive: Archive, names: Sequence[str]) -> bool:
+def _is_slack(archive: Archive, names: Sequence[str], shape: _Shape) -> bool:
     """Look for what only Slack writes: lists of conversations, or messages with ``ts``."""
-    listed = [name for name in names if kind_by_name(name) == "conversations"]
-    days = [name for name in names if _DAY_FILE.fullmatch(name)]
+    days = [name for name in names if name in shape.day_files]
+    listed = [name for name in names if name not in shape.day_files and kind_by_name(name) == "conversations"]
     for name in [*listed, *days[:_SAMPLES], *days[-1:]]:
         try:
             head = look(archive, name)

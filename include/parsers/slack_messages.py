@@ -7,9 +7,10 @@ mattermost/mmetl, slack-export-viewer, msgvault). Slack adds subtypes: one that 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from operator import attrgetter
 
 import msgspec
 
@@ -18,10 +19,10 @@ from include.parsers.formats import ParseOptions
 from include.parsers.slack_authors import UNKNOWN, Authors
 from include.parsers.slack_blocks import say_more_than_text
 from include.parsers.slack_content import text_of
-from include.parsers.slack_entries import Entry, Slice
+from include.parsers.slack_entries import Defect, Entry, Slice
 from include.parsers.slack_index import Index
 from include.parsers.values import visible
-from include.records import Message, Note, Rejected, Skipped
+from include.records import Message, Note, Rejected, Row, Skipped, message_of
 
 SOURCE = "slack"
 
@@ -83,7 +84,12 @@ _NOISE_PATTERN = re.compile(r"joiner_notification.*|.*_canvas_updated")
 _EVENTS = frozenset({"message_changed", "message_deleted", "message_replied"})
 _SUBTYPE = re.compile(r"[A-Za-z0-9_]{1,64}")
 _TS_CHARACTERS = 20
+_REGULAR_TIMES = re.compile(r"(?:[1-9][0-9]{9}\.[0-9]{6},)*+[1-9][0-9]{9}\.[0-9]{6}")
+"""With ten digits before the point they are between 2001 and 2286."""
+
+_TS = attrgetter("ts")
 _INTEGER = msgspec.json.Decoder(int)
+_INTEGERS = msgspec.json.Decoder(list[int | None])
 _MIN_US, _MAX_US = 1_000_000_000_000_000, 253_402_300_800_000_000
 """2001 to 9999. EverOS takes smaller figures for seconds; Slack began in 2013."""
 
@@ -105,12 +111,20 @@ class Judge:
 
     def outcome(self, entry: Entry, conversation_id: str, origin: str) -> Message | Skipped | Rejected:
         """Say what an entry is."""
+        outcome = self.row(entry, conversation_id, origin, time_us(entry.ts))
+        return message_of(outcome) if isinstance(outcome, tuple) else outcome
+
+    def row(self, entry: Entry, conversation_id: str, origin: str, sent_at_us: int | None) -> Row | Skipped | Rejected:
+        """
+        Say what an entry is; a message is the row of a :class:`include.records.Message`.
+
+        :param sent_at_us: Its time, see :func:`times_us`.
+        """
         subtype = entry.subtype
         reason = self._noise(entry) if subtype or entry.hidden else ""
         if reason:
             return Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
         ts = entry.ts
-        sent_at_us = time_us(ts)
         if ts is None or sent_at_us is None:
             problem = "ts is no Unix time between 2001 and 9999" if ts else "ts is missing"
             kept = {"sender_id": entry.user or entry.bot_id, "timestamp": ts, "content": entry.text}
@@ -142,19 +156,19 @@ class Judge:
         if author.sender_id == UNKNOWN.sender_id:
             self.unknown_authors += 1
         thread_ts = entry.thread_ts
-        return Message(
-            source=SOURCE,
-            conversation_id=conversation_id,
-            message_id=ts,
-            sent_at_us=sent_at_us,
-            timestamp_ms=sent_at_us // 1000,
-            edited_at_us=time_us(entry.edited.ts) if entry.edited else None,
-            sender_id=author.sender_id,
-            sender_name=author.name,
-            role="assistant" if bot else "user",
-            text=text,
-            thread_id=thread_ts if thread_ts and time_us(thread_ts) else None,
-            origin=origin,
+        return (
+            SOURCE,
+            conversation_id,
+            ts,
+            sent_at_us,
+            sent_at_us // 1000,
+            time_us(entry.edited.ts) if entry.edited else None,
+            author.sender_id,
+            author.name,
+            "assistant" if bot else "user",
+            text,
+            thread_ts if thread_ts and time_us(thread_ts) else None,
+            origin,
         )
 
     def gather(self, files: Callable[[], Files]) -> None:
@@ -196,7 +210,7 @@ def time_us(ts: str | None) -> int | None:
     if not ts or len(ts) > _TS_CHARACTERS or not ts.isascii():
         return None
     if len(ts) == 17 and ts[10] == ".":  # as Slack writes it
-        digits = ts.replace(".", "", 1)
+        digits = ts[:10] + ts[11:]
     else:
         seconds, _, fraction = ts.partition(".")
         digits = seconds + fraction.ljust(6, "0") if seconds and len(fraction) <= 6 else ""
@@ -204,6 +218,21 @@ def time_us(ts: str | None) -> int | None:
         return None
     time = _INTEGER.decode(digits)  # a third of the time that int() takes
     return time if _MIN_US <= time < _MAX_US else None
+
+
+def times_us(entries: Sequence[Entry | Defect]) -> list[int | None]:
+    """
+    Return :func:`time_us` of each entry; ``None`` of a defect.
+
+    Times as Slack writes them are read together, in a quarter of the time.
+    """
+    try:
+        joined = ",".join(map(_TS, entries))
+    except (AttributeError, TypeError):  # a defect, or an entry without a time
+        joined = ""
+    if len(joined) == 18 * len(entries) - 1 and _REGULAR_TIMES.fullmatch(joined):  # none holds a comma itself
+        return _INTEGERS.decode(f"[{joined.replace('.', '')}]")
+    return [time_us(entry.ts) if isinstance(entry, Entry) else None for entry in entries]
 
 
 def _named(subtype: str) -> str:

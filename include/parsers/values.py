@@ -15,6 +15,7 @@ _EXACT_DIGITS = 100
 """Of a number in a name."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def string(value: object) -> str:
@@ -51,6 +52,8 @@ def identifier(thing: Mapping[str, Any], key: str = "id") -> str:
     Tools for tables write whole numbers as ``7.0`` where some rows have none.
     """
     value = thing.get(key)
+    if type(value) is str:  # nearly always
+        return value.strip()
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else string(value).strip()
@@ -66,7 +69,7 @@ def microseconds(timestamp: object, zone: tzinfo = UTC) -> int | None:
         return None
     try:
         moment = datetime.fromisoformat(timestamp.strip())
-        return ((moment if moment.tzinfo else moment.replace(tzinfo=zone)) - _EPOCH) // timedelta(microseconds=1)
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=zone)) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         return None
 

@@ -1,7 +1,7 @@
 """
-A stand-in for the EverOS v1 API: it behaves as the real one does where an importer can be hurt, and fails on request.
+A stand-in for the EverOS v1 API: it behaves as EverOS does wherever an import can fail, and produces faults on request.
 
-It is not EverOS: memories are cut by silences and made of sentences that people wrote, no model is involved.
+It is not EverOS: it has no model. An episode ends at a long silence and repeats what people wrote.
 """
 
 from include.standin.faults import Fault

@@ -5,9 +5,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from include.standin.extraction import EPISODE_MESSAGES
 from include.standin.server import serve
-from include.standin.settings import Latency, Settings
+from include.standin.settings import EPISODE_MESSAGES, Latency, Settings
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from include.standin.memory import Memory
 from include.standin.validation import Invalid
 
 CUT = 499
-"""Status of an answer that nobody gets: the connection was cut."""
+"""In place of an HTTP status when the connection was cut without an answer."""
 
 _MOST = 100
 
@@ -52,7 +52,7 @@ async def echo(fault: Fault, request: Request) -> Response:
     words = text.split()
     forms = [text, text.upper(), text.title(), json.dumps(text.encode("utf-16-be").hex()), " ".join(text), text[:5]]
     forms += ["".join(f"&#{ord(character)};" for character in text), "-".join(words), "_".join(words).upper(), *words]
-    told = {
+    fields = {
         "code": "_".join(words).upper(),
         "message": f"messages[0].content: cannot take {'; '.join(forms)}",
         "task_id": text,
@@ -67,20 +67,13 @@ async def echo(fault: Fault, request: Request) -> Response:
     }
     header = text.encode("ascii", "backslashreplace").decode()
     headers = {"X-Error": header, "Location": f"http://{header}/", "Retry-After": header, "X-Request-Id": header}
-    return JSONResponse({**told, "error": told}, status_code=fault.status, headers=headers)
+    return JSONResponse({**fields, "error": fields}, status_code=fault.status, headers=headers)
 
 
 def added(count: int, *, task_id: str | None = None, status: str | None = None) -> dict[str, Any]:
     """``AddResult``."""
     message = "Messages accepted" if status else "Messages queued for processing"
     return {"message": message, "message_count": count, "status": status, "task_id": task_id}
-
-
-def named(kind: str, row: sqlite3.Row) -> dict[str, Any]:
-    """``GroupResponse`` or ``SenderResponse``."""
-    times = {"created_at": _iso(row["created_s"] * 1000), "updated_at": _iso(row["updated_s"] * 1000)}
-    described = {"description": row["description"]} if kind == "group" else {}
-    return {f"{kind}_id": row["id"], "name": row["name"], **described, **times}
 
 
 def settings() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The v1 routes as the SDK ``everos`` 0.4.0 calls them, answered from the store."""
+"""The v1 routes as the SDK ``everos`` 0.4.0 calls them, and two routes below ``/standin/`` that need no key."""
 
 import asyncio
 import time
@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from include.standin import answers
 from include.standin.calls import Call, Calls, Handler
 from include.standin.connections import Connections
-from include.standin.faults import Faults
-from include.standin.ids import NO_SESSION, RESERVED, derived
+from include.standin.faults import Fault, Faults
 from include.standin.journal import conversation_key
 from include.standin.memory import Scope, Work
 from include.standin.settings import Settings
 from include.standin.store import Store
-from include.standin.validation import Invalid, check_add, check_owner, parse_object
+from include.standin.validation import NO_SESSION, RESERVED, Invalid, check_add, check_owner, derived, parse_object
 
 
 class Api:
@@ -33,9 +33,9 @@ class Api:
         self._calls = Calls(store, settings, faults, connections)
         self._working: set[asyncio.Task[None]] = set()
 
-    def starlette(self, *more: BaseRoute) -> Starlette:
-        """Return the application, with further routes behind the API's own."""
-        return Starlette(routes=[*self._routes(), *more], lifespan=self._lifespan)
+    def starlette(self) -> Starlette:
+        """Return the application."""
+        return Starlette(routes=self._routes(), lifespan=self._lifespan)
 
     def _routes(self) -> list[Route]:
         def route(path: str, method: str, handler: Handler) -> Route:
@@ -51,11 +51,9 @@ class Api:
             route("/tasks/{task_id}", "GET", self._task),
             route("/groups", "POST", self._register),
             route("/senders", "POST", self._register),
-            route("/groups/{key}", "GET", self._registered),
-            route("/senders/{key}", "GET", self._registered),
-            route("/groups/{key}", "PATCH", self._register),
-            route("/senders/{key}", "PATCH", self._register),
             route("/settings", "GET", self._settings),
+            Route("/standin/faults", self._arm, methods=["POST"]),
+            Route("/standin/stats", self._stats, methods=["GET"]),
         ]
 
     def _lifespan(self, _: Starlette) -> AbstractAsyncContextManager[None]:
@@ -101,8 +99,8 @@ class Api:
         due_s = time.time() + self.settings.latency.of(len(work.messages)) + late_s
         task_id = self.store.accept(call.seq, work, fate=fate, due_s=due_s)
         self._work(task_id, due_s)
-        told = None if does == "no_task_id" else task_id
-        return JSONResponse({"data": answers.added(len(work.messages), task_id=told)}, status_code=202)
+        reported_id = None if does == "no_task_id" else task_id
+        return JSONResponse({"data": answers.added(len(work.messages), task_id=reported_id)}, status_code=202)
 
     def _work(self, task_id: str, due_s: float) -> None:
         async def run() -> None:
@@ -129,29 +127,17 @@ class Api:
         kind = "group" if request.url.path.startswith("/api/v1/groups") else "sender"
 
         async def register(_: Call) -> Response:
-            key = request.path_params.get("key") or body.get(f"{kind}_id")
+            key = body.get(f"{kind}_id")
             if not isinstance(key, str) or not key:
                 raise Invalid(f"Missing required field: {kind}_id")
             if key.startswith(RESERVED):
                 raise Invalid(f"{kind}_id must not start with '{RESERVED}' (reserved)")
-            if "key" in request.path_params and self.store.named(kind, key) is None:
-                return answers.error(404, f"{kind} not found", request)
-            return JSONResponse({"data": answers.named(kind, self.store.name(kind, key, body))})
+            self.store.name(kind, key, body.get("name"))
+            return JSONResponse({"data": {f"{kind}_id": key, "name": body.get("name")}})
 
         return await self._calls.answer(request, "register", None, register)
 
     # -- reading
-
-    async def _registered(self, request: Request) -> Response:
-        kind = "group" if request.url.path.startswith("/api/v1/groups") else "sender"
-
-        async def registered(_: Call) -> Response:
-            row = self.store.named(kind, request.path_params["key"])
-            if row is None:
-                return answers.error(404, f"{kind} not found", request)
-            return JSONResponse({"data": answers.named(kind, row)})
-
-        return await self._calls.answer(request, "get", None, registered)
 
     async def _task(self, request: Request) -> Response:
         task_id = request.path_params["task_id"]
@@ -186,6 +172,19 @@ class Api:
             return JSONResponse({"data": answers.settings()})
 
         return await self._calls.answer(request, "settings", None, settings)
+
+    # -- the stand-in itself
+
+    async def _arm(self, request: Request) -> Response:
+        try:
+            faults = msgspec.json.decode(await request.body(), type=list[Fault])
+        except msgspec.DecodeError as error:
+            return JSONResponse({"message": str(error)}, status_code=422)
+        self.faults.arm(faults)
+        return JSONResponse({"armed": len(faults)})
+
+    async def _stats(self, _: Request) -> Response:
+        return JSONResponse(self.store.totals())
 
 
 async def _read(request: Request) -> tuple[dict[str, Any], Scope]:

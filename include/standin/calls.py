@@ -1,4 +1,4 @@
-"""What every call has in common: a key, a line in the journal, and the fault that it meets."""
+"""The common part of all calls: check the key, write the journal, produce the fault."""
 
 import asyncio
 import time
@@ -10,10 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from include.standin import answers
-from include.standin.connections import Connections
+from include.standin.connections import Connections, pieces
 from include.standin.faults import Fault, Faults
 from include.standin.journal import Entry
-from include.standin.raw import pieces
 from include.standin.settings import Settings
 from include.standin.store import Store
 from include.standin.validation import Invalid
@@ -29,7 +28,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Calls:
-    """Answers calls with whatever their faults leave of them."""
+    """Answers calls, with their faults."""
 
     def __init__(self, store: Store, settings: Settings, faults: Faults, connections: Connections) -> None:
         self._store = store
@@ -60,14 +59,14 @@ class Calls:
         **known: Any,
     ) -> Response:
         """
-        Journal a call, do it, and let its fault happen before or after.
+        Record a call, carry it out, and produce its fault before or after.
 
         :param known: further fields of the journal's :class:`Entry`.
         """
         fault = self._faults.strike(kind, conversation, known.get("message_ids", ()))
         now = time.time()
-        told = {"kind": kind, "conversation": conversation, "fault": _name(fault), **known}
-        seq = self._store.record(Entry(seq=0, arrived_s=now, started_s=now, **told))
+        fields = {"kind": kind, "conversation": conversation, "fault": _name(fault), **known}
+        seq = self._store.record(Entry(seq=0, arrived_s=now, started_s=now, **fields))
         await asyncio.sleep(self._settings.latency.answer_s)
         response = await self._before(fault, request)
         if response is None:

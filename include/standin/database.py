@@ -35,12 +35,11 @@ CREATE INDEX IF NOT EXISTS episodes_in ON episodes (group_id, timestamp_ms);
 CREATE INDEX IF NOT EXISTS episodes_of ON episodes (user_id, timestamp_ms);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (episode, tokenize = 'porter unicode61');
 CREATE TABLE IF NOT EXISTS names (
-    kind TEXT NOT NULL, id TEXT NOT NULL, name TEXT, description TEXT, created_s REAL NOT NULL, updated_s REAL NOT NULL,
-    PRIMARY KEY (kind, id)
+    kind TEXT NOT NULL, id TEXT NOT NULL, name TEXT, PRIMARY KEY (kind, id)
 );
 """
 
-_TABLES = ("journal", "tasks", "messages", "boundaries", "episodes", "words", "names")
+TABLES = ("journal", "tasks", "messages", "boundaries", "episodes", "words", "names")
 
 
 class Database:
@@ -87,21 +86,15 @@ class Database:
             raise
         self._connection.execute("COMMIT")
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self.transaction():
-            for table in _TABLES:
-                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
-
     def close(self) -> None:
         """Close the file; everything is in it already."""
         self._connection.close()
 
 
 @contextmanager
-def reading(folder: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file from outside, whether a stand-in serves the folder or not."""
-    with closing(sqlite3.connect(folder / _FILE)) as connection:
+def second_connection(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file in one transaction, from any thread or process, while a stand-in may serve it."""
+    with closing(sqlite3.connect(folder / _FILE)) as connection, connection:
         yield connection
 
 

@@ -1,4 +1,4 @@
-"""What the stand-in can be told to do wrong, and which call it happens to."""
+"""The faults that a stand-in can produce, and the rules that select calls for them."""
 
 import random
 import time
@@ -38,7 +38,7 @@ Does = Literal[
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One rule: which calls it matches and what happens to them. The first rule that matches a call decides.
+    One rule: the calls that it matches and the fault that they get. The first rule that matches a call applies.
 
     ======================= ================================================================================
     ``status``              answer ``status`` (with ``retry_after``, ``code``) instead of doing anything
@@ -71,7 +71,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """Exact conversation (see :func:`include.standin.journal.conversation_key`); ``None`` matches all."""
 
     count: int | None = None
-    """How often it happens; ``None`` is without end."""
+    """Number of calls that get it; ``None`` is without limit."""
 
     after: int = 0
     """How many matching calls pass first."""
@@ -92,7 +92,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Armed:
-    """A rule and what it has done so far."""
+    """A rule and the calls that it has counted."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -127,7 +127,7 @@ class _Armed:
 
 
 class Faults:
-    """The rules in force. Counts and dice start anew with every :meth:`arm`."""
+    """The active rules. Every :meth:`arm` resets counts and random numbers."""
 
     def __init__(self, faults: Sequence[Fault] = ()) -> None:
         self._armed: list[_Armed] = []
@@ -138,5 +138,5 @@ class Faults:
         self._armed = [_Armed(fault) for fault in faults]
 
     def strike(self, kind: str, conversation: str | None, message_ids: Sequence[str] = ()) -> Fault | None:
-        """Return the fault that this call meets, counting it, or ``None``."""
+        """Return the fault of this call and count it, or ``None``."""
         return next((a.fault for a in self._armed if a.strikes(kind, conversation, message_ids)), None)

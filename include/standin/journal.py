@@ -1,7 +1,7 @@
 """
-What the stand-in saw, and pure functions that judge it: lost, doubled, out of order, overlapping, flushed too early.
+The journal of all calls, and functions that find messages lost, doubled or out of order, and calls that overlap.
 
-They take entries and expected ids and know nothing of a server, so any run can be judged after the fact.
+The functions are pure: they take entries and expected ids, so that a run can be judged after it has ended.
 """
 
 from collections import Counter
@@ -41,7 +41,7 @@ def conversation_key(*, group_id: str | None = None, user_id: str | None = None,
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong with one conversation; all empty when nothing did."""
+    """The errors of one conversation; all fields are empty without errors."""
 
     conversation: str
     lost: tuple[str, ...] = ()

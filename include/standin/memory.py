@@ -1,21 +1,94 @@
-"""Messages, what becomes of them, and how they are found again."""
+"""
+Messages, the episodes that are made of them, and how both are found again.
+
+An episode ends at a long silence and repeats what people wrote. EverOS asks a language model for both. Nothing here is
+invented, so that an answer found in the stand-in proves that the messages arrived, and nothing more.
+"""
 
 import re
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from include.standin.database import Database, as_json
-from include.standin.extraction import Stored, cut, draft
-from include.standin.filters import EPISODES, PENDING, where
-from include.standin.ids import NO_SESSION, derived
+from include.standin.settings import EPISODE_MESSAGES
+from include.standin.validation import NO_SESSION, Invalid, derived
+
+SILENCE_MS = 30 * 60 * 1000
+"""A pause longer than this ends an episode."""
+
+_EPISODES = {"group_id": "group_id", "user_id": "user_id", "session_id": "session_id"}
+"""Fields of a filter and the columns of episodes."""
+
+_PENDING = {"group_id": "group_id", "user_id": "sender_id"}
+"""
+The same for raw messages. They have no session, and ``user_id`` means the sender, in any conversation
+(``SearchMemoryService`` of the reference server).
+"""
+
+_SUBJECT_CHARS = 80
+_SUMMARY_CHARS = 200
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored message."""
+
+    row: int
+    sender_id: str
+    sender_name: str
+    timestamp_ms: int
+    text: str
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode before it has an id."""
+
+    subject: str
+    summary: str
+    episode: str
+    participants: tuple[str, ...]
+    sender_ids: tuple[str, ...]
+    timestamp_ms: int
+    """Of its last message, as in the reference server (``ConvMemCellExtractor``)."""
+
+
+def cut(messages: Sequence[Stored], *, most: int = EPISODE_MESSAGES) -> list[list[Stored]]:
+    """Split messages, in the order given, after every silence and after ``most`` messages."""
+    pieces: list[list[Stored]] = []
+    for message in messages:
+        silent = bool(pieces) and message.timestamp_ms - pieces[-1][-1].timestamp_ms > SILENCE_MS
+        if not pieces or silent or len(pieces[-1]) >= most:
+            pieces.append([])
+        pieces[-1].append(message)
+    return pieces
+
+
+def draft(messages: Sequence[Stored]) -> Draft:
+    """Make an episode out of one piece of conversation: who said what, word for word."""
+    lines = [f"{m.sender_name or m.sender_id}: {m.text}" for m in messages]
+    names = tuple(dict.fromkeys(m.sender_name or m.sender_id for m in messages))
+    day = datetime.fromtimestamp(messages[0].timestamp_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    return Draft(
+        subject=_short(messages[0].text, _SUBJECT_CHARS),
+        summary=_short(f"{day} UTC, {', '.join(names)}. {lines[0]}", _SUMMARY_CHARS),
+        episode="\n".join([f"{day} UTC", *lines]),
+        participants=names,
+        sender_ids=tuple(dict.fromkeys(m.sender_id for m in messages)),
+        timestamp_ms=messages[-1].timestamp_ms,
+    )
+
+
+def _short(text: str, limit: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose messages: a group's, or those of a user and a session, which lie under a derived group."""
+    """The owner of messages: a group, or a user and a session, which have a derived group."""
 
     conversation: str
     group_id: str
@@ -24,14 +97,14 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked batch on its way into the store."""
+    """A checked batch, not stored yet."""
 
     scope: Scope
     messages: list[dict[str, Any]]
 
 
 class Memory:
-    """Pending messages and episodes. Order is the order of arrival; nothing is ever recognised as sent before."""
+    """Pending messages and episodes, in order of arrival. A message that is sent twice is stored twice."""
 
     def __init__(self, database: Database, episode_messages: int) -> None:
         self._db = database
@@ -39,7 +112,7 @@ class Memory:
 
     def insert(self, work: Work) -> tuple[list[str], list[str]]:
         """
-        Put a batch behind what is there.
+        Append a batch.
 
         :returns: ids stored, and those of them that are older than what this load has extracted already: they have
             fallen outside the window and never become a memory.
@@ -97,7 +170,7 @@ class Memory:
 
     def pending(self, filters: Mapping[str, Any], limit: int) -> list[sqlite3.Row]:
         """Return the oldest messages that are stored but not extracted."""
-        condition, values = where(filters, PENDING)
+        condition, values = _where(filters, _PENDING)
         query = f"SELECT * FROM messages WHERE state = 'pending' AND {condition} ORDER BY row LIMIT ?"  # noqa: S608
         return self._db.execute(query, [*values, limit]).fetchall()
 
@@ -105,7 +178,7 @@ class Memory:
         self, filters: Mapping[str, Any], *, page: int, size: int, newest_first: bool
     ) -> tuple[int, list[sqlite3.Row]]:
         """Return how many episodes match, and one page of them by time."""
-        condition, values = where(filters, EPISODES)
+        condition, values = _where(filters, _EPISODES)
         total = self._db.execute(f"SELECT count(*) FROM episodes WHERE {condition}", values).fetchone()[0]  # noqa: S608
         order = "DESC" if newest_first else "ASC"
         query = f"SELECT * FROM episodes WHERE {condition} ORDER BY timestamp_ms {order}, row {order} LIMIT ? OFFSET ?"  # noqa: S608
@@ -116,7 +189,30 @@ class Memory:
         terms = " OR ".join(f'"{word}"' for word in re.findall(r"\w+", query) if len(word) > 1)
         if not terms:
             return []
-        condition, values = where(filters, EPISODES)
+        condition, values = _where(filters, _EPISODES)
         found = "SELECT episodes.*, -bm25(words) AS score FROM words JOIN episodes ON episodes.row = words.rowid"
         sql = f"{found} WHERE words MATCH ? AND {condition} ORDER BY score DESC, episodes.row LIMIT ?"
         return [(row, float(row["score"])) for row in self._db.execute(sql, [terms, *values, limit])]
+
+
+def _where(filters: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[str, list[Any]]:
+    """
+    Translate filters, each ``field: value`` or ``field: {"in": [values]}``, into an SQL condition and its values.
+
+    :param columns: Fields that count, and their columns; others are ignored, as the real server does.
+    :raises Invalid: An unknown field or operator, or neither ``user_id`` nor ``group_id``.
+    """
+    if filters.keys().isdisjoint({"user_id", "group_id"}):
+        raise Invalid("filters must contain at least one of 'user_id' or 'group_id'")
+    if unknown := filters.keys() - _EPISODES.keys():
+        raise Invalid(f"unknown filter field: {min(unknown)}")
+    parts: list[str] = []
+    values: list[Any] = []
+    for name, value in filters.items():
+        if name in columns:
+            wanted = value if isinstance(value, dict) else {"in": [value]}
+            if wanted.keys() != {"in"}:
+                raise Invalid(f"unknown filter operator of {name}")
+            parts.append(f"{columns[name]} IN ({', '.join('?' * len(wanted['in']))})")
+            values += wanted["in"]
+    return " AND ".join(parts) or "1", values

@@ -1,4 +1,4 @@
-"""Running a stand-in: in a thread for tests (:class:`StandIn`), or as the process's only work (:func:`serve`)."""
+"""Runs a stand-in: in a thread for tests (:class:`StandIn`), or as a process (:func:`serve`)."""
 
 import asyncio
 import socket
@@ -11,19 +11,17 @@ import uvicorn
 
 from include.standin.app import Api
 from include.standin.connections import Connections
-from include.standin.control import routes
-from include.standin.extraction import EPISODE_MESSAGES
 from include.standin.faults import Fault, Faults
 from include.standin.journal import Entry
-from include.standin.settings import Latency, Settings
-from include.standin.store import Store, read_journal
+from include.standin.settings import EPISODE_MESSAGES, Latency, Settings
+from include.standin.store import Store, clear, read_journal, read_name
 
 _KEEP_ALIVE_S = 65
 _GRACE_S = 1
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that lets go of hanging calls when it stops."""
+    """uvicorn that ends hanging calls when it stops."""
 
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
@@ -89,6 +87,19 @@ class StandIn:
         """All calls so far, in order of arrival."""
         return read_journal(self.data, after)
 
+    def name_of(self, kind: str, key: str) -> str | None:
+        """
+        Return the name that a client has registered.
+
+        :param kind: ``group`` or ``sender``.
+        """
+        return read_name(self.data, kind, key)
+
+    def reset(self) -> None:
+        """Delete everything, journal and faults included."""
+        self.set_faults()
+        clear(self.data)
+
     def set_faults(self, *faults: Fault) -> None:
         """Replace the faults in force; none clears them."""
         self._api.faults.arm(faults)
@@ -109,7 +120,7 @@ def _build(data: Path, settings: Settings) -> tuple[Api, uvicorn.Server]:
     connections = Connections()
     api = Api(Store(data, episode_messages=settings.episode_messages), settings, Faults(), connections)
     config = uvicorn.Config(
-        api.starlette(*routes(api)),
+        api.starlette(),
         http=connections.protocol(),
         loop="asyncio",
         lifespan="on",

@@ -1,17 +1,21 @@
-"""What a stand-in is started with."""
+"""Settings of a stand-in, fixed for as long as it runs."""
 
 import msgspec
 
-from include.standin.extraction import EPISODE_MESSAGES
+EPISODE_MESSAGES = 60
+"""
+Longest episode: a model sees a new topic every few dozen messages.
+
+The reference server cuts by force at 500, so with a larger value more than the 100 messages that a
+``raw_message`` search shows can be pending.
+"""
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
     """
-    How long work takes.
+    Seconds of work: ``base_s`` and ``per_message_s`` for a batch, ``flush_s`` for a flush, ``answer_s`` for every call.
 
-    A batch ``base_s`` and ``per_message_s`` for each message, a flush ``flush_s``, any answer ``answer_s``.
-
-    Batches are worked on side by side, those of one conversation too: nothing but the client keeps their order.
+    Batches are processed in parallel, even those of one conversation: only the client keeps their order.
     """
 
     base_s: float = 0.0
@@ -25,7 +29,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that does not change while it runs."""
+    """All settings."""
 
     latency: Latency = Latency()
     key: str | None = None

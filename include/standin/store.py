@@ -1,23 +1,19 @@
-"""What the stand-in keeps, so that a killed one comes back with all it had accepted: journal, tasks, memory, names."""
+"""The data of a stand-in: journal, tasks, memory, names. Everything that it has accepted survives a SIGKILL."""
 
-import sqlite3
 import time
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from include.standin.database import Database, as_json, reading
-from include.standin.extraction import EPISODE_MESSAGES
+from include.standin.database import TABLES, Database, as_json, second_connection
 from include.standin.journal import Entry
 from include.standin.memory import Memory, Scope, Work
+from include.standin.settings import EPISODE_MESSAGES
 
 _STORED = ("success", "failed_stored", "stuck_stored", "404_stored")
-"""Fates of a task with which its batch is stored."""
-
-_NAMED = "SELECT * FROM names WHERE kind = ? AND id = ?"
+"""Ends of a task that store its batch."""
 
 
 class Store:
@@ -31,10 +27,6 @@ class Store:
     def close(self) -> None:
         """Close the file; everything is in it already."""
         self._db.close()
-
-    def clear(self) -> None:
-        """Forget everything, the journal included."""
-        self._db.clear()
 
     # -- journal
 
@@ -101,7 +93,7 @@ class Store:
         return [(row["task_id"], row["due_s"]) for row in rows]
 
     def run_task(self, task_id: str) -> None:
-        """Store an accepted batch, or do with it what its fate says. At most once, and all at once."""
+        """Finish a task as its ``fate`` says, in one transaction; a second call does nothing."""
         row = self._db.one("SELECT * FROM tasks WHERE task_id = ? AND work <> ''", (task_id,))
         if row is None:
             return
@@ -116,34 +108,22 @@ class Store:
             self._db.execute(update, (state, time.time(), task_id))
 
     def task_state(self, task_id: str, *, kept_s: float) -> str | None:
-        """Return what the server says of a task, ``None`` for 404."""
+        """Return the state that the server reports of a task, ``None`` for 404."""
         row = self._db.one("SELECT state, fate, updated_s FROM tasks WHERE task_id = ?", (task_id,))
         if row is None or row["fate"].startswith("404") or row["updated_s"] + kept_s < time.time():
             return None
         return str(row["state"])
 
     def conversation_of(self, task_id: str) -> str | None:
-        """Return whose batch a task is."""
+        """Return the conversation of a task."""
         row = self._db.one("SELECT conversation FROM tasks WHERE task_id = ?", (task_id,))
         return row["conversation"] if row else None
 
     # -- names
 
-    def name(self, kind: str, key: str, changes: Mapping[str, str | None]) -> sqlite3.Row:
-        """Create or change a group or sender; fields that are not given stay."""
-        now = time.time()
-        with self._db.transaction():
-            self._db.execute("INSERT OR IGNORE INTO names VALUES (?, ?, NULL, NULL, ?, ?)", (kind, key, now, now))
-            for field in ("name", "description"):
-                if field in changes:
-                    query = f"UPDATE names SET {field} = ?, updated_s = ? WHERE kind = ? AND id = ?"  # noqa: S608
-                    self._db.execute(query, (changes[field], now, kind, key))
-            row: sqlite3.Row = self._db.execute(_NAMED, (kind, key)).fetchone()
-        return row
-
-    def named(self, kind: str, key: str) -> sqlite3.Row | None:
-        """Return a group or sender."""
-        return self._db.one(_NAMED, (kind, key))
+    def name(self, kind: str, key: str, name: str | None) -> None:
+        """Create or rename a group or sender."""
+        self._db.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?)", (kind, key, name))
 
     def totals(self) -> dict[str, int]:
         """Rows of each kind."""
@@ -152,7 +132,21 @@ class Store:
 
 
 def read_journal(folder: Path, after: int = 0) -> list[Entry]:
-    """Read the journal from outside, whether a stand-in serves the folder or not."""
-    with reading(folder) as connection:
+    """Return the journal of a folder, while a stand-in may serve it."""
+    with second_connection(folder) as connection:
         rows = connection.execute("SELECT entry FROM journal WHERE seq > ? ORDER BY seq", (after,))
         return [msgspec.json.decode(entry, type=Entry) for (entry,) in rows]
+
+
+def read_name(folder: Path, kind: str, key: str) -> str | None:
+    """Return the name of a group or sender, while a stand-in may serve the folder."""
+    with second_connection(folder) as connection:
+        row = connection.execute("SELECT name FROM names WHERE kind = ? AND id = ?", (kind, key)).fetchone()
+        return row[0] if row else None
+
+
+def clear(folder: Path) -> None:
+    """Delete everything, the journal included, while a stand-in may serve the folder."""
+    with second_connection(folder) as connection:
+        for table in TABLES:
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608

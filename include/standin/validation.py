@@ -1,10 +1,15 @@
-"""What v1 refuses, as a message that says where and why and never repeats content."""
+"""Checks requests as v1 does. Error messages name the field and the rule, and never repeat content."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from include.standin.ids import NO_SESSION, RESERVED, derived
+RESERVED = "gen_"
+"""Ids that begin so are the server's: a client's are refused."""
+
+NO_SESSION = "-1"
+"""Session of groups, and of a user who named none."""
 
 MAX_MESSAGES = 500
 _SECONDS_BELOW = 10**12
@@ -12,6 +17,11 @@ _SECONDS_BELOW = 10**12
 
 class Invalid(Exception):
     """HTTP 422: the whole batch is refused."""
+
+
+def derived(kind: str, of: str) -> str:
+    """Return ``gen_<kind>_<12 hex digits>``: ``solo`` groups of users, ``sdr`` of assistants, ``msg`` of messages."""
+    return f"{RESERVED}{kind}_{hashlib.md5(of.encode(), usedforsecurity=False).hexdigest()[:12]}"
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -27,7 +37,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def check_add(body: Mapping[str, Any], *, group: bool) -> list[dict[str, Any]]:
     """
-    Check a batch and bring its messages into one shape; all or nothing.
+    Check a batch and return its messages in one shape; one bad message rejects the batch.
 
     :returns: messages with ``message_id`` (or ``None``), ``sender_id``, ``sender_name``, ``role``, ``timestamp_ms``
         and ``text``.

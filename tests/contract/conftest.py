@@ -7,12 +7,12 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from memory_api_calls import landed, messages, run
 
+from include.local.everos import SelfHosted
 from include.memory_api import MemoryAPI, Settings, connect
 from include.records import Conversation
-from include.selfhosted import SelfHosted
 from include.standin import StandIn
+from tests.support.memory_api_calls import landed, messages, run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,15 +4,14 @@ import asyncio
 import dataclasses
 from pathlib import Path
 
-from delivery_runs import QUICK, World
-from staged import a_conversation, a_message, extracted
-
 from include.delivery.verification import Checked, verify
 from include.layout import RunFolder
 from include.memory_api.contract import FlushStatus, Readback
 from include.plan import plan
 from include.records import Chunk, Conversation
 from include.transform import transform
+from tests.support.delivery_runs import QUICK, World
+from tests.support.make_tables import a_conversation, a_message, extracted
 
 NOON_US = 1_767_225_600_000_000
 PATIENT = dataclasses.replace(QUICK, give_up_after_s=60, task_deadline_s=60)

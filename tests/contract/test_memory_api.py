@@ -5,12 +5,12 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
-from memory_api_calls import START_MS, landed, look, messages, read_back, remembered, run
 
 from include.errors import ConfigurationError, NotSent, OutcomeUnknown
 from include.memory_api import MemoryAPI
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD, Evidence, FlushStatus, TaskState
 from include.records import Outgoing
+from tests.support.memory_api_calls import START_MS, landed, look, messages, read_back, remembered, run
 
 
 def test_the_connection_can_be_checked_without_writing(target) -> None:

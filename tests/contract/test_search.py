@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from memory_api_calls import PATIENCE_S, run
-
 from include.memory_api.contract import Episode
 from include.records import Conversation
+from tests.support.memory_api_calls import PATIENCE_S, run
 
 
 def best_match(target, conversations: Sequence[Conversation], query: str, sender: str) -> Episode:

@@ -11,19 +11,19 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from distributed.test_database import Deployment, killed
-from e2e.conftest import LocalAirflow
-from e2e.test_import import MARKER, adds, group, ids
 
 from include.layout import HOME_VARIABLE, STAGING_VARIABLE
 from include.ledger import Ledger
-from include.local.cluster import WORKERS, cluster
+from include.local.child_processes import ChildProcesses, child_processes, own_environment
 from include.local.standin import KEY, connection_to
+from include.local.state_folder import free_port, lock_state_folder
 from include.memory_api import Settings
-from include.processes.home import free_port, hold
-from include.processes.leashed import Leashed, leashed, own_environment
 from include.standin import Fault, StandIn
 from include.standin.journal import judge
+from tests.distributed.cluster import WORKERS, cluster
+from tests.distributed.test_database import Deployment, killed
+from tests.e2e.conftest import LocalAirflow
+from tests.e2e.test_import import MARKER, adds, group, ids
 
 pytestmark = pytest.mark.distributed
 
@@ -37,7 +37,7 @@ def standin(tmp_path: Path) -> Iterator[StandIn]:
         yield server
 
 
-def start_s3(processes: Leashed, folder: Path) -> str:
+def start_s3(processes: ChildProcesses, folder: Path) -> str:
     """Start a server with an empty bucket ``chats`` and return its address."""
     port = free_port()
     argv = [
@@ -94,7 +94,7 @@ def test_two_workers_that_share_a_database_and_a_bucket_load_everything_once_and
     """One load is killed, and PostgreSQL is started anew, which holds the ledger and all that Airflow knows."""
     groups = [group(f"far-{n}", 40) for n in range(8)]
     standin.set_faults(Fault(kind="add", does="slow_task", delay_s=1))
-    with hold(tmp_path / "home", "the test") as home, leashed(home) as processes:
+    with lock_state_folder(tmp_path / "home", "the test") as state_folder, child_processes(state_folder) as processes:
         s3 = start_s3(processes, tmp_path)
         for document in groups:
             httpx.put(f"{s3}/chats/in/{document['group_id']}.json", content=json.dumps(document)).raise_for_status()
@@ -109,14 +109,16 @@ def test_two_workers_that_share_a_database_and_a_bucket_load_everything_once_and
         }
         machines = tmp_path / "machines"
         with cluster(
-            home,
+            state_folder,
             processes,
             environ,
             say=print,
             environ_of=lambda worker: alone(machines / worker),
             ledger_on_server=True,
         ) as running:
-            deployment = Deployment(LocalAirflow(api=running.api, home=home, processes=processes), running.database)
+            deployment = Deployment(
+                LocalAirflow(api=running.api, state_folder=state_folder, processes=processes), running.database
+            )
             airflow = deployment.airflow
             run_id = airflow.start_import("s3://aws_default@chats/in/", {"batch_size": 5})
             names = [document["group_id"] for document in groups]
@@ -147,5 +149,5 @@ def test_two_workers_that_share_a_database_and_a_bucket_load_everything_once_and
         files = {path for path in (machines / worker).rglob("*") if path.is_file()}
         files -= {path for folder in left for path in folder.rglob("*")}
         assert [path for path in files if MARKER.encode() in path.read_bytes()] == []
-    assert not (home.root / "runs").exists()
-    assert not (home.root / "ledger.db").exists()
+    assert not (state_folder.root / "runs").exists()
+    assert not (state_folder.root / "ledger.db").exists()

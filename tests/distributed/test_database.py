@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.conftest import LocalAirflow, Run
-from e2e.test_faults_of_airflow import Component, until
-from e2e.test_import import adds, group, verdict, write
 
-from include.local.cluster import cluster
+from include.local.child_processes import ComponentEnded, child_processes
 from include.local.standin import connection_to
-from include.processes.home import hold
-from include.processes.leashed import ComponentEnded, leashed
+from include.local.state_folder import lock_state_folder
 from include.standin import Fault, StandIn
+from tests.distributed.cluster import cluster
+from tests.e2e.conftest import LocalAirflow, Run
+from tests.e2e.test_faults_of_airflow import Component, until
+from tests.e2e.test_import import adds, group, verdict, write
 
 pytestmark = pytest.mark.outage
 
@@ -67,11 +67,13 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 def deployment(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     environ = {"AIRFLOW_CONN_EVEROS_DEFAULT": connection_to(standin.base_url), "EVEROS_IMPORT_SCHEDULE": ""}
     with (
-        hold(tmp_path_factory.mktemp("home"), "the test") as home,
-        leashed(home) as processes,
-        cluster(home, processes, environ, say=print) as started,
+        lock_state_folder(tmp_path_factory.mktemp("home"), "the test") as state_folder,
+        child_processes(state_folder) as processes,
+        cluster(state_folder, processes, environ, say=print) as started,
     ):
-        yield Deployment(LocalAirflow(api=started.api, home=home, processes=processes), started.database)
+        yield Deployment(
+            LocalAirflow(api=started.api, state_folder=state_folder, processes=processes), started.database
+        )
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """
 The browser of the end-to-end tests and of the screenshots: the system's Chromium, else Playwright's own.
 
-``python tests/e2e/browser.py`` downloads Playwright's where the system has none.
+``python -m tests.e2e.browser`` downloads Playwright's where the system has none.
 """
 
 import os
@@ -10,11 +10,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from include.local.api import AirflowAPI
 

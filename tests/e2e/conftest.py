@@ -13,16 +13,16 @@ from typing import Any
 
 import psutil
 import pytest
-from e2e.told import TOLD
 
 from include.layout import PROJECT, RunFolder
 from include.local.airflow import DAG_ID, start_airflow
 from include.local.api import AirflowAPI, TaskInstance
+from include.local.child_processes import ChildProcesses, child_processes
 from include.local.follow import Progress, follow
 from include.local.settings import airflow_environment
-from include.processes.home import Home, hold
-from include.processes.leashed import Leashed, leashed
+from include.local.state_folder import StateFolder, lock_state_folder
 from include.standin import Latency, StandIn
+from tests.e2e.notifier import NOTICES
 
 HERE = Path(__file__).parent
 
@@ -52,16 +52,16 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalAirflow:
-    """What an end-to-end test can do with the running Airflow. Runs of the DAG follow one another."""
+    """The running Airflow of an end-to-end test. Runs of the DAG are executed one after the other."""
 
     api: AirflowAPI
-    home: Home
-    processes: Leashed
+    state_folder: StateFolder
+    processes: ChildProcesses
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``airflow …`` where its components run."""
         port = int(self.api.base_url.rpartition(":")[2])
-        environ = airflow_environment(os.environ, self.home, port=port, dags=PROJECT / "dags")
+        environ = airflow_environment(os.environ, self.state_folder, port=port, dags=PROJECT / "dags")
         argv = [sys.executable, "-m", "airflow", *arguments]
         return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
 
@@ -76,7 +76,7 @@ class LocalAirflow:
     def wait(self, run_id: str) -> Run:
         """Wait for the end of a run."""
         state = follow(self.api, DAG_ID, run_id, Progress(print), self.processes.check)
-        folder = RunFolder.of(run_id, self.home.root)
+        folder = RunFolder.of(run_id, self.state_folder.root)
         written = folder.report_json.exists()
         report = json.loads(folder.report_json.read_text(encoding="utf-8")) if written else {}
         return Run(run_id=run_id, state=state, report=report, folder=folder)
@@ -99,9 +99,9 @@ class LocalAirflow:
         """The DAG's runs of a type, in the order of their intervals."""
         return list(self.get(f"dags/{DAG_ID}/dagRuns", run_type=run_type, order_by="logical_date")["dag_runs"])
 
-    def told(self) -> list[dict[str, str]]:
-        """Whatever somebody was told of failed and late runs."""
-        path = self.home.root / TOLD
+    def notices(self) -> list[dict[str, str]]:
+        """The notices of failed and late runs."""
+        path = self.state_folder.root / NOTICES
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def log(self, run_id: str, task: TaskInstance) -> list[dict[str, Any]]:
@@ -175,7 +175,7 @@ def faultless(standin: StandIn) -> Iterator[StandIn]:
 @pytest.fixture(scope="session")
 def airflow(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     """
-    A real Airflow in a home of its own, started once for all tests.
+    A real Airflow in a separate state folder, started once for all tests.
 
     Like any that is switched on after the night's hour, it first makes up for last night's run.
     """
@@ -183,11 +183,11 @@ def airflow(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Itera
     environ |= {
         "AIRFLOW_CONN_EVEROS_DEFAULT": json.dumps({"conn_type": "everos", "host": standin.base_url, "password": KEY}),
         "EVEROS_IMPORT_SCHEDULE": f"0 {NIGHT} * * *",
-        "EVEROS_IMPORT_NOTIFY": "tests.e2e.told.write_down",
+        "EVEROS_IMPORT_NOTIFY": "tests.e2e.notifier.write_down",
         "EVEROS_IMPORT_DEADLINE_MINUTES": "1",
     }
     root = tmp_path_factory.mktemp("home")
     fill_drop_folder(root / "drop", last_night())
-    with hold(root, "the tests") as home, leashed(home) as processes:
-        api = start_airflow(home, processes, environ, say=print)
-        yield LocalAirflow(api=api, home=home, processes=processes)
+    with lock_state_folder(root, "the tests") as state_folder, child_processes(state_folder) as processes:
+        api = start_airflow(state_folder, processes, environ, say=print)
+        yield LocalAirflow(api=api, state_folder=state_folder, processes=processes)

@@ -4,9 +4,9 @@ import stat
 
 import httpx
 import pytest
-from e2e.conftest import LocalAirflow
 
 from include.local.settings import USER
+from tests.e2e.conftest import LocalAirflow
 
 PAGES = ("/api/v2/dags", "/everos/imports", "/api/v2/connections")
 
@@ -42,5 +42,5 @@ def test_localhost_is_answered_too(airflow: LocalAirflow) -> None:
 
 
 def test_the_password_can_be_read_by_nobody_else_on_the_machine(airflow: LocalAirflow) -> None:
-    path = airflow.home.airflow / "passwords.json"
+    path = airflow.state_folder.airflow / "passwords.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -6,13 +6,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from e2e.browser import browsing, let_in
-from e2e.conftest import LocalAirflow
-from e2e.test_import import MARKER, group, write
 from playwright.sync_api import Browser, Page, expect
 
 from include.local.airflow import DAG_ID
 from include.standin import Fault, StandIn
+from tests.e2e.browser import browsing, let_in
+from tests.e2e.conftest import LocalAirflow
+from tests.e2e.test_import import MARKER, group, write
 
 pytestmark = pytest.mark.browser
 

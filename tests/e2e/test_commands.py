@@ -16,7 +16,7 @@ import pytest
 
 from include.layout import PROJECT, RunFolder
 from include.local.standin import KEY
-from include.processes.home import Home, kept_port
+from include.local.state_folder import StateFolder, kept_port
 from include.standin import Fault, StandIn, judge
 
 SAMPLES = PROJECT / "include" / "samples"
@@ -111,7 +111,7 @@ def test_a_killed_import_leaves_no_process_and_the_light_demo_then_sends_the_res
 def demos_standin(home: Path) -> Iterator[StandIn]:
     """The stand-in that the light demo will go on with: on its port, with its data."""
     port = kept_port(home / "standin" / "port")
-    data = Home(home, lock=0).standin(port)
+    data = StateFolder(home, lock=0).standin(port)
     data.mkdir(parents=True)
     with StandIn.running(data, port=port) as standin:
         yield standin

@@ -11,15 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from e2e.conftest import LocalAirflow
-from e2e.test_faults_of_airflow import until
-from e2e.test_import import adds, group, verdict, write
 
 from include.local.airflow import start_airflow
+from include.local.child_processes import ChildProcesses, ComponentEnded, child_processes
 from include.local.standin import connection_to
-from include.processes.home import Home, hold
-from include.processes.leashed import ComponentEnded, Leashed, leashed
+from include.local.state_folder import StateFolder, lock_state_folder
 from include.standin import Fault, StandIn
+from tests.e2e.conftest import LocalAirflow
+from tests.e2e.test_faults_of_airflow import until
+from tests.e2e.test_import import adds, group, verdict, write
 
 pytestmark = pytest.mark.outage
 
@@ -57,10 +57,10 @@ def full(folder: Path) -> Iterator[None]:
         filler.unlink()
 
 
-def started(home: Home, processes: Leashed, standin: StandIn) -> LocalAirflow:
+def started(state_folder: StateFolder, processes: ChildProcesses, standin: StandIn) -> LocalAirflow:
     environ = {"AIRFLOW_CONN_EVEROS_DEFAULT": connection_to(standin.base_url), "EVEROS_IMPORT_SCHEDULE": ""}
-    api = start_airflow(home, processes, environ, say=print)
-    return LocalAirflow(api=api, home=home, processes=processes)
+    api = start_airflow(state_folder, processes, environ, say=print)
+    return LocalAirflow(api=api, state_folder=state_folder, processes=processes)
 
 
 def test_an_import_goes_on_while_airflows_disk_is_full_and_sends_nothing_twice_when_airflow_is_started_again(
@@ -72,14 +72,14 @@ def test_an_import_goes_on_while_airflows_disk_is_full_and_sends_nothing_twice_w
     with (
         StandIn.running(tmp_path / "standin") as standin,
         small_disk(tmp_path / "home" / "airflow"),
-        hold(tmp_path / "home", "the test") as home,
-        leashed(home) as processes,
+        lock_state_folder(tmp_path / "home", "the test") as state_folder,
+        child_processes(state_folder) as processes,
     ):
         standin.set_faults(Fault(kind="add", does="slow_task", delay_s=0.7))
-        airflow = started(home, processes, standin)
+        airflow = started(state_folder, processes, standin)
         run_id = airflow.start_import(source, {"batch_size": 10})
         until(lambda: len(adds(standin, ["full"])) >= 5)
-        with full(home.airflow):
+        with full(state_folder.airflow):
             sent = len(adds(standin, ["full"]))
             time.sleep(FULL_S)
             sent_meanwhile = len(adds(standin, ["full"])) - sent
@@ -87,7 +87,7 @@ def test_an_import_goes_on_while_airflows_disk_is_full_and_sends_nothing_twice_w
             airflow.wait(run_id)
         processes.stop()
         logs = [path.read_text(errors="replace") for path in processes.logs.glob("*.log")]
-        airflow = started(home, processes, standin)
+        airflow = started(state_folder, processes, standin)
         run = airflow.wait(run_id)
         if run.state == "failed":  # whatever had not ended when Airflow did
             airflow.clear_failed(run_id)

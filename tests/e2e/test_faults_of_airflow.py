@@ -5,44 +5,44 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
-from e2e.conftest import LocalAirflow
-from e2e.test_import import adds, group, verdict, write
 
 from include.layout import PROJECT
-from include.processes import leash
+from include.local import supervisor
 from include.standin import Fault, StandIn
+from tests.e2e.conftest import LocalAirflow
+from tests.e2e.test_import import adds, group, verdict, write
 
 
 class Component:
-    """One of the processes behind Airflow, as :mod:`include.processes` has started it."""
+    """One of the processes behind Airflow, as :mod:`include.local.child_processes` has started it."""
 
     def __init__(self, airflow: LocalAirflow, name: str) -> None:
         self._airflow, self._name = airflow, name
         alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-        mine = [process for process in alive if leash.__file__ in process.cmdline()]
-        [self._leash] = [process for process in mine if name in {Path(word).name for word in process.cmdline()}]
-        command = self._leash.cmdline()
-        self._program: Sequence[str] = command[command.index(leash.__file__) + 2 :]
-        self._environ = self._leash.environ()
+        mine = [process for process in alive if supervisor.__file__ in process.cmdline()]
+        [self._supervisor] = [process for process in mine if name in {Path(word).name for word in process.cmdline()}]
+        command = self._supervisor.cmdline()
+        self._program: Sequence[str] = command[command.index(supervisor.__file__) + 2 :]
+        self._environ = self._supervisor.environ()
 
     @property
     def has_ended(self) -> bool:
         """Whether it has given up by itself."""
-        return not self._leash.is_running() or self._leash.status() == psutil.STATUS_ZOMBIE
+        return not self._supervisor.is_running() or self._supervisor.status() == psutil.STATUS_ZOMBIE
 
     def kill(self) -> None:
-        """End it alone, without warning; its leash sleeps, so that what it has started lives on."""
-        self._leash.suspend()
-        self._leash.children()[0].kill()
+        """End it alone, without warning; its supervisor is suspended, so that its children go on."""
+        self._supervisor.suspend()
+        self._supervisor.children()[0].kill()
 
     def start_another(self, **environ: str) -> None:
         """Start it again, as whoever looks after it does."""
         self._airflow.processes.start(self._name, self._program, self._environ | environ, PROJECT)
 
     def bury(self) -> None:
-        """Let the old leash end what is left of the one that was killed."""
-        self._leash.resume()
-        self._leash.wait(timeout=60)
+        """Let the old supervisor end the children of the killed component."""
+        self._supervisor.resume()
+        self._supervisor.wait(timeout=60)
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -18,8 +18,6 @@ import psutil
 import pytest
 
 from include import steps
-from include.bench.chats import Chats, write_chats
-from include.bench.importing import INCOMPLETE, Import
 from include.delivery.settings import LoadSettings
 from include.errors import StorageError
 from include.layout import HOME_VARIABLE, PROJECT, RunFolder
@@ -28,6 +26,8 @@ from include.parsers import ParseOptions
 from include.standin import Fault, Latency, StandIn
 from include.standin.journal import judge
 from include.window import Window
+from tests.bench.chats import Chats, write_chats
+from tests.bench.importing import INCOMPLETE, Import
 
 QUICK = LoadSettings(
     give_up_after_s=60, backoff_base_s=0.01, poll_min_s=0.01, poll_max_s=0.05, task_deadline_s=600, settle_s=0.5
@@ -40,7 +40,7 @@ import runpy, time
 real_ns = time.time_ns
 time.time_ns = lambda: real_ns() + (0, -7, 5)[int(time.monotonic() * 5) % 3] * 3_600_000_000_000
 time.time = lambda: time.time_ns() / 1e9
-runpy.run_module("include.bench.importing", run_name="__main__")
+runpy.run_module("tests.bench.importing", run_name="__main__")
 """
 """An import on a machine whose clock jumps by hours, back and forth, five times a second."""
 
@@ -80,7 +80,7 @@ class Machine:
             batch_size=20,
             settings=replace(QUICK, lock_wait_s=lock_wait_s),
         )
-        command = ["-c", program] if program else ["-m", "include.bench.importing"]
+        command = ["-c", program] if program else ["-m", "tests.bench.importing"]
         log = self.folder / f"{run_id}.log"
         with log.open("wb") as errors:
             popen = subprocess.Popen(

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from e2e.conftest import KEY, LocalAirflow
 
 from include.local.airflow import DAG_ID
 from include.standin import Fault, StandIn
 from include.standin.journal import Entry, Verdict, judge
+from tests.e2e.conftest import KEY, LocalAirflow
 
 MARKER = "xylophone-4711"
 """Stands in the texts of these tests, and must stand nowhere else."""
@@ -204,7 +204,7 @@ def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirf
     [discover] = airflow.tasks(run.run_id, "discover")
     assert (discover.state, discover.try_number) == ("failed", 1)
     assert f"{tmp_path}/nowhere does not exist" in json.dumps(airflow.log(run.run_id, discover))
-    airflow.wait_until(lambda: run.run_id in {told["run_id"] for told in airflow.told()}, "somebody is told")
+    airflow.wait_until(lambda: run.run_id in {told["run_id"] for told in airflow.notices()}, "somebody is told")
 
 
 def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
@@ -212,19 +212,19 @@ def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
 ) -> None:
     """It held what last night's run has loaded from the drop folder."""
     airflow.wait_until(lambda: not airflow.api.unfinished_runs(DAG_ID), "last night's run is over")
-    files = [path for path in airflow.home.root.glob("ledger.db*") if path.is_file()]
+    files = [path for path in airflow.state_folder.root.glob("ledger.db*") if path.is_file()]
     assert files
     calls = len(faultless.journal())
     for path in files:
         shutil.move(path, tmp_path / path.name)
     try:
-        run = airflow.run_import(airflow.home.root / "drop")
+        run = airflow.run_import(airflow.state_folder.root / "drop")
         assert run.state == "failed"
         [transform] = airflow.tasks(run.run_id, "transform")
         assert "is older than what was sent" in json.dumps(airflow.log(run.run_id, transform))
         assert len(faultless.journal()) == calls
     finally:
-        for path in airflow.home.root.glob("ledger.db*"):
+        for path in airflow.state_folder.root.glob("ledger.db*"):
             if path.is_file():
                 path.unlink()
         for path in files:
@@ -234,15 +234,15 @@ def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
 def test_chat_text_is_in_the_staged_files_and_nowhere_else(airflow: LocalAirflow) -> None:
     """Judges what all the runs above have left behind."""
     marker = MARKER.encode()
-    staged = [path for path, content in all_text_under(airflow.home.root) if marker in content]
+    staged = [path for path, content in all_text_under(airflow.state_folder.root) if marker in content]
     assert staged
     assert {path.name for path in staged if path.suffix != ".parquet"} == {"corrections.json"}
-    assert {path.relative_to(airflow.home.root).parts[0] for path in staged} == {"runs"}
+    assert {path.relative_to(airflow.state_folder.root).parts[0] for path in staged} == {"runs"}
 
 
 def test_the_api_key_is_in_no_log_no_rendered_template_and_no_xcom(airflow: LocalAirflow) -> None:
-    """All of them lie under the home: task logs, and Airflow's database with templates, XCom and state."""
-    contents = list(all_text_under(airflow.home.root))
+    """All of them lie under the state folder: task logs, and Airflow's database with templates, XCom and state."""
+    contents = list(all_text_under(airflow.state_folder.root))
     assert {".db", ".log"} <= {path.suffix for path, _ in contents}
     assert [path for path, content in contents if KEY.encode() in content] == []
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.conftest import NIGHT, LocalAirflow, last_night
 
 from include.layout import PROJECT, RunFolder
 from include.local.airflow import DAG_ID
 from include.standin import StandIn
 from include.standin.journal import Verdict, judge
+from tests.e2e.conftest import NIGHT, LocalAirflow, last_night
 
 EXAMPLE = "example_after_import"
 """A DAG that waits for imports."""
@@ -99,7 +99,7 @@ def documented(command: str) -> list[str]:
 
 
 def loaded(airflow: LocalAirflow, runs: Sequence[dict[str, Any]]) -> list[int]:
-    folders = [RunFolder.of(run["dag_run_id"], airflow.home.root) for run in runs]
+    folders = [RunFolder.of(run["dag_run_id"], airflow.state_folder.root) for run in runs]
     return [json.loads(folder.report_json.read_text(encoding="utf-8"))["loaded"] for folder in folders]
 
 
@@ -130,7 +130,7 @@ def test_somebody_is_told_that_a_scheduled_run_is_late(airflow: LocalAirflow) ->
     [night] = airflow.runs("scheduled")
 
     def late() -> list[str]:
-        return [told["run_id"] for told in airflow.told() if told["reason"].startswith("not finished by")]
+        return [told["run_id"] for told in airflow.notices() if told["reason"].startswith("not finished by")]
 
     airflow.wait_until(late, "somebody is told of the late run")
     assert set(late()) == {night["dag_run_id"]}

@@ -16,23 +16,22 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import uvicorn
-from delivery_runs import QUICK, World
-from memory_api_calls import PATIENCE_S
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include import steps
 from include.errors import ChatImportError
 from include.layout import PROJECT, RunFolder
+from include.local.everos import ENVIRONMENT, SelfHosted
+from include.local.state_folder import free_port
 from include.memory_api import Settings
 from include.parsers import ParseOptions
-from include.processes.home import free_port
 from include.records import Chunk, Conversation
-from include.selfhosted import SelfHosted
-from include.selfhosted.environment import ENVIRONMENT
-from include.selfhosted.model.answers import boundaries
-from include.selfhosted.model.app import app
-from include.selfhosted.model.prompts import Question, Said
+from include.standin_model.answers import boundaries
+from include.standin_model.app import app
+from include.standin_model.prompts import PromptMessage, Question
 from include.window import Window
+from tests.support.delivery_runs import QUICK, World
+from tests.support.memory_api_calls import PATIENCE_S
 
 PATIENT = dataclasses.replace(QUICK, give_up_after_s=60, task_deadline_s=120, settle_s=2)
 IMPATIENT = dataclasses.replace(PATIENT, give_up_after_s=2, concurrency=1)
@@ -160,7 +159,7 @@ def line(message: dict[str, Any]) -> str:
 def pieces_of(messages: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Cut as the model does."""
     said = [
-        Said(number=n, at=datetime.fromtimestamp(message["timestamp_ms"] // 1000, UTC), speaker="", text="")
+        PromptMessage(number=n, at=datetime.fromtimestamp(message["timestamp_ms"] // 1000, UTC), speaker="", text="")
         for n, message in enumerate(messages, start=1)
     ]
     cuts = boundaries(said)["boundaries"]

@@ -6,15 +6,14 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from e2e.conftest import LocalAirflow
-from e2e.test_nightly import paused
-
 from include.ledger import Database, ledger_url
 from include.local.airflow import DAG_ID
 from include.local.settings import DATABASE
 from include.report.waiting import read_waiting
 from include.standin import StandIn
 from include.standin.journal import judge
+from tests.e2e.conftest import LocalAirflow
+from tests.e2e.test_nightly import paused
 
 
 def interval_run(airflow: LocalAirflow, day: int, source: Path, state: str) -> str:
@@ -24,7 +23,7 @@ def interval_run(airflow: LocalAirflow, day: int, source: Path, state: str) -> s
     body = {"dag_run_id": run_id, "logical_date": start, "data_interval_start": start, "data_interval_end": end}
     conf = {"source": str(source), "lookback_days": 0}
     airflow.api.http.post(f"dags/{DAG_ID}/dagRuns", json=body | {"conf": conf}).raise_for_status()
-    with closing(sqlite3.connect(airflow.home.airflow / DATABASE, timeout=60)) as metadata, metadata:
+    with closing(sqlite3.connect(airflow.state_folder.airflow / DATABASE, timeout=60)) as metadata, metadata:
         metadata.execute("UPDATE dag_run SET run_type = 'scheduled', state = ? WHERE run_id = ?", [state, run_id])
     return run_id
 
@@ -58,7 +57,7 @@ def test_an_older_run_that_is_queued_behind_a_newer_one_goes_first_and_both_load
         newer = interval_run(airflow, 4, tmp_path / "drop", "running")
         older = interval_run(airflow, 3, tmp_path / "drop", "queued")
     airflow.wait_until(lambda: airflow.api.run_state(DAG_ID, newer) == "failed", "the newer run frees its place", 90)
-    waiting = read_waiting(Database(ledger_url(airflow.home.root)), newer)
+    waiting = read_waiting(Database(ledger_url(airflow.state_folder.root)), newer)
     page = airflow.api.http.get(f"{airflow.api.base_url}/everos/imports/runs/{newer}").raise_for_status().text
     assert waiting is not None
     assert waiting.older_run_id == older
@@ -67,4 +66,4 @@ def test_an_older_run_that_is_queued_behind_a_newer_one_goes_first_and_both_load
     airflow.wait_until(lambda: airflow.api.run_state(DAG_ID, newer) == "success", "the newer run is queued again", 90)
     assert airflow.wait(newer).report["loaded"] == 2
     assert judge(standin.journal(), {"turns": ids})["turns"].clean
-    assert read_waiting(Database(ledger_url(airflow.home.root)), newer) is None
+    assert read_waiting(Database(ledger_url(airflow.state_folder.root)), newer) is None

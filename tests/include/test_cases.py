@@ -14,8 +14,6 @@ from typing import NamedTuple
 import msgspec
 import pyarrow.parquet as pq
 import pytest
-from builders import slack_message, write_folder
-from reading import Reading, read
 
 from include import steps
 from include.layout import RunFolder
@@ -24,6 +22,8 @@ from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.records import NOTES, Message
 from include.window import Window
+from tests.support.builders import slack_message, write_folder
+from tests.support.read_exports import Reading, read
 
 TARGET = Target(base_url="http://127.0.0.1:9", api_version="v1", key_fingerprint="0")
 CASES = Path(__file__).parents[1] / "fixtures" / "cases"

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from raw_entries import raw_entries
-from reading import Reading, read
-from slack_contents import BODIES, Combination
-from slack_generator import generate
+
+from tests.support.entry_strategies import raw_entries
+from tests.support.read_exports import Reading, read
+from tests.support.slack_contents import BODIES, Combination
+from tests.support.slack_generator import generate
 
 HERE = Path(__file__).parents[1]
 OURS = [

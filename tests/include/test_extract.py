@@ -7,9 +7,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from builders import slack_channel, slack_export, slack_message, write_folder, write_zip
-from slack_generator import generate
-from staged import a_message
 
 from include import extract as extracting
 from include.errors import ExportError, NotConserved
@@ -32,6 +29,9 @@ from include.records import (
     Rejected,
 )
 from include.transform import transform
+from tests.support.builders import slack_channel, slack_export, slack_message, write_folder, write_zip
+from tests.support.make_tables import a_message
+from tests.support.slack_generator import generate
 
 OPTIONS = ParseOptions()
 
@@ -72,7 +72,7 @@ def parser_yielding(monkeypatch: pytest.MonkeyPatch, *records: Parsed | Exceptio
                 raise record
             yield record
 
-    monkeypatch.setattr(extracting, "parse", parse)
+    monkeypatch.setattr(extracting, "parse_many", parse)
     return Export(key="001-x", format="slack", path="x", label="x")
 
 

@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
-from delivery_runs import QUICK, PromptMemory, World, a_run
 
 from include import layout
 from include.errors import ChatImportError, Throttled
 from include.local.summary import shortened
 from include.logs import get_logger, printable
 from include.plan.chunks import label_of
+from tests.support.delivery_runs import QUICK, PromptMemory, World, a_run
 
 FORGED = "slack_x\n2026-11-22 ERROR all is lost\r\x1b[2K\u2028\u202e\x85end"
 

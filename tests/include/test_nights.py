@@ -12,7 +12,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from builders import write_folder, write_zip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from include.layout import RunFolder
 from include.parsers import ParseOptions, discover
 from include.records import Message
 from include.transform import KnownIds, transform
+from tests.support.builders import write_folder, write_zip
 
 AT_S = 1_772_445_600
 LEDGER = pa.schema([("conversation_id", pa.string()), ("message_id", pa.string()), ("timestamp_ms", pa.int64())])
@@ -186,7 +186,7 @@ def as_loaded(messages: Sequence[Message]) -> list[tuple[str, str]]:
     return [(message.sender_id, message.text) for message in messages]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=min(25, settings().max_examples), deadline=None)
 @given(chat=chats(steps_s=[0, 0, 0, 1]), data=st.data())
 def test_parts_that_overlap_give_every_message_once_in_the_order_of_the_source(chat: Chat, data: st.DataObject) -> None:
     """Over two files and two exports; most times are equal, and they have whole seconds."""
@@ -205,7 +205,7 @@ def test_parts_that_overlap_give_every_message_once_in_the_order_of_the_source(c
     assert len({message.message_id for message in night.messages}) == size
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=min(15, settings().max_examples), deadline=None)
 @given(
     chat=st.one_of(chats(steps_s=[0, 0, 0, 60], ids=["none", "given"]), chats(steps_s=[1, 60], ids=["restart"])),
     data=st.data(),

@@ -5,12 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pattern_growth
 import pytest
-from pattern_growth import Used, slow_text
 
 from include.parsers.slack_authors import _BOT_ADDED
 from include.parsers.slack_layout import _TXT
+from tests.support import pattern_growth
+from tests.support.pattern_growth import Used, slow_text
 
 
 def test_no_pattern_takes_more_than_linear_time() -> None:

@@ -3,13 +3,14 @@
 import string
 
 import pytest
-from credential_corpus import credentials, innocents
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from staged import a_conversation, a_message
+from msgspec.structs import astuple
 
-from include.records import Conversation, Message
+from include.records import Conversation, Message, Messages, one_by_one
 from include.redact import Redactor, redact
+from tests.support.credential_corpus import credentials, innocents
+from tests.support.make_tables import a_conversation, a_message
 
 ALNUM = string.ascii_letters + string.digits
 WORD = f"{ALNUM}_-"
@@ -85,7 +86,7 @@ behind = st.sampled_from(["", " ", "\n", '"', ")\n", ", "])
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(data=st.data())
 def test_a_planted_credential_is_gone_whatever_stands_around_it(kind: str, data: st.DataObject) -> None:
     written, secret = data.draw(PLANTED[kind])
@@ -99,7 +100,7 @@ def test_a_planted_credential_is_gone_whatever_stands_around_it(kind: str, data:
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(data=st.data())
 def test_each_kind_is_counted_under_its_name_and_the_words_around_it_stay(kind: str, data: st.DataObject) -> None:
     written, _ = data.draw(PLANTED[kind])
@@ -111,7 +112,7 @@ def test_each_kind_is_counted_under_its_name_and_the_words_around_it_stay(kind: 
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-@settings(max_examples=30)
+@settings(max_examples=min(30, settings().max_examples))
 @given(data=st.data())
 def test_credentials_in_addresses_always_go_and_the_others_when_asked_for(kind: str, data: st.DataObject) -> None:
     written, secret = data.draw(PLANTED[kind])
@@ -226,3 +227,13 @@ def test_records_are_redacted_and_counted_by_conversation_and_kind() -> None:
         assert "[redacted url token]" in text
     assert records[3] is plain
     assert redactor.counts == {("slack_general", "url token"): 4}
+
+
+def test_messages_in_rows_are_redacted_as_single_ones_are() -> None:
+    single = [a_message(str(number), text=f"see https://a.example/?token=abcdef{number}") for number in range(3)]
+    single.append(a_message("9", text="nothing = here"))
+    rows = Messages(conversation_id="slack_general", rows=[astuple(message) for message in single])
+    for everything in (False, True):
+        apart, together = Redactor(everything=everything), Redactor(everything=everything)
+        assert list(one_by_one(together.redacted([rows]))) == list(apart.redacted(single))
+        assert together.counts == apart.counts == {("slack_general", "url token"): 3}

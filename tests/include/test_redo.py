@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import slack_export, slack_message, write_folder
-from delivery_runs import QUICK, Blindfold, Notes
 
 from include import redo, steps
 from include.delivery.flush import flush_conversations
@@ -23,6 +21,8 @@ from include.parsers.everos_json import CORRECTIONS
 from include.standin import Fault, StandIn
 from include.standin.journal import judge, stored_ids
 from include.window import Window
+from tests.support.builders import slack_export, slack_message, write_folder
+from tests.support.delivery_runs import QUICK, Blindfold, Notes
 
 START_MS = 1_767_312_000_000
 

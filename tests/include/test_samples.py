@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from reading import read
+
+from tests.support.read_exports import read
 
 SAMPLES = Path(__file__).parents[2] / "include" / "samples"
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from builders import slack_export, slack_message, write_folder
 
 from include import steps
 from include.errors import ExportError, LedgerError
@@ -19,6 +18,7 @@ from include.records import NOTES
 from include.report.figures import is_conserved
 from include.report.page import write_page
 from include.window import Window
+from tests.support.builders import slack_export, slack_message, write_folder
 
 SAMPLES = Path(__file__).parents[2] / "include" / "samples"
 TARGET = Target(base_url="http://127.0.0.1:9", api_version="v1", key_fingerprint="0")

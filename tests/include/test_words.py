@@ -9,15 +9,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-import discord_generator
 import pytest
-from builders import rich_text, slack_export, slack_message, write_folder
-from reading import Reading, read
-from slack_contents import BODIES, Combination
-from slack_generator import generate
-from words import SYSTEM, Written, differences, words_of, written
 
 from include.records import Message
+from tests.support import discord_generator
+from tests.support.builders import rich_text, slack_export, slack_message, write_folder
+from tests.support.read_exports import Reading, read
+from tests.support.slack_contents import BODIES, Combination
+from tests.support.slack_generator import generate
+from tests.support.words import SYSTEM, Written, differences, words_of, written
 
 HERE = Path(__file__).parents[1]
 OURS = [

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 import pytest
 from airflow.sdk.io import fs as airflow_fs
-from builders import slack_export, slack_message, write_folder, write_zip
 from everos_provider import run
 from everos_provider.assets import EVEROS, LOADED
 from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
@@ -32,6 +31,7 @@ from include.parsers import Export, ParseOptions, discover, open_export, parse
 from include.records import Conversation
 from include.standin import StandIn
 from include.standin.journal import judge
+from tests.support.builders import slack_export, slack_message, write_folder, write_zip
 
 RUN = "manual__2026-03-01T00:00:00+00:00"
 

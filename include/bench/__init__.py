@@ -1,1 +1,0 @@
-"""Figures and proofs: how fast the project is, and what its promise is worth when everything fails."""

@@ -1,0 +1,1 @@
+"""Tests of the project, and the programs that measure it."""

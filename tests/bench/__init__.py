@@ -1,0 +1,1 @@
+"""Measures speed and memory, and checks the delivery guarantees under faults."""

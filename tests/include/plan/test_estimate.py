@@ -1,0 +1,83 @@
+"""Rules of what a load is thought to take."""
+
+from pathlib import Path
+
+import pytest
+
+from include.layout import RunFolder
+from include.plan import plan
+from include.plan.estimate import Effort, effort_of, estimate, read_estimate, write_estimate
+from include.records import PlannedSegment
+from tests.support.make_tables import a_message, transformed
+
+
+def planned(conversation_id: str = "a", *, messages: int = 100, batches: int = 2, chunk: int = 0) -> PlannedSegment:
+    return PlannedSegment(
+        conversation_id=conversation_id,
+        chunk=chunk,
+        segment_id=conversation_id,
+        rows=(0, batches),
+        batches=batches,
+        messages=messages,
+        bytes=messages * 40,
+        first_ms=0,
+        last_ms=1,
+    )
+
+
+def test_a_conversation_takes_its_batches_a_flush_and_a_language_model_that_grows_with_people() -> None:
+    assert effort_of(planned(), owners=3) == Effort(
+        messages=100,
+        batches=2,
+        calls=3,
+        tokens=1000,
+        llm_calls=2 + 10 + 2 * 10 * 3,
+        segments=1,
+        seconds=2 * 7.0 + 100 * 0.33,
+    )
+
+
+def test_a_cell_cannot_have_more_people_than_messages() -> None:
+    assert effort_of(planned(), owners=500) == effort_of(planned(), owners=10)
+
+
+def test_one_conversation_takes_as_long_as_its_batches_one_after_the_other() -> None:
+    alone = estimate([planned()], {"a": 2}, concurrency=64)
+    assert alone.total.seconds == alone.conversations["a"].seconds
+
+
+def test_many_conversations_share_the_time_and_none_ends_before_the_longest() -> None:
+    many = [planned(f"c{n}", chunk=n % 2) for n in range(64)]
+    shared = estimate(many, {}, concurrency=8)
+    assert shared.concurrency == 16
+    assert shared.total.seconds == pytest.approx(64 * shared.conversations["c0"].seconds / 16)
+    longest = estimate([*many, planned("z", messages=100_000, batches=1000)], {}, concurrency=8)
+    assert longest.total.seconds == longest.conversations["z"].seconds
+
+
+def test_nothing_to_load_takes_nothing() -> None:
+    assert estimate([], {}, concurrency=8).total == Effort()
+
+
+def test_a_plan_is_estimated_from_its_own_texts_and_people(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    people = ["U1", "U2", "U2"]
+    messages = [
+        a_message(str(n), sent_at_us=(n + 1) * 1_000_000, sender_id=sender, text="déjà vu")
+        for n, sender in enumerate(people)
+    ]
+    bot = a_message("9", sent_at_us=9_000_000, sender_id="B1", role="assistant", text="beep")
+    transformed(run, [*messages, bot])
+    plan(run)
+    written = write_estimate(run, concurrency=8)
+    assert read_estimate(run) == written
+    text_bytes = 3 * len("déjà vu".encode()) + len("beep")
+    assert written.conversations["slack_general"] == Effort(
+        messages=4,
+        batches=1,
+        calls=2,
+        tokens=-(-text_bytes // 4),
+        llm_calls=1 + 1 + 2 * 1 * 2,
+        segments=1,
+        seconds=7.0 + 4 * 0.33,
+    )
