@@ -17,10 +17,10 @@ Kind = Literal["group", "personal"]
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """A channel, thread, direct chat or personal history: the unit that is loaded in order."""
+    """A channel, thread, direct chat or personal history; its segments are the units that are loaded in order."""
 
     conversation_id: str
-    """Unique in a run; the ``group_id`` (v1) or ``session_id`` (v2) of the target."""
+    """Unique in a run; the ``group_id`` of v1. The sessions of v2 are its segments."""
 
     source: str
     """``slack``, ``discord`` or ``everos``."""
@@ -61,6 +61,13 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     group_meta: str | None = None
     """JSON object for EverOS v1's ``group_meta``, unchanged from the source."""
+
+    segment_id: str = ""
+    """The segment that is spoken of, where it is one and not the whole conversation; never stored with it."""
+
+    def segment(self, segment_id: str) -> "Conversation":
+        """Return this conversation as one of its segments."""
+        return self if segment_id == self.segment_id else msgspec.structs.replace(self, segment_id=segment_id)
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -268,7 +275,7 @@ def _column(name: str, kind: msgspec.inspect.Type) -> "pa.Field[Any]":
     return pa.field(name, _ARROW_TYPES[type(kind)], nullable=nullable)
 
 
-_REPEATED = {"source", "conversation_id", "sender_id", "sender_name", "role", "thread_id", "reason"}
+_REPEATED = {"source", "conversation_id", "sender_id", "sender_name", "role", "thread_id", "segment_id", "reason"}
 
 
 def repeated_columns(schema: pa.Schema) -> list[str]:
@@ -277,9 +284,12 @@ def repeated_columns(schema: pa.Schema) -> list[str]:
 
 
 MESSAGE_SCHEMA = schema_of(Message)
-"""Messages, in ``extracted/`` as found and in ``messages/`` deduplicated, sorted and in range."""
+"""Messages in ``extracted/`` as found."""
 
-CONVERSATION_SCHEMA = schema_of(Conversation, entries=int, imported=int)
+ORDERED_SCHEMA = schema_of(Message, segment_id=str)
+"""Messages in ``messages/``: deduplicated, sorted, in range, each with its segment (:mod:`include.transform`)."""
+
+CONVERSATION_SCHEMA = schema_of(Conversation, without=["segment_id"], entries=int, imported=int)
 """
 Conversations with ``entries``, the raw entries decoded for each (sum of :class:`Entries`), and ``imported``, the
 messages among them.
@@ -354,30 +364,33 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One API call: consecutive messages of one conversation, cut once and stored.
+    One API call: consecutive messages of one segment, cut once and stored.
 
     ``key`` names the content (conversation and message ids), so it is the same in every run and try.
     """
 
     conversation_id: str
+    segment_id: str
     number: int
-    """Position in the conversation's plan, from 0."""
+    """Position in the segment's plan, from 0."""
 
     key: str
     messages: tuple[Outgoing, ...]
 
 
 BATCH_SCHEMA = schema_of(Batch)
-"""A chunk file: one row per batch; a row group never spans two conversations."""
+"""A chunk file: one row per batch. A row group has batches of many segments."""
 
 
-class PlannedConversation(msgspec.Struct, frozen=True, kw_only=True):
-    """Position of a conversation's batches: row groups ``first_row_group`` … of one chunk file."""
+class PlannedSegment(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment's part of the plan, and the position of its batches: rows of one chunk file."""
 
     conversation_id: str
+    segment_id: str
     chunk: int
-    first_row_group: int
-    row_groups: int
+    rows: tuple[int, ...]
+    """First row and number of rows of each stretch of batches: ``first, count, first, count, …``."""
+
     batches: int
     messages: int
     bytes: int
@@ -385,6 +398,8 @@ class PlannedConversation(msgspec.Struct, frozen=True, kw_only=True):
 
     first_ms: int
     last_ms: int
+    held: bool = False
+    """Left for another run, since this one may make only so many calls of the language model."""
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -399,6 +414,10 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     """Names of its conversations, for the task's name in the UI."""
 
+    planned_ms: int = 0
+    """When it was planned, Unix milliseconds; 0 where nobody has noted it."""
+
     conversations: int
+    segments: int
     batches: int
     messages: int

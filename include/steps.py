@@ -1,5 +1,7 @@
 """The steps of an import, one function each. They take paths, ids and settings, and return counts."""
 
+import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,12 +19,13 @@ from include.delivery.outcomes import outcomes_of
 from include.delivery.verification import Checked
 from include.errors import ExportError, LedgerError
 from include.layout import RunFolder
-from include.ledger import Ledger, ledger_url
+from include.ledger import Ledger, Snapshot, ledger_url
 from include.logs import get_logger
 from include.memory_api.contract import Target
+from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
-from include.plan.estimate import write_estimate
+from include.plan.estimate import held_sentence, hold_back, write_estimate
 from include.records import Chunk
 from include.storage import file_trouble
 from include.window import Window
@@ -69,10 +72,23 @@ def extract(export: Export, options: ParseOptions, run: RunFolder, *, redact: bo
 
 
 def transform(
-    run: RunFolder, window: Window, ledger: Ledger, options: ParseOptions | None = None, *, dry_run: bool = False
+    run: RunFolder,
+    window: Window,
+    ledger: Ledger,
+    options: ParseOptions | None = None,
+    *,
+    layout: MemoryLayout | None = None,
+    dry_run: bool = False,
 ) -> dict[str, int]:
-    """Sort all messages, without those that are out of range, loaded already or rejected in an earlier run."""
+    """
+    Sort all messages, without those that are out of range, loaded already or rejected in an earlier run.
+
+    :param layout: Of the target's memory; default: that of its API version.
+    :raises LedgerError: the target was loaded in another layout; nothing was written.
+    """
     options = options or ParseOptions()
+    layout = layout or memory_layout(ledger.target.api_version)
+    ledger.check_layout(layout)
     template = options.id_template
     known_ids = transformation.KnownIds(ids=ledger.conversation_ids(template))
     if not dry_run:
@@ -88,24 +104,42 @@ def transform(
             id_template=template,
             known_ids=known_ids,
             include_private=options.include_private,
+            layout=layout,
+            pinned=_pinned(known),
         )
     return msgspec.structs.asdict(result)
 
 
-def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8) -> list[Chunk]:
+def _pinned(known: Snapshot) -> dict[str, dict[str, str]]:
+    """Return the segments of messages whose calls have no outcome, by conversation and message id."""
+    pinned: dict[str, dict[str, str]] = defaultdict(dict)
+    for call in known.open():
+        pinned[call.conversation_id].update(dict.fromkeys(call.message_ids, call.segment_id))
+    return pinned
+
+
+def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8, max_model_calls: int = 0) -> list[Chunk]:
     """
     Divide the messages to load into batches and chunks, and estimate the load.
 
-    :param concurrency: Conversations that each load task loads in parallel, for the estimate.
+    :param concurrency: Segments that each load task loads in parallel, for the estimate.
+    :param max_model_calls: The first segments whose estimate stays within this are loaded, the others left for another
+        run; 0 for no limit.
     """
     with file_trouble(run.root, NOTHING_SENT):
         chunks = planning.plan(run, batch_size=batch_size)
-        total = write_estimate(run, concurrency).total
+        if max_model_calls:
+            chunks = hold_back(run, chunks, max_model_calls)
+        estimate = write_estimate(run, concurrency, max_model_calls)
+        total = estimate.total
     log.info(
         "To load: %d messages in %d calls; about %d tokens, %d calls of the language model, %d minutes",
         *(total.messages, total.calls, total.tokens, total.llm_calls, -(-total.seconds // 60)),
     )
-    return chunks
+    if estimate.held:
+        log.warning("%s", held_sentence(estimate))
+    planned_ms = time.time_ns() // 1_000_000
+    return [msgspec.structs.replace(chunk, planned_ms=planned_ms) for chunk in chunks]
 
 
 def open_ledger(
@@ -157,6 +191,7 @@ def report(  # noqa: PLR0913 - the parts of a report
     from include.report.calls_csv import write_calls  # noqa: PLC0415
     from include.report.document import build_report, write_report  # noqa: PLC0415
     from include.report.figures import known_conversations  # noqa: PLC0415
+    from include.report.owners import write_owners  # noqa: PLC0415
     from include.report.page import write_page  # noqa: PLC0415
     from include.report.rejects import write_rejects  # noqa: PLC0415
     from include.report.speed import history_of  # noqa: PLC0415
@@ -179,7 +214,9 @@ def report(  # noqa: PLR0913 - the parts of a report
         corrections.write_corrections(run, snapshot)
         if not dry_run:
             write_calls(run, snapshot, run_id)
-        document["files"] = [path.name for path in (run.corrections, run.loaded) if path.exists()]
+        if target.api_version == "v2" and run.conversations.exists():
+            write_owners(run, run_id)
+        document["files"] = [path.name for path in (run.corrections, run.loaded, run.owners) if path.exists()]
         write_report(document, run.report_json)
         write_page(document, run.report_html)
     return document

@@ -1,7 +1,8 @@
 """
 Writes ``loaded.csv``: the calls whose messages landed in this run, to find or delete these messages in EverOS.
 
-EverOS v1 deletes by ``group_id``, or by ``user_id`` and ``session_id``. The support of EverOS can look up task ids.
+EverOS v1 deletes by ``group_id``, or by ``user_id`` and ``session_id``; a ``segment_id`` is a session of v2. The
+support of EverOS can look up task ids.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from include.report.sheets import write_sheet
 
 COLUMNS = (
     "conversation_id",
+    "segment_id",
     "kind",
     "group_id",
     "user_id",

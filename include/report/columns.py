@@ -46,6 +46,7 @@ COLUMNS = (
     Column("unknown", "the outcome of their call is not known", part=True, total=True, shown="if any"),
     Column("shifted_ms", "moved by milliseconds, so that no two have the same time", total=True, shown="never"),
     Column("redacted", "credentials removed, by kind", kind="reasons", total=True, shown="never"),
+    Column("segments", "sessions to load in EverOS"),
     Column("batches", "calls that add messages"),
     Column("tokens", "estimate: tokens of text", shown="in a dry run"),
     Column("llm_calls", "estimate: calls of EverOS's language model", shown="in a dry run", heading="LLM calls"),

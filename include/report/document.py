@@ -17,7 +17,8 @@ from include.delivery.verification import Checked
 from include.layout import RunFolder, private_folder, write_private
 from include.ledger import Call
 from include.memory_api.contract import Target
-from include.plan.estimate import read_estimate
+from include.plan import read_layout
+from include.plan.estimate import held_sentence, read_estimate
 from include.report.columns import is_conserved
 from include.report.figures import conversation_figures, notes_of, totals_of
 from include.report.per_day import messages_by_day
@@ -51,6 +52,7 @@ def build_report(  # noqa: PLR0913 - the parts of a report
     rows = conversation_figures(run, outcomes)
     planned = read_estimate(run)
     efforts = planned.conversations if planned else {}
+    problems = [*problems, held_sentence(planned)] if planned and planned.held else problems
     for row in rows:
         effort = efforts.get(row["conversation_id"])
         row["estimate"] = msgspec.to_builtins(effort) if effort else None
@@ -67,6 +69,7 @@ def build_report(  # noqa: PLR0913 - the parts of a report
         "target": {
             name: getattr(target, name) for name in ("base_url", "api_version", "account", "app_id", "project_id")
         },
+        "layout": msgspec.to_builtins(read_layout(run)) if run.conversations.exists() else None,
         "dry_run": dry_run,
         "started_at": started_at.astimezone(UTC).isoformat(),
         "finished_at": datetime.now(UTC).isoformat(),
@@ -93,6 +96,7 @@ def write_report(report: Mapping[str, Any], path: Path) -> None:
 def _open_batch(call: Call) -> dict[str, Any]:
     return {
         "conversation_id": call.conversation_id,
+        "segment_id": call.segment_id,
         "key": call.key,
         "messages": len(call.message_ids),
         "first_ms": min(call.timestamps_ms, default=None),
@@ -131,6 +135,7 @@ def _read_back(checked: Checked) -> dict[str, Any]:
         "episodes": found.episodes if found else None,
         "unprocessed": found.unprocessed if found else None,
         "verified": checked.verified,
+        "segments_read": checked.segments if found else 0,
     }
 
 

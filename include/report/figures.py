@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from include.delivery.outcomes import Outcome
 from include.layout import RunFolder
+from include.plan.store import plan_table
 from include.records import NOTES, TRANSFORMED_SCHEMA
 from include.report.columns import COLUMNS, TOTALS
 
@@ -48,7 +49,7 @@ def conversation_figures(run: RunFolder, outcomes: Mapping[str, Outcome]) -> lis
         found = {
             **known,
             **msgspec.structs.asdict(outcome),
-            **planned.get(conversation_id, {"batches": 0, "first_ms": None, "last_ms": None}),
+            **planned.get(conversation_id, {"segments": 0, "batches": 0, "first_ms": None, "last_ms": None}),
             "extracted": known["entries"],
             "already_loaded": known["already_loaded"] + outcome.already_loaded,
             "skipped": _sum(skipped.get(conversation_id, {}), {"duplicate": known["duplicates"]}),
@@ -111,11 +112,18 @@ def _counted(run: RunFolder, name: str, by: str) -> dict[str, dict[str, int]]:
 
 
 def _planned(run: RunFolder) -> dict[str, dict[str, int]]:
-    path = run.plan / "conversations.parquet"
-    if not path.exists():
-        return {}
-    columns = ["conversation_id", "batches", "first_ms", "last_ms"]
-    return {row.pop("conversation_id"): row for row in pq.read_table(path, columns=columns).to_pylist()}
+    """Return what was planned of each conversation, over its segments."""
+    table: Any = plan_table(run, "conversation_id", "batches", "first_ms", "last_ms")
+    sums = [("batches", "sum"), ("first_ms", "min"), ("last_ms", "max"), ("conversation_id", "count")]
+    return {
+        row["conversation_id"]: {
+            "segments": row["conversation_id_count"],
+            "batches": row["batches_sum"],
+            "first_ms": row["first_ms_min"],
+            "last_ms": row["last_ms_max"],
+        }
+        for row in table.group_by("conversation_id", use_threads=False).aggregate(sums).to_pylist()
+    }
 
 
 def _sum(*counts: Mapping[str, int]) -> dict[str, int]:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import pyarrow.parquet as pq
 
 from include.delivery.outcomes import Outcome
 from include.layout import RunFolder
 from include.plan.estimate import read_estimate
+from include.plan.store import plan_table
 from include.report.figures import conversation_figures
 from include.report.speed import LoadHistory, speed_of
 from include.report.waiting import Waiting
@@ -49,11 +49,9 @@ def progress_of(run: RunFolder, history: LoadHistory, waiting: Waiting | None, r
 
 
 def _planned(run: RunFolder) -> dict[str, int]:
-    path = run.plan / "conversations.parquet"
-    if not path.exists():
-        return {}
-    table = pq.read_table(path, columns=["conversation_id", "messages"])
-    return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    table: Any = plan_table(run, "conversation_id", "messages")
+    rows = table.group_by("conversation_id", use_threads=False).aggregate([("messages", "sum")]).to_pylist()
+    return {row["conversation_id"]: row["messages_sum"] for row in rows}
 
 
 def _rows(

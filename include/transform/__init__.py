@@ -8,14 +8,14 @@ One order for everything extracted: merged over exports, deduplicated, sorted by
     extracted/*/messages-*.parquet    ─▶ staging   rows by conversation and time, a slice at a time (DuckDB)
                                          │      which rows are duplicates or known to the ledger
                                          ▼
-                                      timeline  milliseconds, range, ledger; what happened to how many
+                                      timeline  milliseconds, segments, range, ledger; what happened to how many
                                          ▼
                                       parts     messages/part-*.parquet
 
 The same messages in the same order give the same bytes, however they were spread over files and exports.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ import pyarrow.parquet as pq
 from include.errors import NotConserved
 from include.ids import DEFAULT_ID_TEMPLATE
 from include.layout import RunFolder, files_in, make_private, private_folder
+from include.memory_layout import PLAIN, MemoryLayout
 from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA, TransformCounts
 from include.transform.channels import Channel, Merged, merge_channels
 from include.transform.naming import KnownIds, is_longer_id
 from include.transform.parts import PartWriter
 from include.transform.restated import restate_all
+from include.transform.segments import Segments
 from include.transform.staging import LedgerQuery, Staging, nothing
 from include.transform.timeline import Timeline
 
@@ -61,6 +63,8 @@ def transform(  # noqa: PLR0913 - a run's settings
     id_template: str = DEFAULT_ID_TEMPLATE,
     known_ids: KnownIds | None = None,
     include_private: bool = False,
+    layout: MemoryLayout = PLAIN,
+    pinned: Mapping[str, Mapping[str, str]] | None = None,
 ) -> TransformResult:
     """
     Write ``messages/part-*.parquet`` and ``conversations.parquet`` (:data:`include.records.TRANSFORMED_SCHEMA`).
@@ -81,6 +85,8 @@ def transform(  # noqa: PLR0913 - a run's settings
     :param id_template: Names the conversations whose ids the source does not give.
     :param known_ids: Ids made in earlier runs; those made now are added. Default: none are remembered.
     :param include_private: Import what some export says of a channel that another one shows to be private.
+    :param layout: What makes a segment; it stands in the schema of ``conversations.parquet`` for the steps to come.
+    :param pinned: Conversation id, then message id, to the segment of a call that has no outcome yet.
     :raises LedgerError: the ledger cannot be read; nothing was written.
     :raises NotConserved: messages of a conversation that no ``conversations.parquet`` knows; nothing was written.
     """
@@ -94,14 +100,18 @@ def transform(  # noqa: PLR0913 - a run's settings
     private_folder(scratch)
     files = [file for folder in folders for file in files_in(folder, "messages-*.parquet")]
     with Staging(files, scratch / "spill") as staging, PartWriter(scratch / "messages") as parts:
-        timeline = Timeline(staging.fates(landed, refused), since_us=since_us, until_us=until_us)
+        fates = staging.fates(landed, refused)
+        whole = {id_ for id_, channel in channels.items() if channel.conversation.kind == "personal"}
+        threads = staging.threads() if layout.segments == "thread-day" else None
+        segmented = Segments(layout.segments, threads=threads, whole=whole, pinned=pinned)
+        timeline = Timeline(fates, segmented, since_us=since_us, until_us=until_us)
         for batch in staging.sorted_batches():
             parts.write(timeline.feed(batch))
     _check_known(timeline.counts, channels)
     table = _table(channels, timeline.counts)
     known_ids.remember(merged.made)
     pq.write_table(_notes(merged, id_template), scratch / out.notes.name)
-    pq.write_table(table, scratch / "conversations.parquet")
+    pq.write_table(table.replace_schema_metadata(layout.metadata()), scratch / "conversations.parquet")
     make_private(scratch)
     (scratch / out.notes.name).rename(out.notes)
     (scratch / "messages").rename(out.messages)

@@ -16,7 +16,7 @@ from include.report.waiting import Waiting, read_waiting
 
 _PROGRESS = (
     "conversations.parquet",
-    "plan/conversations.parquet",
+    "plan/segments.parquet",
     "extracted/*/skipped.parquet",
     "extracted/*/rejected.parquet",
     "extracted/*/redacted.parquet",

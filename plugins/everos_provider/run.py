@@ -20,6 +20,7 @@ from include.errors import ImportIncomplete, NotConserved
 from include.layout import RunFolder
 from include.ledger import Ledger
 from include.memory_api.contract import Target
+from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
 from include.report.columns import PARTS, count_of
 from include.report.waiting import read_waiting
@@ -107,14 +108,22 @@ def transform(context: Context) -> dict[str, int]:
     ledger = ledger_of(context, target, at_least=known.get("messages", 0))
     with task_folder(context["run_id"], TRANSFORM) as run:
         params = context["params"]
-        return steps.transform(run, window_of(context), ledger, options_of(params), dry_run=params["dry_run"])
+        layout = memory_layout(target.api_version, params["segments"], params["memory_of"])
+        return steps.transform(
+            run, window_of(context), ledger, options_of(params), layout=layout, dry_run=params["dry_run"]
+        )
 
 
 def plan(context: Context) -> list[dict[str, Any]]:
     """Cut batches and chunks; a dry run returns no chunks."""
     params = context["params"]
     with task_folder(context["run_id"], PLAN) as run:
-        chunks = steps.plan(run, batch_size=params["batch_size"], concurrency=params["concurrency"])
+        chunks = steps.plan(
+            run,
+            batch_size=params["batch_size"],
+            concurrency=params["concurrency"],
+            max_model_calls=params["max_model_calls"],
+        )
     return [] if params["dry_run"] else [msgspec.to_builtins(chunk) for chunk in chunks]
 
 

@@ -496,6 +496,7 @@ def test_the_ledger_holds_ids_times_and_counts_and_no_text(ledger: Ledger) -> No
         "call_id",
         "target_id",
         "conversation_id",
+        "segment_id",
         "key",
         "run_id",
         "state",
