@@ -142,7 +142,8 @@ class Segments:
         messages = np.bincount(codes[counted], minlength=len(names))
         size = np.bincount(codes[counted], weights=sizes[counted], minlength=len(names))
         is_full = (messages > MAX_MESSAGES) | (size > MAX_BYTES)
-        before, self._pieces = self._pieces, {name: self._pieces[name] for name in self._pieces if "thread" in name}
+        before = self._pieces
+        self._pieces = {name: before[name] for name in before if "thread" in name or name in may_go_on}
         for code, name in enumerate(names):
             if messages[code] and (is_full[code] or name in may_go_on or name in before):
                 piece = before.get(name) or _Piece()

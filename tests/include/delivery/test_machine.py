@@ -89,7 +89,8 @@ def outgoing(number: int, turns: Sequence[int] = (0,)) -> Outgoing:
 
 def batch_of(number: int, messages: Sequence[Outgoing]) -> Batch:
     key = key_of("slack_general", [message.message_id for message in messages])
-    return Batch(conversation_id="slack_general", number=number, key=key, messages=tuple(messages))
+    name = "slack_general"
+    return Batch(conversation_id=name, segment_id=name, number=number, key=key, messages=tuple(messages))
 
 
 class TestTheCall:
