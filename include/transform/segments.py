@@ -108,7 +108,7 @@ class Segments:
         pinned = self._pinned.get(conversation_id, {})
         if not pinned:
             return segments
-        ids = zip(run["message_id"].to_pylist(), segments.to_pylist(), strict=True)
+        ids: Any = zip(run["message_id"].to_pylist(), segments.to_pylist(), strict=True)
         return pa.array([pinned.get(message_id, segment) for message_id, segment in ids], pa.string())
 
     def _named(self, run: pa.RecordBatch) -> tuple[list[str], Numbers, set[str]]:
