@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -145,20 +145,22 @@ def _together(checked: Mapping[str, Checked], of_how_many: int) -> Checked:
     readbacks = [each.readback for each in checked.values()]
     wrong = [f"{name}: {each.mismatch}" for name, each in sorted(checked.items()) if each.mismatch]
     more = f" and {len(wrong) - 1} segments more" if len(wrong) > 1 else ""
-    whole = None
-    if all(readbacks):
-        whole = Readback(
-            unprocessed=_sum(each.unprocessed for each in readbacks if each),
-            episodes=_sum(each.episodes for each in readbacks if each),
-        )
+    whole = together([each for each in readbacks if each]) if all(readbacks) else None
     return Checked(
         readback=whole, mismatch=wrong[0] + more if wrong else None, segments=len(checked), of_segments=of_how_many
     )
 
 
-def _sum(values: Iterable[int | None]) -> int | None:
-    known = list(values)
-    return None if None in known else sum(value or 0 for value in known)
+def together(readbacks: Sequence[Readback]) -> Readback:
+    """Return what several segments of a conversation show; times are those of segments and left out."""
+    if len(readbacks) == 1:
+        return readbacks[0]
+    unprocessed = [each.unprocessed for each in readbacks if each.unprocessed is not None]
+    episodes = [each.episodes for each in readbacks if each.episodes is not None]
+    return Readback(
+        unprocessed=sum(unprocessed) if len(unprocessed) == len(readbacks) else None,
+        episodes=sum(episodes) if episodes else None,
+    )
 
 
 async def _look(api: MemoryAPI, throttle: Throttle, loaded: Loaded) -> Checked:

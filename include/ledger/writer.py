@@ -125,7 +125,8 @@ class CallWriter:
             with self.connection.begin():
                 return query(Snapshot(self.connection, self._target_id))
 
-        return await self._in_thread(asked)
+        found: T = await self._in_thread(asked)
+        return found
 
     async def _in_thread(self, work: Any, *arguments: Any) -> Any:
         """Work on the connection, alone; a caller that is cancelled leaves only when the work is done."""

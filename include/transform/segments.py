@@ -108,7 +108,7 @@ class Segments:
         pinned = self._pinned.get(conversation_id, {})
         if not pinned:
             return segments
-        ids = zip(run["message_id"].to_pylist(), segments.to_pylist(), strict=True)
+        ids: Any = zip(run["message_id"].to_pylist(), segments.to_pylist(), strict=True)
         return pa.array([pinned.get(message_id, segment) for message_id, segment in ids], pa.string())
 
     def _named(self, run: pa.RecordBatch) -> tuple[list[str], Numbers, set[str]]:
@@ -142,7 +142,8 @@ class Segments:
         messages = np.bincount(codes[counted], minlength=len(names))
         size = np.bincount(codes[counted], weights=sizes[counted], minlength=len(names))
         is_full = (messages > MAX_MESSAGES) | (size > MAX_BYTES)
-        before, self._pieces = self._pieces, {name: self._pieces[name] for name in self._pieces if "thread" in name}
+        before = self._pieces
+        self._pieces = {name: before[name] for name in before if "thread" in name or name in may_go_on}
         for code, name in enumerate(names):
             if messages[code] and (is_full[code] or name in may_go_on or name in before):
                 piece = before.get(name) or _Piece()

@@ -6,7 +6,9 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -15,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include import steps, transform
-from include.errors import ConfigurationError, LedgerError
+from include.errors import ChatImportError, ConfigurationError, LedgerError, NotSent, OutcomeUnknown
 from include.layout import RunFolder
-from include.memory_api.contract import FlushStatus, Receipt, Target
+from include.memory_api.contract import WHOLE, Evidence, FlushStatus, Receipt, Target
 from include.memory_api.v2_wire import session_of
 from include.memory_layout import MemoryLayout, memory_layout
 from include.plan import owners, read_plan
@@ -313,6 +315,60 @@ def test_a_large_conversation_is_spread_over_chunks_and_a_segment_is_in_one(
     assert {chunk.messages for chunk in chunks} == {10}
     planned = read_plan(run)
     assert len({segment.segment_id for segment in planned}) == len(planned) == 20
+
+
+class Unreliable(Sessions):
+    """Answers with nothing where it has stored a batch, stored half of it, or nothing of it; or is away."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.good = False
+        self._random = Random(seed)
+
+    async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
+        how = (
+            "good" if self.good else self._random.choice(["good", "good", "lost after", "lost before", "half", "away"])
+        )
+        if how == "away":
+            raise NotSent("connection refused")
+        stored = {"good": len(messages), "lost after": len(messages), "half": len(messages) // 2}.get(how, 0)
+        receipt = await super().add(conversation, messages[:stored])
+        if how != "good":
+            raise OutcomeUnknown("no answer")
+        return receipt
+
+    async def find(
+        self, conversation: Conversation, message_ids: Sequence[str], *, part: slice = WHOLE, **_: object
+    ) -> Evidence:
+        held = {message.message_id for message in self.sessions[session_of(conversation)]}
+        found = {message_id in held for message_id in message_ids[part]}
+        if len(found) == 2:
+            return Evidence.UNPROVABLE
+        return Evidence.PRESENT if found == {True} else Evidence.ABSENT
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_fails_each_message_is_in_its_session_once_and_in_order(tmp_path: Path, seed: int) -> None:
+    memory = Unreliable(seed)
+    nights = Nights(tmp_path, memory)
+    messages = [said(day * DAY_S + n, None if n % 3 else day * DAY_S) for day in range(4) for n in range(9)]
+    run, chunks = nights.staged("run 1", messages)
+    patience = replace(QUICK, settle_s=0.02, give_up_after_s=0.2)
+    for tried in range(20):
+        memory.good = tried > 5
+        try:
+            for chunk in chunks:
+                nights.world.load(run, chunk, settings=patience)
+            break
+        except ChatImportError:
+            continue
+    outcome = nights.world.outcomes(run)["slack_general"]
+    assert (outcome.loaded, outcome.pending, outcome.unknown) == (36, 0, 0)
+    sent = [message.message_id for some in memory.sessions.values() for message in some]
+    assert sorted(sent) == sorted(message.message_id for message in messages)
+    for some in memory.sessions.values():
+        times = [message.timestamp_ms for message in some]
+        assert times == sorted(times)
 
 
 # --- layouts and owners ---------------------------------------------------------------------------------------------
