@@ -7,9 +7,10 @@ PYTHON_HERE := .venv/bin/python
 override SOURCE := $(value SOURCE)
 override CONF := $(value CONF)
 override TARGET := $(value TARGET)
-export SOURCE CONF TARGET PYTHON
+override LOCOMO := $(value LOCOMO)
+export SOURCE CONF TARGET LOCOMO PYTHON
 
-.PHONY: help demo up import test test-fast test-distributed test-outage test-browser screenshots check lint format lock audit bench fuzz faults clean environment selfhosted
+.PHONY: help demo up import test test-fast test-distributed test-outage test-browser screenshots check lint format lock audit bench fuzz faults recall clean environment selfhosted
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +74,9 @@ fuzz: environment       ## FUZZ_EXAMPLES=5000 random inputs for every property o
 
 faults: environment     ## a load under every fault, into the stand-in: messages lost, doubled, out of order
 	@exec $(PYTHON_HERE) -m tests.bench.faults
+
+recall: environment selfhosted  ## load one history in several layouts, ask each the same questions [LOCOMO=locomo10.json]
+	@exec $(PYTHON_HERE) -m tests.recall --kinds $${LOCOMO:+--locomo "$$LOCOMO"}
 
 .env:                   ## settings and random secrets for Docker Compose, from .env.example
 	@scripts/dotenv

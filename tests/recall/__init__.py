@@ -1,0 +1,1 @@
+"""Measures which layout of a chat history makes a memory that can be asked: ``make recall``."""
