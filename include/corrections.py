@@ -4,9 +4,9 @@ Rejected messages, corrected by the user and loaded by another run: ``source=rej
 A run writes ``corrections.json`` to its folder: an array of conversations, each with its rejected messages in the shape
 of EverOS JSON and the reason of each. Messages that the target rejected are in it as they were sent, messages that a
 parser rejected as far as they could be read. The user edits that file; the other run reads it in place
-(:mod:`include.parsers.everos_json`) and loads into the same conversations. Messages that have landed are in the ledger
-and are not sent again; messages that are still broken are rejected again. No other file of a run beside its Parquet
-files has message text.
+(:mod:`include.parsers.everos.documents`) and loads into the same conversations. Messages that have landed are in the
+ledger and are not sent again; messages that are still broken are rejected again. No other file of a run beside its
+Parquet files has message text.
 """
 
 import json
@@ -22,7 +22,7 @@ from include.errors import ConfigurationError
 from include.ids import platform_id_of
 from include.layout import RunFolder, write_private
 from include.ledger import Snapshot
-from include.parsers.everos_json import CORRECTIONS
+from include.parsers.everos.documents import CORRECTIONS
 from include.plan.chunk_file import conversations_of
 from include.records import BROKEN_SCHEMA, Conversation
 

@@ -10,8 +10,8 @@ import pytest
 
 from include import records
 from include.layout import PROJECT
-from include.parsers.discord_message import SYSTEM_KINDS
-from include.parsers.slack_messages import IMPORTED, NOISE
+from include.parsers.discord.message import SYSTEM_KINDS
+from include.parsers.slack.messages import IMPORTED, NOISE
 from include.records import SKIP_REASONS, repeated_columns, schema_of
 from tests.support.read_exports import read
 
