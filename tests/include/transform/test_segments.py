@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include import steps, transform
-from include.errors import ChatImportError, ConfigurationError, LedgerError, NotSent, OutcomeUnknown
+from include.errors import ChatImportError, ConfigurationError, LedgerError, NotSent, OutcomesUnknown, OutcomeUnknown
 from include.layout import RunFolder
 from include.memory_api.contract import WHOLE, Evidence, FlushStatus, Receipt, Target
 from include.memory_api.v2_wire import session_of
@@ -345,6 +345,28 @@ class Unreliable(Sessions):
         if len(found) == 2:
             return Evidence.UNPROVABLE
         return Evidence.PRESENT if found == {True} else Evidence.ABSENT
+
+
+def test_a_message_of_unknown_outcome_stays_in_its_segment_also_when_it_gets_replies(tmp_path: Path) -> None:
+    class Silent(Unreliable):
+        async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
+            receipt = await Sessions.add(self, conversation, messages)
+            if not self.good:
+                raise OutcomeUnknown("no answer")
+            return receipt
+
+        async def find(self, *args: Any, **kwargs: Any) -> Evidence:
+            return await super().find(*args, **kwargs) if self.good else Evidence.UNPROVABLE
+
+    memory = Silent(0)
+    nights = Nights(tmp_path, memory)
+    run, chunks = nights.staged("run 1", [said(10)])
+    with pytest.raises(OutcomesUnknown):
+        nights.world.load(run, chunks[0], settings=replace(QUICK, settle_s=0.02))
+    memory.good = True
+    nights.load("run 2", [said(10), said(20, thread=10)])
+    held = {name: [message.message_id for message in some] for name, some in memory.sessions.items()}
+    assert held == {"slack_general.2026-03-01": [ts(10)], f"slack_general.2026-03-01.thread-{ts(10)}": [ts(20)]}
 
 
 @pytest.mark.parametrize("seed", range(4))
