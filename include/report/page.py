@@ -191,7 +191,8 @@ def _columns(rows: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> lis
 
     :param dry_run: Show what each conversation is thought to take.
     """
-    counts = _shown(("extracted", *SUM, "batches", *(("tokens", "llm_calls") if dry_run else ())), rows)
+    segments = ("segments",) if any(row.get("segments", 0) > 1 for row in rows) else ()
+    counts = _shown(("extracted", *SUM, *segments, "batches", *(("tokens", "llm_calls") if dry_run else ())), rows)
     counts = [name for name in counts if not (dry_run and name == "loaded")]
     found = _shown(("episodes", "unprocessed"), rows)
     return [
@@ -224,7 +225,7 @@ def _spent(loading: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dic
     began, ended = loading["began_ms"], loading["ended_ms"]
     return {
         **loading,
-        "flushes": sum(row["flushed"] is not None for row in rows),
+        "flushes": sum(row.get("segments", 1) for row in rows if row["flushed"] is not None),
         "seconds": (ended - began) / 1000 if began and ended else None,
     }
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import doctest
+import json
 import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,10 +20,11 @@ from hypothesis import strategies as st
 
 from include import steps, transform
 from include.errors import ChatImportError, ConfigurationError, LedgerError, NotSent, OutcomesUnknown, OutcomeUnknown
-from include.layout import RunFolder
+from include.layout import PROJECT, RunFolder
 from include.memory_api.contract import WHOLE, Evidence, FlushStatus, Receipt, Target
 from include.memory_api.v2_wire import session_of
 from include.memory_layout import MemoryLayout, memory_layout
+from include.parsers import ParseOptions
 from include.plan import owners, read_plan
 from include.records import Conversation, Message, Outgoing
 from include.transform import segments
@@ -467,6 +470,56 @@ def test_a_limit_of_model_calls_leaves_the_rest_for_another_run(tmp_path: Path) 
     assert (outcome.loaded, outcome.pending) == (8, 8)
     nights.load("run 2", messages)
     assert sum(map(len, nights.memory.sessions.values())) == 16
+
+
+@pytest.fixture(scope="module")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Mapping[str, Any]]:
+    """The samples in a v2 store, with a limit that leaves some of them; and the run's report."""
+    home = tmp_path_factory.mktemp("home")
+    world, run = World(home, Sessions()), RunFolder.of("run 1", home)
+    for export in steps.discover(PROJECT / "include" / "samples", run):
+        steps.extract(export, ParseOptions(include_private=True), run)
+    steps.transform(run, Window(), world.ledger, ParseOptions(include_private=True))
+    for chunk in steps.plan(run, batch_size=None, max_model_calls=100):
+        world.load(run, chunk)
+    world.flush(run)
+    report = steps.report(
+        run,
+        world.ledger,
+        run_id="run 1",
+        target=Sessions.target,
+        started_at=datetime.now(UTC),
+        dry_run=False,
+        problems=[],
+    )
+    return run, report
+
+
+def test_the_report_counts_segments_and_says_what_a_limit_has_left(
+    sample_run: tuple[RunFolder, Mapping[str, Any]],
+) -> None:
+    _, report = sample_run
+    assert report["conserved"]
+    assert report["layout"] == {"segments": "thread-day", "memory_of": "workspace"}
+    assert report["estimate"]["llm_calls"] <= 100
+    [problem] = report["problems"]
+    assert problem.startswith(f"{report['pending']:,} messages are left for another run")
+    assert report["loaded"] == report["estimate"]["messages"] > 0
+    assert max(row["segments"] for row in report["conversations"]) > 1
+    assert {row["flushed"] for row in report["conversations"] if row["loaded"]} == {"extracted"}
+
+
+def test_owners_json_keeps_private_conversations_apart(sample_run: tuple[RunFolder, Mapping[str, Any]]) -> None:
+    run, report = sample_run
+    assert "owners.json" in report["files"]
+    found = json.loads(run.owners.read_bytes())["owners"]
+    private = {row["conversation_id"] for row in report["conversations"] if row["private_reason"]}
+    assert private
+    for owner in found:
+        names = [conversation["conversation_id"] for conversation in owner["conversations"]]
+        assert owner["private"] == bool(private.intersection(names))
+        assert not owner["private"] or len(names) == 1
+        assert all(conversation["members"] for conversation in owner["conversations"])
 
 
 def test_the_examples_in_docstrings_hold() -> None:
