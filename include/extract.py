@@ -1,8 +1,8 @@
 """
-Streams one export into Parquet: what was said, what was left out and why, what is broken, and how much there was.
+Writes one export to Parquet: messages, skipped and rejected entries with their reasons, and counts.
 
-A folder per export, complete or not there at all: it is written beside its place and moved when everything in it adds
-up. A task that is tried again starts clean.
+A folder per export, complete or missing: it is written to a temporary folder and moved when its counts match. A task
+that is retried starts from the beginning.
 """
 
 import json
@@ -46,17 +46,17 @@ GROUP_CHARACTERS = 16 << 20
 """Of text. A row group is written when it has this many rows or characters, so memory does not grow with the export."""
 
 MAX_BROKEN = 1_000
-"""Rejected entries of an export that are kept for correction: more than a person corrects by hand."""
+"""Rejected entries of an export that are kept for correction: more than a user corrects by hand."""
 
 NO_CONVERSATION = Conversation(conversation_id="", source="", kind="group", channel_id="", name="")
-"""Stands for entries that cannot be tied to a conversation."""
+"""The conversation of entries whose conversation is not known."""
 
 _REPEATED = ["source", "conversation_id", "sender_id", "sender_name", "role", "thread_id", "reason"]
 _STATISTICS = ["conversation_id", "sent_at_us"]
 
 
 class ExtractResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What an export held; counts only, goes through XCom."""
+    """Counts of an export; goes through XCom."""
 
     key: str
     conversations: int
@@ -71,8 +71,8 @@ def extract(export: Export, options: ParseOptions, folder: Path, *, redact: bool
     """
     Write ``messages-*``, ``conversations``, ``skipped``, ``rejected``, ``notes``, ``broken`` and ``redacted.parquet``.
 
-    :param redact: Take out credentials of every kind, not only those in addresses (:mod:`include.redact`). Nothing that
-        is taken out is ever written.
+    :param redact: Remove credentials of every kind, not only those in addresses (:mod:`include.redact`). They are never
+        written.
     :param folder: Replaced if it exists; after an error it is as it was before.
     :raises ExportError: if the export as a whole cannot be read.
     :raises NotConserved: if the parser did not account for every entry it decoded.
@@ -118,7 +118,7 @@ def with_own_ids(records: Iterable[ParsedMany]) -> Iterator[ParsedMany]:
 
 
 class _Staging:
-    """Takes a parser's records apart into files."""
+    """Writes a parser's records to files by kind."""
 
     def __init__(self, folder: Path, label: str) -> None:
         self._messages = _Table(folder / "messages-000.parquet", MESSAGE_SCHEMA)
@@ -178,7 +178,7 @@ class _Staging:
             self._broken.append(columns | {"entry": entry})
 
     def _turn_to(self, conversation: Conversation) -> None:
-        """Take what follows, until the next conversation, as this one's."""
+        """Assign the following records to this conversation, until the next Conversation record."""
         self._count_imported()
         self._current = (conversation.conversation_id, *conversation.identity)
         self._conversations.setdefault(self._current, conversation)
@@ -189,7 +189,7 @@ class _Staging:
 
     def check(self) -> None:
         """
-        Compare what was decoded with what became of it.
+        Compare the number of entries with the number of outcomes.
 
         :raises NotConserved: naming the first conversation in which the two differ.
         """
@@ -274,7 +274,7 @@ class _Table:
         return self.rows + len(self._waiting)
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Add rows; they reach the disk with their row group. Columns behind those of the table are left out."""
+        """Add rows; they reach the disk with their row group. Columns after those of the table are left out."""
         self._waiting += rows
         if self._text is not None:
             self._characters += sum(len(row[self._text]) for row in rows)
@@ -282,7 +282,7 @@ class _Table:
             self._write_group()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining rows."""
         if self._waiting:
             self._write_group()
         self._writer.close()

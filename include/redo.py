@@ -3,8 +3,8 @@ Rejected messages, corrected by a person and loaded by another run: ``source=rej
 
 A run leaves ``corrections.json`` in its folder: an array of conversations, each with its rejected messages in EverOS's
 shape and the reason of each. What the target refused stands there as it was sent, what a parser rejected as far as it
-could be read. A person mends that file; the other run reads it in place (:mod:`include.parsers.everos_json`) and loads
-into the same conversations. What landed once is known to the ledger and not sent again; what is still broken is
+could be read. A person mends that file; the other run reads it in place (:mod:`include.parsers.everos.documents`) and
+loads into the same conversations. What landed once is known to the ledger and not sent again; what is still broken is
 rejected again. This is the one file beside the staged Parquet that holds message text.
 """
 
@@ -21,7 +21,7 @@ from include.errors import ConfigurationError
 from include.ids import platform_id_of
 from include.layout import RunFolder, write_private
 from include.ledger import Snapshot
-from include.parsers.everos_json import CORRECTIONS
+from include.parsers.everos.documents import CORRECTIONS
 from include.plan.chunk_file import conversations_of
 from include.records import BROKEN_SCHEMA, Conversation
 

@@ -1,5 +1,5 @@
 """
-The table of formats, and finding out by content which exports a source holds.
+The table of formats, and the search for exports in a source, which goes by content.
 
 Adding a format: a parser and, for its markup, a pure text module; one row in :data:`FORMATS`.
 """
@@ -15,10 +15,16 @@ import msgspec
 from include.archive import Archive, Limits, limits_of_environment, open_archive
 from include.errors import EntryUnreadable, ExportError
 from include.ids import DEFAULT_ID_TEMPLATE, check_id_template
-from include.parsers import discord, discord_api, discord_package, everos_json, slack, slack_dump, slack_layout
+from include.parsers.discord import api as discord_api
+from include.parsers.discord import exporter as discord_exporter
+from include.parsers.discord import package as discord_package
+from include.parsers.everos import documents as everos_documents
 from include.parsers.formats import Export, Format, ParseOptions, Place
-from include.parsers.head import Head, look
-from include.parsers.slack_shapes import ListKind, list_kind, lists_private
+from include.parsers.json.head import Head, inspect_head
+from include.parsers.slack import dump as slack_dump
+from include.parsers.slack import export as slack_export
+from include.parsers.slack import layout as slack_layout
+from include.parsers.slack.shapes import ListKind, list_kind, lists_private
 from include.records import Parsed, ParsedMany, Rejected, one_by_one
 
 __all__ = [
@@ -36,22 +42,22 @@ __all__ = [
 FORMATS: Mapping[str, Format] = {
     row.name: row
     for row in (
-        slack.FORMAT,
-        slack.TXT_FORMAT,
+        slack_export.FORMAT,
+        slack_export.TXT_FORMAT,
         slack_dump.FORMAT,
-        discord.FORMAT,
+        discord_exporter.FORMAT,
         discord_package.FORMAT,
         discord_api.FORMAT,
-        everos_json.FORMAT,
+        everos_documents.FORMAT,
     )
 }
-"""The one table. Where two rows could claim a file, the upper one gets it."""
+"""Where two rows match a file, the upper one gets it."""
 
 MAX_REPORTED = 100
 """Unknown or unsafe files named one by one; what is more is counted. They travel through XCom."""
 
 _CANDIDATE = re.compile(r"\.(json|jsonl|ndjson|zip|html?|csv|tar|t?gz|bz2|xz|zst|7z|rar)$", re.IGNORECASE)
-"""What people take for an export; some of it is none that can be read, and is reported."""
+"""Files that may be exports. Those that cannot be read are reported."""
 _NOT_READ = (
     (
         re.compile(r"\.(?:z\d\d|(?:zip|7z|tar|gz|tgz)\.\d{3})$", re.IGNORECASE),
@@ -62,7 +68,7 @@ _NOT_READ = (
         "a database of slackdump, which is not read; convert it with slackdump convert -f export and import the result",
     ),
 )
-"""Names of files that hold exports in a form that is not read, each with the way out."""
+"""Names of files that hold exports in a form that is not read, each with what to do instead."""
 _ASSET = re.compile(r"_Files/")
 """DiscordChatExporter keeps downloaded media, some of it JSON, in ``<export>.json_Files/``."""
 
@@ -80,7 +86,7 @@ def discover(source: Path, limits: Limits | None = None) -> tuple[list[Export], 
     rejected: list[Rejected] = []
     empty = _discover(source, source.name or str(source), limits or limits_of_environment(), found, rejected)
     if not (found or rejected or empty):
-        rejected.append(_rejected(str(source), _unknown()))
+        rejected.append(_rejected(str(source), _not_an_export()))
     if len(rejected) > MAX_REPORTED:
         more = f"and {len(rejected) - MAX_REPORTED} more files like these"
         rejected[MAX_REPORTED:] = [_rejected(str(source), more)]
@@ -95,8 +101,8 @@ def open_export(export: Export, limits: Limits | None = None) -> Archive:
     """
     archive = open_archive(Path(export.path), limits, export.inside)
     try:
-        sorted_out = _sort_out(archive)
-        names = sorted_out.exports.get((export.format, export.root), ())
+        sorted_files = _sort_files(archive)
+        names = sorted_files.exports.get((export.format, export.root), ())
         if not names:
             raise ExportError(f"{export.path}: the {export.format} export found before is gone; run the import again")
         described = FORMATS[export.format].beside(archive, names)
@@ -131,12 +137,12 @@ class _Found(NamedTuple):
 
     @property
     def missing(self) -> set[str]:
-        """Which lists it needs and does not have; one of private conversations alone is not enough."""
+        """The kinds of list that it needs and lacks; a list of private conversations alone is not enough."""
         return {"people", "conversations"} - {kind for name, kind in self.lists.items() if not lists_private(name)}
 
 
-class _SortedOut:
-    """Which files of an archive belong to which export, and which to none."""
+class _SortedFiles:
+    """The files of an archive by the export that they belong to, and the files of none."""
 
     def __init__(self) -> None:
         self.exports: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -148,28 +154,28 @@ class _SortedOut:
         """Name to reason."""
 
 
-def _sort_out(archive: Archive) -> _SortedOut:
-    result = _SortedOut()
+def _sort_files(archive: Archive) -> _SortedFiles:
+    result = _SortedFiles()
     taken: set[str] = set()
     for format_ in FORMATS.values():
-        for root, names in sorted(format_.trees(archive).items()):
+        for root, names in sorted(format_.find_roots(archive).items()):
             free = [name for name in names if name not in taken]
             taken.update(free)
             if free:
                 result.exports[format_.name, root] = free
-            if format_ is slack.FORMAT:
+            if format_ is slack_export.FORMAT:
                 result.lists[format_.name, root] = slack_layout.lists_of(archive, {root})
     shared: dict[str, str] = {}
     for name in sorted(set(archive.names()) - taken, key=lambda name: (name.count("/"), name)):
         beside = next((shared[folder] for folder in _folders_above(name) if folder in shared), None)
         if beside == "":
             continue
-        owner = _sort_file(archive, name, result, beside or "")
-        if owner:
+        format_name = _sort_file(archive, name, result, beside or "")
+        if format_name:
             shared |= _shared_folders(name)
     for names in result.exports.values():
         names.sort()
-    if any(format_ in (slack.FORMAT.name, slack_dump.FORMAT.name) for format_, _ in result.exports):
+    if any(format_ in (slack_export.FORMAT.name, slack_dump.FORMAT.name) for format_, _ in result.exports):
         for name in filter(slack_layout.is_sibling, list(result.rejected)):
             del result.rejected[name]
     return result
@@ -177,9 +183,9 @@ def _sort_out(archive: Archive) -> _SortedOut:
 
 def _shared_folders(name: str) -> Iterator[tuple[str, str]]:
     """
-    Yield folders that hold what was shared in the conversation of a file: JSON in them is no export.
+    Yield folders with files that were shared in the conversation of a file: JSON in them is no export.
 
-    With each the file, where the folder's name alone does not prove it.
+    Each comes with the name of the file where the folder's name alone does not prove it, else with ``""``.
     """
     stem = name.rpartition(".")[0] or name
     folder = name[: name.rfind("/") + 1]
@@ -196,11 +202,11 @@ def _folders_above(name: str) -> Iterator[str]:
         end = name.rfind("/", 0, end)
 
 
-def _sort_file(archive: Archive, name: str, result: _SortedOut, beside: str) -> bool:
+def _sort_file(archive: Archive, name: str, result: _SortedFiles, beside: str) -> bool:
     """
-    Put a file where it belongs; return whether it is an export's.
+    Add a file to its export, or reject it; return whether it is part of an export.
 
-    :param beside: An export in whose folder of attachments the file seems to lie.
+    :param beside: An export in whose folder of attachments the file seems to be.
     """
     if not _ASSET.search(name) and archive.is_archive(name):
         result.archives.append(name)
@@ -213,44 +219,44 @@ def _sort_file(archive: Archive, name: str, result: _SortedOut, beside: str) -> 
     if _ASSET.search(name) or not (only_file or _CANDIDATE.search(name)):
         return False
     try:
-        head = look(archive, name)
+        head = inspect_head(archive, name)
     except EntryUnreadable as error:
         result.rejected[name] = str(error)
         return False
-    owner = _owner(head)
-    if owner and beside:
+    format_name = _format_of(head)
+    if format_name and beside:
         result.rejected[name] = (
-            f"taken for a file that was shared in {beside}, since it lies in a folder of attachments beside it; it was "
-            "not read. Put it elsewhere if it is an export of its own"
+            f"treated as a file that was shared in {beside}, since it is in a folder of attachments beside it; it was "
+            "not read. Move it elsewhere if it is an export"
         )
-    elif owner:
-        result.exports[owner, ""].append(name)
-        if owner == slack_dump.FORMAT.name and (kind := list_kind(name, head)):
-            result.lists[owner, ""][name] = kind
+    elif format_name:
+        result.exports[format_name, ""].append(name)
+        if format_name == slack_dump.FORMAT.name and (kind := list_kind(name, head)):
+            result.lists[format_name, ""][name] = kind
     elif not beside:
-        result.rejected[name] = _unknown()
-    return bool(owner and not beside)
+        result.rejected[name] = _not_an_export()
+    return bool(format_name and not beside)
 
 
-def _owner(head: Head) -> str | None:
-    return next((format_.name for format_ in FORMATS.values() if format_.owns(head)), None)
+def _format_of(head: Head) -> str | None:
+    return next((format_.name for format_ in FORMATS.values() if format_.matches_file(head)), None)
 
 
 def _discover(
     path: Path, label: str, limits: Limits, found: list[_Found], rejected: list[Rejected], inside: str = ""
 ) -> bool:
-    """Add what is found; return whether there was nothing at all to look at."""
+    """Add the exports found and the files rejected; return whether the archive is empty."""
     with open_archive(path, limits, inside) as archive:
-        sorted_out = _sort_out(archive)
+        sorted_files = _sort_files(archive)
         empty = not archive.names()
         places = []
-        for name in sorted_out.archives:
+        for name in sorted_files.archives:
             try:
                 places.append((name, *archive.place_of(name)))
             except ExportError as error:
                 rejected.append(_rejected(f"{label}/{name}", str(error)))
         rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in archive.refused)
-    for (name, root), names in sorted_out.exports.items():
+    for (name, root), names in sorted_files.exports.items():
         format_ = FORMATS[name]
         where = f"{label}/{root}".rstrip("/") if root else label
         if len(names) == 1 and not root and path.is_dir():
@@ -260,26 +266,26 @@ def _discover(
             continue
         key = f"{len(found) + 1:03d}-{name}-{re.sub('[^A-Za-z0-9]+', '-', where).strip('-')[:60]}".rstrip("-")
         export = Export(key=key, format=name, path=str(path), inside=inside, root=root, label=where)
-        found.append(_Found(export, sorted_out.lists[name, root]))
-    rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_out.rejected.items())
+        found.append(_Found(export, sorted_files.lists[name, root]))
+    rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_files.rejected.items())
     for name, place, within in places:
         label_of_it = f"{label}/{name}" if within else name
         try:
             _discover(place, label_of_it, limits, found, rejected, within)
-        except ExportError as error:  # one bad archive does not stop what is beside it
+        except ExportError as error:  # the other archives are read
             rejected.append(_rejected(label_of_it, str(error)))
     return empty
 
 
 def _with_lists(found: Sequence[_Found]) -> list[Export]:
     """
-    Return the exports; those of Slack that lack lists get those of the others.
+    Return the exports; those of Slack that lack lists get the lists of the others.
 
     Large exports come in several zips, of which one holds the lists, and some tools keep lists and messages apart.
-    Parts are told by their names, which differ in numbers only; a part without such others belongs to all that have
-    the lists it lacks. What a list does not name is then private: see :mod:`include.parsers.slack_index`.
+    Parts of one export have names that differ in numbers only. A part without such others gets the lists it lacks
+    from all that have them. A conversation that no list names is then private: see :mod:`include.parsers.slack.index`.
     """
-    parts = [part for part in found if part.export.format in (slack.FORMAT.name, slack_dump.FORMAT.name)]
+    parts = [part for part in found if part.export.format in (slack_export.FORMAT.name, slack_dump.FORMAT.name)]
 
     def completed(part: _Found) -> Export:
         beside = [other for other in parts if part in parts and other is not part and other.lists]
@@ -290,7 +296,7 @@ def _with_lists(found: Sequence[_Found]) -> list[Export]:
         ]
         if not others and "conversations" not in part.lists.values():
             others = [other for other in beside if not part.missing.isdisjoint(other.lists.values())]
-        elif not others:  # people of another whole export are not those of this one
+        elif not others:  # a whole export keeps its people to itself
             others = [other for other in beside if "people" in part.missing and set(other.lists.values()) == {"people"}]
         places = tuple(
             Place(path=other.export.path, inside=other.export.inside, names=tuple(other.lists)) for other in others
@@ -301,14 +307,14 @@ def _with_lists(found: Sequence[_Found]) -> list[Export]:
 
 
 def _family(export: Export) -> str:
-    """Return the name of an export without what tells its parts apart."""
+    """Return the name of an export without the number of the part."""
     name = Path(export.label).name.lower().partition(".")[0]
     return re.sub(r"[\W\d_]+|part|teil", "", name)
 
 
-def _unknown() -> str:
+def _not_an_export() -> str:
     looked_for = (format_.looked_for for format_ in FORMATS.values() if format_.looked_for)
-    return f"not an export this project knows; looked for {'; '.join(looked_for)}"
+    return f"no known export format; looked for {'; '.join(looked_for)}"
 
 
 def _rejected(origin: str, reason: str) -> Rejected:

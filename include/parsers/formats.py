@@ -1,4 +1,4 @@
-"""What the parsers have in common: an export found, the options of a run, and what a format has to offer."""
+"""The types that all parsers share: an export, the options of a run, and a format."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import msgspec
 
 from include.archive import Archive, Limits
 from include.ids import DEFAULT_ID_TEMPLATE
-from include.parsers.head import Head
+from include.parsers.json.head import Head
 from include.records import ParsedMany
 
 
@@ -41,14 +41,14 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     """Where in it the export starts: empty or a folder ending in ``/``."""
 
     label: str
-    """For people: which file or folder."""
+    """Name of the file or folder, for the user."""
 
     lists: tuple["Place", ...] = ()
     """Lists of people and conversations in other parts of the source, where this one has none of its own."""
 
 
 class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run wants of the exports."""
+    """The options of a run for reading exports."""
 
     id_template: str = DEFAULT_ID_TEMPLATE
 
@@ -67,7 +67,7 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Default: those of the environment."""
 
     def selects(self, conversation_id: str, name: str) -> bool:
-        """Tell whether a conversation is wanted, going by its id and its name."""
+        """Return whether the patterns select a conversation, by its id or its name."""
 
         def matches(patterns: tuple[str, ...]) -> bool:
             return any(
@@ -79,7 +79,7 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
         return not matches(self.exclude) and (not self.include or matches(self.include))
 
 
-def _no_trees(_: Archive) -> Mapping[str, Sequence[str]]:
+def _no_roots(_: Archive) -> Mapping[str, Sequence[str]]:
     return {}
 
 
@@ -90,7 +90,7 @@ def _no_file(_: Head) -> bool:
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """
-    One row of the table: found as ``trees`` (many files that belong together) or by ``owns`` (a file says it all).
+    One row of the table: ``find_roots`` finds exports of many files, ``matches_file`` those of single files.
 
     ``parse`` gets an archive that shows the export's own files and nothing else.
     """
@@ -98,18 +98,18 @@ class Format:
     name: str
 
     looked_for: str
-    """For the report on an unknown file: what would have been recognised."""
+    """The shape that is recognised, for the report on an unknown file."""
 
     parse: Callable[[Archive, Export, ParseOptions], Iterator[ParsedMany]]
 
-    trees: Callable[[Archive], Mapping[str, Sequence[str]]] = _no_trees
+    find_roots: Callable[[Archive], Mapping[str, Sequence[str]]] = _no_roots
     """Folders (``""`` or ending in ``/``) where such an export starts, each with the full names of its files."""
 
-    owns: Callable[[Head], bool] = _no_file
+    matches_file: Callable[[Head], bool] = _no_file
     """Whether a single JSON file is of this format. All such files of a source are one export."""
 
     beside: Callable[[Archive, Sequence[str]], Sequence[str]] = lambda *_: ()
-    """Files that describe those of an export and may belong to another one as well."""
+    """Returns files that describe those of an export; they may belong to another export as well."""
 
     refusal: str = ""
-    """For a format that is known and cannot be imported: why, and what to ask for instead."""
+    """For a format that is known and cannot be imported: the reason, and what to use instead."""

@@ -1,4 +1,4 @@
-"""One entry in, one outcome out: the counting and bookkeeping that every list of messages needs."""
+"""Turns each entry of a list into exactly one outcome, and counts them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -7,12 +7,17 @@ from msgspec.structs import astuple
 
 from include.errors import EntryUnreadable
 from include.parsers.formats import ParseOptions
-from include.parsers.json_stream import BrokenJson
-from include.parsers.values import identifier, mapping, objects, string
+from include.parsers.json.stream import BrokenJson
 from include.records import Conversation, Entries, Message, Messages, Parsed, ParsedMany, Rejected, Row, Skipped
 
 ToMessage = Callable[[dict[str, Any], str], Message]
 """Makes a message of an object and its origin, or raises :class:`Skip` or :class:`Reject`."""
+
+Correctable = Callable[[dict[str, Any]], dict[str, Any]]
+"""
+Returns the fields of a rejected entry that a user can correct, under the names of EverOS JSON: ``message_id``,
+``sender_id``, ``sender_name``, ``role``, ``timestamp``, ``content``. Missing and empty values are dropped later.
+"""
 
 
 _AT_ONCE = 1_000
@@ -25,11 +30,11 @@ class Skip(Exception):
 
 
 class Reject(Exception):
-    """The entry is broken; its argument says what was expected and what was found."""
+    """The entry is broken; its argument is the reason: what was expected and what was found."""
 
 
-def left_out(conversation: Conversation, options: ParseOptions) -> str:
-    """Return why a conversation is not imported at all; empty if it is."""
+def exclusion_reason(conversation: Conversation, options: ParseOptions) -> str:
+    """Return the reason to skip a whole conversation; empty if it is imported."""
     if not options.selects(conversation.conversation_id, conversation.name):
         return "excluded"
     return "private" if conversation.private and not options.include_private else ""
@@ -41,7 +46,8 @@ def outcomes(
     *,
     conversation: Conversation,
     place: str,
-    leave_out: str = "",
+    correctable: Correctable | None = None,
+    skip_reason: str = "",
 ) -> Iterator[ParsedMany]:
     """
     Yield one outcome per entry, the messages as rows, and then their number.
@@ -50,7 +56,8 @@ def outcomes(
 
     :param entries: Positions and entries. An entry may be a :class:`BrokenJson`: one that could not be read by itself.
     :param place: What the entries' positions are appended to: ``general.json`` gives ``general.json[7]``.
-    :param leave_out: Skip every entry for this reason.
+    :param correctable: Default: rejected entries cannot be corrected.
+    :param skip_reason: Skip every entry for this reason.
     """
     source, conversation_id = conversation.source, conversation.conversation_id
     rows: list[Row] = []
@@ -61,8 +68,8 @@ def outcomes(
             count += 1
             origin = f"{place}[{position}]"
             try:
-                if leave_out or type(entry) is not dict:
-                    raise _no_message(entry, leave_out)
+                if skip_reason or type(entry) is not dict:
+                    raise _no_message(entry, skip_reason)
                 message = to_message(entry, origin)
                 rows.append(astuple(message))
                 characters += len(message.text)
@@ -74,7 +81,7 @@ def outcomes(
                     conversation_id=conversation_id,
                     reason=str(reject),
                     origin=origin,
-                    entry=_correctable(entry) if isinstance(entry, dict) else None,
+                    entry=_given(correctable(entry)) if correctable and isinstance(entry, dict) else None,
                 )
             if len(rows) >= _AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
                 yield Messages(conversation_id=conversation_id, rows=rows)
@@ -88,35 +95,24 @@ def outcomes(
     yield Entries(conversation_id=conversation_id, count=count)
 
 
-def _no_message(entry: Any, leave_out: str) -> Skip | Reject:
-    """Return why an entry is no message, whatever it says."""
-    if leave_out:
-        return Skip(leave_out)
+def _no_message(entry: Any, skip_reason: str) -> Skip | Reject:
+    """Return the outcome of an entry that cannot be a message."""
+    if skip_reason:
+        return Skip(skip_reason)
     if isinstance(entry, BrokenJson):
         return Reject(str(entry))
     return Reject(f"expected an object, found {_JSON_NAMES.get(type(entry), 'a number')}")
 
 
-def _correctable(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return what a person needs to mend an entry, in EverOS's words, as far as it is there."""
-    author, content, time = mapping(entry.get("author")), entry.get("content"), entry.get("timestamp")
-    if isinstance(content, list):
-        content = "\n".join(string(part.get("text")) for part in objects(content))
-    given = {
-        "message_id": identifier(entry, "message_id") or identifier(entry),
-        "sender_id": identifier(entry, "sender_id") or identifier(entry, "sender") or identifier(author),
-        "sender_name": entry.get("sender_name") or author.get("name") or author.get("username"),
-        "role": entry.get("role"),
-        "timestamp": entry.get("create_time") if time is None else time,
-        "content": content,
-    }
-    return {name: value for name, value in given.items() if isinstance(value, str | int | float) and value != ""}
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that have a value which a user can read and correct."""
+    return {name: value for name, value in fields.items() if isinstance(value, str | int | float) and value != ""}
 
 
 _JSON_NAMES = {str: "a string", list: "an array", bool: "a boolean", type(None): "null"}
 
 
-def unreadable(origin: str, source: str, reason: str, conversation_id: str = "") -> Iterator[Parsed]:
-    """Yield the outcome of a file, or a part of one, whose entries cannot be told: one entry, rejected."""
+def reject_file(origin: str, source: str, reason: str, conversation_id: str = "") -> Iterator[Parsed]:
+    """Yield the outcome of a file, or a part of one, whose entries cannot be counted: one rejected entry."""
     yield Rejected(source=source, conversation_id=conversation_id, reason=reason, origin=origin)
     yield Entries(conversation_id=conversation_id, count=1)

@@ -43,7 +43,7 @@ MAX_NOTES = 100
 
 
 class TransformResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came in and what became of it, in all; ``conversations.parquet`` says it per conversation."""
+    """Totals of entries and outcomes; ``conversations.parquet`` has them per conversation."""
 
     conversations: int
     entries: int

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from include.parsers.slack_authors import _BOT_ADDED
-from include.parsers.slack_layout import _TXT
+from include.parsers.slack.authors import _BOT_ADDED
+from include.parsers.slack.layout import _TXT
 from tests.support import pattern_growth
 from tests.support.pattern_growth import Used, slow_text
 

@@ -17,7 +17,7 @@ from include.errors import ConfigurationError, OutcomesUnknown
 from include.layout import HOME_VARIABLE, RunFolder
 from include.memory_api import Settings, connect
 from include.parsers import ParseOptions
-from include.parsers.everos_json import CORRECTIONS
+from include.parsers.everos.documents import CORRECTIONS
 from include.standin import Fault, StandIn
 from include.standin.journal import judge, stored_ids
 from include.window import Window

@@ -12,7 +12,7 @@ import pytest
 from include.archive import Limits
 from include.errors import ConfigurationError, ExportError, LimitExceeded
 from include.parsers import MAX_REPORTED, Export, ParseOptions, discover, open_export, parse
-from include.parsers.head import Head, head_of
+from include.parsers.json.head import Head, head_of
 from tests.support.builders import Files, slack_export, slack_message, write_folder, write_zip
 
 SLACK = slack_export(slack_message())

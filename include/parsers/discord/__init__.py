@@ -1,0 +1,1 @@
+"""Discord: files of DiscordChatExporter, data packages, and messages as the API returns them."""

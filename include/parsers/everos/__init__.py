@@ -1,0 +1,1 @@
+"""EverOS JSON: conversations in the form of the memory API."""

@@ -1,0 +1,1 @@
+"""Reads JSON of any size and of doubtful quality."""

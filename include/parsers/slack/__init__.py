@@ -1,0 +1,1 @@
+"""Slack: exports, and messages as tools and the API return them."""
