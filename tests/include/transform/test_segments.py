@@ -25,7 +25,7 @@ from include.memory_api.contract import WHOLE, Evidence, FlushStatus, Receipt, T
 from include.memory_api.v2_wire import session_of
 from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import ParseOptions
-from include.plan import owners, read_plan
+from include.plan import chunk_name, owners, read_batches, read_plan
 from include.records import Conversation, Message, Outgoing
 from include.transform import segments
 from include.window import Window
@@ -458,6 +458,23 @@ def test_one_owner_has_the_public_conversations_and_private_ones_have_their_own(
     }, "a private conversation is left out unless it is asked for"
     secret = owners.owner_of(conversations[1], LAYOUT)
     assert secret == "conversation_slack_secret"
+
+
+def test_on_v1_a_segment_is_the_conversation_and_senders_stay_who_they_are(tmp_path: Path) -> None:
+    world, run = World(tmp_path, PromptMemory()), RunFolder.of("run 1", tmp_path)
+    for export in steps.discover(PROJECT / "include" / "samples", run):
+        steps.extract(export, ParseOptions(), run)
+    steps.transform(run, Window(), world.ledger)
+    steps.plan(run, batch_size=None)
+    extracted_senders: set[str] = set()
+    for file in run.extracted_files("messages-*.parquet"):
+        extracted_senders |= set(pq.read_table(file, columns=["sender_id"])["sender_id"].to_pylist())
+    planned = read_plan(run)
+    assert len(planned) > 5
+    for segment in planned:
+        assert segment.segment_id == segment.conversation_id
+        for batch in read_batches(run.plan / chunk_name(segment.chunk), segment):
+            assert {message.sender_id for message in batch.messages} <= extracted_senders
 
 
 def test_a_limit_of_model_calls_leaves_the_rest_for_another_run(tmp_path: Path) -> None:
