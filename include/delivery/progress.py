@@ -17,8 +17,11 @@ log = get_logger(__name__)
 
 KEY = "progress"
 
-MOST_STOPPED = 5_000
-"""So many segments are named as stopped; beyond it the checkpoint says nothing about what was sent."""
+MOST_UNDER_WAY, MOST_STOPPED = 50, 2_000
+"""
+So many segments the checkpoint names, which may hold 64 KiB: of more under way it says nothing, as of those that are
+stopped; with more of these it says nothing at all.
+"""
 
 
 class ChunkProgress:
@@ -45,6 +48,8 @@ class ChunkProgress:
         self._begun: int = stored.get("begun", 0)
         self._under_way: dict[str, Any] = dict(stored.get("under_way", {}))
         self._stopped: set[int] = set(stored.get("stopped", ()))
+        self._ended = 0
+        self._logged_s = time.monotonic()
 
     def begin(self, place: int, planned: PlannedSegment) -> Mapping[str, Any]:
         """Return what an earlier try left of a segment, as an entry of ``under_way``; from now on this try speaks."""
@@ -64,21 +69,25 @@ class ChunkProgress:
 
     def ended(self, place: int, *, done: bool) -> None:
         """Write that a segment has ended in this try."""
+        self._ended += 1
         if done:
             self._stopped.discard(place)
             self._under_way.pop(str(place), None)
-        elif len(self._under_way) > MOST_STOPPED // 20 and self._under_way.pop(str(place), None):
-            self._stopped.add(place)
         self._writer.put(KEY, self._value)
+        if time.monotonic() - self._logged_s >= self.every_s:
+            self._logged_s = time.monotonic()
+            log.info("%d of %d segments have ended", self._ended, self._segments)
 
     def _value(self) -> dict[str, Any]:
-        too_many = len(self._stopped) > MOST_STOPPED
+        named = dict(list(self._under_way.items())[-MOST_UNDER_WAY:])
+        stopped = sorted(self._stopped | {int(place) for place in self._under_way.keys() - named.keys()})
+        too_many = len(stopped) > MOST_STOPPED
         return {
             "plan": self._plan,
             "segments": self._segments,
             "begun": 0 if too_many else self._begun,
-            "under_way": dict(self._under_way),
-            "stopped": [] if too_many else sorted(self._stopped),
+            "under_way": named,
+            "stopped": [] if too_many else stopped,
         }
 
 

@@ -17,8 +17,8 @@ class Column(NamedTuple):
     kind: Literal["count", "reasons", "day", "duration", "text"] = "count"
     """``reasons`` are counts by reason; ``day`` is Unix milliseconds, ``duration`` seconds."""
 
-    shown: Literal["always", "if any", "after a load", "in a dry run", "never"] = "always"
-    """``if any``: only in tables in which a conversation has this figure."""
+    shown: Literal["always", "if any", "if several", "after a load", "in a dry run", "never"] = "always"
+    """``if any``: only in tables in which this figure is not 0 everywhere; ``if several``: in which one is above 1."""
 
     part: bool = False
     """``extracted`` is the sum of all parts."""
@@ -46,7 +46,7 @@ COLUMNS = (
     Column("unknown", "the outcome of their call is not known", part=True, total=True, shown="if any"),
     Column("shifted_ms", "moved by milliseconds, so that no two have the same time", total=True, shown="never"),
     Column("redacted", "credentials removed, by kind", kind="reasons", total=True, shown="never"),
-    Column("segments", "sessions to load in EverOS"),
+    Column("segments", "segments to load: sessions of EverOS on v2", shown="if several"),
     Column("batches", "calls that add messages"),
     Column("tokens", "estimate: tokens of text", shown="in a dry run"),
     Column("llm_calls", "estimate: calls of EverOS's language model", shown="in a dry run", heading="LLM calls"),
@@ -68,10 +68,12 @@ def shown_columns(rows: Iterable[Mapping[str, Any]], *, dry_run: bool) -> list[C
     """Return the columns of a table of these conversations."""
     rows = list(rows)
     when = {"always", "in a dry run" if dry_run else "after a load"}
+    above = {"if any": 0, "if several": 1}
     return [
         column
         for column in COLUMNS
-        if column.shown in when or (column.shown == "if any" and any(row.get(column.key) for row in rows))
+        if column.shown in when
+        or (column.shown in above and any((row.get(column.key) or 0) > above[column.shown] for row in rows))
     ]
 
 

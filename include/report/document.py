@@ -52,7 +52,8 @@ def build_report(  # noqa: PLR0913 - the parts of a report
     rows = conversation_figures(run, outcomes)
     planned = read_estimate(run)
     efforts = planned.conversations if planned else {}
-    problems = [*problems, held_sentence(planned)] if planned and planned.held else problems
+    held = planned.held if planned and not dry_run else 0
+    problems = [*problems, held_sentence(planned)] if planned and held else problems
     for row in rows:
         effort = efforts.get(row["conversation_id"])
         row["estimate"] = msgspec.to_builtins(effort) if effort else None
@@ -62,7 +63,7 @@ def build_report(  # noqa: PLR0913 - the parts of a report
     checked = checked or {}
     for row in rows:
         row.update(_read_back(checked.get(row["conversation_id"], Checked())))
-    problems = [*problems, *_problems(totals, rows, broken, dry_run=dry_run), *_mismatches(checked)]
+    problems = [*problems, *_problems(totals, rows, broken, dry_run=dry_run, held=held), *_mismatches(checked)]
     return {
         "report_version": REPORT_VERSION,
         "run_id": run_id,
@@ -107,10 +108,15 @@ def _open_batch(call: Call) -> dict[str, Any]:
 
 
 def _problems(
-    totals: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], broken: Sequence[str], *, dry_run: bool
+    totals: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    broken: Sequence[str],
+    *,
+    dry_run: bool,
+    held: int,
 ) -> list[str]:
     problems = []
-    if totals["pending"] and not dry_run:
+    if totals["pending"] > held and not dry_run:
         problems.append(
             f"{totals['pending']} messages are pending in {_conversations_with(rows, 'pending')}: "
             "clear the failed load tasks, or run the import again; messages that have landed are not sent again."

@@ -189,7 +189,7 @@ def _load_totals(loading: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
     began, ended = loading["began_ms"], loading["ended_ms"]
     return {
         **loading,
-        "flushes": sum(row["flushed"] is not None for row in rows),
+        "flushes": sum(row.get("segments", 1) for row in rows if row["flushed"] is not None),
         "seconds": (ended - began) / 1000 if began and ended else None,
     }
 

@@ -78,10 +78,10 @@ def ledger_table(keys: Iterable[tuple[str, str]]) -> pa.Table:
     )
 
 
-def with_segments(table: pa.Table, segments: Mapping[str, str] | None = None) -> pa.Table:
-    """Add the segment of each message: by its id, else the conversation."""
+def with_segments(table: pa.Table, segments: Mapping[tuple[str, str], str] | None = None) -> pa.Table:
+    """Add the segment of each message: by conversation and message id, else the conversation."""
     ids = zip(table["conversation_id"].to_pylist(), table["message_id"].to_pylist(), strict=True)
-    column = pa.array([(segments or {}).get(message_id, name) for name, message_id in ids], pa.string())
+    column = pa.array([(segments or {}).get(key, key[0]) for key in ids], pa.string())
     return table.append_column(ORDERED_SCHEMA.field("segment_id"), column)
 
 
@@ -91,7 +91,7 @@ def transformed(
     *,
     per_part: int = 1000,
     row_group: int = 1000,
-    segments: Mapping[str, str] | None = None,
+    segments: Mapping[tuple[str, str], str] | None = None,
 ) -> None:
     """Write sorted messages as ``include.transform`` leaves them."""
     run.messages.mkdir(parents=True)

@@ -3,7 +3,7 @@
 import doctest
 import hashlib
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import batched, groupby
 from pathlib import Path
@@ -205,6 +205,50 @@ def test_the_table_of_contents_says_what_is_in_the_files(
         assert each.messages == len(texts)
         assert each.bytes == sum(len(message.text.encode()) for message in texts)
         assert (each.first_ms, each.last_ms) == (texts[0].timestamp_ms, texts[-1].timestamp_ms)
+
+
+@settings(max_examples=40)
+@given(
+    messages=histories,
+    places=st.lists(st.integers(0, 4), min_size=160, max_size=160),
+    batch_size=st.integers(1, 9),
+    slice_bytes=st.sampled_from([400, 1_500, 1_000_000]),
+)
+def test_segments_lie_interleaved_and_each_is_cut_whole_and_in_order(
+    messages: list[Message], places: list[int], batch_size: int, slice_bytes: int
+) -> None:
+    segment_of = {
+        (message.conversation_id, message.message_id): f"{message.conversation_id}.{place}"
+        for message, place in zip(messages, places, strict=False)
+    }
+    expected: dict[str, list[Message]] = defaultdict(list)
+    for message in messages:
+        expected[segment_of[message.conversation_id, message.message_id]].append(message)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "SLICE_BYTES", slice_bytes)
+        patch.setattr(chunks, "WORTHWHILE", 10)
+        run = RunFolder(Path(folder))
+        transformed(run, messages, segments=segment_of)
+        made = plan(run, batch_size=batch_size, max_chunks=3)
+        planned = read_plan(run)
+        read = {each.segment_id: list(read_batches(run.plan / chunk_name(each.chunk), each)) for each in planned}
+    assert read.keys() == expected.keys()
+    for each in planned:
+        some = read[each.segment_id]
+        assert [message for batch in some for message in batch.messages] == [
+            outgoing(message) for message in expected[each.segment_id]
+        ]
+        assert [batch.number for batch in some] == list(range(each.batches))
+        assert {batch.segment_id for batch in some} == {each.segment_id}
+        assert [batch.key for batch in some] == [
+            slow_key([message for message in expected[each.segment_id] if message.message_id in ids])
+            for ids in ({message.message_id for message in batch.messages} for batch in some)
+        ]
+        assert all(1 <= len(batch.messages) <= batch_size for batch in some)
+        if slice_bytes == 1_000_000:
+            assert [len(batch.messages) for batch in some[:-1]] == [batch_size] * (len(some) - 1)
+    assert sum(chunk.segments for chunk in made) == len(planned)
+    assert sum(chunk.messages for chunk in made) == len(messages)
 
 
 @given(sizes=sizes_of_conversations, max_chunks=st.integers(1, 64))

@@ -2,11 +2,13 @@
 
 import asyncio
 import doctest
+import json
 import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,12 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include import steps, transform
-from include.errors import ChatImportError, ConfigurationError, LedgerError, NotSent, OutcomeUnknown
-from include.layout import RunFolder
+from include.errors import ChatImportError, ConfigurationError, LedgerError, NotSent, OutcomesUnknown, OutcomeUnknown
+from include.layout import PROJECT, RunFolder
 from include.memory_api.contract import WHOLE, Evidence, FlushStatus, Receipt, Target
 from include.memory_api.v2_wire import session_of
 from include.memory_layout import MemoryLayout, memory_layout
-from include.plan import owners, read_plan
+from include.parsers import ParseOptions
+from include.plan import chunk_name, owners, read_batches, read_plan
 from include.records import Conversation, Message, Outgoing
 from include.transform import segments
 from include.window import Window
@@ -347,6 +350,28 @@ class Unreliable(Sessions):
         return Evidence.PRESENT if found == {True} else Evidence.ABSENT
 
 
+def test_a_message_of_unknown_outcome_stays_in_its_segment_also_when_it_gets_replies(tmp_path: Path) -> None:
+    class Silent(Unreliable):
+        async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
+            receipt = await Sessions.add(self, conversation, messages)
+            if not self.good:
+                raise OutcomeUnknown("no answer")
+            return receipt
+
+        async def find(self, *args: Any, **kwargs: Any) -> Evidence:
+            return await super().find(*args, **kwargs) if self.good else Evidence.UNPROVABLE
+
+    memory = Silent(0)
+    nights = Nights(tmp_path, memory)
+    run, chunks = nights.staged("run 1", [said(10)])
+    with pytest.raises(OutcomesUnknown):
+        nights.world.load(run, chunks[0], settings=replace(QUICK, settle_s=0.02))
+    memory.good = True
+    nights.load("run 2", [said(10), said(20, thread=10)])
+    held = {name: [message.message_id for message in some] for name, some in memory.sessions.items()}
+    assert held == {"slack_general.2026-03-01": [ts(10)], f"slack_general.2026-03-01.thread-{ts(10)}": [ts(20)]}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_fails_each_message_is_in_its_session_once_and_in_order(tmp_path: Path, seed: int) -> None:
     memory = Unreliable(seed)
@@ -435,6 +460,23 @@ def test_one_owner_has_the_public_conversations_and_private_ones_have_their_own(
     assert secret == "conversation_slack_secret"
 
 
+def test_on_v1_a_segment_is_the_conversation_and_senders_stay_who_they_are(tmp_path: Path) -> None:
+    world, run = World(tmp_path, PromptMemory()), RunFolder.of("run 1", tmp_path)
+    for export in steps.discover(PROJECT / "include" / "samples", run):
+        steps.extract(export, ParseOptions(), run)
+    steps.transform(run, Window(), world.ledger)
+    steps.plan(run, batch_size=None)
+    extracted_senders: set[str] = set()
+    for file in run.extracted_files("messages-*.parquet"):
+        extracted_senders |= set(pq.read_table(file, columns=["sender_id"])["sender_id"].to_pylist())
+    planned = read_plan(run)
+    assert len(planned) > 5
+    for segment in planned:
+        assert segment.segment_id == segment.conversation_id
+        for batch in read_batches(run.plan / chunk_name(segment.chunk), segment):
+            assert {message.sender_id for message in batch.messages} <= extracted_senders
+
+
 def test_a_limit_of_model_calls_leaves_the_rest_for_another_run(tmp_path: Path) -> None:
     nights = Nights(tmp_path)
     messages = [said(day * DAY_S + second) for day in range(4) for second in range(4)]
@@ -445,6 +487,56 @@ def test_a_limit_of_model_calls_leaves_the_rest_for_another_run(tmp_path: Path) 
     assert (outcome.loaded, outcome.pending) == (8, 8)
     nights.load("run 2", messages)
     assert sum(map(len, nights.memory.sessions.values())) == 16
+
+
+@pytest.fixture(scope="module")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Mapping[str, Any]]:
+    """The samples in a v2 store, with a limit that leaves some of them; and the run's report."""
+    home = tmp_path_factory.mktemp("home")
+    world, run = World(home, Sessions()), RunFolder.of("run 1", home)
+    for export in steps.discover(PROJECT / "include" / "samples", run):
+        steps.extract(export, ParseOptions(include_private=True), run)
+    steps.transform(run, Window(), world.ledger, ParseOptions(include_private=True))
+    for chunk in steps.plan(run, batch_size=None, max_model_calls=100):
+        world.load(run, chunk)
+    world.flush(run)
+    report = steps.report(
+        run,
+        world.ledger,
+        run_id="run 1",
+        target=Sessions.target,
+        started_at=datetime.now(UTC),
+        dry_run=False,
+        problems=[],
+    )
+    return run, report
+
+
+def test_the_report_counts_segments_and_says_what_a_limit_has_left(
+    sample_run: tuple[RunFolder, Mapping[str, Any]],
+) -> None:
+    _, report = sample_run
+    assert report["conserved"]
+    assert report["layout"] == {"segments": "thread-day", "memory_of": "workspace"}
+    assert report["estimate"]["llm_calls"] <= 100
+    [problem] = report["problems"]
+    assert problem.startswith(f"{report['pending']:,} messages are left for another run")
+    assert report["loaded"] == report["estimate"]["messages"] > 0
+    assert max(row["segments"] for row in report["conversations"]) > 1
+    assert {row["flushed"] for row in report["conversations"] if row["loaded"]} == {"extracted"}
+
+
+def test_owners_json_keeps_private_conversations_apart(sample_run: tuple[RunFolder, Mapping[str, Any]]) -> None:
+    run, report = sample_run
+    assert "owners.json" in report["files"]
+    found = json.loads(run.owners.read_bytes())["owners"]
+    private = {row["conversation_id"] for row in report["conversations"] if row["private_reason"]}
+    assert private
+    for owner in found:
+        names = [conversation["conversation_id"] for conversation in owner["conversations"]]
+        assert owner["private"] == bool(private.intersection(names))
+        assert not owner["private"] or len(names) == 1
+        assert all(conversation["members"] for conversation in owner["conversations"])
 
 
 def test_the_examples_in_docstrings_hold() -> None:
