@@ -13,12 +13,21 @@ import pyarrow.compute as pc
 def conversation_runs(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield the stretches of a batch that belong to one conversation each, with its id."""
     ids: Any = batch["conversation_id"]
-    if not len(ids):
-        return
-    changes = np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1
-    edges = [0, *changes.tolist(), len(ids)]
-    for start, end in pairwise(edges):
+    for start, end in pairwise(edges_of(ids)):
         yield ids[start].as_py(), batch.slice(start, end - start)
+
+
+def edges_of(column: Any) -> list[int]:
+    """
+    Return where the stretches of equal values begin, and the length of all; nothing for no values.
+
+    >>> edges_of(pa.array(["a", "a", "b"]))
+    [0, 2, 3]
+    """
+    if not len(column):
+        return []
+    changes = np.flatnonzero(np.asarray(pc.not_equal(column[1:], column[:-1]))) + 1
+    return [0, *changes.tolist(), len(column)]
 
 
 def text_bytes(messages: pa.RecordBatch | pa.Table) -> npt.NDArray[np.int64]:

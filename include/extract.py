@@ -38,6 +38,7 @@ from include.records import (
     Rejected,
     Row,
     Skipped,
+    repeated_columns,
 )
 from include.redact import Redactor
 
@@ -51,7 +52,6 @@ MAX_BROKEN = 1_000
 NO_CONVERSATION = Conversation(conversation_id="", source="", kind="group", channel_id="", name="")
 """The conversation of entries whose conversation is not known."""
 
-_REPEATED = ["source", "conversation_id", "sender_id", "sender_name", "role", "thread_id", "reason"]
 _STATISTICS = ["conversation_id", "sent_at_us"]
 
 
@@ -255,7 +255,7 @@ class _Table:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
         columns: dict[str, Any] = {
-            "use_dictionary": [name for name in _REPEATED if name in schema.names],
+            "use_dictionary": repeated_columns(schema),
             "write_statistics": [name for name in _STATISTICS if name in schema.names],
         }
         self._writer = pq.ParquetWriter(path, schema, compression="lz4", **columns)

@@ -132,7 +132,7 @@ class RunFolder:
 
     @property
     def plan(self) -> Path:
-        """``conversations.parquet`` (:class:`include.records.PlannedConversation`) and ``chunk-000.parquet`` …."""
+        """``segments.parquet`` (:class:`include.records.PlannedSegment`) and ``chunk-000.parquet`` …."""
         return self.root / "plan"
 
     def chunks(self) -> list[Path]:
@@ -160,12 +160,17 @@ class RunFolder:
 
     @property
     def corrections(self) -> Path:
-        """The rejected messages with their text, for a person to correct (:mod:`include.redo`)."""
+        """The rejected messages with their text, for a person to correct (:mod:`include.corrections`)."""
         return self.root / "corrections.json"
 
     @property
+    def owners(self) -> Path:
+        """Whose memory each conversation is part of (:mod:`include.report.owners`)."""
+        return self.root / "owners.json"
+
+    @property
     def loaded(self) -> Path:
-        """What the run put into EverOS, call by call (:mod:`include.report.loaded`)."""
+        """What the run put into EverOS, call by call (:mod:`include.report.calls_csv`)."""
         return self.root / "loaded.csv"
 
 

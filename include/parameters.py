@@ -19,8 +19,11 @@ PARAMETERS = (
     "since",
     "until",
     "lookback_days",
+    "segments",
+    "memory_of",
     "batch_size",
     "concurrency",
+    "max_model_calls",
     "existing",
 )
 """Parameters of a run, in the order of the form; ``everos_provider.params`` has their types."""

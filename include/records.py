@@ -1,14 +1,15 @@
 """
-The records that flow from exports to EverOS, and the one Arrow schema of each.
+The records that flow from exports to EverOS. The Arrow schema of each is derived from its fields.
 
 Records are frozen ``msgspec`` structs: a million of them cost about a tenth of a second, frozen
 dataclasses twenty times that.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
+import msgspec.inspect
 import pyarrow as pa
 
 Role = Literal["user", "assistant"]
@@ -16,10 +17,10 @@ Kind = Literal["group", "personal"]
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """A channel, thread, direct chat or personal history: the unit that is loaded in order."""
+    """A channel, thread, direct chat or personal history; its segments are the units that are loaded in order."""
 
     conversation_id: str
-    """Unique in a run; the ``group_id`` (v1) or ``session_id`` (v2) of the target."""
+    """Unique in a run; the ``group_id`` of v1. The sessions of v2 are its segments."""
 
     source: str
     """``slack``, ``discord`` or ``everos``."""
@@ -28,10 +29,10 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """``personal`` histories belong to one user and go to the personal endpoints."""
 
     workspace: str = ""
-    """Slack team or Discord guild, by name where the export has one; empty when it does not say."""
+    """Name or id of the Slack team or Discord guild; empty if the export does not have it."""
 
     channel_id: str
-    """The platform's own id: what tells two channels with one name apart."""
+    """The platform's id; it differs for two channels with one name."""
 
     name: str
     description: str = ""
@@ -47,10 +48,10 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     private: bool = False
 
     private_reason: str = ""
-    """Why it counts as private; empty if it is public."""
+    """The reason why it counts as private; empty if it is public."""
 
     as_of_us: int | None = None
-    """When the export was made, Unix microseconds: of two exports the later one names the conversation."""
+    """Time of the export, Unix microseconds. The name of a conversation is that in its latest export."""
 
     user_id: str | None = None
     """Owner of a ``personal`` conversation (EverOS ``user_id``)."""
@@ -59,21 +60,28 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """Session inside a ``personal`` conversation; ``None`` is the user's default session."""
 
     group_meta: str | None = None
-    """JSON object handed to EverOS v1 as ``group_meta`` just as the source gave it."""
+    """JSON object for EverOS v1's ``group_meta``, unchanged from the source."""
+
+    segment_id: str = ""
+    """The segment that is spoken of, where it is one and not the whole conversation; never stored with it."""
+
+    def segment(self, segment_id: str) -> "Conversation":
+        """Return this conversation as one of its segments."""
+        return self if segment_id == self.segment_id else msgspec.structs.replace(self, segment_id=segment_id)
 
     @property
     def identity(self) -> tuple[str, ...]:
         """
-        The channel or history itself, whatever its name: equal in all exports that hold it.
+        Key of the channel or history, independent of its name: equal in all exports that hold it.
 
-        Where an export knows no ids (the name stands for the id), the workspace is part of it.
+        Where an export has no ids (the name is used as the id), the workspace is part of it.
         """
         workspace = self.workspace if self.channel_id in (self.name, self.channel) else ""
         return self.source, self.kind, workspace, self.channel_id, self.user_id or ""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One message somebody wrote, ready to be remembered."""
+    """One message, as EverOS will get it."""
 
     source: str
     conversation_id: str
@@ -82,10 +90,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Unique within ``conversation_id`` only: Slack's ``ts`` digit for digit, Discord's snowflake."""
 
     sent_at_us: int
-    """What the source said: Unix time, **microseconds**, UTC."""
+    """Time in the export: Unix time, **microseconds**, UTC."""
 
     timestamp_ms: int
-    """What EverOS gets: Unix time, **milliseconds**; strictly increasing within a conversation after transform."""
+    """Time for EverOS: Unix time, **milliseconds**; strictly increasing within a conversation after transform."""
 
     edited_at_us: int | None = None
     """Time of the last edit, microseconds: among duplicates the newest edit wins."""
@@ -102,7 +110,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """``message_id`` of the thread's root, or of the message it replies to (Discord), in the same conversation."""
 
     origin: str
-    """Where it stands in the export: ``general/2024-05-01.json[4]``."""
+    """Position in the export: ``general/2024-05-01.json[4]``."""
 
 
 type Row = tuple[Any, ...]
@@ -132,7 +140,7 @@ def message_of(row: Row) -> Message:
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry left out on purpose, for a reason from the closed list :data:`SKIP_REASONS` or a platform's subtype."""
+    """An entry that is not imported, on purpose. The reason is in :data:`SKIP_REASONS` or a platform's subtype."""
 
     source: str
     conversation_id: str
@@ -141,31 +149,31 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """A broken entry: kept where a person can look at it, never fatal for its neighbours."""
+    """A broken entry. It is reported, and does not stop the import of other entries."""
 
     source: str
     conversation_id: str
     """Empty when the entry cannot be tied to a conversation."""
 
     reason: str
-    """What was expected and what was found, in words; no message text."""
+    """A sentence with the expected and the found value; no message text."""
 
     origin: str
     message_id: str | None = None
 
     entry: dict[str, Any] | None = None
     """
-    What could be read of it, for a person to correct (:mod:`include.redo`): ``message_id``, ``sender_id``,
-    ``sender_name``, ``role``, ``timestamp`` and ``content`` as they were given.
+    The readable part of it, for correction (:mod:`include.corrections`): ``message_id``, ``sender_id``,
+    ``sender_name``, ``role``, ``timestamp`` and ``content`` as the export has them.
     """
 
 
 class Entries(msgspec.Struct, frozen=True, kw_only=True):
     """
-    How many raw entries a parser has just decoded for a conversation.
+    The number of raw entries that a parser has just decoded for a conversation.
 
-    Counted where the file is read, not where entries are judged: the conservation check compares
-    this figure with the sum of messages, skipped and rejected. A file that cannot be decoded counts as one entry.
+    Parsers count where they read the file, not where they classify entries: the conservation check compares this
+    number with the sum of messages, skipped and rejected. A file that cannot be decoded counts as one entry.
     """
 
     conversation_id: str
@@ -173,22 +181,22 @@ class Entries(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """Something about an export that the counts do not show and a person should know; never text."""
+    """A property of an export that the counts do not show and the user should know; never text."""
 
     code: str
     """A key of :data:`NOTES`."""
 
     count: int
-    """Of what the code's sentence speaks of."""
+    """Number of the things that the code's description names."""
 
     detail: str = ""
-    """A name that the platform gave, such as a message's subtype."""
+    """A name from the platform, such as a message's subtype."""
 
 
 Parsed = Conversation | Entries | Message | Skipped | Rejected | Note
 """
-What parsers yield: a :class:`Conversation` before anything of it, then one outcome per raw entry; again when they
-come back to it, since what follows one belongs to it. Messages come before or after what else a part of a file holds.
+The records that parsers yield: a :class:`Conversation`, then one outcome for each of its raw entries. A parser that
+returns to a conversation yields it again. Within a part of a file, messages may come before or after other outcomes.
 """
 
 ParsedMany = Parsed | Messages
@@ -205,75 +213,83 @@ def one_by_one(records: Iterable[ParsedMany]) -> Iterator[Parsed]:
 
 
 SKIP_REASONS = {
-    "bot": "bots=skip",
-    "private": "private channel or direct message, include_private is off",
-    "excluded": "the conversation is not selected by include/exclude",
-    "duplicate": "the same message stands elsewhere in the exports; the newest edit was kept",
-    "empty": "nothing a person wrote: no text, no file, no attachment",
-    "deleted": "deleted before the export was made",
-    "event": "a record about another message (edit, deletion, reply notice)",
+    "bot": "messages of bots and apps, with bots=skip",
+    "private": "messages of private channels and direct messages, without include_private",
+    "excluded": "messages of conversations that include and exclude do not select",
+    "duplicate": "further copies of a message in the exports; the newest edit is imported",
+    "empty": "entries without text, file and attachment",
+    "deleted": "messages that were deleted before the export was made",
+    "event": "records about another message: edit, deletion, notice of a reply",
+    "system": "notices of the system",
+    "unreadable subtype": "notices whose subtype is no valid name",
 }
-"""Reasons of our own. Platform subtypes (``channel_join``, ``GuildMemberJoin``, …) stand for themselves."""
+"""The project's own reasons to skip an entry, each with a description. Other reasons are subtypes of the platform."""
+
+PLATFORM_NOTICE = "notice of the platform"
+"""Describes every reason that is a subtype: ``channel_join``, ``GuildMemberJoin`` …."""
 
 
 NOTES = {
-    "unknown_kind": "messages of a kind new to this project, imported because they say something",
-    "unknown_author": "messages that name no author, imported under the sender id unknown",
-    "no_entries": "conversations that the export lists and of which it holds nothing",
-    "no_messages": "canvases, lists and huddle transcripts that an export names beside its messages, not imported",
-    "maybe_private": "conversations of which the export does not say whether they are private, taken for public",
-    "only_own": "conversations of which the export holds only what one person wrote, and no answers",
-    "shared_name": "conversations whose id takes in the workspace or the channel's id, since several have one name",
-    "webhook": "messages that came by a webhook (a bridge or a service), each of its names imported as a sender",
-    "unknown_zone": "conversations whose time zone cannot be told, their times without an offset taken as UTC",
-    "mostly_empty": "empty messages, more than half of the export: as when a bot without the message content intent "
-    "made it; give it that intent and export again",
+    "unknown_kind": "messages of a kind that this project does not know, imported because they have text",
+    "unknown_author": "messages without an author, imported with the sender id unknown",
+    "no_entries": "conversations that the export lists without any messages",
+    "no_messages": "canvases, lists and huddle transcripts that an export lists beside its messages, not imported",
+    "maybe_private": "conversations that may be private, which the export does not tell, imported as public",
+    "only_own": "conversations of which the export has the messages of one person only",
+    "shared_name": "conversations whose id includes the workspace or the channel's id, because several have one name",
+    "webhook": "messages of webhooks (a bridge or a service), with each name imported as one sender",
+    "unknown_zone": "conversations with an unknown time zone, their times without an offset read as UTC",
+    "mostly_empty": "empty messages, more than half of the export; if a bot made the export, give it the message "
+    "content intent and export again",
 }
-"""What a :class:`Note` can say: its code and what is counted. A closed list, in the order of a report."""
+"""All codes of a :class:`Note`, each with a description of what is counted, in the order of the report."""
 
 
-def _field(name: str, type_: pa.DataType, *, nullable: bool = False) -> "pa.Field[Any]":
-    return pa.field(name, type_, nullable=nullable)
+_ARROW_TYPES: dict[type, pa.DataType] = {
+    msgspec.inspect.StrType: pa.string(),
+    msgspec.inspect.LiteralType: pa.string(),
+    msgspec.inspect.IntType: pa.int64(),
+    msgspec.inspect.BoolType: pa.bool_(),
+}
 
 
-MESSAGE_SCHEMA = pa.schema(
-    [
-        _field("source", pa.string()),
-        _field("conversation_id", pa.string()),
-        _field("message_id", pa.string()),
-        _field("sent_at_us", pa.int64()),
-        _field("timestamp_ms", pa.int64()),
-        _field("edited_at_us", pa.int64(), nullable=True),
-        _field("sender_id", pa.string()),
-        _field("sender_name", pa.string()),
-        _field("role", pa.string()),
-        _field("text", pa.string()),
-        _field("thread_id", pa.string(), nullable=True),
-        _field("origin", pa.string()),
-    ]
-)
-"""Messages, in ``extracted/`` as found and in ``messages/`` deduplicated, sorted and in range."""
+def schema_of(record: type[msgspec.Struct], *, without: Sequence[str] = (), **more: type) -> pa.Schema:
+    """
+    Return the Arrow schema of a record: one column per field. A field that may be ``None`` is a nullable column.
 
-CONVERSATION_SCHEMA = pa.schema(
-    [
-        _field("conversation_id", pa.string()),
-        _field("source", pa.string()),
-        _field("kind", pa.string()),
-        _field("workspace", pa.string()),
-        _field("channel_id", pa.string()),
-        _field("name", pa.string()),
-        _field("description", pa.string()),
-        _field("channel", pa.string()),
-        _field("private", pa.bool_()),
-        _field("private_reason", pa.string()),
-        _field("as_of_us", pa.int64(), nullable=True),
-        _field("user_id", pa.string(), nullable=True),
-        _field("session_id", pa.string(), nullable=True),
-        _field("group_meta", pa.string(), nullable=True),
-        _field("entries", pa.int64()),
-        _field("imported", pa.int64()),
-    ]
-)
+    :param without: Fields that are no columns.
+    :param more: Further columns by name, none of them nullable.
+    """
+    types = {field.name: field.type for field in msgspec.structs.fields(record) if field.name not in without}
+    return pa.schema([_column(name, msgspec.inspect.type_info(kind)) for name, kind in {**types, **more}.items()])
+
+
+def _column(name: str, kind: msgspec.inspect.Type) -> "pa.Field[Any]":
+    nullable = isinstance(kind, msgspec.inspect.UnionType) and kind.includes_none
+    if isinstance(kind, msgspec.inspect.UnionType):
+        [kind] = [each for each in kind.types if not isinstance(each, msgspec.inspect.NoneType)]
+    if isinstance(kind, msgspec.inspect.VarTupleType):
+        return pa.field(name, pa.list_(_column("element", kind.item_type)), nullable=nullable)
+    if isinstance(kind, msgspec.inspect.StructType):
+        return pa.field(name, pa.struct(list(schema_of(kind.cls))), nullable=nullable)
+    return pa.field(name, _ARROW_TYPES[type(kind)], nullable=nullable)
+
+
+_REPEATED = {"source", "conversation_id", "sender_id", "sender_name", "role", "thread_id", "segment_id", "reason"}
+
+
+def repeated_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns in which the same values come again and again: Parquet stores these as dictionaries."""
+    return [name for name in schema.names if name in _REPEATED]
+
+
+MESSAGE_SCHEMA = schema_of(Message)
+"""Messages in ``extracted/`` as found."""
+
+ORDERED_SCHEMA = schema_of(Message, segment_id=str)
+"""Messages in ``messages/``: deduplicated, sorted, in range, each with its segment (:mod:`include.transform`)."""
+
+CONVERSATION_SCHEMA = schema_of(Conversation, without=["segment_id"], entries=int, imported=int)
 """
 Conversations with ``entries``, the raw entries decoded for each (sum of :class:`Entries`), and ``imported``, the
 messages among them.
@@ -281,50 +297,62 @@ messages among them.
 ``as_of_us`` is the time of the export's newest message where the export does not say when it was made.
 """
 
-SKIPPED_SCHEMA = pa.schema([_field(name, pa.string()) for name in ("source", "conversation_id", "reason", "origin")])
+SKIPPED_SCHEMA = schema_of(Skipped)
 
-REJECTED_SCHEMA = SKIPPED_SCHEMA.append(_field("message_id", pa.string(), nullable=True))
+REJECTED_SCHEMA = schema_of(Rejected, without=["entry"])
 
-BROKEN_SCHEMA = pa.schema([_field(name, pa.string()) for name in ("conversation_id", "reason", "origin", "entry")])
+BROKEN_SCHEMA = schema_of(Rejected, without=["source", "message_id", "entry"], entry=str)
 """``broken.parquet``: rejected entries that can be corrected, ``entry`` as JSON. Holds message text."""
 
-REDACTED_SCHEMA = pa.schema(
-    [_field("conversation_id", pa.string()), _field("kind", pa.string()), _field("count", pa.int64())]
-)
-"""``redacted.parquet``: how many credentials of which kind were taken out (:mod:`include.redact`)."""
 
-NOTE_SCHEMA = pa.schema(
-    [
-        _field("export", pa.string()),
-        _field("code", pa.string()),
-        _field("detail", pa.string()),
-        _field("count", pa.int64()),
-    ]
-)
-"""Notes, each once per export and detail; ``export`` is the label of the export."""
+class Redacted(msgspec.Struct, frozen=True, kw_only=True):
+    """How many credentials of one kind were removed from a conversation (:mod:`include.redact`)."""
+
+    conversation_id: str
+    kind: str
+    count: int
 
 
-TRANSFORMED_SCHEMA = pa.schema(
-    [
-        *CONVERSATION_SCHEMA,
-        _field("duplicates", pa.int64()),
-        _field("out_of_range", pa.int64()),
-        _field("already_loaded", pa.int64()),
-        _field("rejected_before", pa.int64()),
-        _field("shifted_ms", pa.int64()),
-        _field("messages", pa.int64()),
-    ]
-)
-"""
-``conversations.parquet`` of a run: one row per conversation, merged over exports, with what transform did to it.
+REDACTED_SCHEMA = schema_of(Redacted)
+"""``redacted.parquet``."""
 
-``rejected_before`` counts messages that the target refused in an earlier run (the ledger remembers them),
-``shifted_ms`` messages whose millisecond was moved, ``messages`` what is left to load.
-"""
+
+class ExportNote(msgspec.Struct, frozen=True, kw_only=True):
+    """A :class:`Note` with the label of its export."""
+
+    export: str
+    code: str
+    detail: str
+    count: int
+
+
+NOTE_SCHEMA = schema_of(ExportNote)
+"""``notes.parquet``: each note once per export and detail."""
+
+
+class TransformCounts(msgspec.Struct, kw_only=True):
+    """The number of a conversation's messages by what transform did with them."""
+
+    duplicates: int = 0
+    out_of_range: int = 0
+    already_loaded: int = 0
+
+    rejected_before: int = 0
+    """Rejected by the target in an earlier run, as the ledger shows."""
+
+    shifted_ms: int = 0
+    """Messages whose millisecond was changed."""
+
+    messages: int = 0
+    """Left to load."""
+
+
+TRANSFORMED_SCHEMA = pa.schema([*CONVERSATION_SCHEMA, *schema_of(TransformCounts)])
+"""``conversations.parquet`` of a run: one row per conversation, merged over exports, with :class:`TransformCounts`."""
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as a target gets it: what is left of :class:`Message` once it is planned."""
+    """A message as a target gets it: the fields of :class:`Message` that are sent."""
 
     message_id: str
     timestamp_ms: int
@@ -336,56 +364,33 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One API call: consecutive messages of one conversation, cut once and stored.
+    One API call: consecutive messages of one segment, cut once and stored.
 
     ``key`` names the content (conversation and message ids), so it is the same in every run and try.
     """
 
     conversation_id: str
+    segment_id: str
     number: int
-    """Position in the conversation's plan, from 0."""
+    """Position in the segment's plan, from 0."""
 
     key: str
     messages: tuple[Outgoing, ...]
 
 
-BATCH_SCHEMA = pa.schema(
-    [
-        _field("conversation_id", pa.string()),
-        _field("number", pa.int32()),
-        _field("key", pa.string()),
-        pa.field(
-            "messages",
-            pa.list_(
-                pa.field(
-                    "element",
-                    pa.struct(
-                        [
-                            _field("message_id", pa.string()),
-                            _field("timestamp_ms", pa.int64()),
-                            _field("sender_id", pa.string()),
-                            _field("sender_name", pa.string()),
-                            _field("role", pa.string()),
-                            _field("text", pa.string()),
-                        ]
-                    ),
-                    nullable=False,
-                )
-            ),
-            nullable=False,
-        ),
-    ]
-)
-"""A chunk file: one row per batch; a row group never spans two conversations."""
+BATCH_SCHEMA = schema_of(Batch)
+"""A chunk file: one row per batch. A row group has batches of many segments."""
 
 
-class PlannedConversation(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a conversation's batches lie: row groups ``first_row_group`` … of one chunk file."""
+class PlannedSegment(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment's part of the plan, and the position of its batches: rows of one chunk file."""
 
     conversation_id: str
+    segment_id: str
     chunk: int
-    first_row_group: int
-    row_groups: int
+    rows: tuple[int, ...]
+    """First row and number of rows of each stretch of batches: ``first, count, first, count, …``."""
+
     batches: int
     messages: int
     bytes: int
@@ -393,20 +398,26 @@ class PlannedConversation(msgspec.Struct, frozen=True, kw_only=True):
 
     first_ms: int
     last_ms: int
+    held: bool = False
+    """Left for another run, since this one may make only so many calls of the language model."""
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """The work of one mapped load task; small enough for XCom, holds no text."""
 
     number: int
-    """Of its file in the plan, too."""
+    """Number of the chunk, and of its file in the plan."""
 
     fingerprint: str
-    """Digest of the chunk's batch keys in order: stored progress of another plan is refused by it."""
+    """Digest of the chunk's batch keys in order. Stored progress with another fingerprint is not used."""
 
     label: str
-    """Which conversations, for the task's name in the UI."""
+    """Names of its conversations, for the task's name in the UI."""
+
+    planned_ms: int = 0
+    """When it was planned, Unix milliseconds; 0 where nobody has noted it."""
 
     conversations: int
+    segments: int
     batches: int
     messages: int

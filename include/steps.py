@@ -1,5 +1,7 @@
-"""One function per box of the diagram: paths, ids and settings in; files and counts out."""
+"""The steps of an import, one function each. They take paths, ids and settings, and return counts."""
 
+import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -9,44 +11,45 @@ from typing import Any
 
 import msgspec
 
+from include import corrections
 from include import extract as extraction
 from include import plan as planning
-from include import redo
 from include import transform as transformation
 from include.delivery.outcomes import outcomes_of
 from include.delivery.verification import Checked
 from include.errors import ExportError, LedgerError
 from include.layout import RunFolder
-from include.ledger import Ledger, ledger_url
+from include.ledger import Ledger, Snapshot, ledger_url
 from include.logs import get_logger
 from include.memory_api.contract import Target
+from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
-from include.plan.estimate import write_estimate
+from include.plan.estimate import held_sentence, hold_back, write_estimate
 from include.records import Chunk
 from include.storage import file_trouble
 from include.window import Window
 
 log = get_logger(__name__)
 
-REPORT_MISSING = "Only the report is missing: what was loaded is in the ledger."
+REPORT_MISSING = "Only the report is missing: the ledger has the loaded messages."
 
-NOTHING_SENT = "This step sends nothing, and what it had begun to write is not used."
+NOTHING_SENT = "This step sends nothing. Its unfinished files are not used."
 
 
 def discover(source: Path, run: RunFolder) -> list[Export]:
     """
-    Find the exports in ``source``; files that are none are kept as rejected entries of the run.
+    Find the exports in ``source``; other files become rejected entries of the run.
 
-    An empty folder is no error: a nightly run finds an empty drop folder most nights.
+    An empty folder is no error: most nightly runs find an empty drop folder.
 
-    :raises ExportError: ``source`` is missing, or there are files and none of them is an export.
+    :raises ExportError: ``source`` is missing, or it has files but no export.
     :raises StorageError: the run's folder cannot be written.
     """
     if not source.exists():
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
     with file_trouble(run.root, NOTHING_SENT):
-        redo.clear(run)
+        corrections.clear_run(run)
     if source.is_dir() and not any(source.iterdir()):
         log.warning("%s is empty: there is nothing to import", source)
         return []
@@ -63,16 +66,29 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
 
 
 def extract(export: Export, options: ParseOptions, run: RunFolder, *, redact: bool = False) -> dict[str, Any]:
-    """Read one export into Parquet, without credentials in addresses or, with ``redact``, of any known kind."""
+    """Write one export to Parquet, without credentials in URLs or, with ``redact``, without any known credentials."""
     with file_trouble(run.root, NOTHING_SENT):
         return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key), redact=redact))
 
 
 def transform(
-    run: RunFolder, window: Window, ledger: Ledger, options: ParseOptions | None = None, *, dry_run: bool = False
+    run: RunFolder,
+    window: Window,
+    ledger: Ledger,
+    options: ParseOptions | None = None,
+    *,
+    layout: MemoryLayout | None = None,
+    dry_run: bool = False,
 ) -> dict[str, int]:
-    """Put everything extracted in order, without what is out of range, loaded already or refused before."""
+    """
+    Sort all messages, without those that are out of range, loaded already or rejected in an earlier run.
+
+    :param layout: Of the target's memory; default: that of its API version.
+    :raises LedgerError: the target was loaded in another layout; nothing was written.
+    """
     options = options or ParseOptions()
+    layout = layout or memory_layout(ledger.target.api_version)
+    ledger.check_layout(layout)
     template = options.id_template
     known_ids = transformation.KnownIds(ids=ledger.conversation_ids(template))
     if not dry_run:
@@ -88,24 +104,42 @@ def transform(
             id_template=template,
             known_ids=known_ids,
             include_private=options.include_private,
+            layout=layout,
+            pinned=_pinned(known),
         )
     return msgspec.structs.asdict(result)
 
 
-def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8) -> list[Chunk]:
-    """
-    Cut what is left to load into batches and chunks, and say what that will take.
+def _pinned(known: Snapshot) -> dict[str, dict[str, str]]:
+    """Return the segments of messages whose calls have no outcome, by conversation and message id."""
+    pinned: dict[str, dict[str, str]] = defaultdict(dict)
+    for call in known.open():
+        pinned[call.conversation_id].update(dict.fromkeys(call.message_ids, call.segment_id))
+    return pinned
 
-    :param concurrency: Conversations at once in each load task, for the estimate.
+
+def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8, max_model_calls: int = 0) -> list[Chunk]:
+    """
+    Divide the messages to load into batches and chunks, and estimate the load.
+
+    :param concurrency: Segments that each load task loads in parallel, for the estimate.
+    :param max_model_calls: The first segments whose estimate stays within this are loaded, the others left for another
+        run; 0 for no limit.
     """
     with file_trouble(run.root, NOTHING_SENT):
         chunks = planning.plan(run, batch_size=batch_size)
-        total = write_estimate(run, concurrency).total
+        if max_model_calls:
+            chunks = hold_back(run, chunks, max_model_calls)
+        estimate = write_estimate(run, concurrency, max_model_calls)
+        total = estimate.total
     log.info(
         "To load: %d messages in %d calls; about %d tokens, %d calls of the language model, %d minutes",
         *(total.messages, total.calls, total.tokens, total.llm_calls, -(-total.seconds // 60)),
     )
-    return chunks
+    if estimate.held:
+        log.warning("%s", held_sentence(estimate))
+    planned_ms = time.time_ns() // 1_000_000
+    return [msgspec.structs.replace(chunk, planned_ms=planned_ms) for chunk in chunks]
 
 
 def open_ledger(
@@ -119,11 +153,11 @@ def open_ledger(
     """
     Open the target's ledger.
 
-    :param url: Of the database; by default :func:`include.ledger.ledger_url`.
-    :param at_least: Landed messages that are known from elsewhere (Airflow's asset state).
-    :param generation: Likewise, of the ledger (:meth:`include.ledger.Ledger.raise_generation`).
-    :param rejections_of: A run that may send again what earlier runs had refused.
-    :raises LedgerError: the ledger knows of fewer: it was deleted, moved, or is not on this machine. Nothing was sent.
+    :param url: URL of the database; default: :func:`include.ledger.ledger_url`.
+    :param at_least: Number of landed messages in Airflow's asset state.
+    :param generation: Of the ledger, in Airflow's asset state (:meth:`include.ledger.Ledger.raise_generation`).
+    :param rejections_of: Id of a run that may send messages that the target rejected in earlier runs.
+    :raises LedgerError: the ledger has fewer: it was deleted, moved, or is not on this machine. Nothing was sent.
     """
     ledger = Ledger.open(url or ledger_url(), target, rejections_of=rejections_of)
     ledger.check_generation(generation)
@@ -137,7 +171,7 @@ def open_ledger(
     return ledger
 
 
-def report(  # noqa: PLR0913 - a report has to know all of this
+def report(  # noqa: PLR0913 - the parts of a report
     run: RunFolder,
     ledger: Ledger,
     *,
@@ -149,17 +183,18 @@ def report(  # noqa: PLR0913 - a report has to know all of this
     checked: Mapping[str, Checked] | None = None,
 ) -> Mapping[str, Any]:
     """
-    Write ``report.json``, ``report.html`` and the rejected entries, and return the report.
+    Write ``report.json``, ``report.html`` and the CSV files, and return the report.
 
-    :param checked: What :func:`include.delivery.verification.verify` saw.
+    :param checked: Results of :func:`include.delivery.verification.verify`.
     """
-    # Here, because with pandas each reading of the DAG would take half a second longer.
+    # Imported here: with pandas, parsing the DAG would take half a second longer.
+    from include.report.calls_csv import write_calls  # noqa: PLC0415
     from include.report.document import build_report, write_report  # noqa: PLC0415
     from include.report.figures import known_conversations  # noqa: PLC0415
-    from include.report.loaded import write_loaded  # noqa: PLC0415
-    from include.report.loading import history_of  # noqa: PLC0415
+    from include.report.owners import write_owners  # noqa: PLC0415
     from include.report.page import write_page  # noqa: PLC0415
     from include.report.rejects import write_rejects  # noqa: PLC0415
+    from include.report.speed import history_of  # noqa: PLC0415
 
     names = set(known_conversations(run)["conversation_id"])
     with ledger.snapshot() as snapshot, file_trouble(run.root, REPORT_MISSING):
@@ -176,10 +211,12 @@ def report(  # noqa: PLR0913 - a report has to know all of this
             problems=problems,
         )
         write_rejects(run, snapshot)
-        redo.write_corrections(run, snapshot)
+        corrections.write_corrections(run, snapshot)
         if not dry_run:
-            write_loaded(run, snapshot, run_id)
-        document["files"] = [path.name for path in (run.corrections, run.loaded) if path.exists()]
+            write_calls(run, snapshot, run_id)
+        if target.api_version == "v2" and run.conversations.exists():
+            write_owners(run, run_id)
+        document["files"] = [path.name for path in (run.corrections, run.loaded, run.owners) if path.exists()]
         write_report(document, run.report_json)
         write_page(document, run.report_html)
     return document

@@ -62,7 +62,7 @@ PROCESS = (
     "include/standin/test_standin.py",
     "include/standin_model/",
     "include/test_patterns.py",
-    "include/test_redo.py",
+    "include/test_corrections.py",
     "plugins/",
     "repository/test_compose.py",
 )

@@ -54,7 +54,11 @@ class CheckpointWriter:
             await asyncio.wait([self._writer])
 
     def put(self, key: str, value: Any) -> None:
-        """Take a value to write; returns at once."""
+        """
+        Take a value to write; returns at once.
+
+        :param value: JSON data, or a function that returns them when they are written.
+        """
         self._waiting[key] = value
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_all())
@@ -74,7 +78,7 @@ class CheckpointWriter:
         """After a value was given up, the others get one try each, until the store answers again."""
         for tried in range(1, self._tries + 1):
             try:
-                await self._store.set(key, value)
+                await self._store.set(key, value() if callable(value) else value)
             except Exception as error:  # whatever the store raises, the load goes on
                 if tried == self._tries:
                     log.warning("Could not store the progress of %s (%s); the ledger has it", key, error)

@@ -46,10 +46,11 @@ class Delivery:
     :param jitter: Random numbers in [0, 1).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is about, and what it shares with the others
         self,
         conversation_id: str,
         *,
+        segment_id: str = "",
         run_id: str,
         known: KnownCalls,
         settings: LoadSettings,
@@ -58,6 +59,7 @@ class Delivery:
         pace: Pace | None = None,
     ) -> None:
         self.conversation_id = conversation_id
+        self.segment_id = segment_id or conversation_id
         self.landed = self.rejected = self.recovered = 0
         """Messages settled in this try: new ones, rejected ones, and those of earlier tries found to have landed."""
         self.next_batch = 0
@@ -157,7 +159,7 @@ class Delivery:
     def begin(self) -> Call:
         """Return the intent of the call that :class:`Send` asked for."""
         if self._ready is None or self._sending is not None:
-            raise RuntimeError(f"{self.conversation_id}: begin() without a Send")
+            raise RuntimeError(f"{self.segment_id}: begin() without a Send")
         part = self._ready.part
         senders = tuple(dict.fromkeys(message.sender_id for message in part.messages if message.role == "user"))
         bots = tuple(dict.fromkeys(message.sender_id for message in part.messages if message.role != "user"))
@@ -166,6 +168,7 @@ class Delivery:
         call = Call(
             call_id=next(self._call_ids),
             conversation_id=self.conversation_id,
+            segment_id=self.segment_id,
             key=part.key,
             run_id=self._run_id,
             message_ids=_ids(part.messages),
@@ -188,7 +191,7 @@ class Delivery:
         elif isinstance(self._open, Unknown):
             self._move(after_look(self._open, answer, now_s, self._settings, self._jitter()), now_s)
         else:
-            raise RuntimeError(f"{self.conversation_id}: an answer to nothing")
+            raise RuntimeError(f"{self.segment_id}: an answer to nothing")
 
     def _move(self, moved: Next, now_s: float) -> None:
         before = self._open
@@ -272,7 +275,7 @@ class Delivery:
 
     def _current(self) -> Ready:
         if self._ready is None:
-            raise RuntimeError(f"{self.conversation_id}: no part is on its way")
+            raise RuntimeError(f"{self.segment_id}: no part is on its way")
         return self._ready
 
     def stop(self, status: Status, reason: str, error: ChatImportError | None = None) -> End:

@@ -11,10 +11,10 @@ NAMED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoppedConversation:
+class StoppedSegment:
     """A conversation that ended before its last batch."""
 
-    conversation_id: str
+    segment_id: str
     status: Status
     reason: str
     error: ChatImportError | None = None
@@ -24,12 +24,10 @@ class StoppedConversation:
 
     def __str__(self) -> str:
         batch = f", batch {self.key} of {self.messages} messages" if self.key else ""
-        return f"{self.conversation_id}{batch}: {self.reason}"
+        return f"{self.segment_id}{batch}: {self.reason}"
 
 
-def error_for(
-    what: str, stops: Sequence[StoppedConversation], trouble: ChatImportError | None
-) -> ChatImportError | None:
+def error_for(what: str, stops: Sequence[StoppedSegment], trouble: ChatImportError | None) -> ChatImportError | None:
     """
     Return the error to raise, or ``None`` when everything was delivered.
 
@@ -57,7 +55,7 @@ def error_for(
     return None
 
 
-def unknown_error(what: str, stops: Sequence[StoppedConversation]) -> OutcomesUnknown:
+def unknown_error(what: str, stops: Sequence[StoppedSegment]) -> OutcomesUnknown:
     """Return the error that names the batches of unknown outcome and what the user can do."""
     return OutcomesUnknown(
         f"{what}: conversations stopped at a batch that the target may or may not hold: {len(stops)}. {_named(stops)}. "
@@ -66,13 +64,13 @@ def unknown_error(what: str, stops: Sequence[StoppedConversation]) -> OutcomesUn
     )
 
 
-def _with_unknown(unknown: Sequence[StoppedConversation], error: ChatImportError | None) -> ChatImportError | None:
+def _with_unknown(unknown: Sequence[StoppedSegment], error: ChatImportError | None) -> ChatImportError | None:
     """Add the batches of unknown outcome to an error; the next try asks for them again."""
     if unknown and error is not None and not isinstance(error, OutcomesUnknown):
         error.add_note(f"not known whether stored, to be asked for again: {_named(unknown)}")
     return error
 
 
-def _named(stops: Sequence[StoppedConversation]) -> str:
+def _named(stops: Sequence[StoppedSegment]) -> str:
     more = f"; and {len(stops) - NAMED} more" if len(stops) > NAMED else ""
     return "; ".join(str(stop) for stop in stops[:NAMED]) + more

@@ -1,27 +1,29 @@
 """One load task: delivers the conversations of a chunk in parallel, each strictly in order."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from include.delivery.actions import End, Status
 from include.delivery.checkpoint import Checkpoint, CheckpointWriter
 from include.delivery.conversation import Delivery
-from include.delivery.incomplete import StoppedConversation, error_for, unknown_error
+from include.delivery.incomplete import StoppedSegment, error_for, unknown_error
 from include.delivery.known_calls import KnownCalls
-from include.delivery.progress import Progress, checked
+from include.delivery.moved import moved_calls
+from include.delivery.progress import KEY, ChunkProgress, SegmentProgress, checked, longest_first
 from include.delivery.sender import Sender, side_by_side
 from include.delivery.settings import LoadSettings
 from include.delivery.witnesses import check_not_emptied
-from include.errors import ConversationBusy, LedgerError, StorageError
+from include.errors import ChatImportError, ConversationBusy, LedgerError, StorageError
 from include.layout import RunFolder
-from include.ledger import Ledger
+from include.ledger import Call, Ledger
 from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI
-from include.plan import chunk_name, read_batches, read_plan
+from include.plan import chunk_name, read_batches, read_layout, read_plan
 from include.plan.chunk_file import batch_keys, conversations_of, senders_of
-from include.records import Chunk, Conversation, PlannedConversation
+from include.plan.store import batch_tables
+from include.records import Chunk, Conversation, PlannedSegment
 from include.storage import file_trouble
 
 log = get_logger(__name__)
@@ -67,14 +69,17 @@ async def load_chunk(
     :raises OutcomesUnknown: nothing is pending, but no evidence tells whether the named batches are stored.
     :raises PermanentError: the target refuses the caller, or message after message of a conversation.
     """
-    await check_not_emptied(ledger, api)
-    resumed = await _is_resumed(chunk, checkpoint)
     path = run.plan / chunk_name(chunk.number)
     with file_trouble(run.plan, LEDGER_HAS_IT):
-        planned = [conversation for conversation in read_plan(run) if conversation.chunk == chunk.number]
-        names = {conversation.conversation_id for conversation in planned}
+        await asyncio.to_thread(ledger.keep_layout, read_layout(run))
+        await check_not_emptied(ledger, api)
+        planned = [segment for segment in read_plan(run, chunk.number) if not segment.held]
         planned_keys = await asyncio.to_thread(batch_keys, path)
-        conversations = conversations_of(run, names)
+        moved = await asyncio.to_thread(moved_calls, ledger, chunk, path, run_id)
+        conversations = conversations_of(run, {segment.conversation_id for segment in planned})
+    stored = await checkpoint.get(KEY)
+    if stored is not None and stored.get("plan") != chunk.fingerprint:
+        log.info("Chunk %d was planned anew: the progress of the plan before is left to the ledger", chunk.number)
     async with ledger.writer(run_id) as writer, CheckpointWriter(checkpoint) as progress:
         load = _Load(
             chunk=chunk,
@@ -82,31 +87,15 @@ async def load_chunk(
             conversations=conversations,
             ledger=ledger,
             planned_keys=planned_keys,
+            moved=moved,
             sender=Sender(api, writer, settings),
-            progress=progress,
-            stored=checkpoint if resumed else None,
+            progress=ChunkProgress(chunk, len(planned), stored, progress, every_s=settings.log_every_s),
             settings=settings,
         )
-        await load.run(planned)
+        await load.run(longest_first(planned))
     if error := error_for(f"chunk {chunk.number}", load.stops, load.sender.trouble):
         raise error
     return load.outcome
-
-
-async def _is_resumed(chunk: Chunk, checkpoint: Checkpoint) -> bool:
-    """
-    Return whether an earlier try of the same plan has left progress.
-
-    Airflow keeps a task's state when a whole run is cleared, and the plan may then be made anew: cursors of other
-    batches mean nothing here. What they stood for is in the ledger.
-    """
-    stored = await checkpoint.get("plan")
-    if stored is not None and stored.get("fingerprint") == chunk.fingerprint:
-        return True
-    if stored is not None:
-        log.info("Chunk %d was planned anew: the progress of the plan before is left to the ledger", chunk.number)
-    await checkpoint.set("plan", {"fingerprint": chunk.fingerprint})
-    return False
 
 
 @dataclass(kw_only=True)
@@ -119,84 +108,95 @@ class _Load:
     ledger: Ledger
     planned_keys: frozenset[str]
     sender: Sender
-    progress: CheckpointWriter
-    stored: Checkpoint | None
-    """Where an earlier try left its progress; ``None`` on the first."""
+    moved: Mapping[str, Sequence[Call]]
+    """Calls of other segments that hold messages of the ones planned here, by these."""
+    progress: ChunkProgress
     settings: LoadSettings
 
     def __post_init__(self) -> None:
         self.outcome = LoadOutcome()
-        self.stops: list[StoppedConversation] = []
+        self.stops: list[StoppedSegment] = []
         self._ended: set[str] = set()
 
-    async def run(self, planned: list[PlannedConversation]) -> None:
+    async def run(self, planned: Sequence[PlannedSegment]) -> None:
         """
-        See every conversation to its end, the longest first, so that none is left to the last alone.
+        See every segment to its end, the longest first, so that none is left to the last alone.
 
         A few more than may be in flight are on their way: while one gets its next batch ready, another one's goes out.
         They only fill such gaps: if all went on alike, all would end together, and fewer than may be would be left.
         """
-        longest_first = sorted(planned, key=lambda conversation: -conversation.batches)
         at_once = self.settings.concurrency + max(1, self.settings.concurrency // 4)
-        await side_by_side(enumerate(longest_first), self._one, at_once)
-        for name in self.conversations.keys() - self._ended:  # the worker of one conversation may be cancelled alone
-            self.stops.append(
-                StoppedConversation(conversation_id=name, status=Status.PENDING, reason="its worker vanished")
-            )
+        await side_by_side(enumerate(planned), self._one, at_once)
+        for segment in planned:  # the worker of one segment may be cancelled alone
+            if segment.segment_id not in self._ended:
+                self._stop(segment.segment_id, "its worker vanished")
+        stopped = {stop.segment_id for stop in self.stops}
+        incomplete = {each.conversation_id for each in planned if each.segment_id in stopped}
+        self.outcome.conversations = len({each.conversation_id for each in planned} - incomplete)
 
-    async def _one(self, ranked: tuple[int, PlannedConversation]) -> None:
+    async def _one(self, ranked: tuple[int, PlannedSegment]) -> None:
         rank, planned = ranked
-        name = planned.conversation_id
+        name = planned.segment_id
         if self.sender.trouble is not None:
-            self._stopped(
-                StoppedConversation(conversation_id=name, status=Status.PENDING, reason="the load was stopped")
-            )
+            self._stop(name, "the load was stopped")
             return
         try:
             async with self.sender.writer.lock(name, wait_s=self.settings.lock_wait_s):
                 with file_trouble(self.path.parent, LEDGER_HAS_IT):
                     await self._deliver(planned, rank)
         except ConversationBusy as error:
-            self._stopped(StoppedConversation(conversation_id=name, status=Status.PENDING, reason="busy", error=error))
+            self._stop(name, "busy", error)
         except (LedgerError, StorageError) as error:
             self.sender.halt(error)
-            self._stopped(
-                StoppedConversation(conversation_id=name, status=Status.PENDING, reason=str(error), error=error)
-            )
+            self._stop(name, str(error), error)
 
-    async def _deliver(self, planned: PlannedConversation, rank: int) -> None:
-        name = planned.conversation_id
-        # read with the lock held: the holder before may have written to the ledger
-        calls = await asyncio.to_thread(self.ledger.calls_of, name, planned.first_ms)
-        known = KnownCalls.of(calls, self.planned_keys, rejections_of=self.ledger.rejections_of)
-        delivery = self.sender.delivery(name, known)
-        plan = self.chunk.fingerprint
-        progress = Progress(plan, planned, delivery, self.progress, every_s=self.settings.log_every_s)
-        stored = await self.stored.get(progress.key) if self.stored else None
-        if stored is None or stored.get("plan") != plan:
-            stored = {}
+    async def _deliver(self, planned: PlannedSegment, rank: int) -> None:
+        known = KnownCalls.of(
+            [*await self._calls_of(planned), *self._moved(planned)],
+            self.planned_keys,
+            rejections_of=self.ledger.rejections_of,
+        )
+        delivery = self.sender.delivery(planned.conversation_id, planned.segment_id, known)
+        stored = self.progress.begin(rank, planned)
+        progress = SegmentProgress(self.progress, rank, planned, delivery)
         end = await self.sender.deliver(
-            self.conversations[name],
+            self.conversations[planned.conversation_id].segment(planned.segment_id),
             delivery,
             checked(read_batches(self.path, planned), stored, known),
             rank=rank,
-            senders=lambda: senders_of(self.path, planned),
+            senders=lambda: senders_of(batch_tables(self.path, planned)),
             changed=progress.changed,
         )
         progress.ended(end)
         self._count(delivery, end)
 
+    async def _calls_of(self, planned: PlannedSegment) -> list[Call]:
+        """Read with the lock held, because the holder before may have written: first whether there is anything."""
+        name, since_ms = planned.segment_id, planned.first_ms
+        if not await self.sender.writer.read(lambda known: known.has_calls(name)):
+            return []
+        return await asyncio.to_thread(self.ledger.calls_of, name, since_ms)
+
+    def _moved(self, planned: PlannedSegment) -> Sequence[Call]:
+        calls = self.moved.get(planned.segment_id, ())
+        for call in calls:
+            if call.is_open:
+                raise ConversationBusy(
+                    f"{planned.segment_id}: run {call.run_id} has sent messages of it in {call.segment_id}, and their "
+                    "outcome is open; nothing was sent. Clear that run's load task, then this one."
+                )
+        return calls
+
     def _count(self, delivery: Delivery, end: End) -> None:
-        self._ended.add(delivery.conversation_id)
-        self.outcome.conversations += end.status is Status.DONE
+        self._ended.add(delivery.segment_id)
         self.outcome.landed += delivery.landed
         self.outcome.rejected += delivery.rejected
         self.outcome.recovered += delivery.recovered
         if end.status is not Status.DONE:
             call = delivery.call
             self._stopped(
-                StoppedConversation(
-                    conversation_id=delivery.conversation_id,
+                StoppedSegment(
+                    segment_id=delivery.segment_id,
                     status=end.status,
                     reason=end.reason,
                     error=end.error,
@@ -205,8 +205,11 @@ class _Load:
                 )
             )
 
-    def _stopped(self, stop: StoppedConversation) -> None:
-        self._ended.add(stop.conversation_id)
+    def _stop(self, name: str, reason: str, error: ChatImportError | None = None) -> None:
+        self._stopped(StoppedSegment(segment_id=name, status=Status.PENDING, reason=reason, error=error))
+
+    def _stopped(self, stop: StoppedSegment) -> None:
+        self._ended.add(stop.segment_id)
         self.stops.append(stop)
         if stop.status is Status.UNKNOWN:
             unknown = [stop for stop in self.stops if stop.status is Status.UNKNOWN]

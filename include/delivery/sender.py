@@ -41,6 +41,8 @@ class Sender:
         self.writer = writer
         self._settings = settings
         self._call_ids = writer.new_ids()
+        self.conversations_named: set[str] = set()
+        """Conversations whose names are set, or on their way: their segments share them."""
         self._named: set[tuple[str, str]] = set()
         """Names that are set, or being set: conversations share people."""
         self.throttle = Throttle(settings.concurrency, time.monotonic)
@@ -54,10 +56,11 @@ class Sender:
             self._halted.set()
             self.throttle.release_all()
 
-    def delivery(self, conversation_id: str, known: KnownCalls) -> Delivery:
-        """Return a conversation's delivery, ready for :meth:`deliver`."""
+    def delivery(self, conversation_id: str, segment_id: str, known: KnownCalls) -> Delivery:
+        """Return a segment's delivery, ready for :meth:`deliver`."""
         return Delivery(
             conversation_id,
+            segment_id=segment_id,
             run_id=self.writer.run_id,
             known=known,
             settings=self._settings,
@@ -246,6 +249,10 @@ class _ConversationSend:
     async def _register(self) -> None:
         """Set names. They help people read; a target that refuses them still gets the messages."""
         self.registered = True
+        name = self.conversation.conversation_id
+        if name in self.sender.conversations_named:
+            return
+        self.sender.conversations_named.add(name)
         names = await asyncio.to_thread(self.senders)
         try:
             await self.sender.register(self.conversation, names)

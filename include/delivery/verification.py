@@ -10,6 +10,7 @@ server that was killed may have done the same piece twice: that shows where two 
 import asyncio
 import contextlib
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +39,9 @@ LAG_S = 90
 BUDGET_S = 600
 """Seconds for all questions; conversations that are left then are not verified, so that the report is written."""
 
+MOST_SEGMENTS = 400
+"""So many segments are read back at most, about as many of each conversation, spread over time: each is two calls."""
+
 _AGAIN_S = 3
 _BLURRED_MS = 1_000
 """A target may keep the times of episodes in seconds."""
@@ -48,8 +52,9 @@ class Loaded:
     """The messages of one conversation that a run loaded."""
 
     conversation: Conversation
+    """As one of its segments."""
     senders: tuple[str, ...]
-    """Writers with the role ``user``: the last one first, then by their number of messages."""
+    """Owners of what was written with the role ``user``: the last one first, then by their number of messages."""
 
     since_ms: int
     until_ms: int
@@ -66,6 +71,10 @@ class Checked:
 
     mismatch: str | None = None
     """The difference to what was loaded, in words."""
+
+    segments: int = 1
+    of_segments: int = 1
+    """How many segments were read back, of those that were loaded."""
 
     @property
     def open(self) -> bool:
@@ -90,20 +99,20 @@ async def verify(
     lag_s: float = LAG_S,
 ) -> dict[str, Checked]:
     """
-    Read back every conversation that this run has loaded and flushed, by conversation id.
+    Read back what this run has loaded and flushed, by conversation id: every segment, or a sample of many.
 
     A target that cannot be asked is no error: what was loaded is loaded, and goes unverified.
 
     :param lag_s: How long to look again for what does not match yet.
     """
-    loaded_by_name = await asyncio.to_thread(_flushed_by, run, ledger, run_id)
+    loaded_by_name, of_how_many = await asyncio.to_thread(_flushed_by, run, ledger, run_id)
     waiting = loaded_by_name
     checked = {name: Checked() for name in waiting}
     throttle = Throttle(concurrency, time.monotonic)
     lags_until_s: float | None = None
 
     async def look(loaded: Loaded) -> None:
-        checked[loaded.conversation.conversation_id] = await _look(api, throttle, loaded)
+        checked[loaded.conversation.segment_id] = await _look(api, throttle, loaded)
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(BUDGET_S):
@@ -123,7 +132,35 @@ async def verify(
     for name, result in checked.items():
         if result.open:
             log.warning("%s: %s", name, result.mismatch or "could not be read back")
-    return checked
+    by_conversation: dict[str, dict[str, Checked]] = defaultdict(dict)
+    for name, each in loaded_by_name.items():
+        by_conversation[each.conversation.conversation_id][name] = checked[name]
+    return {name: _together(some, of_how_many[name]) for name, some in by_conversation.items()}
+
+
+def _together(checked: Mapping[str, Checked], of_how_many: int) -> Checked:
+    """Return one result for a conversation: what any of its segments lacks, the conversation lacks."""
+    if of_how_many == 1:
+        return next(iter(checked.values()))
+    readbacks = [each.readback for each in checked.values()]
+    wrong = [f"{name}: {each.mismatch}" for name, each in sorted(checked.items()) if each.mismatch]
+    more = f" and {len(wrong) - 1} segments more" if len(wrong) > 1 else ""
+    whole = together([each for each in readbacks if each]) if all(readbacks) else None
+    return Checked(
+        readback=whole, mismatch=wrong[0] + more if wrong else None, segments=len(checked), of_segments=of_how_many
+    )
+
+
+def together(readbacks: Sequence[Readback]) -> Readback:
+    """Return what several segments of a conversation show; times are those of segments and left out."""
+    if len(readbacks) == 1:
+        return readbacks[0]
+    unprocessed = [each.unprocessed for each in readbacks if each.unprocessed is not None]
+    episodes = [each.episodes for each in readbacks if each.episodes is not None]
+    return Readback(
+        unprocessed=sum(unprocessed) if len(unprocessed) == len(readbacks) else None,
+        episodes=sum(episodes) if episodes else None,
+    )
 
 
 async def _look(api: MemoryAPI, throttle: Throttle, loaded: Loaded) -> Checked:
@@ -152,44 +189,57 @@ def mismatch_of(loaded: Loaded, found: Readback) -> str | None:
     return None
 
 
-def _flushed_by(run: RunFolder, ledger: Ledger, run_id: str) -> dict[str, Loaded]:
-    """Return what the run has loaded of each conversation that it has flushed, by conversation id."""
+def _flushed_by(run: RunFolder, ledger: Ledger, run_id: str) -> tuple[dict[str, Loaded], dict[str, int]]:
+    """Return what is to be read back, by segment id, and of how many segments of each conversation that is a sample."""
     with ledger.snapshot() as snapshot:
         outcomes = outcomes_of(run, snapshot, run_id)
         with snapshot.tables(earliest_ms(run)) as connection:
-            found = _writers(connection, run, run_id)
-    wanted = {name for name, outcome in outcomes.items() if outcome.loaded and outcome.flushed is not None}
+            wanted = {name for name, outcome in outcomes.items() if outcome.loaded and outcome.flushed is not None}
+            most = max(1, MOST_SEGMENTS // max(1, len(wanted)))
+            found = _writers(connection, run, run_id, most)
     conversations = conversations_of(run, wanted)
     return {
-        name: Loaded(
-            conversation=conversations[name],
+        segment_id: Loaded(
+            conversation=conversations[name].segment(segment_id),
             senders=_by_weight(writers or []),
             since_ms=since_ms,
             until_ms=until_ms,
             spoken_ms=max((writer["last_ms"] for writer in writers or []), default=None),
         )
-        for name, since_ms, until_ms, writers in found
+        for name, segment_id, since_ms, until_ms, writers, _ in found
         if name in wanted
-    }
+    }, {name: of_how_many for name, *_, of_how_many in found}
 
 
-def _writers(connection: duckdb.DuckDBPyConnection, run: RunFolder, run_id: str) -> list[tuple[Any, ...]]:
-    """Return conversation id, first and last time, and of each who wrote: ``sender_id``, ``messages``, ``last_ms``."""
+def _writers(connection: duckdb.DuckDBPyConnection, run: RunFolder, run_id: str, most: int) -> list[tuple[Any, ...]]:
+    """
+    Return conversation and segment id, first and last time, and of each who wrote: ``sender_id, messages, last_ms``.
+
+    :param most: Of a conversation at most so many segments, at even distances, the newest among them; the last column
+        says of how many.
+    """
     planned = planned_messages(run.chunks(), "sender_id", "role")
     connection.register("planned_with_senders", planned)
     return connection.execute(
         """
         WITH said AS (
-            SELECT conversation_id, sender_id, role, count(*) AS messages,
+            SELECT conversation_id, segment_id, sender_id, role, count(*) AS messages,
                    min(timestamp_ms) AS first_ms, max(timestamp_ms) AS last_ms
             FROM planned_with_senders JOIN (FROM landed WHERE run_id = $run) USING (conversation_id, message_id)
-            GROUP BY conversation_id, sender_id, role
+            GROUP BY ALL
+        ), segments AS (
+            SELECT conversation_id, segment_id, min(first_ms) AS since_ms, max(last_ms) AS until_ms,
+                   list({sender_id: sender_id, messages: messages, last_ms: last_ms}) FILTER (role = 'user') AS writers
+            FROM said GROUP BY ALL
+        ), ranked AS (
+            SELECT *, row_number() OVER (PARTITION BY conversation_id ORDER BY until_ms DESC, segment_id) - 1 AS place,
+                   count(*) OVER (PARTITION BY conversation_id) AS of_how_many
+            FROM segments
         )
-        SELECT conversation_id, min(first_ms), max(last_ms),
-               list({sender_id: sender_id, messages: messages, last_ms: last_ms}) FILTER (role = 'user')
-        FROM said GROUP BY conversation_id ORDER BY conversation_id
+        SELECT conversation_id, segment_id, since_ms, until_ms, writers, of_how_many FROM ranked
+        WHERE place % ceil(of_how_many / $most)::BIGINT = 0 ORDER BY conversation_id, place
         """,
-        {"run": run_id},
+        {"run": run_id, "most": most},
     ).fetchall()
 
 

@@ -30,11 +30,12 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     senders: tuple[str, ...]
     since_ms: int
     until_ms: int
+    segment_id: str = ""
 
     @property
     def conversation(self) -> Conversation:
         """What the target knows the conversation by."""
-        names = ("conversation_id", "source", "kind", "user_id", "session_id")
+        names = ("conversation_id", "source", "kind", "user_id", "session_id", "segment_id")
         given = {name: getattr(self, name) for name in names} | {"channel_id": self.conversation_id, "name": ""}
         return msgspec.convert(given, Conversation)
 
@@ -51,6 +52,7 @@ def witness_of(
         kind=conversation.kind,
         user_id=conversation.user_id,
         session_id=conversation.session_id,
+        segment_id=conversation.segment_id,
         senders=senders,
         since_ms=since_ms,
         until_ms=until_ms,

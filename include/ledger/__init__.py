@@ -2,7 +2,7 @@
 
 from include.ledger.calls import OPEN, Call, CallState, Flush, key_of
 from include.ledger.database import Database, ledger_url
-from include.ledger.snapshot import ConversationStatus, Snapshot
+from include.ledger.snapshot import LoadStatus, Snapshot
 from include.ledger.store import Ledger
 from include.ledger.writer import CallWriter
 
@@ -11,10 +11,10 @@ __all__ = [
     "Call",
     "CallState",
     "CallWriter",
-    "ConversationStatus",
     "Database",
     "Flush",
     "Ledger",
+    "LoadStatus",
     "Snapshot",
     "key_of",
     "ledger_url",

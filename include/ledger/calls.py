@@ -33,7 +33,7 @@ OPEN = (CallState.INTENT, CallState.ACCEPTED, CallState.UNKNOWN)
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One call to add messages to one conversation. All its messages share its state.
+    One call to add messages to one segment of a conversation. All its messages share its state.
 
     A call of which the target stored only a part becomes two (:meth:`part`).
     """
@@ -50,11 +50,17 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Who wrote them, role ``user`` only: some targets show what they hold only by person."""
     bots: tuple[str, ...] = ()
     """Writers with the role ``assistant``."""
+    segment_id: str = ""
+    """By default the conversation, where that is one segment."""
     who: tuple[int, ...] = ()
     """Writer of each message, as a position in ``senders + bots``; one position where one person wrote all of them."""
     state: CallState = CallState.INTENT
     task_id: str | None = None
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.segment_id:
+            msgspec.structs.force_setattr(self, "segment_id", self.conversation_id)
 
     @property
     def is_open(self) -> bool:
@@ -86,15 +92,21 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flush(msgspec.Struct, frozen=True, kw_only=True):
-    """One flush of a conversation."""
+    """One flush of a segment."""
 
     flush_id: str
     conversation_id: str
     run_id: str
     landed: int
-    """Messages that had landed in the conversation when it was asked for."""
+    """Messages that had landed in the segment when it was asked for."""
+    segment_id: str = ""
+    """By default the conversation, where that is one segment."""
     status: str | None = None
     """The target's answer; ``None`` before it."""
+
+    def __post_init__(self) -> None:
+        if not self.segment_id:
+            msgspec.structs.force_setattr(self, "segment_id", self.conversation_id)
 
 
 def key_of(conversation_id: str, message_ids: Sequence[str]) -> str:
@@ -113,6 +125,7 @@ def row_of(call: Call) -> dict[str, Any]:
     return {
         "call_id": call.call_id,
         "conversation_id": call.conversation_id,
+        "segment_id": call.segment_id,
         "key": call.key,
         "run_id": call.run_id,
         "state": call.state.value,
@@ -139,6 +152,7 @@ def call_of(row: RowMapping) -> Call:
         call = Call(
             call_id=row["call_id"],
             conversation_id=row["conversation_id"],
+            segment_id=row["segment_id"],
             key=row["key"],
             run_id=row["run_id"],
             message_ids=message_ids,

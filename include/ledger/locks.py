@@ -1,4 +1,4 @@
-"""At most one writer per conversation and target: locks that end with the process or the connection that holds them."""
+"""At most one writer per segment and target: locks that end with the process or the connection that holds them."""
 
 import fcntl
 import os

@@ -43,15 +43,19 @@ TARGETS = Table(
     *map(_text, ("base_url", "api_version", "account", "key_fingerprint", "app_id", "project_id")),
     Column("generation", BigInteger, nullable=False, server_default=text("0")),
     Column("witnesses", Text, nullable=False, server_default=text("'[]'")),
+    _text("layout", nullable=True),
 )
-"""One row per store that calls are made to; ``generation`` counts the tasks that were about to send."""
+"""
+One row per store that calls are made to. ``generation`` counts the tasks that were about to send; ``layout`` is JSON
+(:class:`include.memory_layout.MemoryLayout`), of the first of them.
+"""
 
 CALLS = Table(
     "calls",
     METADATA,
     Column("call_id", Text, primary_key=True),
     _target(),
-    *map(_text, ("conversation_id", "key", "run_id", "state")),
+    *map(_text, ("conversation_id", "segment_id", "key", "run_id", "state")),
     _text("task_id", nullable=True),
     _text("reason"),
     *map(_number, ("messages", "first_ms", "last_ms")),  # derived, for indexes: a status reads no other column
@@ -59,12 +63,14 @@ CALLS = Table(
     _number("asked_ms"),
     *(_number(name, nullable=True) for name in ("accepted_ms", "settled_ms")),
     CheckConstraint(f"state IN ({', '.join(repr(state.value) for state in CallState)})", name="known_state"),
-    Index("calls_by_conversation", "target_id", "conversation_id", "last_ms", "state", "messages", "run_id"),
+    Index("calls_by_conversation", "target_id", "conversation_id", "last_ms"),
+    Index("calls_by_segment", "target_id", "segment_id", "last_ms", "state", "messages", "run_id", "conversation_id"),
     Index("calls_by_run", "run_id", "settled_ms"),
+    Index("calls_by_time", "target_id", "asked_ms"),
     Index(
         "calls_open",
         "target_id",
-        "conversation_id",
+        "segment_id",
         sqlite_where=text("settled_ms IS NULL"),
         postgresql_where=text("settled_ms IS NULL"),
     ),
@@ -80,15 +86,15 @@ FLUSHES = Table(
     METADATA,
     Column("flush_id", Text, primary_key=True),
     _target(),
-    *map(_text, ("conversation_id", "run_id")),
+    *map(_text, ("conversation_id", "segment_id", "run_id")),
     _number("landed"),
     _text("status", nullable=True),
     _number("asked_ms"),
     _number("answered_ms", nullable=True),
-    Index("flushes_by_conversation", "target_id", "conversation_id"),
+    Index("flushes_by_segment", "target_id", "segment_id"),
     Index("flushes_by_run", "run_id"),
 )
-"""One row per flush; ``landed`` messages were in the conversation by then."""
+"""One row per flush; ``landed`` messages were in the segment by then."""
 
 CONVERSATION_IDS = Table(
     "conversation_ids",
@@ -115,19 +121,25 @@ _VIEWS = (
     "CREATE VIEW landed_calls AS SELECT * FROM calls WHERE state = 'landed'",
     "CREATE VIEW rejected_calls AS SELECT * FROM calls WHERE state = 'rejected'",
     """
-    CREATE VIEW conversations AS
+    CREATE VIEW segments AS
     SELECT found.*, coalesce(flushed.landed, 0) AS flushed, found.landed > coalesce(flushed.landed, 0) AS needs_flush
     FROM (
-        SELECT target_id, conversation_id,
+        SELECT target_id, segment_id, min(conversation_id) AS conversation_id,
             coalesce(sum(CASE WHEN state = 'landed' THEN messages END), 0) AS landed,
             coalesce(sum(CASE WHEN state = 'rejected' THEN messages END), 0) AS rejected,
             max(CASE WHEN state = 'landed' THEN last_ms END) AS last_ms
-        FROM calls GROUP BY target_id, conversation_id
+        FROM calls GROUP BY target_id, segment_id
     ) AS found
     LEFT JOIN (
-        SELECT target_id, conversation_id, max(landed) AS landed FROM flushes
-        WHERE status IS NOT NULL GROUP BY target_id, conversation_id
-    ) AS flushed ON flushed.target_id = found.target_id AND flushed.conversation_id = found.conversation_id
+        SELECT target_id, segment_id, max(landed) AS landed FROM flushes
+        WHERE status IS NOT NULL GROUP BY target_id, segment_id
+    ) AS flushed ON flushed.target_id = found.target_id AND flushed.segment_id = found.segment_id
+    """,
+    """
+    CREATE VIEW conversations AS
+    SELECT target_id, conversation_id, count(*) AS segments, sum(landed) AS landed, sum(rejected) AS rejected,
+        max(last_ms) AS last_ms, sum(flushed) AS flushed, sum(landed) > sum(flushed) AS needs_flush
+    FROM segments GROUP BY target_id, conversation_id
     """,
 )
 

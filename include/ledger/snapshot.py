@@ -24,7 +24,9 @@ MESSAGE_SCHEMA = _schema(
 )
 """One row per message of a call; ``run_id`` is the run that made the call."""
 
-FLUSH_SCHEMA = _schema(conversation_id=pa.string(), run_id=pa.string(), landed=pa.int64(), status=pa.string())
+FLUSH_SCHEMA = _schema(
+    conversation_id=pa.string(), segment_id=pa.string(), run_id=pa.string(), landed=pa.int64(), status=pa.string()
+)
 """One row per flush that was answered."""
 
 CALLS_AT_ONCE = 2_000
@@ -39,15 +41,17 @@ type Since = Mapping[str, int]
 """Conversation id to the earliest time of interest, Unix milliseconds."""
 
 
-class ConversationStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of one conversation, over all runs."""
+class LoadStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of one segment, or of a conversation, over all runs."""
+
+    conversation_id: str = ""
 
     landed: int = 0
     rejected: int = 0
     last_ms: int | None = None
     """``timestamp_ms`` of the newest message that landed."""
     flushed: int = 0
-    """Messages that had landed when it was last flushed."""
+    """Messages that had landed when it, or each of its segments, was last flushed."""
 
     @property
     def needs_flush(self) -> bool:
@@ -68,35 +72,67 @@ class Snapshot:
         self.target_id = target_id
         self.rejections_of = rejections_of
 
-    def statuses(self, conversation_id: str | None = None) -> dict[str, ConversationStatus]:
-        """Return the status of every conversation that a call was ever made of, or of one."""
-        columns = "conversation_id, landed, rejected, last_ms, flushed"
-        query = f"SELECT {columns} FROM conversations WHERE target_id = :target"  # noqa: S608 - names of our own
-        if conversation_id is not None:
-            query += " AND conversation_id = :conversation"
-        given = {"target": self.target_id, "conversation": conversation_id}
-        rows = self.connection.execute(text(query), given)
+    def statuses(self) -> dict[str, LoadStatus]:
+        """Return the status of every conversation that a call was ever made of, by its id."""
+        return self._statuses("conversations", "conversation_id", "")
+
+    def segments(self, *, conversation_id: str | None = None, needs_flush: bool = False) -> dict[str, LoadStatus]:
+        """
+        Return the status of segments that a call was ever made of, by their ids.
+
+        :param conversation_id: Only its segments.
+        :param needs_flush: Only those in which messages have landed since their last flush.
+        """
+        where = " AND conversation_id = :name" if conversation_id is not None else ""
+        where += " AND needs_flush" if needs_flush else ""
+        return self._statuses("segments", "segment_id", where, name=conversation_id)
+
+    def segment(self, segment_id: str) -> LoadStatus:
+        """Return the status of one segment."""
+        found = self._statuses("segments", "segment_id", " AND segment_id = :name", name=segment_id)
+        return found.get(segment_id, LoadStatus())
+
+    def _statuses(self, view: str, key: str, where: str, **given: object) -> dict[str, LoadStatus]:
+        columns = f"{key}, conversation_id, landed, rejected, last_ms, flushed"
+        query = f"SELECT {columns} FROM {view} WHERE target_id = :target{where}"  # noqa: S608 - names of our own
+        rows = self.connection.execute(text(query), {"target": self.target_id, **given})
         return {
-            name: ConversationStatus(landed=int(landed), rejected=int(rejected), last_ms=last_ms, flushed=int(flushed))
-            for name, landed, rejected, last_ms, flushed in rows
+            name: LoadStatus(
+                conversation_id=conversation_id,
+                landed=int(landed),
+                rejected=int(rejected),
+                last_ms=last_ms,
+                flushed=int(flushed),
+            )
+            for name, conversation_id, landed, rejected, last_ms, flushed in rows
         }
 
-    def open(self, conversation_id: str | None = None) -> list[Call]:
-        """Return the calls without an outcome, oldest first; of one conversation, or of all."""
+    def open(self, segment_id: str | None = None) -> list[Call]:
+        """Return the calls without an outcome, oldest first; of one segment, or of all."""
         query = self._select().where(CALLS.c.settled_ms.is_(None))
-        if conversation_id is not None:
-            query = query.where(CALLS.c.conversation_id == conversation_id)
+        if segment_id is not None:
+            query = query.where(CALLS.c.segment_id == segment_id)
         return list(self._calls(query.order_by(CALLS.c.asked_ms, CALLS.c.first_ms)))
 
-    def calls_of(self, conversation_id: str, since_ms: int) -> Iterator[Call]:
-        """Yield the open calls of a conversation, and those settled ones that reach beyond a time, in order of time."""
+    def calls_of(self, segment_id: str, since_ms: int) -> Iterator[Call]:
+        """Yield the open calls of a segment, and those settled ones that reach beyond a time, in order of time."""
         recent = CALLS.c.settled_ms.is_(None) | (CALLS.c.last_ms >= since_ms - MARGIN_MS)
-        here = self._select().where(CALLS.c.conversation_id == conversation_id)
+        here = self._select().where(CALLS.c.segment_id == segment_id)
         yield from self._calls(here.where(recent).order_by(CALLS.c.asked_ms, CALLS.c.first_ms))
+
+    def has_calls(self, segment_id: str) -> bool:
+        """Tell whether any call was ever made of a segment."""
+        query = select(CALLS.c.call_id).where(CALLS.c.target_id == self.target_id, CALLS.c.segment_id == segment_id)
+        return self.connection.execute(query.limit(1)).first() is not None
+
+    def calls_since(self, asked_ms: int, *, without_run: str) -> Iterator[Call]:
+        """Yield the calls that other runs than this one have made since a time of the writers' clocks."""
+        query = self._select().where(CALLS.c.asked_ms >= asked_ms, CALLS.c.run_id != without_run)
+        yield from self._calls(query.order_by(CALLS.c.asked_ms, CALLS.c.first_ms))
 
     def landed_calls(self, run_id: str) -> list[dict[str, Any]]:
         """Return the calls of a run that landed, without their messages, by conversation and time."""
-        names = ("conversation_id", "messages", "first_ms", "last_ms", "key", "task_id")
+        names = ("conversation_id", "segment_id", "messages", "first_ms", "last_ms", "key", "task_id")
         query = select(*(CALLS.c[name] for name in names)).where(
             CALLS.c.target_id == self.target_id, CALLS.c.run_id == run_id, CALLS.c.state == "landed"
         )
@@ -153,7 +189,7 @@ class Snapshot:
         return select(CALLS).where(CALLS.c.target_id == self.target_id)
 
     def _calls(self, query: "Select[Any]") -> Iterator[Call]:
-        rows = self.connection.execution_options(yield_per=CALLS_AT_ONCE).execute(query)
+        rows = self.connection.execute(query, execution_options={"yield_per": CALLS_AT_ONCE})
         yield from map(call_of, rows.mappings())
 
     def _messages(self, state: str, since: Since | None) -> pa.RecordBatchReader:

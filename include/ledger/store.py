@@ -23,6 +23,7 @@ from include.ledger.snapshot import Snapshot
 from include.ledger.writer import CallWriter
 from include.memory_api.address import server_of
 from include.memory_api.contract import Target
+from include.memory_layout import MemoryLayout
 
 _NO_KEY = ("", hashlib.sha256(b"").hexdigest()[:8])
 """Fingerprints of a server without keys: they tell nothing apart."""
@@ -66,10 +67,10 @@ class Ledger:
         with self.database.read() as connection:
             yield Snapshot(connection, self._target_id, rejections_of=self.rejections_of)
 
-    def calls_of(self, conversation_id: str, since_ms: int) -> list[Call]:
+    def calls_of(self, segment_id: str, since_ms: int) -> list[Call]:
         """Return what :meth:`include.ledger.snapshot.Snapshot.calls_of` yields."""
         with self.snapshot() as snapshot:
-            return list(snapshot.calls_of(conversation_id, since_ms))
+            return list(snapshot.calls_of(segment_id, since_ms))
 
     def landed(self) -> int:
         """Return how many messages have landed, in all conversations."""
@@ -79,6 +80,37 @@ class Ledger:
     def writer(self, run_id: str) -> CallWriter:
         """Return a writer for one task."""
         return CallWriter(self.database, self._target_id, run_id=run_id)
+
+    def check_layout(self, layout: MemoryLayout) -> None:
+        """
+        Compare a layout with the one that the target was loaded in.
+
+        :raises LedgerError: it is another; nothing was sent.
+        """
+        with self.database.read() as connection:
+            self._compare_layout(connection, layout)
+
+    def keep_layout(self, layout: MemoryLayout) -> None:
+        """
+        Remember the layout in which the target is loaded; call it before anything is sent.
+
+        :raises LedgerError: as :meth:`check_layout`.
+        """
+        with self.database.write_alone() as connection:
+            self._compare_layout(connection, layout)
+            self._set(connection, layout=msgspec.json.encode(layout).decode())
+
+    def _compare_layout(self, connection: Connection, layout: MemoryLayout) -> None:
+        stored = self._column(connection, "layout")
+        if stored is None or (own := msgspec.json.decode(stored, type=MemoryLayout)) == layout:
+            return
+        if connection.execute(select(exists().where(CALLS.c.target_id == self._target_id))).scalar():
+            raise LedgerError(
+                f"{self.target.base_url} was loaded with {own}, and this run has {layout}. Nothing was sent: in one "
+                "store the two layouts would mix, and what is loaded would not be found as a whole. Go on with the "
+                "parameters that it was loaded with; or load everything anew into a store of its own: write a new "
+                "project_id into the extra of the connection."
+            )
 
     def check_generation(self, known: int) -> None:
         """

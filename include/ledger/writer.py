@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +16,7 @@ from include.ledger.coalesce import Coalesced
 from include.ledger.database import Database
 from include.ledger.locks import AdvisoryLocks, FileLocks, Locks, lost
 from include.ledger.schema import CALLS, FLUSHES, TARGETS
+from include.ledger.snapshot import Snapshot
 from include.logs import get_logger
 
 log = get_logger(__name__)
@@ -93,28 +94,39 @@ class CallWriter:
             await self._committed()
 
     @asynccontextmanager
-    async def lock(self, conversation_id: str, *, wait_s: float) -> AsyncIterator[None]:
+    async def lock(self, segment_id: str, *, wait_s: float) -> AsyncIterator[None]:
         """
-        Hold a conversation's lock; an earlier try of the task that still runs is given time to end.
+        Hold a segment's lock; an earlier try of the task that still runs is given time to end.
 
         :raises ConversationBusy: another writer still holds it after ``wait_s``; nothing was sent.
         """
         deadline_s, told = time.monotonic() + wait_s, False
-        while not await self._in_thread(self._take, conversation_id):
+        while not await self._in_thread(self._take, segment_id):
             if time.monotonic() >= deadline_s:
-                newest = await self._in_thread(self._newest_run, conversation_id)
+                newest = await self._in_thread(self._newest_run, segment_id)
                 raise ConversationBusy(
-                    f"{conversation_id} is being loaded by another task (its newest call is of run {newest}); nothing "
+                    f"{segment_id} is being loaded by another task (its newest call is of run {newest}); nothing "
                     "was sent. Wait for that task to end or stop it, then clear this one."
                 )
             if not told:
-                log.info("%s is being loaded by another task: waiting for it to end", conversation_id)
+                log.info("%s is being loaded by another task: waiting for it to end", segment_id)
                 told = True
             await asyncio.sleep(_ASK_AGAIN_S)
         try:
             yield
         finally:
-            await asyncio.shield(self._in_thread(self._release, conversation_id))
+            await asyncio.shield(self._in_thread(self._release, segment_id))
+
+    async def read[T](self, query: Callable[[Snapshot], T]) -> T:
+        """Return what a query finds, on the connection that is open: for small ones."""
+
+        def asked() -> T:
+            self._check_whole()
+            with self.connection.begin():
+                return query(Snapshot(self.connection, self._target_id))
+
+        found: T = await self._in_thread(asked)
+        return found
 
     async def _in_thread(self, work: Any, *arguments: Any) -> Any:
         """Work on the connection, alone; a caller that is cancelled leaves only when the work is done."""
@@ -150,19 +162,19 @@ class CallWriter:
             self._connection.close()
             self._connection = None
 
-    def _take(self, conversation_id: str) -> bool:
+    def _take(self, segment_id: str) -> bool:
         self._check_whole()
-        return self._locks is not None and self._locks.take(self._lock_name(conversation_id))
+        return self._locks is not None and self._locks.take(self._lock_name(segment_id))
 
-    def _release(self, conversation_id: str) -> None:
+    def _release(self, segment_id: str) -> None:
         if self._locks is not None and self._broken is None:  # else closing the writer gives all of them back
-            self._locks.release(self._lock_name(conversation_id))
+            self._locks.release(self._lock_name(segment_id))
 
-    def _lock_name(self, conversation_id: str) -> str:
-        return f"{self._target_id}\x1f{conversation_id}"
+    def _lock_name(self, segment_id: str) -> str:
+        return f"{self._target_id}\x1f{segment_id}"
 
-    def _newest_run(self, conversation_id: str) -> str | None:
-        here = (CALLS.c.target_id == self._target_id) & (CALLS.c.conversation_id == conversation_id)
+    def _newest_run(self, segment_id: str) -> str | None:
+        here = (CALLS.c.target_id == self._target_id) & (CALLS.c.segment_id == segment_id)
         with self.connection.begin():
             query = select(CALLS.c.run_id).where(here).order_by(CALLS.c.asked_ms.desc()).limit(1)
             return self.connection.execute(query).scalar()
@@ -185,10 +197,10 @@ class CallWriter:
                     else (_WRITE_FLUSH, self._flush_row(change, now_ms))
                 )
                 if connection.execute(statement, row).rowcount != 1:
-                    raise lost(change.conversation_id, self._database.name)
+                    raise lost(change.segment_id, self._database.name)
         self._newest = next((change.call_id for change in changes if isinstance(change, Call)), self._newest)
         if isinstance(self._locks, FileLocks) and not self._locks.holds(frozenset()):
-            raise lost(changes[0].conversation_id, self._database.name)
+            raise lost(changes[0].segment_id, self._database.name)
 
     def _check_whole(self) -> None:
         """Refuse to go on with a connection that has failed once: another one would hold none of the locks."""
@@ -197,11 +209,11 @@ class CallWriter:
 
     def _check_right(self, connection: Connection, changes: list[Call | Flush]) -> None:
         """Prove, in the transaction that records an intent, that no other writer can be at work on it."""
-        names = frozenset(self._lock_name(change.conversation_id) for change in changes)
+        names = frozenset(self._lock_name(change.segment_id) for change in changes)
         generation, has_newest = self._read_state(connection)
         is_older = generation < self._generation or not has_newest
         if self._locks is None or is_older or not self._locks.holds(names):
-            raise lost(changes[0].conversation_id, self._database.name)
+            raise lost(changes[0].segment_id, self._database.name)
 
     @property
     def connection(self) -> Connection:
@@ -229,6 +241,7 @@ class CallWriter:
             "flush_id": flush.flush_id,
             "target_id": self._target_id,
             "conversation_id": flush.conversation_id,
+            "segment_id": flush.segment_id,
             "run_id": flush.run_id,
             "landed": flush.landed,
             "status": flush.status,

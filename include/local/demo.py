@@ -3,16 +3,21 @@
 import asyncio
 import textwrap
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import duckdb
 import msgspec
-import pyarrow.parquet as pq
 
+from include.delivery.verification import together
 from include.layout import RunFolder
+from include.ledger import Ledger, ledger_url
 from include.local.summary import shortened
 from include.memory_api import MemoryAPI, Settings, connect
 from include.memory_api.contract import Readback
+from include.plan import read_layout
+from include.plan.chunk_file import conversations_of
+from include.plan.owners import owner_of
 from include.records import Conversation
 
 QUESTION = "Who owns the billing migration?"
@@ -24,17 +29,19 @@ _MOST_CHARACTERS = 700
 
 
 class ConversationSpan(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation of a run, its senders, and the times of its first and last message."""
+    """A conversation of a run, who owns its memory, and the times of its first and last message."""
 
     conversation: Conversation
-    senders: tuple[str, ...]
+    segments: tuple[Conversation, ...]
+    """It again, once for each of its segments that the ledger knows."""
+    owners: tuple[str, ...]
     first_ms: int
     last_ms: int
 
 
 async def show(settings: Settings, run: RunFolder) -> AsyncIterator[str]:
     """Read the episodes of a run's conversations and search for the question; yield lines of text."""
-    spans = _spans(run)
+    spans = _spans(run, Ledger.open(ledger_url(run.root.parents[1]), settings.target))
     api = connect(settings)
     try:
         readbacks = await asyncio.gather(*(_settled_readback(api, span) for span in spans))
@@ -55,7 +62,11 @@ async def _settled_readback(api: MemoryAPI, span: ConversationSpan) -> Readback:
     while True:
         # equal times are moved by milliseconds: a minute covers all of them
         until_ms = span.last_ms + 60_000
-        seen = await api.readback(span.conversation, span.senders, since_ms=span.first_ms, until_ms=until_ms)
+        each = [
+            await api.readback(segment, span.owners, since_ms=span.first_ms, until_ms=until_ms)
+            for segment in span.segments
+        ]
+        seen = together(each)
         if (seen.episodes and seen == before) or time.monotonic() > deadline:
             return seen
         before = seen
@@ -75,9 +86,9 @@ def _lines(spans: Sequence[ConversationSpan], readbacks: Sequence[Readback]) -> 
 
 
 async def _ask(api: MemoryAPI, spans: Sequence[ConversationSpan]) -> list[str]:
-    conversations = [span.conversation for span in spans]
-    senders = sorted({sender for span in spans for sender in span.senders})
-    episodes = await api.search(conversations, QUESTION, senders=senders, limit=1)
+    segments = [segment for span in spans for segment in span.segments]
+    owners = sorted({owner for span in spans for owner in span.owners})
+    episodes = await api.search(segments, QUESTION, senders=owners, limit=1)
     if not episodes:
         return ["(no episode matches)"]
     [best] = episodes
@@ -85,16 +96,25 @@ async def _ask(api: MemoryAPI, spans: Sequence[ConversationSpan]) -> list[str]:
     return [f"{best.conversation_id}: {best.title}", *textwrap.wrap(text, _WIDTH)]
 
 
-def _spans(run: RunFolder) -> list[ConversationSpan]:
+def _spans(run: RunFolder, ledger: Ledger) -> list[ConversationSpan]:
     """Return all extracted conversations, whether this or an earlier run has loaded them."""
     files = [str(path) for path in run.extracted_files("messages-*.parquet")]
-    columns = list(Conversation.__struct_fields__)
-    known = msgspec.convert(pq.read_table(run.conversations, columns=columns).to_pylist(), list[Conversation])
-    by_id = {conversation.conversation_id: conversation for conversation in known}
+    by_id, layout = conversations_of(run), read_layout(run)
     with duckdb.connect() as database:
         rows = database.execute(_WRITERS, [files]).fetchall()
+    segments: dict[str, list[Conversation]] = defaultdict(list)
+    with ledger.snapshot() as snapshot:
+        for segment_id, status in sorted(snapshot.segments().items()):
+            if status.conversation_id in by_id:
+                segments[status.conversation_id].append(by_id[status.conversation_id].segment(segment_id))
     return [
-        ConversationSpan(conversation=by_id[name], senders=tuple(senders or ()), first_ms=first, last_ms=last)
+        ConversationSpan(
+            conversation=by_id[name],
+            segments=tuple(segments[name]) or (by_id[name],),
+            owners=(owner,) if (owner := owner_of(by_id[name], layout)) else tuple(senders or ()),
+            first_ms=first,
+            last_ms=last,
+        )
         for name, senders, first, last in rows
     ]
 

@@ -15,7 +15,7 @@ from include.local.follow import Progress, failures, follow
 from include.local.state_folder import StateFolder
 from include.local.summary import summary
 from include.parameters import DAG_ID
-from include.report.loading import history_of
+from include.report.speed import history_of
 
 
 @dataclass(frozen=True, kw_only=True)

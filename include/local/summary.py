@@ -1,12 +1,11 @@
-"""Prints ``report.json`` in a terminal: a line per conversation, the totals, and whether the sum holds."""
+"""Prints ``report.json`` in a terminal: a line per conversation, the totals, and the check of the sum."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from include.logs import printable
+from include.report.columns import TOTALS, Column, count_of
 
-_ALWAYS = ("extracted", "loaded", "already_loaded", "skipped", "rejected")
-_WHEN_THERE = ("out_of_range", "pending", "unknown")
 _MOST_LINES = 40
 _MOST_CHARACTERS = 48
 
@@ -17,16 +16,18 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
 
     :param report: The content of ``report.json`` (its keys: :mod:`include.report.document`).
     """
-    columns = [*_ALWAYS, *(name for name in _WHEN_THERE if report[name])]
+    columns = [
+        column for column in TOTALS if column.shown != "never" and (column.shown != "if any" or report[column.key])
+    ]
     conversations = report["conversations"]
     shown = conversations[:_MOST_LINES]
     names = [shortened(row["conversation_id"]) for row in shown]
     width = max(map(len, [*names, "conversation"]))
-    yield "  ".join(["conversation".ljust(width), *(_title(column) for column in columns), "flushed"])
+    yield "  ".join(["conversation".ljust(width), *(_heading(column) for column in columns), "flushed"])
     for name, row in zip(names, shown, strict=True):
         yield f"{_line(name.ljust(width), row, columns)}  {row['flushed'] or '-'}"
     if len(conversations) > len(shown):
-        yield f"… and {len(conversations) - len(shown)} more conversations, all in the report"
+        yield f"… and {len(conversations) - len(shown)} more conversations, see the report"
     yield _line("all".ljust(width), report, columns)
     yield ""
     if report["conserved"]:
@@ -50,17 +51,12 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
     yield from (printable(f"  {problem}") for problem in report["problems"])
 
 
-def _line(name: str, row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    return "  ".join([name, *(f"{_count(row[column]):>{len(_title(column))},}" for column in columns)])
+def _line(name: str, row: Mapping[str, Any], columns: Sequence[Column]) -> str:
+    return "  ".join([name, *(f"{count_of(row[column.key]):>{len(_heading(column))},}" for column in columns)])
 
 
-def _title(column: str) -> str:
-    return column.replace("_", " ")
-
-
-def _count(value: int | Mapping[str, int]) -> int:
-    """Skipped and rejected are counted by reason."""
-    return value if isinstance(value, int) else sum(value.values())
+def _heading(column: Column) -> str:
+    return column.title.lower()
 
 
 def shortened(name: str) -> str:

@@ -60,12 +60,12 @@ class Envelope[T](wire.Envelope[T]):
 
 def session_of(conversation: Conversation) -> str:
     """
-    Return the id of a conversation's session.
+    Return the id of the session of a segment.
 
-    It is ``conversation_id``, for a personal history too: sessions of all people share one namespace, and two personal
-    histories may have the same ``session_id``.
+    Of a conversation it is ``conversation_id``, for a personal history too: sessions of all people share one namespace,
+    and two personal histories may have the same ``session_id``.
     """
-    return conversation.conversation_id
+    return conversation.segment_id or conversation.conversation_id
 
 
 def messages_of(messages: Sequence[Outgoing]) -> list[dict[str, Any]]:

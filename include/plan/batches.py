@@ -1,22 +1,27 @@
-"""Cuts the sorted messages of one conversation into batches, named by what they hold, as they come off the disk."""
+"""Cuts the sorted messages of one conversation into batches of its segments, named by what they hold."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.columns import cut, text_bytes
+from include.columns import cut, edges_of, text_bytes
+from include.plan.segments import CountedSegments
 from include.records import BATCH_SCHEMA
 
 DEFAULT_SIZE, LARGE_SIZE, LARGE_CONVERSATION = 50, 100, 10_000
 """Messages in a batch; in a batch of a conversation with more than so many messages."""
 
-GROUP_MESSAGES = 5_000
-GROUP_BYTES = 8_000_000
-"""Messages and text in a row group: what a load task holds of a conversation at a time."""
+SLICE_BYTES = 32_000_000
+"""Of a conversation, what is in memory at a time: text, and :data:`ROW_BYTES` for each message."""
+
+ROW_BYTES = 200
 
 _MESSAGES: Any = BATCH_SCHEMA.field("messages").type
 OUTGOING = [field.name for field in _MESSAGES.value_type]
@@ -27,44 +32,134 @@ def size_of(messages: int) -> int:
     return LARGE_SIZE if messages > LARGE_CONVERSATION else DEFAULT_SIZE
 
 
+type Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutBatches:
+    """Batches, segment by segment; of each segment in order."""
+
+    table: pa.Table
+    """:data:`include.records.BATCH_SCHEMA`."""
+
+    places: Numbers
+    """Of each batch, the place of its segment among the conversation's."""
+
+    messages: Numbers
+    bytes: Numbers
+    """Of each batch."""
+
+
 def cut_batches(
-    conversation_id: str, runs: Iterable[pa.RecordBatch], *, batch_size: int, batch_bytes: int
-) -> Iterator[pa.Table]:
+    segments: CountedSegments, runs: Iterable[pa.RecordBatch], *, batch_size: int, batch_bytes: int
+) -> Iterator[CutBatches]:
     """
-    Yield the batches of a conversation, a row group (:data:`include.records.BATCH_SCHEMA`) at a time.
+    Yield the batches of a conversation, a slice of its messages at a time.
+
+    A segment that spans two slices has batches in both. Only the one that the slice's last message is in is cut as if
+    there were no slices.
 
     :param runs: All its messages, in order. How they are portioned makes no difference.
+    :raises ValueError: there are more messages of a segment than were counted.
     """
-    per_group = max(1, min(GROUP_MESSAGES // batch_size, GROUP_BYTES // batch_bytes))
+    left, numbers = segments.messages.copy(), np.zeros(len(segments.messages), dtype=np.int64)
+    rest: pa.Table | None = None
+    for piece in _slices(runs):
+        left -= np.bincount(_places(segments, piece), minlength=len(left))
+        if (left < 0).any():
+            raise ValueError("more messages than were counted")
+        table = pa.concat_tables([rest, piece]) if rest is not None else piece
+        places = _places(segments, table)
+        last = places[-1]
+        order = np.argsort(places, kind="stable")
+        table, places, sizes = table.take(pa.array(order, pa.int64())), places[order], text_bytes(table)[order]
+        starts, ends = _cut_segments(edges_of(places), sizes, batch_size, batch_bytes)
+        rest = None
+        if left[last]:
+            held = int(np.searchsorted(places[starts], last, side="right")) - 1
+            rest = table.slice(starts[held], ends[held] - starts[held])
+            table = pa.concat_tables([table.slice(0, starts[held]), table.slice(ends[held])])
+            sizes = np.delete(sizes, np.s_[starts[held] : ends[held]])
+            places = np.delete(places, np.s_[starts[held] : ends[held]])
+            lengths = np.delete(np.subtract(ends, starts), held)
+        else:
+            lengths = np.subtract(ends, starts)
+        if len(lengths):
+            yield _cut_slice(segments, table, places, sizes, lengths, numbers)
+
+
+def _slices(runs: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Portion a stream anew, by what its messages weigh."""
     waiting: list[pa.RecordBatch] = []
-    number = 0
+    weight = 0
     for run in runs:
-        table = pa.Table.from_batches([*waiting, run])
-        starts = cut(text_bytes(table), most=batch_size, most_bytes=batch_bytes)
-        complete = (len(starts) - 1) // per_group * per_group
-        for first in range(0, complete, per_group):
-            yield _row_group(conversation_id, number + first, table, starts[first : first + per_group + 1])
-        number += complete
-        waiting = table.slice(starts[complete]).to_batches()
-    table = pa.Table.from_batches(waiting)
-    starts = cut(text_bytes(table), most=batch_size, most_bytes=batch_bytes)
-    yield _row_group(conversation_id, number, table, [*starts, table.num_rows])
+        waiting.append(run)
+        weight += int(text_bytes(run).sum()) + ROW_BYTES * run.num_rows
+        if weight > SLICE_BYTES:
+            table = pa.Table.from_batches(waiting)
+            starts = cut(text_bytes(table) + ROW_BYTES, most=table.num_rows, most_bytes=SLICE_BYTES)
+            for start, end in pairwise(starts):
+                yield table.slice(start, end - start)
+            waiting = table.slice(starts[-1]).to_batches()
+            weight = int(text_bytes(table.slice(starts[-1])).sum()) + ROW_BYTES * (table.num_rows - starts[-1])
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
-def _row_group(conversation_id: str, number: int, table: pa.Table, edges: Sequence[int]) -> pa.Table:
-    messages = table.slice(edges[0], edges[-1] - edges[0]).combine_chunks()
-    columns: Any = [messages[name].chunk(0) for name in OUTGOING]
-    offsets: Any = pa.array(np.subtract(edges, edges[0]), type=pa.int32())
+def _places(segments: CountedSegments, table: pa.Table) -> Numbers:
+    found: Any = pc.index_in(table["segment_id"], value_set=segments.ids)
+    if found.null_count:
+        raise ValueError("a segment that was not counted")
+    return np.asarray(found, dtype=np.int64)
+
+
+def _cut_segments(edges: list[int], sizes: Numbers, batch_size: int, batch_bytes: int) -> tuple[list[int], list[int]]:
+    """Return where batches begin and end; most segments are one."""
+    weights = np.add.reduceat(sizes, edges[:-1])
+    starts: list[int] = []
+    for (start, end), weight in zip(pairwise(edges), weights.tolist(), strict=True):
+        if end - start <= batch_size and weight <= batch_bytes:
+            starts.append(start)
+        else:
+            starts.extend(start + first for first in cut(sizes[start:end], most=batch_size, most_bytes=batch_bytes))
+    return starts, [*starts[1:], edges[-1]]
+
+
+def _cut_slice(
+    segments: CountedSegments, table: pa.Table, rows: Numbers, sizes: Numbers, lengths: Numbers, numbers: Numbers
+) -> CutBatches:
+    """
+    Put the batches together.
+
+    :param rows: Place of each message's segment.
+    :param lengths: Messages of each batch.
+    :param numbers: Batches of each segment so far; raised here.
+    """
+    table = table.combine_chunks()
+    starts = np.cumsum(lengths) - lengths
+    places = rows[starts]
+    found, first, counts = np.unique(places, return_index=True, return_counts=True)
+    within = numbers[places] + np.arange(len(places)) - np.repeat(first, counts)
+    numbers[found] += counts
+    columns: Any = [table[name].chunk(0) for name in OUTGOING]
+    offsets: Any = pa.array([*starts.tolist(), table.num_rows], type=pa.int32())
     outgoing = pa.StructArray.from_arrays(columns, fields=list(_MESSAGES.value_type))
-    keys = _keys(conversation_id, pa.ListArray.from_arrays(offsets, columns[OUTGOING.index("message_id")]))
-    return pa.table(
-        [
-            pa.repeat(conversation_id, len(keys)),
-            pa.array(range(number, number + len(keys)), type=pa.int32()),
-            pa.array(keys),
-            pa.ListArray.from_arrays(offsets, outgoing, type=_MESSAGES),
-        ],
-        schema=BATCH_SCHEMA,
+    ids = pa.ListArray.from_arrays(offsets, columns[OUTGOING.index("message_id")])
+    keys = _keys(segments.conversation_id, ids)
+    return CutBatches(
+        table=pa.table(
+            [
+                pa.repeat(segments.conversation_id, len(keys)),
+                segments.ids.take(pa.array(places)),
+                pa.array(within, type=pa.int64()),
+                pa.array(keys),
+                pa.ListArray.from_arrays(offsets, outgoing, type=_MESSAGES),
+            ],
+            schema=BATCH_SCHEMA,
+        ),
+        places=places,
+        messages=lengths,
+        bytes=np.add.reduceat(sizes, starts),
     )
 
 

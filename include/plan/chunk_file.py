@@ -1,6 +1,6 @@
 """Reads from a run's plan what delivery needs beside the batches themselves, without touching the text."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,20 +9,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.layout import RunFolder
-from include.records import Conversation, PlannedConversation
+from include.records import Conversation
 
 _LEAF = "messages.list.element."
+_IDS = ("conversation_id", "segment_id")
 
 ROWS_AT_ONCE = 1_000
 """Batches."""
 
 
-def conversations_of(run: RunFolder, names: Collection[str]) -> dict[str, Conversation]:
-    """Return the run's conversations of these ids."""
-    table = pq.read_table(run.conversations, columns=list(Conversation.__struct_fields__))
-    wanted = pc.is_in(table["conversation_id"], value_set=pa.array(sorted(names), pa.string()))
-    rows = table.filter(wanted).to_pylist()
-    return {row["conversation_id"]: msgspec.convert(row, Conversation) for row in rows}
+def conversations_of(run: RunFolder, names: Collection[str] | None = None) -> dict[str, Conversation]:
+    """Return the run's conversations of these ids, or all."""
+    stored = [name for name in Conversation.__struct_fields__ if name != "segment_id"]
+    table = pq.read_table(run.conversations, columns=stored)
+    if names is not None:
+        table = table.filter(pc.is_in(table["conversation_id"], value_set=pa.array(sorted(names), pa.string())))
+    return {row["conversation_id"]: msgspec.convert(row, Conversation) for row in table.to_pylist()}
 
 
 def batch_keys(chunk_path: Path) -> frozenset[str]:
@@ -32,31 +34,34 @@ def batch_keys(chunk_path: Path) -> frozenset[str]:
 
 def planned_messages(chunk_paths: Sequence[Path], *more: str) -> pa.RecordBatchReader:
     """
-    Stream ``conversation_id, message_id`` of all planned messages.
+    Stream ``conversation_id, segment_id, message_id`` of all planned messages.
 
     :param more: Further columns of text, such as ``sender_id``.
     """
     names = ("message_id", *more)
-    schema = pa.schema([pa.field(name, pa.string()) for name in ("conversation_id", *names)])
+    schema = pa.schema([pa.field(name, pa.string()) for name in (*_IDS, *names)])
 
     def batches() -> Iterator[pa.RecordBatch]:
         for path in chunk_paths:
-            columns = ["conversation_id", *(f"{_LEAF}{name}" for name in names)]
+            columns = [*_IDS, *(f"{_LEAF}{name}" for name in names)]
             for rows in pq.ParquetFile(path, pre_buffer=False).iter_batches(ROWS_AT_ONCE, columns=columns):
                 messages = rows.column("messages")
-                owners = rows.column("conversation_id").take(pc.list_parent_indices(messages))
+                parents = pc.list_parent_indices(messages)
+                ids = [rows.column(name).take(parents) for name in _IDS]
                 flat = pc.list_flatten(messages)
-                yield pa.RecordBatch.from_arrays([owners, *(pc.struct_field(flat, n) for n in names)], schema=schema)
+                yield pa.RecordBatch.from_arrays([*ids, *(pc.struct_field(flat, n) for n in names)], schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def senders_of(chunk_path: Path, planned: PlannedConversation) -> dict[str, str]:
-    """Return sender id to display name, the latest one where it changed, of all planned messages of a conversation."""
+def senders_of(tables: Iterable[pa.Table]) -> dict[str, str]:
+    """
+    Return sender id to display name, the latest one where it changed, of all messages of some batches.
+
+    :param tables: :data:`include.records.BATCH_SCHEMA`, in order.
+    """
     names: dict[str, str] = {}
-    file = pq.ParquetFile(chunk_path, pre_buffer=False)
-    for group in range(planned.first_row_group, planned.first_row_group + planned.row_groups):
-        table = file.read_row_group(group, columns=[f"{_LEAF}sender_id", f"{_LEAF}sender_name"])
+    for table in tables:
         messages = pc.list_flatten(table["messages"])
         pairs = pa.table([pc.struct_field(messages, name) for name in ("sender_id", "sender_name")], ["id", "name"])
         for pair in pairs.group_by(["id", "name"], use_threads=False).aggregate([]).to_pylist():

@@ -1,11 +1,11 @@
 """
-How many load tasks are worth starting, and which conversations each one gets.
+How many load tasks are worth starting, and which segments each one gets.
 
-A conversation stays whole, in one chunk, because it is loaded in order. So no run ends before its largest conversation
-does, and chunks much smaller than that one would not help. A chunk runs many conversations side by side, and an
-Airflow task costs about as much as a hundred messages, so a chunk below :data:`WORTHWHILE` messages is not worth its
-task. Still, two conversations get two chunks: small imports take the same parallel way as large ones, and one
-conversation that fails leaves the other chunk green.
+A segment stays whole, in one chunk, because it is loaded in order. So no run ends before its largest segment does, and
+chunks much smaller than that one would not help. A conversation stays together unless it is larger than a chunk. A
+chunk runs many segments side by side, and an Airflow task costs about as much as a hundred messages, so a chunk below
+:data:`WORTHWHILE` messages is not worth its task. Still, two conversations get two chunks: small imports take the same
+parallel way as large ones, and one conversation that fails leaves the other chunk green.
 """
 
 import heapq
@@ -20,18 +20,30 @@ LABEL_ID_CHARS = 80
 """Of the conversation id in a label; Airflow keeps 250 characters of a task's name."""
 
 
-def assign(sizes: Mapping[str, int], max_chunks: int) -> list[dict[str, int]]:
+def how_many(messages: int, largest: int, conversations: int, max_chunks: int) -> int:
     """
-    Distribute conversations evenly: the largest first, each to the chunk with the fewest messages so far.
+    Return how many chunks are worth their tasks.
 
-    :param sizes: Messages (at least 1) of each conversation.
-    :returns: The conversations and sizes of each chunk, none empty; the largest conversation is in the first.
+    :param largest: Messages of the largest piece that is in one chunk.
     """
-    chunks: list[dict[str, int]] = [{} for _ in range(_how_many(sizes, max_chunks))]
+    if not messages:
+        return 0
+    return min(max_chunks, max(min(-(-messages // largest), messages // WORTHWHILE), min(2, conversations)))
+
+
+def assign[K: (str, tuple[str, int])](sizes: Mapping[K, int], max_chunks: int) -> list[dict[K, int]]:
+    """
+    Distribute conversations, or parts of them, evenly: the largest first, each to the chunk with the fewest messages.
+
+    :param sizes: Messages (at least 1) of each.
+    :returns: What is in each chunk, and its size; none empty, the largest is in the first.
+    """
+    number = how_many(sum(sizes.values()), max(sizes.values(), default=0), len(sizes), max_chunks)
+    chunks: list[dict[K, int]] = [{} for _ in range(number)]
     least = [(0, number) for number in range(len(chunks))]
-    for conversation_id, messages in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+    for key, messages in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
         load, number = heapq.heappop(least)
-        chunks[number][conversation_id] = messages
+        chunks[number][key] = messages
         heapq.heappush(least, (load + messages, number))
     return chunks
 
@@ -50,12 +62,3 @@ def label_of(conversations: Mapping[str, int]) -> str:
     more = f" (+{len(conversations) - 1:,} more)" if len(conversations) > 1 else ""
     messages = sum(conversations.values())
     return f"{name}{more}, {messages:,} message{'s' if messages != 1 else ''}"
-
-
-def _how_many(sizes: Mapping[str, int], max_chunks: int) -> int:
-    if not sizes:
-        return 0
-    messages = sum(sizes.values())
-    useful = -(-messages // max(sizes.values()))
-    worthwhile = messages // WORTHWHILE
-    return min(max_chunks, max(min(useful, worthwhile), min(2, len(sizes))))

@@ -1,1 +1,1 @@
-"""What happened to every entry of a run: figures, the conservation check, and the pages that show them."""
+"""The report of a run: figures, the check of their sum, pages and CSV files."""

@@ -1,4 +1,4 @@
-"""Bars as inline SVG: no library, no script, sharp at any size, and coloured by the page's style sheet."""
+"""Draws bar charts as inline SVG, without a library or a script; the page's style sheet has the colours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from markupsafe import Markup, escape
 MOST_BARS = 120
 
 FEWEST_STEPS = 12
-"""Of an axis: a few bars leave the rest of it empty, where they would else be as wide as the page."""
+"""Minimum length of an axis, so that a few bars are not as wide as the page."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A drawing and the words around it."""
+    """A chart with title, key and labels."""
 
     title: str
     key: Sequence[tuple[str, str]]
@@ -28,7 +28,7 @@ class Chart:
 
 
 def strip(parts: Mapping[str, int]) -> Markup:
-    """Draw one bar whose pieces are as long as their figures, by class; empty without any."""
+    """Draw one bar with a piece for each number, by class; an empty one if all are 0."""
     total = sum(parts.values())
     pieces, at = [], 0.0
     for name, value in parts.items():
@@ -73,10 +73,10 @@ def days_chart(days: Sequence[Sequence[str | int]], *, dry_run: bool) -> Chart |
 
 def speed_chart(series: Sequence[Sequence[int]], step_s: int | None) -> Chart | None:
     """
-    Draw how fast messages landed; ``None`` for a load that was over at once.
+    Draw the messages that landed over time; ``None`` for fewer than three steps.
 
     :param series: ``loading.series`` of a report: Unix time (s) and messages.
-    :param step_s: What each of them covers.
+    :param step_s: Length of a step in seconds.
     """
     if not step_s or len(series) < 3:
         return None
@@ -96,7 +96,7 @@ def speed_chart(series: Sequence[Sequence[int]], step_s: int | None) -> Chart | 
 
 
 def _bars(bars: Sequence[Sequence[int]], names: Sequence[str], words: Sequence[str]) -> Markup:
-    """Stack the figures of each bar, the first one at the bottom."""
+    """Draw bars; the first number of each is at the bottom."""
     top = max(*map(sum, bars), 1)
     rects = []
     for at, (bar, word) in enumerate(zip(bars, words, strict=True)):

@@ -1,8 +1,8 @@
 """
-The pages of imports: ``report.html``, a file that opens anywhere, and the same page with its neighbours in Airflow.
+Renders the pages of imports: ``report.html``, and the pages in Airflow.
 
-Everything is in the page itself. Its policy lets run the one script and the one style sheet that are named by their
-digests, and load nothing: what an export smuggles into a name stays text.
+A page is one file. Its content security policy allows one script and one style sheet, by their digests, and no
+requests: HTML in a name from an export is shown as text.
 """
 
 import base64
@@ -17,8 +17,9 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from include.layout import RunFolder, write_private
+from include.records import PLATFORM_NOTICE, SKIP_REASONS
 from include.report.charts import days_chart, speed_chart, strip
-from include.report.figures import REASONED
+from include.report.columns import PARTS, counts_of, shown_columns
 from include.report.rejects import first_rejects
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,19 +27,13 @@ CSS = (TEMPLATES / "page.css").read_text(encoding="utf-8")
 SCRIPT = (TEMPLATES / "page.js").read_text(encoding="utf-8")
 
 MOST_REJECTS = 200
-"""Shown on the page; the files hold all."""
+"""Rejected entries on the page; the files have all of them."""
 
 MOST_PRIVATE = 500
-"""Private conversations shown with the reason; ``report.json`` has all."""
+"""Private conversations on the page; ``report.json`` has all of them."""
 
 MOST_ROWS_RUNNING = 200
-"""Conversations shown while a run goes on, because they are sent anew every few seconds."""
-
-SUM = ("loaded", "already_loaded", "out_of_range", "skipped", "rejected", "pending", "unknown")
-"""What extracted is the sum of, in the order of the page."""
-
-_WHEN_THERE = ("already_loaded", "out_of_range", "pending", "unknown", "episodes", "unprocessed")
-"""Columns of the table that are shown only when they hold something."""
+"""Conversations on the page of a running import, which is loaded again every few seconds."""
 
 
 def _digest(content: str) -> str:
@@ -49,16 +44,16 @@ POLICY = (
     f"default-src 'none'; style-src {_digest(CSS)}; script-src {_digest(SCRIPT)}; base-uri 'none'; form-action 'none'"
 )
 SERVED_POLICY = f"{POLICY}; connect-src 'self'"
-"""Of the pages in Airflow: a running import is looked at again every few seconds."""
+"""Policy of the pages in Airflow: the page of a running import requests its figures every few seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What a page needs to know of the Airflow that serves it; a file needs none of it."""
+    """State and addresses from the Airflow that serves a page; a file has none."""
 
     state: str = ""
     links: Sequence[tuple[str, str]] = ()
-    """Addresses and words of Airflow's own pages."""
+    """Addresses and labels of Airflow's pages."""
     downloads: Sequence[tuple[str, str]] = ()
     reject_files: Sequence[tuple[str, str]] = (("rejects.csv", "CSV"), ("rejects.jsonl", "JSON lines"))
     policy: str = POLICY
@@ -68,14 +63,14 @@ FILE = Place()
 
 
 def write_page(report: Mapping[str, Any], path: Path) -> None:
-    """Write the report as a page. Shows names, reasons and counts; no message text is in the report to begin with."""
+    """Write the report as a page. A report has no message text, so a page has none."""
     rejects = list(first_rejects(RunFolder(path.parent), MOST_REJECTS))
     write_private(path, report_page(report, rejects, FILE).encode())
 
 
 def report_page(report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]], place: Place) -> str:
     """
-    Return the page of a report; one of an older version, without some of today's keys, shows what it has.
+    Return the page of a report. Reports of older versions may lack keys.
 
     :param rejects: The first rejected entries.
     """
@@ -84,26 +79,19 @@ def report_page(report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]],
         days_chart(report.get("messages_by_day") or [], dry_run=report["dry_run"]),
         speed_chart(loading["series"], loading["step_s"]) if loading else None,
     ]
-    rows = [{**(row.get("estimate") or {}), **_flat(row)} for row in report["conversations"]]
-    counts = _flat(report)
+    rows = [{**(row.get("estimate") or {}), **counts_of(row)} for row in report["conversations"]]
+    counts = counts_of(report)
     return _render(
         "report.html",
         place,
         report=report,
         took=_seconds_between(report["started_at"], report["finished_at"]),
-        figures=_figures(counts),
+        figures=_sum(counts),
         charts=[chart for chart in charts if chart],
-        columns=_columns(rows, dry_run=report["dry_run"] and report.get("estimate") is not None),
+        columns=shown_columns(rows, dry_run=report["dry_run"]),
         rows=rows,
-        loading=_spent(loading, report["conversations"]) if loading else None,
-        reasons=[
-            (
-                "Left out",
-                "Skipped on purpose, by reason; each entry stands in extracted/*/skipped.parquet.",
-                report["skipped"],
-            ),
-            ("Broken", "Rejected, by reason: nothing of these was sent.", report["rejected"]),
-        ],
+        loading=_load_totals(loading, report["conversations"]) if loading else None,
+        reasons=_reasons(report),
         private=_private(report["conversations"])[:MOST_PRIVATE],
         rejects=rejects,
         rejected=counts["rejected"],
@@ -114,8 +102,8 @@ def running_page(progress: Mapping[str, Any], place: Place, *, look_at: str) -> 
     """
     Return the page of a run that has not ended.
 
-    :param progress: Of :func:`include.report.progress.progress_of`.
-    :param look_at: Where the script finds what :func:`running_part` returns.
+    :param progress: Of :func:`include.report.live.progress_of`.
+    :param look_at: Address of :func:`running_part`.
     """
     return _render("running.html", place, look_at=look_at, **_running(progress))
 
@@ -134,15 +122,13 @@ def imports_page(
     :param runs: With ``run_id, url, state, unfinished, started_at, took_s`` and ``report`` (its totals, or ``None``).
     :param newer: Offset of the page before, ``None`` on the first; ``older`` likewise.
     """
-    shown = [{**run, "counts": _flat(run["report"]) if run["report"] else None} for run in runs]
-    counts = [run["counts"] for run in shown if run["counts"]]
-    return _render(
-        "imports.html", place, runs=shown, parts_of_sum=_titles(_shown(SUM, counts)), newer=newer, older=older
-    )
+    shown = [{**run, "counts": counts_of(run["report"]) if run["report"] else {}} for run in runs]
+    parts = [part for part in PARTS if part.shown != "if any" or any(run["counts"].get(part.key) for run in shown)]
+    return _render("imports.html", place, runs=shown, parts_of_sum=parts, newer=newer, older=older)
 
 
 def message_page(sentence: str, place: Place) -> str:
-    """Return a page that only says something."""
+    """Return a page with one sentence."""
     return _render("message.html", place, sentence=sentence)
 
 
@@ -153,23 +139,18 @@ def _render(template: str, place: Place, **values: Any) -> str:
 
 def _running(progress: Mapping[str, Any]) -> dict[str, Any]:
     loading = progress["loading"]
-    rows = [_flat(row) for row in progress["conversations"]]
+    rows = [counts_of(row) for row in progress["conversations"]]
     return {
         "progress": {**progress, "conversations": rows},
-        "columns": _columns(rows),
+        "columns": shown_columns(rows, dry_run=False),
         "most": MOST_ROWS_RUNNING,
         "strip": strip({"loaded": progress["landed"], "rejected": progress["rejected"], "": progress["left"]}),
         "chart": speed_chart(loading["series"], loading["step_s"]) if loading else None,
     }
 
 
-def _flat(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Sum up what is counted by reason."""
-    return {**figures, **{name: sum(figures[name].values()) for name in REASONED}}
-
-
 def _private(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
-    """Return the conversations that were left out because they are private: id, why, entries."""
+    """Return the conversations that were skipped as private: id, reason, entries."""
     return [
         (row["conversation_id"], row.get("private_reason") or "", row["skipped"]["private"])
         for row in rows
@@ -177,54 +158,38 @@ def _private(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
     ]
 
 
-def _figures(counts: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "extracted": counts["extracted"],
-        "parts": [(name, title, counts[name]) for name, title in _titles(SUM)],
-        "strip": strip({name: counts[name] for name in SUM}),
-    }
-
-
-def _columns(rows: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> list[dict[str, str]]:
-    """
-    Return the columns of the table: those that every report has, and those that these rows have something in.
-
-    :param dry_run: Show what each conversation is thought to take.
-    """
-    counts = _shown(("extracted", *SUM, "batches", *(("tokens", "llm_calls") if dry_run else ())), rows)
-    counts = [name for name in counts if not (dry_run and name == "loaded")]
-    found = _shown(("episodes", "unprocessed"), rows)
+def _reasons(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    skipped = [
+        (reason, SKIP_REASONS.get(reason, PLATFORM_NOTICE), count) for reason, count in report["skipped"].items()
+    ]
+    rejected = [(reason, "", count) for reason, count in report["rejected"].items()]
     return [
-        _column("conversation_id", "text", "Conversation"),
-        *(_column(name, "count") for name in counts),
-        *([_column("seconds", "duration", "Time")] if dry_run else ()),
-        *(_column(f"{name}_ms", "day", name.capitalize()) for name in ("first", "last")),
-        *([] if dry_run else [_column("flushed", "text")]),
-        *(_column(name, "count") for name in found),
+        {
+            "title": "Skipped",
+            "note": "Left out on purpose. Each of these entries is listed in extracted/*/skipped.parquet.",
+            "rows": skipped,
+        },
+        {
+            "title": "Rejected",
+            "note": "Broken, or rejected by EverOS. These messages were not loaded.",
+            "rows": rejected,
+        },
     ]
 
 
-def _column(key: str, kind: str, title: str = "") -> dict[str, str]:
-    return {"key": key, "kind": kind, "title": title or _title(key)}
+def _sum(counts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "extracted": counts["extracted"],
+        "parts": [(part.key, part.title, part.meaning, counts[part.key]) for part in PARTS],
+        "strip": strip({part.key: counts[part.key] for part in PARTS}),
+    }
 
 
-def _shown(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [name for name in names if name not in _WHEN_THERE or any(row.get(name) for row in rows)]
-
-
-def _titles(names: Sequence[str]) -> list[tuple[str, str]]:
-    return [(name, _title(name)) for name in names]
-
-
-def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize().replace("Llm", "LLM")
-
-
-def _spent(loading: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _load_totals(loading: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     began, ended = loading["began_ms"], loading["ended_ms"]
     return {
         **loading,
-        "flushes": sum(row["flushed"] is not None for row in rows),
+        "flushes": sum(row.get("segments", 1) for row in rows if row["flushed"] is not None),
         "seconds": (ended - began) / 1000 if began and ended else None,
     }
 
@@ -254,7 +219,7 @@ def _moment(value: str | datetime | None) -> str:
 
 def _duration(seconds: float | None) -> str:
     """
-    Return a time as people say it.
+    Return a duration in its two largest units.
 
     >>> _duration(0.4), _duration(75), _duration(7290), _duration(200_000)
     ('0.4 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')

@@ -1,4 +1,4 @@
-"""The broken entries of a run as files: for a spreadsheet, and for programs."""
+"""Writes the rejected entries of a run as CSV and JSON lines."""
 
 import json
 from collections.abc import Iterator
@@ -22,10 +22,10 @@ _ROWS_AT_ONCE = 10_000
 
 def write_rejects(run: RunFolder, ledger: Snapshot) -> None:
     """
-    Write ``rejects.csv`` and ``rejects.jsonl``: what the parsers and the target refused, with reason and origin.
+    Write ``rejects.csv`` and ``rejects.jsonl``: entries that parsers or the target rejected, with reason and origin.
 
-    They hold no message text. The JSON lines are exact; the CSV is for people: what a spreadsheet would take for a
-    formula begins with ``'`` there.
+    Neither has message text. The JSON lines are exact. In the CSV, cells that a spreadsheet would compute begin with
+    ``'``.
     """
     run.make()
     with ledger.tables({}) as connection, open_private(run.rejects("jsonl")) as lines:

@@ -1,4 +1,4 @@
-"""CSV files for people's spreadsheets, written and read back: no cell of them is taken for a formula."""
+"""Writes and reads CSV files in which no cell is a formula to a spreadsheet."""
 
 import csv
 import io
@@ -11,8 +11,8 @@ from include.layout import open_private
 
 _FORMULA = re.compile(r"'*[\t\r]|[\s'\x00-\x1f\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 """
-How a cell begins that a spreadsheet computes (OWASP, "CSV Injection"), also behind what it trims; and apostrophes, so
-that :func:`read_sheet` can tell the one that was put before such a cell from the cell's own.
+Start of a cell that a spreadsheet computes (OWASP, "CSV Injection"), also after characters that it trims, and after
+apostrophes: :func:`read_sheet` has to distinguish an added apostrophe from one of the cell.
 """
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
@@ -20,9 +20,9 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """
-    Write a table; it appears complete or not at all. Numbers stay numbers, ``None`` is an empty cell.
+    Write a table atomically. Numbers stay numbers, ``None`` is an empty cell.
 
-    Text is quoted: a spreadsheet that divides cells at semicolons would find formulas inside of it.
+    Text is quoted: a spreadsheet that separates cells at semicolons would find formulas in it.
     """
     with open_private(path) as file:
         table = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
@@ -34,14 +34,14 @@ def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]
 
 
 def read_sheet(path: Path) -> Iterator[Mapping[str, str]]:
-    """Yield the rows of :func:`write_sheet` by column, as they were before it made them harmless."""
+    """Yield the rows that :func:`write_sheet` was given, by column."""
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             yield {name: _original(cell) for name, cell in row.items()}
 
 
 def harmless(cells: Iterable[Any]) -> list[Any]:
-    """Return a row with an apostrophe before each text that a spreadsheet would take for a formula."""
+    """Return a row with an apostrophe before each text that a spreadsheet would compute."""
     return [_cell(cell) for cell in cells]
 
 

@@ -1,4 +1,4 @@
-"""Runs that wait for a run of an older interval, and runs that ended instead of waiting: rows in the ledger."""
+"""Reads and writes the runs that wait for a run of an older interval, in the ledger's database."""
 
 import msgspec
 from sqlalchemy import delete, insert, select
@@ -15,19 +15,19 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 8601, UTC; sorts by time."""
 
     older_run_id: str
-    """The run that it waits for."""
+    """Run that it waits for."""
 
     older_state: str
     """``running`` or ``queued``."""
 
     since: str
-    """ISO 8601, UTC: when it first saw that run in that state."""
+    """ISO 8601, UTC: time at which it first saw that run in that state."""
 
     ended: bool = False
-    """It ended to free its place, and is to be queued again when the older run is over."""
+    """It ended, so that the older run can start, and is queued again when the older run is over."""
 
     def sentence(self) -> str:
-        """Say what the run waits for."""
+        """Return a sentence for logs and pages."""
         what = f"{self.older_run_id}, which is {self.older_state} and loads an older interval (seen since {self.since})"
         if self.ended:
             return (
@@ -38,26 +38,26 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_waiting(database: Database, run_id: str) -> Waiting | None:
-    """Return what a run waits for, ``None`` when it does not wait."""
+    """Return the entry of a run, ``None`` if it does not wait."""
     return next((each for each in _all(database) if each.run_id == run_id), None)
 
 
 def write_waiting(database: Database, waiting: Waiting) -> None:
-    """Write down that a run waits, in place of what was written before."""
+    """Insert or replace the entry of a run."""
     with database.write() as connection:
         connection.execute(delete(WAITING_RUNS).where(WAITING_RUNS.c.run_id == waiting.run_id))
         connection.execute(insert(WAITING_RUNS).values(**msgspec.structs.asdict(waiting)))
 
 
 def forget_waiting(database: Database, run_id: str) -> None:
-    """Write down that a run waits no more."""
+    """Remove the entry of a run."""
     if read_waiting(database, run_id):
         with database.write() as connection:
             connection.execute(delete(WAITING_RUNS).where(WAITING_RUNS.c.run_id == run_id))
 
 
 def all_ended(database: Database) -> list[Waiting]:
-    """Return the runs that ended to free their places, those of older intervals first."""
+    """Return the runs that ended before they loaded, those of older intervals first."""
     return sorted((each for each in _all(database) if each.ended), key=lambda each: each.interval_start)
 
 

@@ -8,14 +8,14 @@ One order for everything extracted: merged over exports, deduplicated, sorted by
     extracted/*/messages-*.parquet    ─▶ staging   rows by conversation and time, a slice at a time (DuckDB)
                                          │      which rows are duplicates or known to the ledger
                                          ▼
-                                      timeline  milliseconds, range, ledger; what happened to how many
+                                      timeline  milliseconds, segments, range, ledger; what happened to how many
                                          ▼
                                       parts     messages/part-*.parquet
 
 The same messages in the same order give the same bytes, however they were spread over files and exports.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,15 @@ import pyarrow.parquet as pq
 from include.errors import NotConserved
 from include.ids import DEFAULT_ID_TEMPLATE
 from include.layout import RunFolder, files_in, make_private, private_folder
-from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA
+from include.memory_layout import PLAIN, MemoryLayout
+from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA, TransformCounts
 from include.transform.channels import Channel, Merged, merge_channels
 from include.transform.naming import KnownIds, is_longer_id
 from include.transform.parts import PartWriter
 from include.transform.restated import restate_all
+from include.transform.segments import Segments
 from include.transform.staging import LedgerQuery, Staging, nothing
-from include.transform.timeline import Counts, Timeline
+from include.transform.timeline import Timeline
 
 __all__ = ["KnownIds", "LedgerQuery", "TransformResult", "transform"]
 
@@ -40,18 +42,11 @@ __all__ = ["KnownIds", "LedgerQuery", "TransformResult", "transform"]
 MAX_NOTES = 100
 
 
-class TransformResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals of entries and outcomes; ``conversations.parquet`` has them per conversation."""
+class TransformResult(TransformCounts, kw_only=True):
+    """The counts of all conversations together; ``conversations.parquet`` has them for each."""
 
     conversations: int
     entries: int
-    duplicates: int
-    out_of_range: int
-    already_loaded: int
-    rejected_before: int
-    shifted_ms: int
-    messages: int
-    """Left to load."""
 
 
 _SUMMED = [name for name in TransformResult.__struct_fields__ if name in TRANSFORMED_SCHEMA.names]
@@ -68,6 +63,8 @@ def transform(  # noqa: PLR0913 - a run's settings
     id_template: str = DEFAULT_ID_TEMPLATE,
     known_ids: KnownIds | None = None,
     include_private: bool = False,
+    layout: MemoryLayout = PLAIN,
+    pinned: Mapping[str, Mapping[str, str]] | None = None,
 ) -> TransformResult:
     """
     Write ``messages/part-*.parquet`` and ``conversations.parquet`` (:data:`include.records.TRANSFORMED_SCHEMA`).
@@ -88,6 +85,8 @@ def transform(  # noqa: PLR0913 - a run's settings
     :param id_template: Names the conversations whose ids the source does not give.
     :param known_ids: Ids made in earlier runs; those made now are added. Default: none are remembered.
     :param include_private: Import what some export says of a channel that another one shows to be private.
+    :param layout: What makes a segment; it stands in the schema of ``conversations.parquet`` for the steps to come.
+    :param pinned: Conversation id, then message id, to the segment of a call that has no outcome yet.
     :raises LedgerError: the ledger cannot be read; nothing was written.
     :raises NotConserved: messages of a conversation that no ``conversations.parquet`` knows; nothing was written.
     """
@@ -101,14 +100,18 @@ def transform(  # noqa: PLR0913 - a run's settings
     private_folder(scratch)
     files = [file for folder in folders for file in files_in(folder, "messages-*.parquet")]
     with Staging(files, scratch / "spill") as staging, PartWriter(scratch / "messages") as parts:
-        timeline = Timeline(staging.fates(landed, refused), since_us=since_us, until_us=until_us)
+        fates = staging.fates(landed, refused)
+        whole = {id_ for id_, channel in channels.items() if channel.conversation.kind == "personal"}
+        threads = staging.threads() if layout.segments == "thread-day" else None
+        segmented = Segments(layout.segments, threads=threads, whole=whole, pinned=pinned)
+        timeline = Timeline(fates, segmented, since_us=since_us, until_us=until_us)
         for batch in staging.sorted_batches():
             parts.write(timeline.feed(batch))
     _check_known(timeline.counts, channels)
     table = _table(channels, timeline.counts)
     known_ids.remember(merged.made)
     pq.write_table(_notes(merged, id_template), scratch / out.notes.name)
-    pq.write_table(table, scratch / "conversations.parquet")
+    pq.write_table(table.replace_schema_metadata(layout.metadata()), scratch / "conversations.parquet")
     make_private(scratch)
     (scratch / out.notes.name).rename(out.notes)
     (scratch / "messages").rename(out.messages)
@@ -117,7 +120,7 @@ def transform(  # noqa: PLR0913 - a run's settings
     return TransformResult(conversations=len(channels), **{name: sum(table[name].to_pylist()) for name in _SUMMED})
 
 
-def _check_known(counts: dict[str, Counts], channels: dict[str, Channel]) -> None:
+def _check_known(counts: dict[str, TransformCounts], channels: dict[str, Channel]) -> None:
     unknown = sorted(counts.keys() - channels.keys())
     if unknown:
         raise NotConserved(
@@ -126,11 +129,11 @@ def _check_known(counts: dict[str, Counts], channels: dict[str, Channel]) -> Non
         )
 
 
-def _table(channels: dict[str, Channel], counts: dict[str, Counts]) -> Any:
+def _table(channels: dict[str, Channel], counts: dict[str, TransformCounts]) -> Any:
     rows = [
         msgspec.to_builtins(channel.conversation)
         | {"entries": channel.entries, "imported": channel.imported}
-        | msgspec.to_builtins(counts.get(conversation_id, Counts()))
+        | msgspec.to_builtins(counts.get(conversation_id, TransformCounts()))
         for conversation_id, channel in sorted(channels.items())
     ]
     return pa.Table.from_pylist(rows, schema=TRANSFORMED_SCHEMA)

@@ -8,14 +8,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.columns import cut, text_bytes
-from include.records import MESSAGE_SCHEMA
+from include.records import ORDERED_SCHEMA, repeated_columns
 
 GROUP_ROWS = 32_768
 GROUP_BYTES = 16_000_000
 """UTF-8 bytes of text in a row group: what a reader has to hold."""
 
-REPEATED = ["source", "conversation_id", "sender_id", "sender_name", "role", "thread_id"]
-FILE_OPTIONS: dict[str, Any] = {"compression": "lz4", "write_statistics": False, "use_dictionary": REPEATED}
+FILE_OPTIONS: dict[str, Any] = {
+    "compression": "lz4",
+    "write_statistics": False,
+    "use_dictionary": repeated_columns(ORDERED_SCHEMA),
+}
 """
 Read once, soon: lz4 takes 0.3 s less per million messages than zstd here and 0.7 s less in the plan, for twice the
 space. Dictionaries only where values repeat: a quarter faster than everywhere.
@@ -61,7 +64,7 @@ class PartWriter:
             self._write_groups(last=False)
 
     def _write_groups(self, *, last: bool) -> None:
-        table = pa.Table.from_batches(self._waiting, schema=MESSAGE_SCHEMA)
+        table = pa.Table.from_batches(self._waiting, schema=ORDERED_SCHEMA)
         sizes = text_bytes(table)
         starts = cut(sizes, most=GROUP_ROWS, most_bytes=GROUP_BYTES)
         ends = [*starts[1:], table.num_rows] if last else starts[1:]
@@ -75,7 +78,7 @@ class PartWriter:
     def _write_group(self, group: pa.Table) -> None:
         if self._file is None:
             path = self._folder / f"part-{self._parts:05d}.parquet"
-            self._file = pq.ParquetWriter(path, MESSAGE_SCHEMA, **FILE_OPTIONS)
+            self._file = pq.ParquetWriter(path, ORDERED_SCHEMA, **FILE_OPTIONS)
             self._parts += 1
         self._file.write_table(group, row_group_size=group.num_rows)
         self._groups += 1

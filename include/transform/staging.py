@@ -21,6 +21,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from include.records import MESSAGE_SCHEMA
+from include.transform import segments
+from include.transform.segments import Threads
+
 
 class ArrowStream(Protocol):
     """Anything that hands out Arrow data: a table, a record batch reader, a DuckDB relation."""
@@ -156,6 +160,33 @@ class Staging:
                     self._mark(fates, fate, self._known(name))
             self._mark(fates, DUPLICATE, self._duplicates())
         return fates
+
+    def threads(self) -> Threads:
+        """Return what is to be known of Slack's threads; call it after :meth:`fates`, which settles the ids."""
+        if not self._rows or not self._any(self._source, "source = 'slack' AND thread_id IS NOT NULL"):
+            return Threads()
+        self._database.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE roots AS
+            SELECT row FROM ({self._numbered}) AS messages
+            SEMI JOIN (SELECT DISTINCT conversation_id, thread_id FROM {self._source} WHERE source = 'slack') AS replies
+            ON messages.conversation_id = replies.conversation_id AND messages.message_id = replies.thread_id
+            WHERE source = 'slack' AND messages.thread_id IS NULL
+            """
+        )
+        found = self._database.sql(
+            f"""
+            SELECT conversation_id, coalesce(thread_id, message_id) AS thread
+            FROM ({self._numbered}) LEFT JOIN (SELECT row, true AS is_root FROM roots) USING (row)
+            WHERE source = 'slack' AND (thread_id IS NOT NULL OR is_root)
+            GROUP BY ALL HAVING count(*) > {segments.MAX_MESSAGES} OR sum(strlen(text)) > {segments.MAX_BYTES}
+            """
+        )
+        large: dict[str, set[str]] = {}
+        for conversation_id, thread_id in found.fetchall():
+            large.setdefault(conversation_id, set()).add(thread_id)
+        rows = self._database.sql("SELECT row FROM roots ORDER BY row").fetchnumpy()["row"]
+        return Threads(roots=np.asarray(rows, dtype=np.int64), large=large)
 
     def sorted_batches(self) -> Iterator[pa.RecordBatch]:
         """
@@ -351,7 +382,7 @@ class Staging:
             SELECT row, row_number() OVER (
                 PARTITION BY conversation_id, message_id
                 ORDER BY edited_at_us DESC NULLS LAST, sent_at_us, strlen(text) DESC,
-                    hash(source, sender_id, sender_name, role, text, thread_id, origin), row
+                    hash({", ".join(MESSAGE_SCHEMA.names)}), row
             ) AS preference, min(row) OVER (PARTITION BY conversation_id, message_id) AS first
             FROM ({self._numbered}) SEMI JOIN shared ON digest = hash(conversation_id, message_id)
             """

@@ -1,29 +1,18 @@
-"""One pass over sorted messages: milliseconds that only rise, then range and ledger, and a count of each decision."""
+"""One pass over sorted messages: rising milliseconds, segments, then range and ledger, and a count of each decision."""
 
 from collections import defaultdict
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from include.columns import conversation_runs
-from include.records import MESSAGE_SCHEMA
+from include.records import MESSAGE_SCHEMA, ORDERED_SCHEMA, TransformCounts
+from include.transform.segments import Segments
 from include.transform.staging import DUPLICATE, KEEP, LANDED, REFUSED
 
 Milliseconds = npt.NDArray[np.int64]
 Choice = npt.NDArray[np.bool_]
-
-
-class Counts(msgspec.Struct, kw_only=True):
-    """What became of the messages of one conversation, as :data:`include.records.TRANSFORMED_SCHEMA` names it."""
-
-    duplicates: int = 0
-    out_of_range: int = 0
-    already_loaded: int = 0
-    rejected_before: int = 0
-    shifted_ms: int = 0
-    messages: int = 0
 
 
 def strictly_increasing(times_ms: Milliseconds, *, after: int | None = None) -> Milliseconds:
@@ -47,33 +36,44 @@ class Timeline:
     Feed it sorted batches, get back what is left to load; carries its state over batch edges.
 
     :param fates: What is known of each row, by row number (see :meth:`include.transform.staging.Staging.fates`).
+    :param segments: Says to which segment each message belongs.
     """
 
-    def __init__(self, fates: npt.NDArray[np.uint8], *, since_us: int | None, until_us: int | None) -> None:
+    def __init__(
+        self,
+        fates: npt.NDArray[np.uint8],
+        segments: Segments | None = None,
+        *,
+        since_us: int | None,
+        until_us: int | None,
+    ) -> None:
         self._fates = fates
+        self._segments = segments or Segments()
         self._since_us = since_us
         self._until_us = until_us
         self._conversation_id: str | None = None
         self._last_ms: int | None = None
-        self.counts: dict[str, Counts] = defaultdict(Counts)
+        self.counts: dict[str, TransformCounts] = defaultdict(TransformCounts)
 
     def feed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the batch without what is not to be loaded, with its final ``timestamp_ms``, and count."""
+        """Return the batch without what is not to be loaded, with ``timestamp_ms`` and ``segment_id``, and count."""
         times_ms, load = [np.empty(0, np.int64)], [np.empty(0, np.bool_)]
+        segments = [pa.array([], pa.string())]
         for conversation_id, run in conversation_runs(batch):
             if conversation_id != self._conversation_id:
                 self._conversation_id, self._last_ms = conversation_id, None
-            judged = self._judge(
-                run["sent_at_us"].to_numpy(), self._fates[run["row"].to_numpy()], self.counts[conversation_id]
-            )
+            fates = self._fates[run["row"].to_numpy()]
+            judged = self._judge(run["sent_at_us"].to_numpy(), fates, self.counts[conversation_id])
+            segments.append(self._segments.assign(conversation_id, run, fates != DUPLICATE))
             times_ms.append(judged[0])
             load.append(judged[1])
         columns = {name: batch[name] for name in MESSAGE_SCHEMA.names}
         columns["timestamp_ms"] = pa.array(np.concatenate(times_ms))
-        return pa.RecordBatch.from_pydict(columns, schema=MESSAGE_SCHEMA).filter(pa.array(np.concatenate(load)))
+        columns["segment_id"] = pa.concat_arrays(segments)
+        return pa.RecordBatch.from_pydict(columns, schema=ORDERED_SCHEMA).filter(pa.array(np.concatenate(load)))
 
     def _judge(
-        self, sent_at_us: npt.NDArray[np.int64], fates: npt.NDArray[np.uint8], counts: Counts
+        self, sent_at_us: npt.NDArray[np.int64], fates: npt.NDArray[np.uint8], counts: TransformCounts
     ) -> tuple[Milliseconds, Choice]:
         unique = fates != DUPLICATE
         source_ms = sent_at_us // 1000

@@ -1,4 +1,4 @@
-"""What the pages read of a run: its files, without message texts, and the ledger."""
+"""Reads the data of the pages: files of a run without message texts, and the ledger."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -9,13 +9,14 @@ import msgspec
 from everos_provider.ledger import existing_database
 from everos_provider.staging.run_view import RunView, report_files
 from include.layout import RunFolder
-from include.report.loading import LoadHistory, history_of
-from include.report.progress import progress_of
+from include.report.columns import EXTRACTED, PARTS
+from include.report.live import progress_of
+from include.report.speed import LoadHistory, history_of
 from include.report.waiting import Waiting, read_waiting
 
 _PROGRESS = (
     "conversations.parquet",
-    "plan/conversations.parquet",
+    "plan/segments.parquet",
     "extracted/*/skipped.parquet",
     "extracted/*/rejected.parquet",
     "extracted/*/redacted.parquet",
@@ -24,20 +25,17 @@ _PROGRESS = (
 _REPORT = ("report.json", "rejects.jsonl", "loaded.csv")
 
 
-class Totals(msgspec.Struct, kw_only=True):
-    """The fields of ``report.json`` that the list of imports shows; the others are not decoded."""
-
-    target: dict[str, str]
-    dry_run: bool
-    conserved: bool
-    extracted: int
-    loaded: int
-    already_loaded: int
-    out_of_range: int
-    skipped: dict[str, int]
-    rejected: dict[str, int]
-    pending: int
-    unknown: int
+_TOTALS: Any = msgspec.defstruct(
+    "Totals",
+    [
+        ("target", dict[str, str]),
+        ("dry_run", bool),
+        ("conserved", bool),
+        *((column.key, dict[str, int] if column.kind == "reasons" else int) for column in (EXTRACTED, *PARTS)),
+    ],
+    kw_only=True,
+)
+"""The fields of ``report.json`` that the list of imports shows; the others are not decoded."""
 
 
 class PageFiles:
@@ -86,6 +84,6 @@ def page_files(run_id: str) -> PageFiles:
 
 
 def totals_of(run_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """Return :class:`Totals` as a mapping by run id, for the runs that have a report."""
+    """Return what the list of imports shows of the runs that have a report, by run id."""
     reports = report_files(run_ids)
-    return {run_id: msgspec.to_builtins(msgspec.json.decode(text, type=Totals)) for run_id, text in reports.items()}
+    return {run_id: msgspec.to_builtins(msgspec.json.decode(text, type=_TOTALS)) for run_id, text in reports.items()}

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from include.errors import ConfigurationError
 from include.layout import home
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
+from include.memory_layout import MEMORIES, SEGMENTATIONS
 from include.parameters import refuse_unknown
 from include.parsers import DEFAULT_ID_TEMPLATE
 
@@ -122,6 +123,37 @@ _FORM = {
         "Scheduled and backfill runs begin this number of days before their data interval, for messages that arrived "
         "late. Messages that are loaded already are not sent again.",
     ),
+    "segments": _Row(
+        _LOAD,
+        "Sessions",
+        None,
+        {
+            "type": ["null", "string"],
+            "enum": [None, *SEGMENTATIONS],
+            "values_display": {
+                "thread-day": "Each thread, and each day outside threads",
+                "conversation": "Conversations",
+            },
+        },
+        "The unit of a session in EverOS. Empty: threads and days for API v2, conversations for v1. A store that was "
+        "loaded with one value cannot be continued with another: that takes a new project_id.",
+    ),
+    "memory_of": _Row(
+        _LOAD,
+        "Owner of the memory",
+        None,
+        {
+            "type": ["null", "string"],
+            "enum": [None, *MEMORIES],
+            "values_display": {
+                "workspace": "The workspace, for all its public conversations",
+                "conversation": "Each conversation",
+                "person": "Each person",
+            },
+        },
+        "API v2 only: one query finds what one owner holds. Empty: the workspace; each private conversation then has "
+        "an owner of its own. A store that was loaded with one value cannot be continued with another.",
+    ),
     "batch_size": _Row(
         _LOAD,
         "Messages per call",
@@ -131,10 +163,17 @@ _FORM = {
     ),
     "concurrency": _Row(
         _LOAD,
-        "Conversations in parallel",
+        "Batches in parallel",
         8,
         {"type": "integer", "minimum": 1, "maximum": 64},
-        "Per load task. Within a conversation, batches are sent one at a time.",
+        "Per load task. Within a session, batches are sent one at a time.",
+    ),
+    "max_model_calls": _Row(
+        _LOAD,
+        "Calls of the language model at most",
+        0,
+        {"type": "integer", "minimum": 0},
+        "By the estimate. Messages that would exceed it are left for another run, and the report counts them. 0: any.",
     ),
     "existing": _Row(
         _LOAD,

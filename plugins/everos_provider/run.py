@@ -14,13 +14,15 @@ from everos_provider.params import check_params
 from everos_provider.staging.sources import local_export, local_source
 from everos_provider.staging.task_files import DISCOVER, EXTRACT, PLAN, REPORT, TRANSFORM, file_address, task_folder
 from everos_provider.turns import interval_of, queue_again, wait_for_turn
-from include import redo, steps
+from include import corrections, steps
 from include.delivery.verification import Checked, verify
 from include.errors import ImportIncomplete, NotConserved
 from include.layout import RunFolder
 from include.ledger import Ledger
 from include.memory_api.contract import Target
+from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
+from include.report.columns import PARTS, count_of
 from include.report.waiting import read_waiting
 from include.window import Window, window_of_interval, window_of_parameters
 
@@ -34,14 +36,14 @@ def window_of(context: Context) -> Window:
 
 
 def ledger_of(context: Context, target: Target, *, at_least: int = 0) -> Ledger:
-    """Return the target's ledger; a redo may send again what earlier runs had refused."""
-    redone = redo.is_redo(context["params"]["source"])
+    """Return the target's ledger. A run of corrections may send messages that the target rejected in earlier runs."""
+    corrected = corrections.is_corrections(context["params"]["source"])
     return steps.open_ledger(
         target,
         url=address(),
         at_least=at_least,
         generation=_known(context, _generation_key(target)) or 0,
-        rejections_of=context["run_id"] if redone else None,
+        rejections_of=context["run_id"] if corrected else None,
     )
 
 
@@ -106,14 +108,22 @@ def transform(context: Context) -> dict[str, int]:
     ledger = ledger_of(context, target, at_least=known.get("messages", 0))
     with task_folder(context["run_id"], TRANSFORM) as run:
         params = context["params"]
-        return steps.transform(run, window_of(context), ledger, options_of(params), dry_run=params["dry_run"])
+        layout = memory_layout(target.api_version, params["segments"], params["memory_of"])
+        return steps.transform(
+            run, window_of(context), ledger, options_of(params), layout=layout, dry_run=params["dry_run"]
+        )
 
 
 def plan(context: Context) -> list[dict[str, Any]]:
     """Cut batches and chunks; a dry run returns no chunks."""
     params = context["params"]
     with task_folder(context["run_id"], PLAN) as run:
-        chunks = steps.plan(run, batch_size=params["batch_size"], concurrency=params["concurrency"])
+        chunks = steps.plan(
+            run,
+            batch_size=params["batch_size"],
+            concurrency=params["concurrency"],
+            max_model_calls=params["max_model_calls"],
+        )
     return [] if params["dry_run"] else [msgspec.to_builtins(chunk) for chunk in chunks]
 
 
@@ -150,7 +160,7 @@ def report(context: Context) -> dict[str, Any]:
                 if not run.extracted(export["key"]).exists()
             ],
         )
-    _tell_asset(context, target, ledger, document)
+    _update_asset(context, target, ledger, document)
     path = file_address(run_id, "report.json")
     if not document["conserved"]:
         raise NotConserved(f"{path}: " + " ".join(document["problems"]))
@@ -167,8 +177,8 @@ def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Ch
     return EverOSHook().call(lambda api: verify(run, ledger, api, context["run_id"], concurrency=params["concurrency"]))
 
 
-def _tell_asset(context: Context, target: Target, ledger: Ledger, document: Mapping[str, Any]) -> None:
-    """Keep a summary per conversation and for the whole target: for people, and as a guard against a lost ledger."""
+def _update_asset(context: Context, target: Target, ledger: Ledger, document: Mapping[str, Any]) -> None:
+    """Store a summary of each conversation and of the target, which also shows whether a ledger was lost."""
     state = context["asset_state_store"][EVEROS]
     with ledger.snapshot() as snapshot:
         statuses = snapshot.statuses()
@@ -187,12 +197,10 @@ def _tell_asset(context: Context, target: Target, ledger: Ledger, document: Mapp
 
 def _extra(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the extra of the asset event, for other DAGs: ids and counts."""
-    counts = {name: document[name] for name in ("loaded", "already_loaded", "out_of_range", "pending", "unknown")}
-    return counts | {
+    return {
         "run_id": document["run_id"],
         "conversations": sum(bool(row["loaded"]) for row in document["conversations"]),
-        "skipped": sum(document["skipped"].values()),
-        "rejected": sum(document["rejected"].values()),
+        **{part.key: count_of(document[part.key]) for part in PARTS},
     }
 
 

@@ -89,7 +89,8 @@ def test_a_load_killed_in_the_middle_goes_on_where_it_stood(
     [load] = airflow.tasks(run_id, "load")
 
     def cursor() -> dict[str, Any]:
-        return airflow.task_state(run_id, load).get("conversation:killed") or {"next_batch": 0}
+        progress = airflow.task_state(run_id, load).get("progress") or {"under_way": {}}
+        return progress["under_way"].get("0") or {"next_batch": 0}
 
     airflow.wait_until(lambda: cursor()["next_batch"] >= 4, "it is kept that four have landed")
     [process] = airflow.task_processes(run_id, "load")
@@ -101,8 +102,8 @@ def test_a_load_killed_in_the_middle_goes_on_where_it_stood(
     assert run.state == "success", run.report.get("problems")
     [load] = airflow.tasks(run_id, "load")
     assert load.try_number == 2
-    end = cursor()
-    assert (end["next_batch"], end["in_flight"], end["state"]) == (20, None, "done")
+    progress = airflow.task_state(run_id, load)["progress"]
+    assert (progress["begun"], progress["under_way"], progress["stopped"]) == (1, {}, [])
     judged = verdict(faultless, document)
     assert judged.clean, judged
     assert judged.flushes == 1

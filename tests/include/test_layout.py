@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include import layout, redo, steps
+from include import corrections, layout, steps
 from include.errors import StorageError
 from include.layout import HOME_VARIABLE, LONGEST_NAME, RunFolder, folder_name, run_id_of
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
-from include.report.loaded import write_loaded
+from include.report.calls_csv import write_calls
 from include.window import Window
 
 SAMPLES = Path(__file__).parents[2] / "include" / "samples"
@@ -71,7 +71,7 @@ def test_a_run_that_begins_empties_only_its_own_folder(home: Path, run_id: str) 
     for path in (*others, run.root / "report.json"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
-    redo.clear(run)
+    corrections.clear_run(run)
     assert not run.root.exists()
     assert all(path.exists() for path in others)
 
@@ -80,7 +80,7 @@ def test_a_run_that_begins_empties_only_its_own_folder(home: Path, run_id: str) 
 def test_a_folder_that_holds_more_than_one_run_is_not_removed(home: Path, root: str) -> None:
     (home / "runs" / "one").mkdir(parents=True)
     with pytest.raises(StorageError, match="was not removed"):
-        redo.clear(RunFolder(home / root))
+        corrections.clear_run(RunFolder(home / root))
     assert (home / "runs" / "one").exists()
 
 
@@ -107,7 +107,8 @@ def test_files_with_message_text_are_for_their_owner_alone_whatever_the_umask(ho
         (run.root / "corrections.json").write_text("[]")
         started = datetime.now(UTC)
         steps.report(run, ledger, run_id="run", target=TARGET, started_at=started, dry_run=True, problems=[])
-        write_loaded(run, ledger, "run")
+        with ledger.snapshot() as snapshot:
+            write_calls(run, snapshot, "run")
     finally:
         os.umask(before)
     paths = [run.root.parent, run.root, *run.root.rglob("*")]
@@ -136,7 +137,7 @@ def test_what_a_killed_extract_has_left_behind_is_in_no_list(home: Path) -> None
 def test_only_the_layout_lists_the_files_of_a_run() -> None:
     root = layout.PROJECT
     # these list other files, or all of a run's
-    elsewhere = {"compaction.py", "loading.py", "scratch.py", "staging.py", "owner.py", "waiting.py"}
+    elsewhere = {"database.py", "scratch.py", "task_files.py"}
     listing = [
         path.relative_to(root).as_posix()
         for folder in ("include", "plugins")

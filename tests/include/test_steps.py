@@ -15,7 +15,7 @@ from include.ledger import Ledger
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.records import NOTES
-from include.report.figures import is_conserved
+from include.report.columns import is_conserved
 from include.report.page import write_page
 from include.window import Window
 from tests.support.builders import slack_export, slack_message, write_folder
@@ -82,7 +82,7 @@ def test_a_message_that_a_step_drops_without_a_word_is_found_out() -> None:
 def test_what_is_pending_after_a_real_run_is_a_problem_that_says_what_to_do() -> None:
     figures = report(*planned(SAMPLES), dry_run=False)
     assert "are pending in" in figures["problems"][0]
-    assert "run again" in figures["problems"][0]
+    assert "run the import again" in figures["problems"][0]
 
 
 def test_the_page_shows_names_and_reasons_as_text_whatever_they_are(tmp_path: Path) -> None:

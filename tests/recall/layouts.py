@@ -1,8 +1,7 @@
 """
-Loads a recall set into a store of its own: through the pipeline, as a plain converter does, or in segments.
+Loads a recall set into a store of its own: through the pipeline, as a plain converter does, or in other segments.
 
-The pipeline has no segments and no owners but people yet; until it has, :func:`load_segments` lays out what it has
-transformed and sends that by its client.
+:func:`load_segments` is for layouts that the pipeline does not have: it sends what transform has written by the client.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import batched
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import msgspec
@@ -25,15 +24,14 @@ from include.layout import RunFolder
 from include.memory_api import MemoryAPI, Settings, connect
 from include.memory_api.contract import TaskState
 from include.memory_api.v2_wire import messages_of
+from include.memory_layout import PLAIN, MemoryLayout, MemoryOf
 from include.parsers import ParseOptions
-from include.plan import plan
+from include.plan import chunk_name, plan, read_batches, read_plan
 from include.plan.estimate import effort_of, read_estimate, write_estimate
-from include.records import Conversation, Message, Outgoing, PlannedConversation
+from include.records import Conversation, Message, Outgoing, PlannedSegment
 from include.window import Window
 from tests.recall.questions import RecallSet
 from tests.support.delivery_runs import QUICK, World
-
-type MemoryOf = Literal["person", "conversation", "workspace"]
 
 PATIENT: LoadSettings = replace(QUICK, give_up_after_s=120, task_deadline_s=600, settle_s=5, concurrency=8)
 OPTIONS = ParseOptions(id_template="{source}_{workspace}_{channel}")
@@ -59,9 +57,9 @@ class Loaded:
     """Calls of the language model as the plan's estimate expects them; ``None`` where nobody estimates."""
 
 
-def load_by_pipeline(recall_set: RecallSet, settings: Settings, home: Path) -> Loaded:
-    """Load as a run of the DAG does: a session per conversation, an owner per person."""
-    world, run = World(home, settings), _staged(recall_set, settings, home)
+def load_by_pipeline(recall_set: RecallSet, settings: Settings, home: Path, *, layout: MemoryLayout) -> Loaded:
+    """Load as a run of the DAG does."""
+    world, run = World(home, settings), _staged(recall_set, settings, home, layout)
     chunks = plan(run, max_chunks=1)
     write_estimate(run, PATIENT.concurrency)
     for chunk in chunks:
@@ -69,7 +67,12 @@ def load_by_pipeline(recall_set: RecallSet, settings: Settings, home: Path) -> L
     world.flush(run, settings=PATIENT)
     estimate = read_estimate(run)
     return Loaded(
-        sent=tuple(_sent(message, message.conversation_id) for message in _messages(run)),
+        sent=tuple(
+            Sent(message_id=message.message_id, session=segment.segment_id, outgoing=message)
+            for segment in read_plan(run)
+            for batch in read_batches(run.plan / chunk_name(segment.chunk), segment)
+            for message in batch.messages
+        ),
         estimated_calls=estimate.total.llm_calls if estimate else None,
     )
 
@@ -89,7 +92,7 @@ def load_segments(
     :param bots_remember: Messages of bots are the owner's, too, as the role ``user``; else they are ``assistant``.
     :param deferred: Let the server ask its model only when a session is flushed (``defer_extraction``).
     """
-    sessions = _segments(_staged(recall_set, settings, home), memory_of, bots_remember=bots_remember)
+    sessions = _segments(_staged(recall_set, settings, home, PLAIN), memory_of, bots_remember=bots_remember)
     asyncio.run(_load_sessions(settings, sessions, deferred=deferred))
     return Loaded(
         sent=tuple(each for sent in sessions.values() for each in sent),
@@ -152,12 +155,12 @@ def _converted(entry: Mapping[str, Any], session: str, names: Mapping[str, str])
     return Sent(message_id=entry["ts"], session=session, outgoing=outgoing)
 
 
-def _staged(recall_set: RecallSet, settings: Settings, home: Path) -> RunFolder:
+def _staged(recall_set: RecallSet, settings: Settings, home: Path, layout: MemoryLayout) -> RunFolder:
     """Extract and transform the set, for a target that has nothing yet."""
     run = RunFolder.of("run 1", home)
     for export in steps.discover(recall_set.folder, run):
         steps.extract(export, OPTIONS, run)
-    steps.transform(run, Window(), World(home, settings).ledger, OPTIONS)
+    steps.transform(run, Window(), World(home, settings).ledger, OPTIONS, layout=layout)
     return run
 
 
@@ -173,11 +176,11 @@ def _sent(message: Message, session: str) -> Sent:
 def _expected_calls(session: str, sent: Sequence[Sent]) -> int:
     """Estimate a session with the formula of the plan."""
     times_ms = [each.outgoing.timestamp_ms for each in sent]
-    planned = PlannedConversation(
+    planned = PlannedSegment(
         conversation_id=session,
+        segment_id=session,
         chunk=0,
-        first_row_group=0,
-        row_groups=1,
+        rows=(),
         batches=-(-len(sent) // BATCH),
         messages=len(sent),
         bytes=sum(len(each.outgoing.text.encode()) for each in sent),

@@ -14,6 +14,7 @@ import httpx
 
 from include.local.everos import SelfHosted
 from include.memory_api import Settings
+from include.memory_layout import PLAIN, MemoryLayout
 from tests.recall.layouts import Loaded, load_by_converter, load_by_pipeline, load_segments
 from tests.recall.model import CountingModel
 from tests.recall.questions import Question, RecallSet
@@ -28,10 +29,10 @@ _GIVE_UP_S = 60
 
 LAYOUTS: Mapping[str, Callable[[RecallSet, Settings, Path], Loaded]] = {
     "converter": load_by_converter,
-    "pipeline": load_by_pipeline,
-    "person": partial(load_segments, memory_of="person"),
-    "conversation": partial(load_segments, memory_of="conversation"),
-    "workspace": partial(load_segments, memory_of="workspace"),
+    "pipeline": partial(load_by_pipeline, layout=PLAIN),
+    "person": partial(load_by_pipeline, layout=MemoryLayout(segments="thread-day", memory_of="person")),
+    "conversation": partial(load_by_pipeline, layout=MemoryLayout(segments="thread-day", memory_of="conversation")),
+    "workspace": partial(load_by_pipeline, layout=MemoryLayout(segments="thread-day", memory_of="workspace")),
     "workspace-bots": partial(load_segments, memory_of="workspace", bots_remember=True),
     "workspace-deferred": partial(load_segments, memory_of="workspace", bots_remember=True, deferred=True),
 }
@@ -55,7 +56,7 @@ class Arm:
 
 ARMS = (
     Arm(name="guide's converter", layout="converter"),
-    Arm(name="pipeline today", layout="pipeline"),
+    Arm(name="conversations, person", layout="pipeline"),
     Arm(name="segments, person", layout="person"),
     Arm(name="segments, conversation", layout="conversation"),
     Arm(name="segments, workspace", layout="workspace"),

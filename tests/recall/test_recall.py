@@ -230,7 +230,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figures]:
 
 @pytest.mark.e2e
 def test_segments_with_one_owner_answer_more_with_one_question_than_people_do(figures: dict[str, Figures]) -> None:
-    today, segments = figures["pipeline today"], figures["… and bots remember"]
+    today, segments = figures["conversations, person"], figures["… and bots remember"]
     assert (segments.reach, segments.right_speaker, segments.stale) == (1.0, 1.0, 0)
     assert segments.one_owner >= today.one_owner + 0.15
     assert segments.at_words[1000] >= today.at_words[1000]

@@ -17,7 +17,7 @@ from include.ledger import Ledger, ledger_url
 from include.memory_api import Settings, connect
 from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, Receipt, Target, TaskState
 from include.plan import plan
-from include.records import MESSAGE_SCHEMA, TRANSFORMED_SCHEMA, Chunk, Conversation, Message, Outgoing
+from include.records import ORDERED_SCHEMA, TRANSFORMED_SCHEMA, Chunk, Conversation, Message, Outgoing
 
 FIRST_MS = 1_700_000_000_000
 
@@ -59,7 +59,7 @@ def a_run(
         said = {"entries": count, "messages": count, "imported": max(count, 1)}
         known.append(msgspec.to_builtins(conversation) | counts | said)
         messages += [_message(name, number) for number in range(start, start + count)]
-    pq.write_table(pa.Table.from_pylist(messages, schema=MESSAGE_SCHEMA), run.messages / "part-00000.parquet")
+    pq.write_table(pa.Table.from_pylist(messages, schema=ORDERED_SCHEMA), run.messages / "part-00000.parquet")
     pq.write_table(pa.Table.from_pylist(known, schema=TRANSFORMED_SCHEMA), run.conversations)
     return run, plan(run, batch_size=batch_size, max_chunks=max_chunks)
 
@@ -77,7 +77,7 @@ def _message(conversation_id: str, number: int) -> dict[str, Any]:
         text=f"words {number}",
         origin="day.json[0]",
     )
-    return msgspec.to_builtins(message)
+    return msgspec.to_builtins(message) | {"segment_id": conversation_id}
 
 
 class Notes:

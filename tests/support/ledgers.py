@@ -37,7 +37,7 @@ def write(ledger: Ledger, *changes: Call | Flush, run_id: str = "run 1") -> None
 
     async def task() -> None:
         async with ledger.writer(run_id) as writer, AsyncExitStack() as locks:
-            for name in {change.conversation_id for change in changes}:
+            for name in {change.segment_id for change in changes}:
                 await locks.enter_async_context(writer.lock(name, wait_s=0))
             await writer.record(*changes)
 

@@ -1,7 +1,7 @@
 """Writes extracted folders and ledgers for the tests of transform and plan."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,7 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.layout import RunFolder
-from include.records import CONVERSATION_SCHEMA, MESSAGE_SCHEMA, TRANSFORMED_SCHEMA, Conversation, Message
+from include.records import (
+    CONVERSATION_SCHEMA,
+    MESSAGE_SCHEMA,
+    ORDERED_SCHEMA,
+    TRANSFORMED_SCHEMA,
+    Conversation,
+    Message,
+)
 
 
 def a_message(message_id: str = "1", **fields: object) -> Message:
@@ -71,11 +78,25 @@ def ledger_table(keys: Iterable[tuple[str, str]]) -> pa.Table:
     )
 
 
-def transformed(run: RunFolder, messages: Sequence[Message], *, per_part: int = 1000, row_group: int = 1000) -> None:
+def with_segments(table: pa.Table, segments: Mapping[tuple[str, str], str] | None = None) -> pa.Table:
+    """Add the segment of each message: by conversation and message id, else the conversation."""
+    ids = zip(table["conversation_id"].to_pylist(), table["message_id"].to_pylist(), strict=True)
+    column = pa.array([(segments or {}).get(key, key[0]) for key in ids], pa.string())
+    return table.append_column(ORDERED_SCHEMA.field("segment_id"), column)
+
+
+def transformed(
+    run: RunFolder,
+    messages: Sequence[Message],
+    *,
+    per_part: int = 1000,
+    row_group: int = 1000,
+    segments: Mapping[tuple[str, str], str] | None = None,
+) -> None:
     """Write sorted messages as ``include.transform`` leaves them."""
     run.messages.mkdir(parents=True)
     for number, start in enumerate(range(0, len(messages), per_part)):
-        part = table_of(messages[start : start + per_part])
+        part = with_segments(table_of(messages[start : start + per_part]), segments)
         pq.write_table(part, run.messages / f"part-{number:05d}.parquet", row_group_size=row_group)
     counted = Counter(message.conversation_id for message in messages)
     nothing = dict.fromkeys(["duplicates", "out_of_range", "already_loaded", "rejected_before", "shifted_ms"], 0)

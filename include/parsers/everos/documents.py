@@ -10,8 +10,8 @@ entries may come before or after the members that describe them:
   ``{"conversation_meta": {"group_id", "user_details"}, "conversation_list": [{"create_time", "sender", "content"}]}``;
   later versions write ``session_meta``. With the ``scene`` ``solo`` or ``assistant`` it is a personal history.
 - a message of the guide's two shapes that has the ``group_id`` or ``user_id`` itself;
-- corrections of this project (:mod:`include.redo`): ``{"format", "conversation": {…}, "messages": […]}``, whatever
-  conversation the rejected messages belong to. The ``format`` is :data:`CORRECTIONS`.
+- corrections of this project (:mod:`include.corrections`): ``{"format", "conversation": {…}, "messages": […]}``,
+  for rejected messages of any conversation. The ``format`` is :data:`CORRECTIONS`.
 
 Members of other names, and members of these names with a value of another type, are ignored.
 

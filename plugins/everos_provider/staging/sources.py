@@ -18,7 +18,7 @@ import msgspec
 from everos_provider.staging import task_files
 from everos_provider.staging.object_store import Objects, is_url
 from everos_provider.staging.scratch import scratch_folder
-from include import redo
+from include import corrections
 from include.archive import is_named_as_archive
 from include.errors import ChatImportError, ExportError
 from include.layout import private_folder
@@ -56,9 +56,9 @@ def local_source(source: str) -> Iterator[Source]:
     :raises ConfigurationError: it names a run without rejected messages.
     :raises ExportError: there is nothing at that address. A folder may be empty if its address ends in ``/``.
     """
-    if redo.is_redo(source) and task_files.is_staged():
-        address = task_files.file_address(redo.run_of(source), "corrections.json")
-        missing: ChatImportError = redo.nothing_to_correct(source, address)
+    if corrections.is_corrections(source) and task_files.is_staged():
+        address = task_files.file_address(corrections.run_of(source), "corrections.json")
+        missing: ChatImportError = corrections.no_corrections(source, address)
     elif is_url(source):
         local = _local_path(source)
         if local:
@@ -70,7 +70,7 @@ def local_source(source: str) -> Iterator[Source]:
             "may be empty, end it with /"
         )
     else:
-        path = redo.path_of(source)
+        path = corrections.path_of(source)
         yield Source(str(path), path)
         return
     with _downloaded(address, missing, lambda _: True) as path:

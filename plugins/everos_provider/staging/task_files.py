@@ -47,9 +47,9 @@ TRANSFORM = TaskFiles(
     writes=["messages/*", "conversations.parquet", "notes.parquet", "restated/*"],
 )
 PLAN = TaskFiles(reads=["messages/*", "conversations.parquet"], writes=["plan/*", "estimate.json"])
-LOAD = TaskFiles(reads=["plan/{chunk}", "plan/conversations.parquet", "conversations.parquet"])
+LOAD = TaskFiles(reads=["plan/{chunk}", "plan/segments.parquet", "conversations.parquet"])
 FLUSH = TaskFiles(reads=["plan/*", "conversations.parquet"])
-REPORT = TaskFiles(reads=["*"], writes=["report.*", "rejects.*", "corrections*", "loaded.csv"])
+REPORT = TaskFiles(reads=["*"], writes=["report.*", "rejects.*", "corrections*", "loaded.csv", "owners.json"])
 
 
 def is_staged() -> bool:

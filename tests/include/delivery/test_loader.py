@@ -118,18 +118,11 @@ class TestLanding:
         assert world.load(run, chunk).landed == 25
         assert all(verdict.lost == () for verdict in verdicts(server, {"slack_a": 25}).values())
 
-    def test_the_checkpoint_says_where_each_conversation_stands(self, world: World) -> None:
+    def test_the_checkpoint_says_how_far_the_chunk_has_come(self, world: World) -> None:
         run, (chunk,) = a_run(world.home, {"slack_a": 25})
         world.load(run, chunk)
         assert world.notes["run 1", 0].values == {
-            "plan": {"fingerprint": chunk.fingerprint},
-            "conversation:slack_a": {
-                "plan": chunk.fingerprint,
-                "next_batch": 3,
-                "batches": 3,
-                "in_flight": None,
-                "state": "done",
-            },
+            "progress": {"plan": chunk.fingerprint, "segments": 1, "begun": 1, "under_way": {}, "stopped": []}
         }
 
 
@@ -292,7 +285,7 @@ class TestFaults:
         server.set_faults(Fault(does="slow_task", kind="add", conversation="slack_a", count=1, delay_s=1.5))
         with pytest.raises(LoadIncomplete, match=r"slack_a, batch .* still processing"):
             world.load(run, chunk, settings=replace(QUICK, task_deadline_s=0.3))
-        assert world.notes["run 1", 0].values["conversation:slack_a"]["in_flight"]["task_id"]
+        assert world.notes["run 1", 0].values["progress"]["under_way"]["0"]["in_flight"]["task_id"]
         assert {name: (o.loaded, o.pending) for name, o in world.outcomes(run).items()} == {
             "slack_a": (0, 30),
             "slack_b": (30, 0),
@@ -358,7 +351,6 @@ class TestStateFromBefore:
         run, (chunk,) = a_run(world.home, {"slack_a": 30})
         world.load(run, chunk)
         again, (anew,) = a_run(world.home, {"slack_a": 20}, run_id="run 1 anew", start=30)
-        world.notes["run 1", 0].values["plan"] = {"fingerprint": anew.fingerprint}
         assert world.load(again, anew).landed == 20
         assert_once_and_in_order(server, {"slack_a": 50})
 

@@ -56,6 +56,7 @@ def call(*message_ids: str, task_id: str | None = None, state: CallState | None 
     return Call(
         call_id="a-1",
         conversation_id="slack_general",
+        segment_id=SEGMENT,
         key="k1",
         run_id="run 1",
         message_ids=message_ids or ("m0", "m1", "m2", "m3"),
@@ -87,9 +88,13 @@ def outgoing(number: int, turns: Sequence[int] = (0,)) -> Outgoing:
     )
 
 
+SEGMENT = "slack_general.2023-11-14"
+
+
 def batch_of(number: int, messages: Sequence[Outgoing]) -> Batch:
     key = key_of("slack_general", [message.message_id for message in messages])
-    return Batch(conversation_id="slack_general", number=number, key=key, messages=tuple(messages))
+    name = "slack_general"
+    return Batch(conversation_id=name, segment_id=SEGMENT, number=number, key=key, messages=tuple(messages))
 
 
 class TestTheCall:
@@ -333,6 +338,7 @@ class Try:
         self.steps = 0
         self.delivery = Delivery(
             "slack_general",
+            segment_id=SEGMENT,
             run_id="run",
             known=KnownCalls.of(ledger.values(), planned_keys=()),
             settings=rules,
@@ -342,6 +348,7 @@ class Try:
 
     def record(self, changes: Sequence[Call]) -> None:
         for change in changes:
+            assert change.segment_id == SEGMENT
             assert change.call_id not in self.ledger or self.ledger[change.call_id].is_open
             self.ledger[change.call_id] = change
 

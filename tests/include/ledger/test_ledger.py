@@ -10,7 +10,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from include.ledger import Call, CallState, Database, Flush, Ledger, ledger_url
 from include.ledger.calls import key_of
 from include.ledger.schema import CALLS, VERSION
 from include.memory_api.contract import Target
+from include.memory_layout import MemoryLayout
 from tests.support.databases import PASSWORD, Postgres
 
 TARGET = Target(base_url="https://api.example", api_version="v1", key_fingerprint="aaaa")
@@ -58,7 +59,9 @@ def write(ledger: Ledger, *changes: Call | Flush, run: str = "run 1") -> None:
     """Write as a load task does, one change after the other, and end."""
 
     async def task() -> None:
-        async with ledger.writer(run) as writer, writer.lock("slack_a", wait_s=0), writer.lock("slack_b", wait_s=0):
+        async with ledger.writer(run) as writer, AsyncExitStack() as locks:
+            for name in {"slack_a", *(change.segment_id for change in changes)}:
+                await locks.enter_async_context(writer.lock(name, wait_s=0))
             for change in changes:
                 await writer.record(change)
 
@@ -496,6 +499,7 @@ def test_the_ledger_holds_ids_times_and_counts_and_no_text(ledger: Ledger) -> No
         "call_id",
         "target_id",
         "conversation_id",
+        "segment_id",
         "key",
         "run_id",
         "state",
@@ -525,3 +529,42 @@ def test_a_backup_is_restored_by_putting_it_back(tmp_path: Path) -> None:
             left.unlink()
     shutil.copy(tmp_path / "backup.db", tmp_path / "ledger.db")
     assert landed_rows(Ledger.open(ledger_url(tmp_path), TARGET)) == [("slack_a", "m1", 1, "run 1")]
+
+
+def test_segments_are_flushed_each_for_itself_and_add_up_to_their_conversation(ledger: Ledger) -> None:
+    first, second = (
+        msgspec.structs.replace(a_call(name, *ids), segment_id=f"slack_a.{name}", state=CallState.LANDED)
+        for name, ids in (("monday", ("m1", "m2")), ("tuesday", ("m3",)))
+    )
+    flush = Flush(
+        flush_id="f-1",
+        conversation_id="slack_a",
+        segment_id="slack_a.monday",
+        run_id="run 1",
+        landed=2,
+        status="extracted",
+    )
+    write(ledger, first, second, flush)
+    with ledger.snapshot() as snapshot:
+        waiting = snapshot.segments(needs_flush=True)
+        assert {name: (status.conversation_id, status.landed) for name, status in waiting.items()} == {
+            "slack_a.tuesday": ("slack_a", 1)
+        }
+        assert set(snapshot.segments(conversation_id="slack_a")) == {"slack_a.monday", "slack_a.tuesday"}
+        whole = snapshot.statuses()["slack_a"]
+        assert (whole.landed, whole.flushed, whole.needs_flush) == (3, 2, True)
+        assert [call.call_id for call in snapshot.calls_of("slack_a.tuesday", 0)] == ["tuesday"]
+        assert [call.call_id for call in snapshot.calls_since(0, without_run="run 2")] == ["monday", "tuesday"]
+        assert list(snapshot.calls_since(0, without_run="run 1")) == []
+
+
+def test_a_target_keeps_the_layout_that_it_was_loaded_in(ledger: Ledger) -> None:
+    one, other = MemoryLayout(), MemoryLayout(segments="thread-day", memory_of="workspace")
+    ledger.keep_layout(other)
+    ledger.keep_layout(one)  # nothing was sent yet
+    write(ledger, msgspec.structs.replace(a_call("a-1", "m1"), state=CallState.LANDED))
+    ledger.keep_layout(one)
+    with pytest.raises(LedgerError, match=r"segments=conversation.*segments=thread-day.*Nothing was sent"):
+        ledger.keep_layout(other)
+    with pytest.raises(LedgerError, match="project_id"):
+        ledger.check_layout(other)

@@ -7,18 +7,16 @@ import pytest
 from include.layout import RunFolder
 from include.plan import plan
 from include.plan.estimate import Effort, effort_of, estimate, read_estimate, write_estimate
-from include.records import PlannedConversation
+from include.records import PlannedSegment
 from tests.support.make_tables import a_message, transformed
 
 
-def planned(
-    conversation_id: str = "a", *, messages: int = 100, batches: int = 2, chunk: int = 0
-) -> PlannedConversation:
-    return PlannedConversation(
+def planned(conversation_id: str = "a", *, messages: int = 100, batches: int = 2, chunk: int = 0) -> PlannedSegment:
+    return PlannedSegment(
         conversation_id=conversation_id,
         chunk=chunk,
-        first_row_group=0,
-        row_groups=1,
+        segment_id=conversation_id,
+        rows=(0, batches),
         batches=batches,
         messages=messages,
         bytes=messages * 40,
@@ -28,13 +26,19 @@ def planned(
 
 
 def test_a_conversation_takes_its_batches_a_flush_and_a_language_model_that_grows_with_people() -> None:
-    assert effort_of(planned(), people=3) == Effort(
-        messages=100, batches=2, calls=3, tokens=1000, llm_calls=2 + 10 + 2 * 10 * 3, seconds=2 * 7.0 + 100 * 0.33
+    assert effort_of(planned(), owners=3) == Effort(
+        messages=100,
+        batches=2,
+        calls=3,
+        tokens=1000,
+        llm_calls=2 + 10 + 2 * 10 * 3,
+        segments=1,
+        seconds=2 * 7.0 + 100 * 0.33,
     )
 
 
 def test_a_cell_cannot_have_more_people_than_messages() -> None:
-    assert effort_of(planned(), people=500) == effort_of(planned(), people=10)
+    assert effort_of(planned(), owners=500) == effort_of(planned(), owners=10)
 
 
 def test_one_conversation_takes_as_long_as_its_batches_one_after_the_other() -> None:
@@ -74,5 +78,6 @@ def test_a_plan_is_estimated_from_its_own_texts_and_people(tmp_path: Path) -> No
         calls=2,
         tokens=-(-text_bytes // 4),
         llm_calls=1 + 1 + 2 * 1 * 2,
+        segments=1,
         seconds=7.0 + 4 * 0.33,
     )

@@ -3,9 +3,9 @@
 import doctest
 import hashlib
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import batched, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import include.plan
 from include.errors import ConfigurationError, NotConserved
 from include.layout import RunFolder
-from include.plan import batches, chunk_name, chunks, plan, read_batches, read_plan
+from include.plan import batches, chunk_name, chunks, plan, read_batches, read_plan, store
 from include.plan.chunks import WORTHWHILE, assign, label_of
-from include.records import BATCH_SCHEMA, Batch, Chunk, Message, Outgoing, PlannedConversation
+from include.records import BATCH_SCHEMA, Batch, Chunk, Message, Outgoing, PlannedSegment
 from tests.support.make_tables import a_message, transformed
 
 GROUP_MESSAGES = 12
@@ -30,8 +30,9 @@ def _small_pieces() -> Iterator[None]:
     """Make few messages cross the edges of what is read and written at a time, and few of them worth a chunk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(include.plan, "READ_ROWS", 5)
-        patch.setattr(batches, "GROUP_MESSAGES", GROUP_MESSAGES)
-        patch.setattr(batches, "GROUP_BYTES", 4_000)
+        patch.setattr(store, "GROUP_MESSAGES", GROUP_MESSAGES)
+        patch.setattr(store, "GROUP_BYTES", 4_000)
+        patch.setattr(batches, "SLICE_BYTES", 3_000)
         yield
 
 
@@ -50,6 +51,7 @@ def slow_batches(messages: Sequence[Message], size: int, most_bytes: int) -> lis
     return [
         Batch(
             conversation_id=batch[0].conversation_id,
+            segment_id=batch[0].conversation_id,
             number=number,
             key=slow_key(batch),
             messages=tuple(outgoing(message) for message in batch),
@@ -96,7 +98,7 @@ sizes_of_conversations = st.dictionaries(st.text(min_size=1, max_size=5), st.int
 
 class Planned(NamedTuple):
     chunks: list[Chunk]
-    conversations: list[PlannedConversation]
+    conversations: list[PlannedSegment]
     batches: dict[str, list[Batch]]
     files: dict[str, bytes]
 
@@ -187,16 +189,15 @@ def test_the_table_of_contents_says_what_is_in_the_files(
             within = [each for each in planned.conversations if each.chunk == chunk.number]
             file = pq.ParquetFile(RunFolder(Path(folder)).plan / chunk_name(chunk.number))
             assert file.schema_arrow.equals(BATCH_SCHEMA)
-            assert [each.first_row_group for each in within] == [
-                sum(before.row_groups for before in within[:position]) for position in range(len(within))
+            rows = [
+                row for each in within for first, count in batched(each.rows, 2) for row in range(first, first + count)
             ]
-            assert file.num_row_groups == sum(each.row_groups for each in within)
+            assert sorted(rows) == list(range(chunk.batches))
             assert file.metadata.num_rows == chunk.batches == sum(each.batches for each in within)
             assert chunk.messages == sum(each.messages for each in within)
             assert chunk.conversations == len(within) > 0
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
-                assert len(set(table["conversation_id"].to_pylist())) == 1
                 assert sum(len(each) for each in table["messages"]) <= max(GROUP_MESSAGES, batch_size)
     for each in planned.conversations:
         texts = [message for message in messages if message.conversation_id == each.conversation_id]
@@ -204,6 +205,50 @@ def test_the_table_of_contents_says_what_is_in_the_files(
         assert each.messages == len(texts)
         assert each.bytes == sum(len(message.text.encode()) for message in texts)
         assert (each.first_ms, each.last_ms) == (texts[0].timestamp_ms, texts[-1].timestamp_ms)
+
+
+@settings(max_examples=40)
+@given(
+    messages=histories,
+    places=st.lists(st.integers(0, 4), min_size=160, max_size=160),
+    batch_size=st.integers(1, 9),
+    slice_bytes=st.sampled_from([400, 1_500, 1_000_000]),
+)
+def test_segments_lie_interleaved_and_each_is_cut_whole_and_in_order(
+    messages: list[Message], places: list[int], batch_size: int, slice_bytes: int
+) -> None:
+    segment_of = {
+        (message.conversation_id, message.message_id): f"{message.conversation_id}.{place}"
+        for message, place in zip(messages, places, strict=False)
+    }
+    expected: dict[str, list[Message]] = defaultdict(list)
+    for message in messages:
+        expected[segment_of[message.conversation_id, message.message_id]].append(message)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "SLICE_BYTES", slice_bytes)
+        patch.setattr(chunks, "WORTHWHILE", 10)
+        run = RunFolder(Path(folder))
+        transformed(run, messages, segments=segment_of)
+        made = plan(run, batch_size=batch_size, max_chunks=3)
+        planned = read_plan(run)
+        read = {each.segment_id: list(read_batches(run.plan / chunk_name(each.chunk), each)) for each in planned}
+    assert read.keys() == expected.keys()
+    for each in planned:
+        some = read[each.segment_id]
+        assert [message for batch in some for message in batch.messages] == [
+            outgoing(message) for message in expected[each.segment_id]
+        ]
+        assert [batch.number for batch in some] == list(range(each.batches))
+        assert {batch.segment_id for batch in some} == {each.segment_id}
+        assert [batch.key for batch in some] == [
+            slow_key([message for message in expected[each.segment_id] if message.message_id in ids])
+            for ids in ({message.message_id for message in batch.messages} for batch in some)
+        ]
+        assert all(1 <= len(batch.messages) <= batch_size for batch in some)
+        if slice_bytes == 1_000_000:
+            assert [len(batch.messages) for batch in some[:-1]] == [batch_size] * (len(some) - 1)
+    assert sum(chunk.segments for chunk in made) == len(planned)
+    assert sum(chunk.messages for chunk in made) == len(messages)
 
 
 @given(sizes=sizes_of_conversations, max_chunks=st.integers(1, 64))
@@ -267,7 +312,7 @@ def test_a_label_names_the_largest_conversation(conversations: Mapping[str, int]
 def test_batches_are_larger_in_large_conversations(tmp_path: Path, messages: int, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(include.plan, "READ_ROWS", 5_000)
-        patch.setattr(batches, "GROUP_MESSAGES", 5_000)
+        patch.setattr(store, "GROUP_MESSAGES", 5_000)
         planned = run_plan(tmp_path, conversation_of(["a"] * messages, "slack_a"))
     assert Counter(len(batch.messages) for batch in planned.batches["slack_a"]) == Counter(
         {size: messages // size} | ({1: 1} if messages % size else {})

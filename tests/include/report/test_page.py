@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from include import steps
-from include.layout import HOME_VARIABLE, RunFolder
+from include.layout import HOME_VARIABLE, PROJECT, RunFolder
 from include.ledger import CallState
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
@@ -128,7 +128,7 @@ def test_a_dry_run_shows_what_each_conversation_would_take(run: RunFolder) -> No
     [row] = report["conversations"]
     assert row["estimate"]["messages"] == report["estimate"]["messages"] == 3
     page = run.report_html.read_text(encoding="utf-8")
-    assert "What a load would take" in page
+    assert "Estimate of a load" in page
     for title in ("Tokens", "LLM calls", "Time"):
         assert f'<button type="button">{title}</button>' in page
 
@@ -184,3 +184,11 @@ def test_a_load_that_was_over_at_once_has_no_curve() -> None:
 
 def test_the_list_of_imports_says_so_when_there_is_none() -> None:
     assert "No import has run yet" in imports_page([], Place())
+
+
+def test_every_key_of_the_report_is_described_in_the_documentation(run: RunFolder) -> None:
+    report = document(run)
+    text = (PROJECT / "docs" / "report.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"`(\w+)`", text))
+    keys = {*report, *report["target"], *report["estimate"], *report["conversations"][0]}
+    assert keys - described == set()

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 import include.columns
 from include.errors import NotConserved
 from include.layout import RunFolder
-from include.records import MESSAGE_SCHEMA, TRANSFORMED_SCHEMA, Message
+from include.records import ORDERED_SCHEMA, TRANSFORMED_SCHEMA, Message
 from include.transform import KnownIds, TransformResult, parts, staging, timeline, transform
 from include.transform.timeline import strictly_increasing
-from tests.support.make_tables import a_conversation, a_message, extracted, ledger_table, table_of
+from tests.support.make_tables import a_conversation, a_message, extracted, ledger_table, table_of, with_segments
 
 DAY_US = 86_400_000_000
 Key = tuple[str, str]
@@ -238,7 +238,7 @@ def test_times_only_rise_and_never_by_more_than_they_must(times: list[int], afte
 
 @given(texts=st.lists(st.sampled_from(["a", "ü" * 9, "x" * 70]), max_size=40), data=st.data())
 def test_row_groups_and_parts_do_not_depend_on_how_messages_arrive(texts: list[str], data: st.DataObject) -> None:
-    table = table_of(a_message(f"{number}", text=text) for number, text in enumerate(texts))
+    table = with_segments(table_of(a_message(f"{number}", text=text) for number, text in enumerate(texts)))
     edges = sorted({0, len(texts), *data.draw(st.lists(st.integers(0, len(texts))))})
     with tempfile.TemporaryDirectory() as folder:
         whole, portions = Path(folder) / "whole", Path(folder) / "portions"
@@ -380,7 +380,7 @@ def test_a_failure_leaves_no_older_output_to_be_taken_for_its_own(tmp_path: Path
 def test_parts_hold_the_one_schema(tmp_path: Path) -> None:
     run_transform(tmp_path, [[a_message(f"{number}", sent_at_us=number) for number in range(9)]])
     run = RunFolder(tmp_path)
-    assert {pq.read_schema(file).equals(MESSAGE_SCHEMA) for file in run.messages.iterdir()} == {True}
+    assert {pq.read_schema(file).equals(ORDERED_SCHEMA) for file in run.messages.iterdir()} == {True}
     assert pq.read_schema(run.conversations).equals(TRANSFORMED_SCHEMA)
 
 

@@ -1,4 +1,4 @@
-"""Rules of redoing: what a person has corrected is loaded once, into the conversation it belongs to."""
+"""Rules of corrections: a corrected message is loaded once, into its conversation."""
 
 import asyncio
 import csv
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from include import redo, steps
+from include import corrections, steps
 from include.delivery.flush import flush_conversations
 from include.delivery.loader import load_chunk
 from include.errors import ConfigurationError, OutcomesUnknown
@@ -66,8 +66,8 @@ def run_import(
     run = RunFolder.of(run_id)
     api_settings = Settings(base_url=server.base_url, api_key="test", read_timeout_s=2)
     target = api_settings.target
-    ledger = steps.open_ledger(target, rejections_of=run_id if redo.is_redo(source) else None)
-    for export in steps.discover(redo.path_of(source), run):
+    ledger = steps.open_ledger(target, rejections_of=run_id if corrections.is_corrections(source) else None)
+    for export in steps.discover(corrections.path_of(source), run):
         steps.extract(export, ParseOptions(**options), run)
     steps.transform(run, Window(), ledger)
     chunks = steps.plan(run, batch_size=4)
@@ -93,13 +93,13 @@ def run_import(
     return dict(report)
 
 
-def corrections(run_id: str) -> Any:
+def corrections_of(run_id: str) -> Any:
     return json.loads(RunFolder.of(run_id).corrections.read_text(encoding="utf-8"))
 
 
 def correct(run_id: str, **changes: Any) -> None:
     """Do what a person does in an editor, to every message in the file."""
-    documents = corrections(run_id)
+    documents = corrections_of(run_id)
     for document in documents:
         for message in document["messages"]:
             message.update(changes)
@@ -117,7 +117,7 @@ def test_a_message_the_target_refused_is_loaded_once_it_is_corrected_and_never_t
     source = write(tmp_path / "in", group("team", 10))
     server.set_faults(Fault(kind="add", does="refuse", message_ids=("team-7",)))
     assert figures(run_import(server, source, "first")) == (9, 0, 1)
-    [document] = corrections("first")
+    [document] = corrections_of("first")
     assert document["format"] == CORRECTIONS
     [message] = document["messages"]
     assert (message["message_id"], message["content"]) == ("team-7", "team says 7")
@@ -125,20 +125,20 @@ def test_a_message_the_target_refused_is_loaded_once_it_is_corrected_and_never_t
     assert figures(run_import(server, "rejects:first", "still refused")) == (0, 0, 1)
     server.set_faults()
     correct("first", content="mended")
-    assert figures(run_import(server, "rejects:first", "redo")) == (1, 0, 0)
-    assert figures(run_import(server, "rejects:first", "redo again")) == (0, 1, 0)
+    assert figures(run_import(server, "rejects:first", "corrected")) == (1, 0, 0)
+    assert figures(run_import(server, "rejects:first", "corrected again")) == (0, 1, 0)
     assert figures(run_import(server, source, "all again")) == (0, 10, 0)
     judged = judge(server.journal(), {"team": [f"team-{n}" for n in (*range(7), 8, 9, 7)]})["team"]
     assert judged.clean, judged
 
 
-def test_without_a_redo_what_was_refused_once_is_not_sent_again(server: StandIn, tmp_path: Path) -> None:
+def test_a_rejected_message_is_sent_again_only_by_a_run_of_corrections(server: StandIn, tmp_path: Path) -> None:
     source = write(tmp_path / "in", group("team", 3))
     server.set_faults(Fault(kind="add", does="refuse", message_ids=("team-1",)))
     run_import(server, source, "first")
     server.set_faults()
     assert figures(run_import(server, source, "second")) == (0, 2, 1)
-    assert corrections("second")[0]["messages"] == corrections("first")[0]["messages"]
+    assert corrections_of("second")[0]["messages"] == corrections_of("first")[0]["messages"]
 
 
 def test_what_a_parser_rejected_can_be_mended_field_by_field(server: StandIn, tmp_path: Path) -> None:
@@ -148,14 +148,14 @@ def test_what_a_parser_rejected_can_be_mended_field_by_field(server: StandIn, tm
     document["messages"][3] = None
     source = write(tmp_path / "in", document)
     assert figures(run_import(server, source, "first")) == (1, 0, 3)
-    [corrected] = corrections("first")
+    [corrected] = corrections_of("first")
     first, second = corrected["messages"]
     assert "timestamp" in first["reason"]
     assert first["origin"] == "team.json[1]"
     assert (first["timestamp"], first["content"], "message_id" in second) == ("yesterday", "team says 1", False)
 
     correct("first", timestamp=START_MS + 90_000, role="user")
-    assert figures(run_import(server, "rejects:first", "redo")) == (2, 0, 0)
+    assert figures(run_import(server, "rejects:first", "corrected")) == (2, 0, 0)
     assert figures(run_import(server, "rejects:first", "again")) == (0, 2, 0)
 
 
@@ -164,7 +164,7 @@ def test_a_message_without_id_is_known_when_the_export_is_corrected_as_well(serv
     del document["messages"][0]["message_id"], document["messages"][0]["role"]
     run_import(server, write(tmp_path / "in", document), "first")
     correct("first", role="user")
-    assert figures(run_import(server, "rejects:first", "redo")) == (1, 0, 0)
+    assert figures(run_import(server, "rejects:first", "corrected")) == (1, 0, 0)
     document["messages"][0]["role"] = "user"
     assert figures(run_import(server, write(tmp_path / "in", document), "mended export")) == (0, 1, 0)
 
@@ -173,22 +173,24 @@ def test_a_slack_message_goes_back_into_its_channel(server: StandIn, tmp_path: P
     export = slack_export(slack_message(), slack_message(ts=..., text="no time", user="U2"))
     source = str(write_folder(tmp_path / "export", export))
     assert figures(run_import(server, source, "first")) == (1, 0, 1)
-    [document] = corrections("first")
+    [document] = corrections_of("first")
     assert document["conversation"]["conversation_id"] == "slack_general"
     assert document["messages"][0]["content"] == "no time"
     correct("first", timestamp=START_MS + 5_000)
-    report = run_import(server, "rejects:first", "redo")
+    report = run_import(server, "rejects:first", "corrected")
     assert [(row["conversation_id"], row["loaded"], row["source"]) for row in report["conversations"]] == [
         ("slack_general", 1, "slack")
     ]
     assert len(set(stored_ids(server.journal()))) == 2
 
 
-def test_a_run_without_rejects_leaves_no_corrections_and_a_redo_of_it_says_so(server: StandIn, tmp_path: Path) -> None:
+def test_a_run_without_rejected_messages_has_no_corrections_and_using_them_is_an_error(
+    server: StandIn, tmp_path: Path
+) -> None:
     report = run_import(server, write(tmp_path / "in", group("team", 2)), "first")
     assert report["files"] == ["loaded.csv"]
     with pytest.raises(ConfigurationError, match=r"rejects:first: .*corrections\.json does not exist"):
-        redo.path_of("rejects:first")
+        corrections.path_of("rejects:first")
 
 
 def test_starting_a_run_anew_keeps_what_a_person_has_corrected(server: StandIn, tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_starting_a_run_anew_keeps_what_a_person_has_corrected(server: StandIn, 
     edited = RunFolder.of("first").corrections.read_bytes()
     run_import(server, source, "first")
     assert (RunFolder.of("first").root / "corrections.previous.json").read_bytes() == edited
-    assert corrections("first")[0]["messages"][0]["role"] == "boss"
+    assert corrections_of("first")[0]["messages"][0]["role"] == "boss"
 
 
 def test_a_decision_about_unknown_batches_holds_for_the_chosen_conversations_alone(

@@ -1,11 +1,12 @@
 """
-Rejected messages, corrected by a person and loaded by another run: ``source=rejects:<run id>``.
+Rejected messages, corrected by the user and loaded by another run: ``source=rejects:<run id>``.
 
-A run leaves ``corrections.json`` in its folder: an array of conversations, each with its rejected messages in EverOS's
-shape and the reason of each. What the target refused stands there as it was sent, what a parser rejected as far as it
-could be read. A person mends that file; the other run reads it in place (:mod:`include.parsers.everos.documents`) and
-loads into the same conversations. What landed once is known to the ledger and not sent again; what is still broken is
-rejected again. This is the one file beside the staged Parquet that holds message text.
+A run writes ``corrections.json`` to its folder: an array of conversations, each with its rejected messages in the shape
+of EverOS JSON and the reason of each. Messages that the target rejected are in it as they were sent, messages that a
+parser rejected as far as they could be read. The user edits that file; the other run reads it in place
+(:mod:`include.parsers.everos.documents`) and loads into the same conversations. Messages that have landed are in the
+ledger and are not sent again; messages that are still broken are rejected again. No other file of a run beside its
+Parquet files has message text.
 """
 
 import json
@@ -28,59 +29,59 @@ from include.records import BROKEN_SCHEMA, Conversation
 PREFIX = "rejects:"
 
 FIELDS = ("reason", "origin", "message_id", "sender_id", "sender_name", "role", "timestamp", "content")
-"""Of a message, in the order in which a person meets them; the first two only explain."""
+"""Fields of a message in the file, in order. The first two are for the user only."""
 
 ALWAYS = {"sender_id": "", "sender_name": "", "role": "user", "timestamp": None, "content": ""}
-"""Stand there to be filled in. A missing ``message_id`` is left out: the parser makes the one it always makes."""
+"""Fields of every message, with their empty values. A missing ``message_id`` is left out: the parser derives one."""
 
 
-def is_redo(source: str) -> bool:
-    """Tell whether a run's source is another run's corrections."""
+def is_corrections(source: str) -> bool:
+    """Return whether a run's source is the corrections of another run."""
     return source.startswith(PREFIX)
 
 
 def path_of(source: str) -> Path:
     """
-    Return the file or folder that a run's source names.
+    Return the file or folder of a run's source.
 
     :param source: A path, or ``rejects:`` and the id of a run.
-    :raises ConfigurationError: that run has left no corrections; nothing was read.
+    :raises ConfigurationError: that run has no corrections; nothing was read.
     """
-    if not is_redo(source):
+    if not is_corrections(source):
         return Path(source)
     path = RunFolder.of(run_of(source)).corrections
     if not path.is_file():
-        raise nothing_to_correct(source, path)
+        raise no_corrections(source, path)
     return path
 
 
 def run_of(source: str) -> str:
-    """Return the id of the run whose corrections a source names."""
+    """Return the id of the run that rejected the messages."""
     return source.removeprefix(PREFIX).strip()
 
 
-def nothing_to_correct(source: str, place: object) -> ConfigurationError:
-    """Say that a run has left no corrections at the place where they would be."""
+def no_corrections(source: str, place: object) -> ConfigurationError:
+    """Return the error for a run without corrections."""
     return ConfigurationError(
-        f"{source}: {place} does not exist, nothing was read. Either no message of that run can be corrected (none "
-        "was rejected, or nothing of it could be read), or the run's folder is gone."
+        f"{source}: {place} does not exist, nothing was read. Either that run rejected no message that can be "
+        "corrected, or its folder was removed."
     )
 
 
 def write_corrections(run: RunFolder, ledger: Snapshot) -> int:
     """
-    Write ``corrections.json`` of a run; none when nothing was rejected that could be corrected.
+    Write ``corrections.json`` of a run, if it rejected any message that can be corrected.
 
-    A file that says something else, perhaps because a person is at work on it, stays as ``corrections.previous.json``.
+    An existing file with other content, which the user may have edited, is renamed to ``corrections.previous.json``.
 
-    :returns: How many messages stand in it.
+    :returns: The number of messages in the file.
     """
     messages: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for conversation_id, message in (*_broken(run), *_refused(run, ledger)):
+    for conversation_id, message in (*_rejected_by_parsers(run), *_rejected_by_target(run, ledger)):
         messages[conversation_id].append(message)
     known = conversations_of(run, messages.keys()) if messages and run.conversations.exists() else {}
     documents = [
-        {"format": CORRECTIONS, "conversation": _described(known[key]), "messages": messages[key]}
+        {"format": CORRECTIONS, "conversation": _fields_of(known[key]), "messages": messages[key]}
         for key in sorted(messages.keys() & known.keys())
     ]
     content = json.dumps(documents, indent=2, ensure_ascii=False).encode(errors="replace") if documents else b""
@@ -92,8 +93,8 @@ def write_corrections(run: RunFolder, ledger: Snapshot) -> int:
     return sum(len(document["messages"]) for document in documents)
 
 
-def clear(run: RunFolder) -> None:
-    """Empty a run's folder for a new start; what a person may have corrected stays as ``corrections.previous.json``."""
+def clear_run(run: RunFolder) -> None:
+    """Empty a run's folder. Its corrections, which the user may have edited, stay as ``corrections.previous.json``."""
     kept = next((path.read_bytes() for path in (run.corrections, _previous(run)) if path.exists()), None)
     run.remove(run.root)
     if kept is not None:
@@ -105,33 +106,33 @@ def _previous(run: RunFolder) -> Path:
     return run.corrections.with_suffix(".previous.json")
 
 
-def _described(conversation: Conversation) -> dict[str, Any]:
-    """Return what tells the conversation, without what is empty."""
+def _fields_of(conversation: Conversation) -> dict[str, Any]:
+    """Return the fields of a conversation that are not empty."""
     members = {name: getattr(conversation, name) for name in Conversation.__struct_fields__}
     return {name: value for name, value in members.items() if value not in (None, "", False)}
 
 
-def _broken(run: RunFolder) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what the parsers rejected and could read something of."""
+def _rejected_by_parsers(run: RunFolder) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the messages that parsers rejected, as far as they could be read."""
     files = run.extracted_files("broken.parquet")
     for row in pa.concat_tables([BROKEN_SCHEMA.empty_table(), *map(pq.read_table, files)]).to_pylist():
-        given = ALWAYS | {"reason": row["reason"], "origin": row["origin"]} | json.loads(row["entry"])
-        yield row["conversation_id"], {name: given[name] for name in FIELDS if name in given}
+        fields = ALWAYS | {"reason": row["reason"], "origin": row["origin"]} | json.loads(row["entry"])
+        yield row["conversation_id"], {name: fields[name] for name in FIELDS if name in fields}
 
 
-def _refused(run: RunFolder, ledger: Snapshot) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what the target refused of this run's exports, now or in an earlier run."""
+def _rejected_by_target(run: RunFolder, ledger: Snapshot) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the messages of this run's exports that the target rejected, in this or an earlier run."""
     exported = [str(path) for path in run.extracted_files("messages-*.parquet")]
     with ledger.tables({}) as connection:
         if not exported or not connection.sql("SELECT 1 FROM rejected LIMIT 1").fetchall():
             return
         connection.read_parquet(exported).create_view("messages")
-        for conversation_id, *values in connection.sql(_REFUSED).fetchall():
+        for conversation_id, *values in connection.sql(_REJECTED_BY_TARGET).fetchall():
             message = dict(zip(FIELDS, values, strict=True))
-            yield conversation_id, message | {"sender_id": _as_given(message["sender_id"])}
+            yield conversation_id, message | {"sender_id": _platform_id(message["sender_id"])}
 
 
-_REFUSED = """
+_REJECTED_BY_TARGET = """
     SELECT DISTINCT ON (conversation_id, message_id)
         conversation_id, reason, origin, message_id, sender_id, sender_name, role, timestamp_ms, text
     FROM messages JOIN rejected USING (conversation_id, message_id)
@@ -139,8 +140,8 @@ _REFUSED = """
     """
 
 
-def _as_given(sender_id: str) -> str:
-    """Return the platform's id, which the parser makes safe again; that of a digest is not known."""
+def _platform_id(sender_id: str) -> str:
+    """Return the platform's id, which the parser makes safe again; a digest is returned unchanged."""
     try:
         return platform_id_of(sender_id)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How a run's load gets on: its calls in the ledger, summed up by time and by conversation."""
+"""The speed of a load: the calls of a run in the ledger, summed up by time and by conversation."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ _WIDTHS_S = (1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21_600, 86_400)
 
 
 class LoadHistory(msgspec.Struct, kw_only=True):
-    """What the ledger says of a run."""
+    """The sums over the calls of a run."""
 
     calls: int = 0
     target: str | None = None
@@ -24,9 +24,9 @@ class LoadHistory(msgspec.Struct, kw_only=True):
     per_s: dict[int, int] = msgspec.field(default_factory=dict)
     """Messages that landed, by second of the wall clock (Unix time)."""
     began_ms: int | None = None
-    """When the first call was about to be made."""
+    """Start of the first call."""
     ended_ms: int | None = None
-    """When the last call had its outcome."""
+    """Time of the last outcome."""
 
 
 def history_of(connection: Connection, run_id: str, target_id: int | None = None) -> LoadHistory:
@@ -70,10 +70,10 @@ def history_of(connection: Connection, run_id: str, target_id: int | None = None
 
 def series_of(per_s: Mapping[int, int], most: int) -> list[tuple[int, int]]:
     """
-    Return messages that landed, by time, in equal steps of at least a second; only steps in which any did.
+    Return the messages that landed, by time, in equal steps of at least a second, without empty steps.
 
     :param per_s: Messages by second.
-    :param most: At most so many steps from the first to the last; 3 or more.
+    :param most: Maximum number of steps from the first to the last; 3 or more.
     :returns: Pairs of Unix time (seconds, start of the step) and messages, ascending.
     """
     if not per_s:
@@ -86,11 +86,11 @@ def series_of(per_s: Mapping[int, int], most: int) -> list[tuple[int, int]]:
 
 
 def width_s(span_s: int, most: int) -> int:
-    """Return the step that cuts a span into at most so many, a round one where there is one."""
+    """Return the smallest step, a round number if possible, that divides a span into at most ``most`` steps."""
     return next((width for width in _WIDTHS_S if span_s // width + 2 <= most), span_s // (most - 1) + 1)
 
 
-def account_of(history: LoadHistory, most: int = 60) -> dict[str, Any] | None:
+def speed_of(history: LoadHistory, most: int = 60) -> dict[str, Any] | None:
     """Return the ``loading`` of ``report.json``; ``None`` when nothing was sent."""
     if not history.calls:
         return None

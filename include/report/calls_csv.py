@@ -1,8 +1,8 @@
 """
-``loaded.csv``: what a run put into EverOS, call by call, for whoever has to find or remove it there.
+Writes ``loaded.csv``: the calls whose messages landed in this run, to find or delete these messages in EverOS.
 
-EverOS v1 deletes by ``group_id``, or by ``user_id`` and ``session_id``; which calls a conversation came in, their keys
-and task ids are for asking the vendor.
+EverOS v1 deletes by ``group_id``, or by ``user_id`` and ``session_id``; a ``segment_id`` is a session of v2. The
+support of EverOS can look up task ids.
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from include.report.sheets import write_sheet
 
 COLUMNS = (
     "conversation_id",
+    "segment_id",
     "kind",
     "group_id",
     "user_id",
@@ -28,11 +29,11 @@ COLUMNS = (
 )
 
 
-def write_loaded(run: RunFolder, ledger: Snapshot, run_id: str) -> None:
+def write_calls(run: RunFolder, ledger: Snapshot, run_id: str) -> None:
     """
-    Write ``loaded.csv``; none where nothing of the run has landed.
+    Write ``loaded.csv``, if any message of the run has landed.
 
-    :raises LedgerError: the ledger is damaged; the file is as it was.
+    :raises LedgerError: the ledger is damaged; the file is unchanged.
     """
     calls = list(ledger.landed_calls(run_id))
     if not calls:
@@ -41,14 +42,14 @@ def write_loaded(run: RunFolder, ledger: Snapshot, run_id: str) -> None:
 
     def rows() -> Iterator[list[Any]]:
         for call in calls:
-            cells = call | _address(known.get(call["conversation_id"]))
+            cells = call | _ids(known.get(call["conversation_id"]))
             yield [cells.get(name) for name in COLUMNS]
 
     write_sheet(run.loaded, COLUMNS, rows())
 
 
-def _address(conversation: Conversation | None) -> dict[str, Any]:
-    """Return what EverOS knows the conversation by; nothing of one that an earlier plan of the run had."""
+def _ids(conversation: Conversation | None) -> dict[str, Any]:
+    """Return the ids of a conversation in EverOS; none if it is only in an earlier plan of the run."""
     if conversation is None:
         return {}
     if conversation.kind == "group":

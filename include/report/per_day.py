@@ -1,4 +1,4 @@
-"""Messages per day, as the exports have them and as this run sends them: the plot of a report."""
+"""Counts messages per day in the exports and in the plan, for the chart of the report."""
 
 import duckdb
 
@@ -11,7 +11,7 @@ def messages_by_day(run: RunFolder) -> list[list[str | int]]:
     """
     Return ``[day, in the exports, to load by this run]`` for every day (UTC) that has messages, ascending.
 
-    A message that stands in two exports counts twice in the first figure.
+    A message in two exports counts twice in the first number.
     """
     exported = [str(path) for path in run.extracted_files("messages-*.parquet")]
     planned = [str(path) for path in run.message_parts()]

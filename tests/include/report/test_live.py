@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from include.layout import RunFolder
 from include.ledger import CallState, Flush, Ledger, ledger_url
 from include.memory_api.contract import Target
-from include.report.loading import LoadHistory, account_of, history_of, series_of, width_s
-from include.report.progress import progress_of
+from include.report.live import progress_of
+from include.report.speed import LoadHistory, history_of, series_of, speed_of, width_s
 from tests.support.delivery_runs import a_run
 from tests.support.ledgers import a_call, numbered, write
 
@@ -37,7 +37,7 @@ def test_calls_are_counted_by_their_outcome(tmp_path: Path) -> None:
     found = history(ledger)
     assert (found.calls, found.landed, found.rejected, found.flushed) == (3, {"a": 15}, {"a": 1}, {"a": "extracted"})
     assert sum(found.per_s.values()) == 15
-    account = account_of(found)
+    account = speed_of(found)
     assert account is not None
     assert (account["calls"], account["messages"]) == (3, 15)
     assert account["began_ms"] <= account["ended_ms"]

@@ -1,17 +1,17 @@
-"""How far a run has come, from the files that it leaves behind as it goes."""
+"""The progress of a running import, from the files of the run and the ledger."""
 
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import pyarrow.parquet as pq
 
 from include.delivery.outcomes import Outcome
 from include.layout import RunFolder
 from include.plan.estimate import read_estimate
+from include.plan.store import plan_table
 from include.report.figures import conversation_figures
-from include.report.loading import LoadHistory, account_of
+from include.report.speed import LoadHistory, speed_of
 from include.report.waiting import Waiting
 
 _RECENT_S = 60
@@ -19,9 +19,9 @@ _RECENT_S = 60
 
 def progress_of(run: RunFolder, history: LoadHistory, waiting: Waiting | None, run_id: str) -> dict[str, Any]:
     """
-    Return what the page of a running import shows.
+    Return the figures of the page of a running import.
 
-    Figures are those of the moment: nothing here has been checked, the report does that.
+    They are not checked; the report checks them.
     """
     planned = _planned(run)
     landed, rejected, flushed = history.landed, history.rejected, history.flushed
@@ -43,17 +43,15 @@ def progress_of(run: RunFolder, history: LoadHistory, waiting: Waiting | None, r
         "flushed": len(flushed),
         "to_flush": len(planned) if planned and not left else 0,
         "conversations": rows,
-        "loading": account_of(history),
+        "loading": speed_of(history),
         "estimate": msgspec.to_builtins(estimate.total) | {"concurrency": estimate.concurrency} if estimate else None,
     }
 
 
 def _planned(run: RunFolder) -> dict[str, int]:
-    path = run.plan / "conversations.parquet"
-    if not path.exists():
-        return {}
-    table = pq.read_table(path, columns=["conversation_id", "messages"])
-    return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    table: Any = plan_table(run, "conversation_id", "messages")
+    rows = table.group_by("conversation_id", use_threads=False).aggregate([("messages", "sum")]).to_pylist()
+    return {row["conversation_id"]: row["messages_sum"] for row in rows}
 
 
 def _rows(
@@ -63,7 +61,7 @@ def _rows(
     rejected: Mapping[str, int],
     flushed: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    """What is being loaded stands first, then what waits, then what is done."""
+    """Conversations in progress come first, then those without a landed message, then those that are done."""
     outcomes = {
         name: Outcome(
             conversation_id=name,
