@@ -4,7 +4,7 @@ What a plan will cost: calls, tokens, calls of EverOS to its language model, and
 The server's price is its language model, and that is driven by *memory cells*, the stretches of conversation that
 EverOS cuts a history into::
 
-    llm calls = batches                            where does a cell end
+    llm calls = batches + flushes                  where does a cell end
               + cells                              an episode of each
               + 2 * cells * owners in a cell       facts and profile of each owner
     cells     = messages / 10, rounded up, for each segment
@@ -70,7 +70,7 @@ def effort_of(planned: PlannedSegment, owners: int) -> Effort:
     """
     Return what one segment will take.
 
-    :param owners: How many different memories its messages become part of.
+    :param owners: How many different memories its messages become part of; none where bots are alone.
     """
     cells = -(-planned.messages // MESSAGES_PER_CELL)
     return Effort(
@@ -78,7 +78,7 @@ def effort_of(planned: PlannedSegment, owners: int) -> Effort:
         batches=planned.batches,
         calls=planned.batches + 1,
         tokens=-(-planned.bytes // BYTES_PER_TOKEN),
-        llm_calls=planned.batches + cells + 2 * cells * min(owners, MESSAGES_PER_CELL),
+        llm_calls=planned.batches + (1 + cells + 2 * cells * min(owners, MESSAGES_PER_CELL) if owners else 0),
         segments=1,
         seconds=planned.batches * SECONDS_PER_CALL + planned.messages * SECONDS_PER_MESSAGE,
     )

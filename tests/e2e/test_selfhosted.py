@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import psutil
-import pyarrow.parquet as pq
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,7 +24,9 @@ from include.local.everos import ENVIRONMENT, SelfHosted
 from include.local.state_folder import free_port
 from include.memory_api import Settings
 from include.parsers import ParseOptions
-from include.records import Chunk, Conversation
+from include.plan import chunk_name, read_batches, read_plan
+from include.plan.chunk_file import conversations_of
+from include.records import Chunk
 from include.standin_model.answers import boundaries
 from include.standin_model.app import app
 from include.standin_model.prompts import PromptMessage, Question
@@ -129,7 +130,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Imported]:
 
 
 def episodes(server: SelfHosted) -> dict[str, dict[str, dict[str, list[str]]]]:
-    """What the Markdown files hold: the lines of each conversation, piece of it, and person whose memory it is."""
+    """What the Markdown files hold: the lines of each segment, piece of it, and owner whose memory it is."""
     found: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for path in sorted(server.markdown.glob("*/episodes/*.md")):
         for entry in re.findall(r"<!-- entry:.*?<!-- /entry:", path.read_text(encoding="utf-8"), re.DOTALL):
@@ -145,11 +146,15 @@ def field(entry: str, name: str) -> str:
 
 
 def messages(run: RunFolder) -> dict[str, list[dict[str, Any]]]:
-    """What was to be loaded, by conversation and in order."""
-    found = defaultdict(list)
-    for message in sorted(pq.read_table(run.messages).to_pylist(), key=lambda message: message["timestamp_ms"]):
-        found[message["conversation_id"]].append(message)
-    return found
+    """What was to be loaded, by segment and in order, as its owner's."""
+    return {
+        segment.segment_id: [
+            msgspec.to_builtins(message) | {"conversation_id": segment.conversation_id}
+            for batch in read_batches(run.plan / chunk_name(segment.chunk), segment)
+            for message in batch.messages
+        ]
+        for segment in read_plan(run)
+    }
 
 
 def line(message: dict[str, Any]) -> str:
@@ -169,45 +174,43 @@ def pieces_of(messages: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any
 def test_a_server_killed_in_the_middle_ends_with_every_message_once_and_in_order(imported: Imported) -> None:
     """EverOS makes no episode of a piece in which nobody but bots wrote: it would belong to nobody."""
     found = episodes(imported.server)
-    for conversation, sent in messages(imported.run).items():
-        remembered = [next(iter(owners.values())) for _, owners in sorted(found[conversation].items())]
+    for segment, sent in messages(imported.run).items():
+        remembered = [next(iter(owners.values())) for _, owners in sorted(found[segment].items())]
         with_people = [piece for piece in pieces_of(sent) if any(message["role"] == "user" for message in piece)]
         assert remembered == [[line(message) for message in piece] for piece in with_people]
     assert {outcome.flushed for outcome in imported.world.outcomes(imported.run).values()} == {"extracted"}
 
 
-def test_everybody_who_wrote_in_a_piece_of_conversation_has_it_once(imported: Imported) -> None:
+def test_the_owner_has_each_piece_of_a_segment_once(imported: Imported) -> None:
     sent = messages(imported.run)
-    for conversation, pieces in episodes(imported.server).items():
-        writers = {line(message): message["sender_id"] for message in sent[conversation] if message["role"] == "user"}
+    for segment, pieces in episodes(imported.server).items():
+        writers = {line(message): message["sender_id"] for message in sent[segment] if message["role"] == "user"}
         for owners in pieces.values():
             [text] = {tuple(lines) for lines in owners.values()}
             assert owners.keys() == {writers[said] for said in text if said in writers}
 
 
-def test_everybody_finds_what_they_wrote_by_its_words(imported: Imported) -> None:
+def test_the_owner_finds_the_longest_message_of_each_segment_by_its_words(imported: Imported) -> None:
     """The search index lags behind what is written."""
 
-    async def find(owner: str, message: dict[str, Any]) -> None:
-        conversation, words = known[message["conversation_id"]], message["text"][:200]
+    async def find(segment_id: str, message: dict[str, Any]) -> None:
+        segment, words = known[message["conversation_id"]].segment(segment_id), message["text"][:200]
         api = imported.world.connect()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while not any(  # noqa: ASYNC110
                     line(message) in episode.text
-                    for episode in await api.search([conversation], words, senders=[owner], limit=10)
+                    for episode in await api.search([segment], words, senders=[message["sender_id"]], limit=10)
                 ):
                     await asyncio.sleep(1)
         finally:
             await api.aclose()
 
-    columns = list(Conversation.__struct_fields__)
-    rows = pq.read_table(imported.run.conversations, columns=columns).to_pylist()
-    known = {row["conversation_id"]: msgspec.convert(row, Conversation) for row in rows}
-    everything = [message for sent in messages(imported.run).values() for message in sent if message["role"] == "user"]
-    longest = {each["sender_id"]: each for each in sorted(everything, key=lambda message: len(message["text"]))}
-    for owner, message in longest.items():
-        asyncio.run(find(owner, message))
+    known = conversations_of(imported.run)
+    for segment_id, sent in messages(imported.run).items():
+        by_people = [message for message in sent if message["role"] == "user"]
+        if by_people:
+            asyncio.run(find(segment_id, max(by_people, key=lambda message: len(message["text"]))))
 
 
 def test_a_second_run_adds_nothing(imported: Imported) -> None:

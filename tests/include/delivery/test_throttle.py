@@ -144,18 +144,18 @@ def test_work_has_its_place_until_it_is_answered_whatever_the_answer() -> None:
     asyncio.run(task())
 
 
-def test_the_most_urgent_goes_first_and_among_equals_whoever_came_first() -> None:
+def test_the_lowest_priority_goes_first_and_among_equals_whoever_came_first() -> None:
     async def task() -> None:
         throttle = Throttle(1, Clock())
         await throttle.acquire()
         went: list[str] = []
 
-        async def go(name: str, urgency: int) -> None:
-            await throttle.acquire(urgency)
+        async def go(name: str, priority: int) -> None:
+            await throttle.acquire(priority)
             went.append(name)
             throttle.release()
 
-        waiting = [asyncio.create_task(go(name, urgency)) for name, urgency in (("a", 1), ("b", 9), ("c", 1))]
+        waiting = [asyncio.create_task(go(name, priority)) for name, priority in (("a", 9), ("b", 1), ("c", 9))]
         await asyncio.sleep(0)
         throttle.release()
         await asyncio.gather(*waiting)

@@ -31,10 +31,14 @@ def test_a_conversation_takes_its_batches_a_flush_and_a_language_model_that_grow
         batches=2,
         calls=3,
         tokens=1000,
-        llm_calls=2 + 10 + 2 * 10 * 3,
+        llm_calls=2 + 1 + 10 + 2 * 10 * 3,
         segments=1,
         seconds=2 * 7.0 + 100 * 0.33,
     )
+
+
+def test_bots_alone_make_no_memory() -> None:
+    assert effort_of(planned(), owners=0).llm_calls == 2
 
 
 def test_a_cell_cannot_have_more_people_than_messages() -> None:
@@ -77,7 +81,7 @@ def test_a_plan_is_estimated_from_its_own_texts_and_people(tmp_path: Path) -> No
         batches=1,
         calls=2,
         tokens=-(-text_bytes // 4),
-        llm_calls=1 + 1 + 2 * 1 * 2,
+        llm_calls=1 + 1 + 1 + 2 * 1 * 2,
         segments=1,
         seconds=7.0 + 4 * 0.33,
     )

@@ -452,7 +452,7 @@ def test_one_owner_has_the_public_conversations_and_private_ones_have_their_own(
             ("slack_Acme+20+26+20Co", "Ann (U1)", "user"),
             ("slack_Acme+20+26+20Co", "Ann (U2)", "user"),
             ("slack_Acme+20+26+20Co", "Bob", "user"),
-            ("B1", "bot", "assistant"),
+            ("slack_Acme+20+26+20Co", "bot", "user"),
         ],
         "notes": [("U1", "Ann", "user")],
     }, "a private conversation is left out unless it is asked for"
@@ -480,7 +480,7 @@ def test_on_v1_a_segment_is_the_conversation_and_senders_stay_who_they_are(tmp_p
 def test_a_limit_of_model_calls_leaves_the_rest_for_another_run(tmp_path: Path) -> None:
     nights = Nights(tmp_path)
     messages = [said(day * DAY_S + second) for day in range(4) for second in range(4)]
-    each = 2 + 1 + 2  # batches, cells, facts and profile of one owner
+    each = 2 + 1 + 1 + 2  # batches, flush, cells, facts and profile of one owner
     run = nights.load("run 1", messages, max_model_calls=2 * each + 1)
     assert len(nights.memory.sessions) == 2
     outcome = nights.world.outcomes(run)["slack_general"]
