@@ -3,7 +3,9 @@ Whose memory a message becomes: the owner in the place of the sender, the speake
 
 v2 keeps memories by the ``sender_id`` of those with the role ``user``, and makes a copy for each of them. With an owner
 that is no person there is one copy; the model reads who spoke from ``sender_name`` (server 1.5.1 puts it into its
-prompts). Bots keep their own id: their role makes them no owner.
+prompts). Messages of bots are the owner's too, with the role ``user``: v2 makes no memories of a session in which only
+the role ``assistant`` speaks. On the sample company that raised the share of questions that one query can answer from
+95 to 100 % (``make recall``). With a memory per person bots keep their id and the role ``assistant``.
 
 A private conversation is an owner of its own, never part of the workspace's memory; with a memory per person it is
 remembered by those who were there. A personal history is its person's. The ids of conversations as owners begin with
@@ -54,8 +56,8 @@ def owned(messages: pa.RecordBatch, owner: str | None, ambiguous: frozenset[str]
         is_shared = pc.is_in(columns["sender_name"], value_set=pa.array(sorted(ambiguous), pa.string()))
         longer = pc.binary_join_element_wise(columns["sender_name"], " (", columns["sender_id"], ")", "")
         columns["sender_name"] = pc.if_else(is_shared, longer, columns["sender_name"])
-    is_person = pc.equal(columns["role"], pa.scalar("user"))
-    columns["sender_id"] = pc.if_else(is_person, owner, columns["sender_id"])
+    columns["sender_id"] = pa.repeat(owner, messages.num_rows)
+    columns["role"] = pa.repeat("user", messages.num_rows)
     return pa.RecordBatch.from_pydict(columns, schema=messages.schema)
 
 
