@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,8 +147,7 @@ def _address(url: str) -> sqlalchemy.URL:
 def _set_up_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # SQLAlchemy begins transactions, see below
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    if cursor.fetchone()[0] != "wal":
+    if _write_ahead(cursor) != "wal":
         raise LedgerError(
             "the ledger's file system does not support what SQLite needs for several writers (WAL). Nothing was sent. "
             f"Put EVEROS_IMPORT_HOME on a local file system, or set {LEDGER_VARIABLE} to a PostgreSQL database."
@@ -155,6 +155,18 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> str:
+    """Return the journal mode; SQLite does not wait by itself where several processes set that of a new database."""
+    deadline_s = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            return str(cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.02)
 
 
 def _begin_sqlite(connection: Connection) -> None:

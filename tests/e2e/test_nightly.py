@@ -92,9 +92,9 @@ def backfills(airflow: LocalAirflow) -> list[dict[str, Any]]:
 
 
 def documented(command: str) -> list[str]:
-    """The arguments of a command of Airflow's as the README prints it."""
-    readme = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
-    [line] = re.findall(rf"`airflow ({command} [^`]+)`", readme)
+    """The arguments of a command of Airflow as the documents print it."""
+    document = (PROJECT / "docs" / "operating.md").read_text(encoding="utf-8")
+    [line] = re.findall(rf"^ +airflow ({command} .+)$", document, re.MULTILINE)
     return shlex.split(line)
 
 

@@ -400,12 +400,12 @@ class StoredCalls:
 
     def values(self) -> Iterable[Call]:
         """Read all."""
-        return self._ledger.calls_of("slack_general", 0)
+        return self._ledger.calls_of(SEGMENT, 0)
 
     def begin(self) -> None:
         """Open a writer and take the lock, as a task does."""
         self._writer = self._runner.run(self._task.enter_async_context(self._ledger.writer("run")))
-        self._runner.run(self._task.enter_async_context(self._writer.lock("slack_general", wait_s=0)))
+        self._runner.run(self._task.enter_async_context(self._writer.lock(SEGMENT, wait_s=0)))
 
     def record(self, changes: Sequence[Call]) -> None:
         """Write what has changed in one commit."""
