@@ -64,6 +64,7 @@ PROCESS = (
     "include/test_patterns.py",
     "include/test_corrections.py",
     "plugins/",
+    "recall/",
     "repository/test_compose.py",
 )
 """Tests that start a process or a server, or import Airflow, which takes longer than most tests."""
@@ -152,7 +153,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
 def ledger_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty database, of each kind that can hold a ledger."""
     if request.param == "sqlite":

@@ -445,7 +445,7 @@ def test_whatever_happens_nothing_is_lost_doubled_or_out_of_order(steps: Counter
     live_through(data, {}, Try, steps)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
 def stored_calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredCalls]:
     if request.param == "sqlite":
         url = ledger_url(tmp_path_factory.mktemp("ledger"))
