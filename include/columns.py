@@ -1,4 +1,4 @@
-"""What transform and plan both ask of columns of messages: whose they are, how heavy they are, where to cut them."""
+"""Functions of transform and plan on columns of messages: runs of one conversation, bytes of text, places to cut."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -1,5 +1,5 @@
 """
-Where everything of a local home and of a run lies: only this module joins these paths.
+The paths of the state folder and of a run; no other module joins them.
 
 Only it lists a run's files, makes its folders and removes them, too. Runs hold message text: their folders are made
 with mode 0700 and their files with 0600, whatever the umask and the mode of the home are.
@@ -151,7 +151,7 @@ class RunFolder:
 
     @property
     def estimate(self) -> Path:
-        """What the plan will cost (:class:`include.plan.estimate.Estimate`)."""
+        """The cost of the plan (:class:`include.plan.estimate.Estimate`)."""
         return self.root / "estimate.json"
 
     def rejects(self, form: str) -> Path:
@@ -165,12 +165,12 @@ class RunFolder:
 
     @property
     def owners(self) -> Path:
-        """Whose memory each conversation is part of (:mod:`include.report.owners`)."""
+        """The owner of each conversation's memory (:mod:`include.report.owners`)."""
         return self.root / "owners.json"
 
     @property
     def loaded(self) -> Path:
-        """What the run put into EverOS, call by call (:mod:`include.report.calls_csv`)."""
+        """The calls of the run that landed (:mod:`include.report.calls_csv`)."""
         return self.root / "loaded.csv"
 
 

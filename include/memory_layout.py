@@ -1,5 +1,5 @@
 """
-How a target's memory is laid out: what is one session there, and whose memory it is.
+The layout of a target's memory: its sessions and its owners.
 
 ========== ================= =====================================================================================
 name       value             meaning

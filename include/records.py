@@ -306,7 +306,7 @@ BROKEN_SCHEMA = schema_of(Rejected, without=["source", "message_id", "entry"], e
 
 
 class Redacted(msgspec.Struct, frozen=True, kw_only=True):
-    """How many credentials of one kind were removed from a conversation (:mod:`include.redact`)."""
+    """The number of credentials of one kind that were removed from a conversation (:mod:`include.redact`)."""
 
     conversation_id: str
     kind: str
@@ -415,7 +415,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """Names of its conversations, for the task's name in the UI."""
 
     planned_ms: int = 0
-    """When it was planned, Unix milliseconds; 0 where nobody has noted it."""
+    """Time of the plan, Unix milliseconds; 0 if it is not known."""
 
     conversations: int
     segments: int

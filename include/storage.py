@@ -10,7 +10,7 @@ import duckdb
 from include.errors import ChatImportError, StorageError
 
 TROUBLE = (OSError, duckdb.IOException, duckdb.OutOfMemoryException)
-"""What the system, Parquet and DuckDB raise; the last one is what DuckDB says when it can spill no more."""
+"""Errors of the system, Parquet and DuckDB; the last one is that of DuckDB without room to spill."""
 
 REMEDY = "Make room there or mend its permissions, then clear the failed task or run again."
 

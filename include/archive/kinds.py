@@ -28,7 +28,7 @@ DECOMPRESSED: Mapping[str, Callable[[BinaryIO], BinaryIO]] = {
 NOT_READ = frozenset({"zstd", "7z", "rar"})
 
 DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, MemoryError)
-"""What decompressing raises for damaged data; MemoryError where an xz header asks for a window of 4 GiB."""
+"""Errors of decompressing damaged data; MemoryError where an xz header asks for a window of 4 GiB."""
 
 _STARTS = (
     (b"PK\x03\x04", ZIP),

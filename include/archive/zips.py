@@ -46,7 +46,7 @@ class _Member(NamedTuple):
     offset: int
     """Of its local header in the file."""
     reason: str
-    """Why it is not read; empty if it is read."""
+    """The reason for which it is not read; empty if it is read."""
 
 
 class ZipContainer(Container):

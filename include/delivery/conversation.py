@@ -77,7 +77,7 @@ class Delivery:
         self._sending: Call | None = None
         self._open: Accepted | Unknown | None = None
         self._asked_s = 0.0
-        """When the last question about a task was due; its answer comes later."""
+        """Time at which the last question about a task was due; its answer comes later."""
         self._end: End | None = None
         self._halted = False
         self._rejected_in_row = 0

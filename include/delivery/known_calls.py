@@ -9,7 +9,7 @@ from include.records import Batch, Outgoing
 
 @dataclass
 class KnownCalls:
-    """What was sent of a conversation before, by earlier tries and runs."""
+    """The calls of earlier tries and runs for one segment."""
 
     keys: set[str] = field(default_factory=set)
     """Planned batches that are settled as a whole: far fewer than messages."""

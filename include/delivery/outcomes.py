@@ -15,7 +15,7 @@ from include.plan.chunk_file import planned_messages
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What delivery made of a conversation's planned messages; they are ``loaded + … + unknown`` in all."""
+    """Counts of a conversation's planned messages by outcome; they are ``loaded + … + unknown`` in all."""
 
     conversation_id: str
     loaded: int = 0

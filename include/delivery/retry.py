@@ -1,4 +1,4 @@
-"""When to ask or call again: backoff, the pace of questions about tasks, and calls repeated until they are answered."""
+"""Waits and repetitions: backoff, the pace of questions about tasks, calls repeated until they are answered."""
 
 import asyncio
 import random
@@ -50,7 +50,7 @@ class Pace:
 
     @property
     def typical_s(self) -> float | None:
-        """When to ask first, counted from acceptance; ``None`` before anything is known."""
+        """Seconds from acceptance to the first question; ``None`` before any task has ended."""
         return 0.98 * sorted(self._took_s)[len(self._took_s) // 4] if self._took_s else None
 
     def record(self, took_s: float) -> None:

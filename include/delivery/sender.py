@@ -188,7 +188,7 @@ class _ConversationSend:
     changed: Callable[[], None]
     registered: bool = False
     place_s: float | None = None
-    """When this conversation's batch got its place, while it has one."""
+    """Time at which this segment's batch got its place, while it has one."""
 
     async def run(self) -> End:
         try:

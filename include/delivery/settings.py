@@ -29,7 +29,7 @@ class LoadSettings:
     """Seconds for which a batch must be missing before it counts as absent: the server may still be storing it."""
 
     max_resends: int = 3
-    """How often a batch that was proved not stored is sent again in one try."""
+    """Times that a batch proved not stored is sent again in one try."""
 
     max_rejected_in_row: int = 100
     """Messages rejected in a row, one by one, after which the conversation counts as refused."""
@@ -38,7 +38,7 @@ class LoadSettings:
     """Conversations stopped with an unknown outcome after which the load stops; the rest stays pending."""
 
     lock_wait_s: float = 60
-    """How long to wait for an earlier try of the task that still runs to give up a conversation's lock."""
+    """Seconds to wait for a lock that an earlier try of the task still holds."""
 
     existing: Literal["ask", "resend", "skip"] = "ask"
     """

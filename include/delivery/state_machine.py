@@ -1,5 +1,5 @@
 """
-What to do next about one call to add messages: delivery's decision table, without I/O, clock or Airflow.
+The decision table of delivery: the next step of one call to add messages, without I/O, clock or Airflow.
 
 ::
 

@@ -74,7 +74,7 @@ class Checked:
 
     segments: int = 1
     of_segments: int = 1
-    """How many segments were read back, of those that were loaded."""
+    """Segments that were read back, of those that were loaded."""
 
     @property
     def open(self) -> bool:

@@ -34,7 +34,7 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def conversation(self) -> Conversation:
-        """What the target knows the conversation by."""
+        """The conversation, with the fields that address it at the target."""
         names = ("conversation_id", "source", "kind", "user_id", "session_id", "segment_id")
         given = {name: getattr(self, name) for name in names} | {"channel_id": self.conversation_id, "name": ""}
         return msgspec.convert(given, Conversation)

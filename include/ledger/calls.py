@@ -47,7 +47,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     message_ids: tuple[str, ...]
     timestamps_ms: tuple[int, ...]
     senders: tuple[str, ...] = ()
-    """Who wrote them, role ``user`` only: some targets show what they hold only by person."""
+    """Writers with the role ``user``: some targets show what they hold only by person."""
     bots: tuple[str, ...] = ()
     """Writers with the role ``assistant``."""
     segment_id: str = ""

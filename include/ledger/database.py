@@ -21,7 +21,7 @@ LEDGER_VARIABLE = "EVEROS_IMPORT_LEDGER"
 TRUTH = "Nothing is sent without the ledger; calls made before are settled by the next try."
 
 _BUSY_S = 60
-"""How long SQLite waits for another process's transaction; each takes milliseconds."""
+"""Seconds that SQLite waits for another process's transaction; each takes milliseconds."""
 
 _AWAY = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError)
 """A server is away, refuses connections, or has ended one."""

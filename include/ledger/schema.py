@@ -77,7 +77,8 @@ CALLS = Table(
 )
 """
 One row per call to add messages. Times ``*_ms`` are Unix milliseconds: ``first_ms`` and ``last_ms`` of the messages,
-``asked_ms`` (intent), ``accepted_ms`` (task) and ``settled_ms`` (outcome) of the writer's clock, for people only.
+``asked_ms`` (intent), ``accepted_ms`` (task) and ``settled_ms`` (outcome) of the writer's clock. Only
+:mod:`include.delivery.moved` decides by them, with a margin of hours.
 ``after_first_ms`` is the time of each message after ``first_ms``; ``writers`` holds users, bots, and who wrote which.
 """
 

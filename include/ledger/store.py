@@ -135,7 +135,7 @@ class Ledger:
             return generation
 
     def witnesses[T](self, kind: type[T]) -> tuple[T, ...]:
-        """Return what :meth:`change_witnesses` has kept."""
+        """Return what :meth:`keep_witnesses` has kept."""
         with self.database.read() as connection:
             return msgspec.json.decode(self._column(connection, "witnesses"), type=tuple[kind, ...])  # type: ignore[valid-type]
 

@@ -27,7 +27,7 @@ DEFAULTS = {
     # milliseconds that a writer waits for another one; with the server's own 5,000 batches fail on a busy machine
     "EVEROS_SQLITE__BUSY_TIMEOUT_MS": "60000",
 }
-"""What differs from the server's own defaults; the image in ``Dockerfile`` has the same."""
+"""Settings that differ from the server's own defaults; the image in ``Dockerfile`` has the same."""
 
 _CONFIGURATION = "everos.toml", "ome.toml"
 """

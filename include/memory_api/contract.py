@@ -75,7 +75,7 @@ class Episode:
 
 @dataclass(frozen=True, kw_only=True)
 class Readback:
-    """What a target holds of a range of a conversation; ``None`` where it gives no evidence."""
+    """Counts of what a target holds of a range of a conversation; ``None`` without evidence."""
 
     unprocessed: int | None
     """Messages of the conversation that are stored and not yet extracted: a lower bound."""

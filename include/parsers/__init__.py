@@ -51,7 +51,7 @@ FORMATS: Mapping[str, Format] = {
         everos_documents.FORMAT,
     )
 }
-"""Where two rows match a file, the upper one gets it."""
+"""If two rows match a file, the upper one applies."""
 
 MAX_REPORTED = 100
 """Unknown or unsafe files that are named; any more are only counted. They travel through XCom."""

@@ -38,7 +38,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     """The name of the archive in the one at ``path`` that holds the export; empty if there is none."""
 
     root: str = ""
-    """Where in it the export starts: empty or a folder ending in ``/``."""
+    """The folder in it at which the export starts: empty, or ending in ``/``."""
 
     label: str
     """Name of the file or folder, for the user."""

@@ -1,5 +1,5 @@
 """
-How many load tasks are worth starting, and which segments each one gets.
+The number of load tasks, and the segments of each.
 
 A segment stays whole, in one chunk, because it is loaded in order. So no run ends before its largest segment does, and
 chunks much smaller than that one would not help. A conversation stays together unless it is larger than a chunk. A

@@ -1,5 +1,5 @@
 """
-What a plan will cost: calls, tokens, calls of EverOS to its language model, and time, before anything is sent.
+The cost of a plan: calls, tokens, calls of EverOS to its language model, and time, before anything is sent.
 
 The server's price is its language model, and that is driven by *memory cells*, the stretches of conversation that
 EverOS cuts a history into::
@@ -38,7 +38,7 @@ LOADS_AT_ONCE = 4
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
-    """What a conversation, or a whole plan, will take."""
+    """The cost of a conversation, or of a whole plan."""
 
     messages: int = 0
     batches: int = 0
@@ -53,7 +53,7 @@ class Effort(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``estimate.json`` of a run holds."""
+    """The content of a run's ``estimate.json``."""
 
     total: Effort
     concurrency: int

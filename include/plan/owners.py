@@ -1,5 +1,5 @@
 """
-Whose memory a message becomes: the owner in the place of the sender, the speaker in the name.
+The owner of each message's memory: in the place of the sender; the speaker stays in the name.
 
 v2 keeps memories by the ``sender_id`` of those with the role ``user``, and makes a copy for each of them. With an owner
 that is no person there is one copy; the model reads who spoke from ``sender_name`` (server 1.5.1 puts it into its

@@ -199,7 +199,7 @@ def _batches(table: pa.Table) -> Iterator[Batch]:
 
 
 class ConversationContents:
-    """Where the batches of one conversation's segments are, noted while they are written."""
+    """The places of the batches of one conversation's segments, collected while they are written."""
 
     def __init__(self, conversation_id: str, segment_ids: Any, chunks: Sequence[int]) -> None:
         self._conversation_id, self._ids, self._chunks = conversation_id, segment_ids, chunks

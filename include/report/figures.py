@@ -26,7 +26,7 @@ NO_CONVERSATION = ""
 """Id of entries without a conversation: unrecognised files, unreadable index entries."""
 
 DESCRIPTION = ("conversation_id", "name", "kind", "source", "private_reason")
-"""What the report says of a conversation beside its figures."""
+"""Fields of a conversation in the report beside its figures."""
 
 REJECTED_BEFORE = "refused by the target in an earlier run"
 

@@ -74,7 +74,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """Number of calls that get it; ``None`` is without limit."""
 
     after: int = 0
-    """How many matching calls pass first."""
+    """Number of matching calls that pass first."""
 
     probability: float = 1.0
     seed: int = 0

@@ -21,7 +21,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     arrived_s: float
     started_s: float | None = None
     ended_s: float | None = None
-    """When the work was done: the batch stored or failed, the flush cut. ``None`` while it is going on."""
+    """Time at which the work was done: the batch stored or failed, the flush cut. ``None`` while it is going on."""
 
     order: int | None = None
     status: int | None = None
@@ -103,7 +103,7 @@ def stored_ids(entries: Iterable[Entry]) -> list[str]:
 
 
 def most_at_once(entries: Iterable[Entry], kind: str = "add") -> int:
-    """How many calls of a kind were worked on at the same time at most."""
+    """Return the largest number of calls of a kind that were worked on at the same time."""
     spans = [span for entry in entries if entry.kind == kind and (span := _span(entry))]
     edges = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
     most = now = 0

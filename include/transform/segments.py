@@ -49,7 +49,7 @@ Choice = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class Threads:
-    """What must be known of Slack's threads before the first message is looked at."""
+    """Facts about Slack's threads that a single pass over the messages cannot know."""
 
     roots: Numbers = field(default_factory=lambda: np.empty(0, np.int64))
     """Rows, ascending, of messages that do not name a thread, and that others name as theirs."""

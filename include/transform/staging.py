@@ -47,7 +47,7 @@ def nothing(_: Mapping[str, int]) -> ArrowStream:
 
 
 KEEP, REFUSED, LANDED, DUPLICATE = range(4)
-"""What is known of a row before its time is looked at."""
+"""Status of a row before its time is checked."""
 
 SLICE_BYTES = 32_000_000
 """Of text and the columns around it; the sort holds about three times that."""

@@ -102,7 +102,7 @@ class Run:
     run_id: str
     state: str
     started_at: datetime
-    """When it is due, as long as it has not started."""
+    """The time at which it is due, as long as it has not started."""
 
     took_s: float | None
     """``None`` until it has ended."""

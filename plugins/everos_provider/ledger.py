@@ -1,4 +1,4 @@
-"""Where the ledger is: ``EVEROS_IMPORT_LEDGER`` names a database, by its URL or by a connection of Airflow."""
+"""The ledger's database: ``EVEROS_IMPORT_LEDGER`` names it by its URL or by a connection of Airflow."""
 
 import os
 from functools import lru_cache

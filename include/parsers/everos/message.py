@@ -48,7 +48,7 @@ class Description:
 
     conversation: Conversation
     flaw: str = ""
-    """Why none of its entries can be loaded; empty if they can."""
+    """The reason for which none of its entries can be loaded; empty if they can."""
 
     people: Mapping[str, Any] = field(default_factory=dict)
     """``user_details`` by sender."""

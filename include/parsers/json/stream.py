@@ -85,7 +85,7 @@ class Document:
     """Number of entries in each list asked for; ``null`` is an empty list, anything else is none."""
 
     flaw: str = ""
-    """Why the text breaks off inside it; empty if it does not."""
+    """The defect, if the text ends inside it; else empty."""
 
 
 def decode_entry(data: Text) -> Any:

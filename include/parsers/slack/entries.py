@@ -29,7 +29,7 @@ _NOTHING = msgspec.Raw()
 
 
 class Edited(msgspec.Struct, gc=False):
-    """When a message was last edited; its old text is not in an export."""
+    """The time of the last edit; an export does not have the old text."""
 
     ts: str | None = None
 

@@ -98,7 +98,7 @@ class Channel(NamedTuple):
     name: str
     description: str = ""
     private: str = ""
-    """Why it is private; empty if it is public."""
+    """The reason for which it is private; empty if it is public."""
     unsure: bool = False
     """Whether it is not known to be public."""
 
