@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.faults.__main__ import SIZES
 from tests.bench.faults.scenarios import Scenario, Times, scenarios
 from tests.bench.faults.trial import run_trial
 from tests.support.databases import Postgres
 
 pytestmark = pytest.mark.outage
 
-SIZES = (200, 60, 40, 20)
 TIMES = Times(scale=0.05, settle_s=1.0)
 
 
