@@ -207,7 +207,7 @@ def test_the_table_of_contents_says_what_is_in_the_files(
         assert (each.first_ms, each.last_ms) == (texts[0].timestamp_ms, texts[-1].timestamp_ms)
 
 
-@settings(max_examples=40)
+@settings(max_examples=min(40, settings().max_examples))
 @given(
     messages=histories,
     places=st.lists(st.integers(0, 4), min_size=160, max_size=160),

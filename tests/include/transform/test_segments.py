@@ -149,7 +149,7 @@ def history(drawn: Sequence[tuple[int, bool, int, str, str]]) -> list[Message]:
     return made
 
 
-@settings(max_examples=60)
+@settings(max_examples=min(60, settings().max_examples))
 @given(drawn=entries, batch_rows=st.integers(1, 20), landed=st.sets(st.integers(0, 59)), since=st.integers(0, DAY_S))
 def test_every_message_is_in_one_segment_in_order_within_the_limits_whatever_was_loaded_before(
     drawn: list[tuple[int, bool, int, str, str]], batch_rows: int, landed: set[int], since: int
