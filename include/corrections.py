@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 
 from include.errors import ConfigurationError
 from include.ids import platform_id_of
-from include.layout import RunFolder, write_private
 from include.ledger import Snapshot
 from include.parsers.everos.documents import CORRECTIONS
 from include.plan.chunk_file import conversations_of
 from include.records import BROKEN_SCHEMA, Conversation
+from include.run_folder import RunFolder, write_private
 
 PREFIX = "rejects:"
 

@@ -19,7 +19,6 @@ from msgspec.structs import astuple, replace
 
 from include.errors import NotConserved
 from include.ids import provisional_id
-from include.layout import drafted
 from include.parsers import Export, ParseOptions, parse_many
 from include.records import (
     BROKEN_SCHEMA,
@@ -41,6 +40,7 @@ from include.records import (
     repeated_columns,
 )
 from include.redact import Redactor
+from include.run_folder import drafted
 
 GROUP_ROWS = 25_000
 GROUP_CHARACTERS = 16 << 20

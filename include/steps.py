@@ -18,7 +18,6 @@ from include import transform as transformation
 from include.delivery.outcomes import outcomes_of
 from include.delivery.verification import Checked
 from include.errors import ExportError, LedgerError
-from include.layout import RunFolder
 from include.ledger import Ledger, Snapshot, ledger_url
 from include.logs import get_logger
 from include.memory_api.contract import Target
@@ -27,6 +26,7 @@ from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
 from include.plan.estimate import held_sentence, hold_back, write_estimate
 from include.records import Chunk
+from include.run_folder import RunFolder
 from include.storage import file_trouble
 from include.window import Window
 

@@ -19,12 +19,12 @@ from include.delivery.retry import poll_after_s
 from include.delivery.sender import Sender, side_by_side
 from include.delivery.settings import LoadSettings
 from include.errors import ChatImportError, ConversationBusy, PermanentError
-from include.layout import RunFolder
 from include.ledger import Flush, Ledger
 from include.logs import get_logger
 from include.memory_api.contract import FlushStatus, MemoryAPI
 from include.plan.chunk_file import conversations_of
 from include.records import Conversation
+from include.run_folder import RunFolder
 
 log = get_logger(__name__)
 

@@ -16,7 +16,6 @@ from include.delivery.sender import Sender, side_by_side
 from include.delivery.settings import LoadSettings
 from include.delivery.witnesses import check_not_emptied
 from include.errors import ChatImportError, ConversationBusy, LedgerError, StorageError
-from include.layout import RunFolder
 from include.ledger import Call, Ledger
 from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI
@@ -24,6 +23,7 @@ from include.plan import chunk_name, read_batches, read_layout, read_plan
 from include.plan.chunk_file import batch_keys, conversations_of, senders_of
 from include.plan.store import batch_tables
 from include.records import Chunk, Conversation, PlannedSegment
+from include.run_folder import RunFolder
 from include.storage import file_trouble
 
 log = get_logger(__name__)

@@ -8,10 +8,10 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from include.layout import RunFolder
 from include.ledger import CallState, Snapshot
 from include.plan import earliest_ms
 from include.plan.chunk_file import planned_messages
+from include.run_folder import RunFolder
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

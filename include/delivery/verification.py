@@ -23,13 +23,13 @@ from include.delivery.sender import side_by_side
 from include.delivery.throttle import Throttle
 from include.delivery.witnesses import keep_witnesses, witness_of
 from include.errors import ChatImportError
-from include.layout import RunFolder
 from include.ledger import Ledger
 from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI, Readback
 from include.plan import earliest_ms
 from include.plan.chunk_file import conversations_of, planned_messages
 from include.records import Conversation
+from include.run_folder import RunFolder
 
 log = get_logger(__name__)
 

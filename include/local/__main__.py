@@ -9,9 +9,9 @@ from types import FrameType
 from dotenv import load_dotenv
 
 from include.errors import ChatImportError
-from include.layout import PROJECT
 from include.local.commands import demo, import_source
 from include.local.targets import TARGETS
+from include.run_folder import PROJECT
 
 _INTERRUPTED = 130
 

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from include.layout import PROJECT
 from include.local.api import AirflowAPI
 from include.local.child_processes import ChildProcesses
 from include.local.settings import DATABASE, USER, airflow_environment, new_password
 from include.local.state_folder import StateFolder, free_port
 from include.parameters import DAG_ID
+from include.run_folder import PROJECT
 
 ABANDONED = "Its command was killed. The next run asks the target about the calls that it left open."
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.errors import ChatImportError
-from include.layout import PROJECT
 from include.local import supervisor
 from include.local.state_folder import StateFolder
+from include.run_folder import PROJECT
 
 
 def own_environment() -> dict[str, str]:

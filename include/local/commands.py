@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from include.errors import ConfigurationError
-from include.layout import PROJECT, STAGING_VARIABLE, RunFolder, home
 from include.local.airflow import has_connection, start_airflow
 from include.local.child_processes import child_processes
 from include.local.demo import show
@@ -17,6 +16,7 @@ from include.local.importing import import_once
 from include.local.state_folder import lock_state_folder
 from include.local.targets import Embedded, start_target
 from include.parameters import PARAMETERS, refuse_unknown
+from include.run_folder import PROJECT, STAGING_VARIABLE, RunFolder, home
 
 SAMPLES = PROJECT / "include" / "samples"
 SCHEDULE, CONNECTION, API_KEY = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"

@@ -10,7 +10,6 @@ import duckdb
 import msgspec
 
 from include.delivery.verification import together
-from include.layout import RunFolder
 from include.ledger import Ledger, ledger_url
 from include.local.summary import shortened
 from include.memory_api import MemoryAPI, Settings, connect
@@ -19,6 +18,7 @@ from include.plan import read_layout
 from include.plan.chunk_file import conversations_of
 from include.plan.owners import owner_of
 from include.records import Conversation
+from include.run_folder import RunFolder
 
 QUESTION = "Who owns the billing migration?"
 _GIVE_UP_AFTER_S = 60

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 
 from include.errors import ChatImportError
-from include.layout import PROJECT
 from include.local.child_processes import ChildProcesses, child_processes, own_environment
 from include.local.state_folder import StateFolder, free_port, kept_port, lock_state_folder
+from include.run_folder import PROJECT
 from include.standin_model.app import MODEL_ID
 
 ENVIRONMENT = PROJECT / ".venv-selfhosted"

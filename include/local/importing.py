@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from include.layout import RunFolder
 from include.ledger import Database, ledger_url
 from include.local.airflow import Say
 from include.local.api import AirflowAPI
@@ -16,6 +15,7 @@ from include.local.state_folder import StateFolder
 from include.local.summary import summary
 from include.parameters import DAG_ID
 from include.report.speed import history_of
+from include.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from include.layout import HOME_VARIABLE, PROJECT
 from include.local.state_folder import StateFolder
+from include.run_folder import HOME_VARIABLE, PROJECT
 
 DATABASE = "airflow.db"
 USER = "admin"

@@ -7,10 +7,10 @@ import httpx
 import msgspec
 
 from include.errors import ChatImportError
-from include.layout import PROJECT
 from include.local.child_processes import ChildProcesses, own_environment
 from include.local.state_folder import StateFolder, kept_port
 from include.memory_api.settings import Settings
+from include.run_folder import PROJECT
 
 KEY = "stand-in"
 _TIMEOUT_S = 30

@@ -25,7 +25,6 @@ import pyarrow.parquet as pq
 
 from include.columns import conversation_runs, edges_of
 from include.errors import ConfigurationError, NotConserved
-from include.layout import RunFolder, drafted
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
 from include.memory_layout import MemoryLayout
 from include.plan.batches import OUTGOING, CutBatches, cut_batches, size_of
@@ -44,6 +43,7 @@ from include.plan.store import (
     segment_writer,
 )
 from include.records import Chunk
+from include.run_folder import RunFolder, drafted
 
 __all__ = ["chunk_name", "earliest_ms", "plan", "read_batches", "read_layout", "read_plan"]
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.layout import RunFolder
 from include.records import Conversation
+from include.run_folder import RunFolder
 
 _LEAF = "messages.list.element."
 _IDS = ("conversation_id", "segment_id")

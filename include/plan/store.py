@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.layout import RunFolder
 from include.memory_layout import MemoryLayout, layout_in
 from include.plan.batches import CutBatches
 from include.records import BATCH_SCHEMA, Batch, Outgoing, PlannedSegment, schema_of
+from include.run_folder import RunFolder
 
 SEGMENT_SCHEMA = schema_of(PlannedSegment)
 """``plan/segments.parquet``: :class:`include.records.PlannedSegment`, by conversation and first message."""

@@ -8,11 +8,11 @@ support of EverOS can look up task ids.
 from collections.abc import Iterator
 from typing import Any
 
-from include.layout import RunFolder
 from include.ledger import Snapshot
 from include.plan.chunk_file import conversations_of
 from include.records import Conversation
 from include.report.sheets import write_sheet
+from include.run_folder import RunFolder
 
 COLUMNS = (
     "conversation_id",

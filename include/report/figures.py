@@ -17,10 +17,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from include.delivery.outcomes import Outcome
-from include.layout import RunFolder
 from include.plan.store import plan_table
 from include.records import NOTES, TRANSFORMED_SCHEMA
 from include.report.columns import COLUMNS, TOTALS
+from include.run_folder import RunFolder
 
 NO_CONVERSATION = ""
 """Id of entries without a conversation: unrecognised files, unreadable index entries."""

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from include.delivery.outcomes import Outcome
-from include.layout import RunFolder
 from include.plan.estimate import read_estimate
 from include.plan.store import plan_table
 from include.report.figures import conversation_figures
 from include.report.speed import LoadHistory, speed_of
 from include.report.waiting import Waiting
+from include.run_folder import RunFolder
 
 _RECENT_S = 60
 

@@ -2,7 +2,7 @@
 
 import duckdb
 
-from include.layout import RunFolder
+from include.run_folder import RunFolder
 
 _MEMORY = "256MB"
 

@@ -10,10 +10,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.layout import RunFolder, open_private
 from include.ledger import Snapshot
 from include.records import REJECTED_SCHEMA
 from include.report.sheets import write_sheet
+from include.run_folder import RunFolder, open_private
 
 COLUMNS = ("source", "conversation_id", "message_id", "reason", "origin")
 

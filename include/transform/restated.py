@@ -5,7 +5,7 @@ Writes an extracted folder again where the view of all exports changes it.
 - Messages of a channel that another export shows to be private become skipped entries.
 
 Most folders need neither. Readers of a run find the folder that counts by
-:meth:`include.layout.RunFolder.all_extracted`.
+:meth:`include.run_folder.RunFolder.all_extracted`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.layout import drafted, files_in, remove
 from include.records import SKIPPED_SCHEMA
+from include.run_folder import drafted, files_in, remove
 
 FILE_OPTIONS: dict[str, Any] = {"compression": "lz4", "write_statistics": ["conversation_id", "sent_at_us"]}
 

@@ -15,9 +15,9 @@ from everos_provider.staging.task_files import FLUSH, LOAD, task_folder
 from include.delivery.flush import flush_conversations
 from include.delivery.loader import LoadSettings, load_chunk
 from include.errors import ImportIncomplete
-from include.layout import RunFolder
 from include.plan import chunk_name
 from include.records import Chunk
+from include.run_folder import RunFolder
 
 
 class TaskStateCheckpoint:

@@ -8,11 +8,11 @@ import msgspec
 
 from everos_provider.ledger import existing_database
 from everos_provider.staging.run_view import RunView, report_files
-from include.layout import RunFolder
 from include.report.columns import EXTRACTED, PARTS
 from include.report.live import progress_of
 from include.report.speed import LoadHistory, history_of
 from include.report.waiting import Waiting, read_waiting
+from include.run_folder import RunFolder
 
 _PROGRESS = (
     "conversations.parquet",

@@ -11,7 +11,6 @@ from everos_provider.addresses import PREFIX, Addresses
 from everos_provider.airflow_internals import UNFINISHED, Runs, may_read_runs_of, runs_of
 from everos_provider.page_files import page_files, totals_of
 from include.errors import LedgerError, StorageError, StoreUnavailable
-from include.layout import RunFolder, folder_name
 from include.parameters import DAG_ID
 from include.report.page import (
     MOST_REJECTS,
@@ -24,6 +23,7 @@ from include.report.page import (
     running_part,
 )
 from include.report.rejects import first_rejects
+from include.run_folder import RunFolder, folder_name
 
 RUNS_A_PAGE = 50
 MOST_RUNS = 2**31 - 1

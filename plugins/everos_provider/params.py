@@ -12,11 +12,11 @@ from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import ParamValidationError
 
 from include.errors import ConfigurationError
-from include.layout import home
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
 from include.memory_layout import MEMORIES, SEGMENTATIONS
 from include.parameters import refuse_unknown
 from include.parsers import DEFAULT_ID_TEMPLATE
+from include.run_folder import home
 
 SOURCE_VARIABLE = "EVEROS_IMPORT_SOURCE"
 

@@ -17,13 +17,13 @@ from everos_provider.turns import interval_of, queue_again, wait_for_turn
 from include import corrections, steps
 from include.delivery.verification import Checked, verify
 from include.errors import ImportIncomplete, NotConserved
-from include.layout import RunFolder
 from include.ledger import Ledger
 from include.memory_api.contract import Target
 from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
 from include.report.columns import PARTS, count_of
 from include.report.waiting import read_waiting
+from include.run_folder import RunFolder
 from include.window import Window, window_of_interval, window_of_parameters
 
 

@@ -24,11 +24,11 @@ from include.delivery.flush import flush_conversations
 from include.delivery.loader import load_chunk
 from include.delivery.settings import LoadSettings
 from include.errors import ChatImportError
-from include.layout import HOME_VARIABLE, RunFolder
 from include.memory_api import Settings, connect
 from include.parsers import ParseOptions
 from include.plan import MAX_CHUNKS, plan
 from include.records import Chunk
+from include.run_folder import HOME_VARIABLE, RunFolder
 from include.window import Window
 
 PROJECT = Path(__file__).parents[2]

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from include import steps
-from include.layout import RunFolder
 from include.ledger import Call, CallState, Database, Ledger, ledger_url
 from include.ledger.calls import row_of
 from include.ledger.schema import CALLS
 from include.memory_api import Settings
 from include.plan import chunk_name, read_batches, read_plan
+from include.run_folder import RunFolder
 from include.window import Window
 from tests.bench.measure import measure, print_header, print_row
 

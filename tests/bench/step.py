@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.extract import extract
-from include.layout import RunFolder
 from include.parsers import ParseOptions, discover
 from include.plan import plan
+from include.run_folder import RunFolder
 from include.transform import transform
 from tests.bench import ledger
 from tests.bench.converters import convert, decode_typed

@@ -5,10 +5,10 @@ import dataclasses
 from pathlib import Path
 
 from include.delivery.verification import Checked, verify
-from include.layout import RunFolder
 from include.memory_api.contract import FlushStatus, Readback
 from include.plan import plan
 from include.records import Chunk, Conversation
+from include.run_folder import RunFolder
 from include.transform import transform
 from tests.support.delivery_runs import QUICK, World
 from tests.support.make_tables import a_conversation, a_message, extracted

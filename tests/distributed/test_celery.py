@@ -12,12 +12,12 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from include.layout import HOME_VARIABLE, STAGING_VARIABLE
 from include.ledger import Ledger
 from include.local.child_processes import ChildProcesses, child_processes, own_environment
 from include.local.standin import KEY, connection_to
 from include.local.state_folder import free_port, lock_state_folder
 from include.memory_api import Settings
+from include.run_folder import HOME_VARIABLE, STAGING_VARIABLE
 from include.standin import Fault, StandIn
 from include.standin.journal import judge
 from tests.distributed.cluster import WORKERS, cluster

@@ -14,13 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
-from include.layout import PROJECT, RunFolder
 from include.local.airflow import DAG_ID, start_airflow
 from include.local.api import AirflowAPI, TaskInstance
 from include.local.child_processes import ChildProcesses, child_processes
 from include.local.follow import Progress, follow
 from include.local.settings import airflow_environment
 from include.local.state_folder import StateFolder, lock_state_folder
+from include.run_folder import PROJECT, RunFolder
 from include.standin import Latency, StandIn
 from tests.e2e.notifier import NOTICES
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from include.layout import home
+from include.run_folder import home
 
 NOTICES = "notices.jsonl"
 

@@ -14,9 +14,9 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from include.layout import PROJECT, RunFolder
 from include.local.standin import KEY
 from include.local.state_folder import StateFolder, kept_port
+from include.run_folder import PROJECT, RunFolder
 from include.standin import Fault, StandIn, judge
 
 SAMPLES = PROJECT / "include" / "samples"

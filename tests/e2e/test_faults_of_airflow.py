@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 
-from include.layout import PROJECT
 from include.local import supervisor
+from include.run_folder import PROJECT
 from include.standin import Fault, StandIn
 from tests.e2e.conftest import LocalAirflow
 from tests.e2e.test_import import adds, group, verdict, write

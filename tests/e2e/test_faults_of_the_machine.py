@@ -20,9 +20,9 @@ import pytest
 from include import steps
 from include.delivery.settings import LoadSettings
 from include.errors import StorageError
-from include.layout import HOME_VARIABLE, PROJECT, RunFolder
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
+from include.run_folder import HOME_VARIABLE, PROJECT, RunFolder
 from include.standin import Fault, Latency, StandIn
 from include.standin.journal import judge
 from include.window import Window

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from include.layout import PROJECT, RunFolder
 from include.local.airflow import DAG_ID
+from include.run_folder import PROJECT, RunFolder
 from include.standin import StandIn
 from include.standin.journal import Verdict, judge
 from tests.e2e.conftest import NIGHT, LocalAirflow, last_night

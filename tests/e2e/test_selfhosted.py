@@ -19,7 +19,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include import steps
 from include.errors import ChatImportError
-from include.layout import PROJECT, RunFolder
 from include.local.everos import ENVIRONMENT, SelfHosted
 from include.local.state_folder import free_port
 from include.memory_api import Settings
@@ -27,6 +26,7 @@ from include.parsers import ParseOptions
 from include.plan import chunk_name, read_batches, read_plan
 from include.plan.chunk_file import conversations_of
 from include.records import Chunk
+from include.run_folder import PROJECT, RunFolder
 from include.standin_model.answers import boundaries
 from include.standin_model.app import app
 from include.standin_model.prompts import PromptMessage, Question

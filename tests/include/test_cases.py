@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from include import steps
-from include.layout import RunFolder
 from include.ledger import Ledger, ledger_url
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.records import NOTES, Message
+from include.run_folder import RunFolder
 from include.window import Window
 from tests.support.builders import slack_message, write_folder
 from tests.support.read_exports import Reading, read

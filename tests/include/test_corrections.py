@@ -14,10 +14,10 @@ from include import corrections, steps
 from include.delivery.flush import flush_conversations
 from include.delivery.loader import load_chunk
 from include.errors import ConfigurationError, OutcomesUnknown
-from include.layout import HOME_VARIABLE, RunFolder
 from include.memory_api import Settings, connect
 from include.parsers import ParseOptions
 from include.parsers.everos.documents import CORRECTIONS
+from include.run_folder import HOME_VARIABLE, RunFolder
 from include.standin import Fault, StandIn
 from include.standin.journal import judge, stored_ids
 from include.window import Window

@@ -11,7 +11,6 @@ import pytest
 from include import extract as extracting
 from include.errors import ExportError, NotConserved
 from include.extract import ExtractResult, extract, write_rejected
-from include.layout import RunFolder
 from include.parsers import Export, ParseOptions, discover
 from include.records import (
     BROKEN_SCHEMA,
@@ -28,6 +27,7 @@ from include.records import (
     Parsed,
     Rejected,
 )
+from include.run_folder import RunFolder
 from include.transform import transform
 from tests.support.builders import slack_channel, slack_export, slack_message, write_folder, write_zip
 from tests.support.make_tables import a_message

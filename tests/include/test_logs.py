@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include import layout
+from include import run_folder
 from include.errors import ChatImportError, Throttled
 from include.local.summary import shortened
 from include.logs import get_logger, printable
@@ -48,7 +48,7 @@ def test_every_module_takes_its_logger_from_the_one_place() -> None:
     direct = [
         path.name
         for folder in ("include", "plugins")
-        for path in (layout.PROJECT / folder).rglob("*.py")
+        for path in (run_folder.PROJECT / folder).rglob("*.py")
         if re.search(r"getLogger\(__name__\)", path.read_text(encoding="utf-8"))
     ]
     assert direct == []

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.extract import extract
-from include.layout import RunFolder
 from include.parsers import ParseOptions, discover
 from include.records import Message
+from include.run_folder import RunFolder
 from include.transform import KnownIds, transform
 from tests.support.builders import write_folder, write_zip
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from include import records
-from include.layout import PROJECT
 from include.parsers.discord.message import SYSTEM_KINDS
 from include.parsers.slack.messages import IMPORTED, NOISE
 from include.records import SKIP_REASONS, repeated_columns, schema_of
+from include.run_folder import PROJECT
 from tests.support.read_exports import read
 
 EXPORTS = [

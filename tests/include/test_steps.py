@@ -10,13 +10,13 @@ import pytest
 
 from include import steps
 from include.errors import ExportError, LedgerError
-from include.layout import HOME_VARIABLE, RunFolder
 from include.ledger import Ledger
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.records import NOTES
 from include.report.columns import is_conserved
 from include.report.page import write_page
+from include.run_folder import HOME_VARIABLE, RunFolder
 from include.window import Window
 from tests.support.builders import slack_export, slack_message, write_folder
 

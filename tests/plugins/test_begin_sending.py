@@ -11,9 +11,9 @@ from everos_provider.assets import EVEROS
 from sqlalchemy import select
 
 from include.errors import LedgerError
-from include.layout import HOME_VARIABLE, PROJECT, home
 from include.ledger.schema import TARGETS
 from include.memory_api import Settings
+from include.run_folder import HOME_VARIABLE, PROJECT, home
 
 TARGET = Settings(base_url="http://127.0.0.1:9", api_key="test").target
 KEY = f"generation {TARGET.name}"

@@ -8,8 +8,8 @@ from airflow.cli.cli_parser import get_parser
 from airflow.sdk import Connection
 from everos_provider.params import import_params
 
-from include.layout import PROJECT
 from include.parameters import DAG_ID
+from include.run_folder import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 OPERATING = (PROJECT / "docs" / "operating.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from everos_provider.hooks import EverOSHook
 from everos_provider.provider_info import get_provider_info
 
 from include.errors import ConfigurationError
-from include.layout import PROJECT
+from include.run_folder import PROJECT
 from include.standin import StandIn
 
 VARIABLES = (

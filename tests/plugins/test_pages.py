@@ -26,12 +26,12 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from include import steps
-from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.memory_api.contract import Target
 from include.parameters import DAG_ID
 from include.parsers import ParseOptions
 from include.report.page import SERVED_POLICY
 from include.report.waiting import Waiting, write_waiting
+from include.run_folder import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.window import Window
 
 SAMPLES = Path(__file__).parents[2] / "include" / "samples"

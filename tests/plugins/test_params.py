@@ -11,8 +11,8 @@ from everos_provider import run
 from everos_provider.params import import_params
 
 from include.errors import ConfigurationError, PermanentError
-from include.layout import HOME_VARIABLE
 from include.parameters import PARAMETERS, refuse_unknown
+from include.run_folder import HOME_VARIABLE
 
 SAMPLES = Path(__file__).parents[2] / "include" / "samples"
 

@@ -26,9 +26,9 @@ from everos_provider.staging.task_files import DONE, EXTRACT, PLAN, TaskFiles, t
 from fsspec.implementations.memory import MemoryFileSystem
 
 from include.errors import ConfigurationError, ExportError, ImportIncomplete, StorageError, StoreUnavailable
-from include.layout import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.parsers import Export, ParseOptions, discover, open_export, parse
 from include.records import Conversation
+from include.run_folder import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.standin import StandIn
 from include.standin.journal import judge
 from tests.support.builders import slack_export, slack_message, write_folder, write_zip

@@ -15,10 +15,10 @@ from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 from everos_provider.ledger import database
 from everos_provider.turns import QUEUED_LIMIT_S, queue_again, wait_for_turn
 
-from include.layout import HOME_VARIABLE, RunFolder
 from include.report.live import progress_of
 from include.report.speed import LoadHistory
 from include.report.waiting import Waiting, all_ended, read_waiting, write_waiting
+from include.run_folder import HOME_VARIABLE, RunFolder
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from itertools import batched
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from include.layout import PROJECT
+from include.run_folder import PROJECT
 from tests.recall.questions import Question, RecallSet
 from tests.recall.slack_export import Person, Post, write_export
 from tests.recall.stories import PEOPLE, SMALL_TALK, WORKSPACES, Story, stories

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 from include import steps
 from include.delivery.loader import LoadSettings
-from include.layout import RunFolder
 from include.memory_api import MemoryAPI, Settings, connect
 from include.memory_api.contract import TaskState
 from include.memory_api.v2_wire import messages_of
@@ -29,6 +28,7 @@ from include.parsers import ParseOptions
 from include.plan import chunk_name, plan, read_batches, read_plan
 from include.plan.estimate import effort_of, read_estimate, write_estimate
 from include.records import Conversation, Message, Outgoing, PlannedSegment
+from include.run_folder import RunFolder
 from include.window import Window
 from tests.recall.questions import RecallSet
 from tests.support.delivery_runs import QUICK, World

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from include.layout import PROJECT
 from include.local.everos import DEFAULTS
+from include.run_folder import PROJECT
 
 FILE = PROJECT / "docker-compose.yaml"
 COMPOSE = yaml.safe_load(FILE.read_text())

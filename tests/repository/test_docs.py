@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from include.layout import PROJECT
 from include.ledger import Ledger, ledger_url
 from include.memory_api.contract import Target
 from include.parameters import PARAMETERS
+from include.run_folder import PROJECT
 
 TARGETS = set(re.findall(r"^([a-z.-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
 PAGES = [

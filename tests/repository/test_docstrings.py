@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-from include.layout import PROJECT
+from include.run_folder import PROJECT
 
 MODULES = [
     ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from include.layout import PROJECT
+from include.run_folder import PROJECT
 
 LOCKS = {path.name: path.read_text() for path in PROJECT.glob("requirements*.txt")}
 

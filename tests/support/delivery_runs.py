@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from include.delivery.flush import FlushOutcome, flush_conversations
 from include.delivery.loader import LoadOutcome, LoadSettings, load_chunk
 from include.delivery.outcomes import Outcome, outcomes_of
-from include.layout import RunFolder
 from include.ledger import Ledger, ledger_url
 from include.memory_api import Settings, connect
 from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, Receipt, Target, TaskState
 from include.plan import plan
 from include.records import ORDERED_SCHEMA, TRANSFORMED_SCHEMA, Chunk, Conversation, Message, Outgoing
+from include.run_folder import RunFolder
 
 FIRST_MS = 1_700_000_000_000
 

@@ -8,7 +8,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.layout import RunFolder
 from include.records import (
     CONVERSATION_SCHEMA,
     MESSAGE_SCHEMA,
@@ -17,6 +16,7 @@ from include.records import (
     Conversation,
     Message,
 )
+from include.run_folder import RunFolder
 
 
 def a_message(message_id: str = "1", **fields: object) -> Message:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from everos_provider.staging.object_store import Objects
 from everos_provider.staging.task_files import complete_files, is_staged, matches, objects_of
-from include.layout import RunFolder
+from include.run_folder import RunFolder
 
 
 class RunView:

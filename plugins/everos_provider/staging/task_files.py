@@ -3,7 +3,7 @@ The files of a run that each task reads and writes: in the run's folder or, with
 
 With the setting each task has a scratch folder. The files that it reads are downloaded before it starts, the files that
 it wrote are uploaded when it has succeeded, and the scratch folder is removed in any case. Names are those of
-:class:`include.layout.RunFolder`, in the store as on a disk::
+:class:`include.run_folder.RunFolder`, in the store as on a disk::
 
     s3://aws_default@bucket/prefix/runs/<run id>/extracted/<export>/messages-000.parquet
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from everos_provider.staging.object_store import Objects, is_url
 from everos_provider.staging.scratch import scratch_folder
 from include.errors import ConfigurationError
-from include.layout import STAGING_VARIABLE, RunFolder, folder_name
+from include.run_folder import STAGING_VARIABLE, RunFolder, folder_name
 
 DONE = "_SUCCESS"
 """The name that Hadoop and Spark use for it."""

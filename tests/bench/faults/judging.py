@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from include.layout import RunFolder
 from include.ledger import Call, CallState, Ledger
 from include.plan.chunk_file import planned_messages
+from include.run_folder import RunFolder
 from include.standin.journal import Entry, Verdict, judge
 
 

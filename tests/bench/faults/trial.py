@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from include.layout import RunFolder
 from include.ledger import Ledger, ledger_url
+from include.run_folder import RunFolder
 from tests.bench.chats import Chats
 from tests.bench.faults.judging import Account, account, read_claims
 from tests.bench.faults.scenarios import Event, Freeze, KillImport, KillTarget, Scenario, Storm, Times

@@ -13,10 +13,10 @@ from include import steps
 from include.delivery.verification import verify
 from include.delivery.witnesses import Witness, check_not_emptied
 from include.errors import LedgerError
-from include.layout import HOME_VARIABLE, RunFolder
 from include.ledger import Ledger
 from include.memory_api import Settings, connect
 from include.memory_api.contract import Target
+from include.run_folder import HOME_VARIABLE, RunFolder
 from include.standin import StandIn
 from include.standin.faults import Fault
 from tests.support.delivery_runs import World, a_run

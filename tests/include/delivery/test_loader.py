@@ -400,7 +400,7 @@ LOAD_IN_A_PROCESS = """
 import sys
 from pathlib import Path
 from tests.support.delivery_runs import World, msgspec
-from include.layout import RunFolder
+from include.run_folder import RunFolder
 from include.records import Chunk
 
 home, url, chunk = Path(sys.argv[1]), sys.argv[2], msgspec.json.decode(sys.argv[3], type=Chunk)

@@ -12,10 +12,10 @@ import pytest
 from include.delivery import verification
 from include.delivery.verification import Checked, Loaded, mismatch_of, verify
 from include.errors import ConfigurationError, OutcomeUnknown, Throttled
-from include.layout import RunFolder
 from include.memory_api.contract import Readback
 from include.records import Conversation
 from include.report.document import build_report
+from include.run_folder import RunFolder
 from include.standin.server import StandIn
 from tests.support.delivery_runs import FIRST_MS, World, a_run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from include.layout import PROJECT
+from include.run_folder import PROJECT
 from include.standin import Entry, Latency, StandIn, judge
 from tests.support import dying_loads
 from tests.support.databases import Postgres

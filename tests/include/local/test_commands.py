@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from include.errors import ConfigurationError
-from include.layout import PROJECT
 from include.local.airflow import has_connection
 from include.local.commands import demo, import_source
 from include.local.settings import airflow_environment, new_password
 from include.local.state_folder import StateFolder
+from include.run_folder import PROJECT
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import json
 import subprocess
 import sys
 
-from include.layout import PROJECT
 from include.local.preloaded import LIBRARIES
+from include.run_folder import PROJECT
 
 
 def test_a_module_runs_with_its_own_arguments_and_finds_the_libraries_but_no_code_of_ours() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from include.layout import PROJECT
 from include.local.child_processes import ComponentEnded, child_processes, own_environment
 from include.local.state_folder import StateFolderLocked, free_port, kept_port, lock_state_folder
+from include.run_folder import PROJECT
 
 FAMILY = """
 import os, subprocess, sys, time
@@ -29,7 +29,7 @@ import sys, time
 from pathlib import Path
 from include.local.state_folder import lock_state_folder
 from include.local.child_processes import child_processes
-from include.layout import PROJECT
+from include.run_folder import PROJECT
 from include.local.child_processes import own_environment
 with lock_state_folder(Path(sys.argv[1]), "make demo") as state_folder, child_processes(state_folder) as processes:
     processes.start("family", [sys.executable, "-c", {FAMILY!r}], own_environment(), PROJECT)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from include.layout import RunFolder
 from include.plan import plan
 from include.plan.estimate import Effort, effort_of, estimate, read_estimate, write_estimate
 from include.records import PlannedSegment
+from include.run_folder import RunFolder
 from tests.support.make_tables import a_message, transformed
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import include.plan
 from include.errors import ConfigurationError, NotConserved
-from include.layout import RunFolder
 from include.plan import batches, chunk_name, chunks, plan, read_batches, read_plan, store
 from include.plan.chunks import WORTHWHILE, assign, label_of
 from include.records import BATCH_SCHEMA, Batch, Chunk, Message, Outgoing, PlannedSegment
+from include.run_folder import RunFolder
 from tests.support.make_tables import a_message, transformed
 
 GROUP_MESSAGES = 12

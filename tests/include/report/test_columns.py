@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from include.layout import PROJECT, RunFolder
 from include.report.columns import COLUMNS, PARTS, TOTALS, count_of, is_conserved, shown_columns
 from include.report.figures import totals_of
+from include.run_folder import PROJECT, RunFolder
 
 
 def a_row(**figures: object) -> dict[str, object]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.layout import RunFolder
 from include.ledger import CallState, Flush, Ledger, ledger_url
 from include.memory_api.contract import Target
 from include.report.live import progress_of
 from include.report.speed import LoadHistory, history_of, series_of, speed_of, width_s
+from include.run_folder import RunFolder
 from tests.support.delivery_runs import a_run
 from tests.support.ledgers import a_call, numbered, write
 

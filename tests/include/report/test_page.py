@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from include import steps
-from include.layout import HOME_VARIABLE, PROJECT, RunFolder
 from include.ledger import CallState
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.report.charts import MOST_BARS, days_chart, speed_chart, strip
 from include.report.page import CSS, FILE, SCRIPT, Place, imports_page, report_page
+from include.run_folder import HOME_VARIABLE, PROJECT, RunFolder
 from include.window import Window
 from tests.support.builders import slack_channel, slack_export, slack_message, write_folder
 from tests.support.ledgers import a_call, write

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include import layout
+from include import run_folder
 from include.report.sheets import harmless, read_sheet, write_sheet
 
 COLUMNS = ("one", "two")
@@ -48,7 +48,7 @@ def test_every_csv_file_is_written_in_one_place() -> None:
     writing = [
         path.name
         for folder in ("include", "plugins")
-        for path in (layout.PROJECT / folder).rglob("*.py")
+        for path in (run_folder.PROJECT / folder).rglob("*.py")
         if "csv.writer(" in (text := path.read_text(encoding="utf-8")) or "csv.DictWriter(" in text
     ]
     assert writing == ["sheets.py"]

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.layout import PROJECT
 from include.local.child_processes import child_processes, own_environment
 from include.local.everos import prepared
 from include.local.state_folder import free_port, lock_state_folder
+from include.run_folder import PROJECT
 from include.standin_model.answers import MARK, boundaries, facts
 from include.standin_model.prompts import PromptMessage
 

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 from include import steps, transform
 from include.errors import ChatImportError, ConfigurationError, LedgerError, NotSent, OutcomesUnknown, OutcomeUnknown
-from include.layout import PROJECT, RunFolder
 from include.memory_api.contract import WHOLE, Evidence, FlushStatus, Receipt, Target
 from include.memory_api.v2_wire import session_of
 from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import ParseOptions
 from include.plan import chunk_name, owners, read_batches, read_plan
 from include.records import Conversation, Message, Outgoing
+from include.run_folder import PROJECT, RunFolder
 from include.transform import segments
 from include.window import Window
 from tests.support.delivery_runs import QUICK, PromptMemory, World

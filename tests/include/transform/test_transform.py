@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import include.columns
 from include.errors import NotConserved
-from include.layout import RunFolder
 from include.records import ORDERED_SCHEMA, TRANSFORMED_SCHEMA, Message
+from include.run_folder import RunFolder
 from include.transform import KnownIds, TransformResult, parts, staging, timeline, transform
 from include.transform.timeline import strictly_increasing
 from tests.support.make_tables import a_conversation, a_message, extracted, ledger_table, table_of, with_segments

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include import corrections, layout, steps
+from include import corrections, run_folder, steps
 from include.errors import StorageError
-from include.layout import HOME_VARIABLE, LONGEST_NAME, RunFolder, folder_name, run_id_of
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
 from include.report.calls_csv import write_calls
+from include.run_folder import HOME_VARIABLE, LONGEST_NAME, RunFolder, folder_name, run_id_of
 from include.window import Window
 
 SAMPLES = Path(__file__).parents[2] / "include" / "samples"
@@ -118,7 +118,7 @@ def test_files_with_message_text_are_for_their_owner_alone_whatever_the_umask(ho
 
 
 def test_no_draft_is_left_after_an_error(home: Path) -> None:
-    with pytest.raises(ZeroDivisionError), layout.drafted(home / "folder") as draft:
+    with pytest.raises(ZeroDivisionError), run_folder.drafted(home / "folder") as draft:
         (draft / "file").write_text("half")
         _ = 1 / 0
     assert list(home.iterdir()) == []
@@ -134,8 +134,8 @@ def test_what_a_killed_extract_has_left_behind_is_in_no_list(home: Path) -> None
     assert [path.parent.name for path in run.extracted_files("*")] == ["001-slack", "001-slack"]
 
 
-def test_only_the_layout_lists_the_files_of_a_run() -> None:
-    root = layout.PROJECT
+def test_only_run_folder_lists_the_files_of_a_run() -> None:
+    root = run_folder.PROJECT
     # these list other files, or all of a run's
     elsewhere = {"database.py", "scratch.py", "task_files.py"}
     listing = [
@@ -145,4 +145,4 @@ def test_only_the_layout_lists_the_files_of_a_run() -> None:
         if "glob(" in path.read_text(encoding="utf-8")
         if not {"standin", "archive", "parsers"}.intersection(path.parts)
     ]
-    assert [name for name in listing if Path(name).name not in elsewhere] == ["include/layout.py"]
+    assert [name for name in listing if Path(name).name not in elsewhere] == ["include/run_folder.py"]
