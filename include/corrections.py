@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import ConfigurationError
+from include.files import write_private
 from include.ids import platform_id_of
 from include.ledger import Snapshot
 from include.parsers.everos.documents import CORRECTIONS
 from include.plan.chunk_file import conversations_of
 from include.records import BROKEN_SCHEMA, Conversation
-from include.run_folder import RunFolder, write_private
+from include.run_folder import RunFolder
 
 PREFIX = "rejects:"
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote, unquote
 
 from include.errors import StorageError
+from include.files import make_private, private_folder
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The project's own root, with the Makefile and the locks."""
@@ -177,37 +177,6 @@ class RunFolder:
 def files_in(folder: Path, pattern: str) -> list[Path]:
     """Return the files of a folder that match, sorted; those that begin with a dot are being written."""
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
-
-
-def private_folder(path: Path) -> None:
-    """Make a folder and the missing ones above it, each with mode 0700; one that exists stays as it is."""
-    for each in (*reversed(path.parents), path):
-        if not each.exists():
-            each.mkdir(mode=0o700, exist_ok=True)
-
-
-@contextmanager
-def open_private(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing, with mode 0600; it appears when the block ends, complete or not at all."""
-    draft = path.with_name(f".{path.name}.partial")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        yield file
-    draft.replace(path)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file as :func:`open_private` does."""
-    with open_private(path) as file:
-        file.write(content)
-
-
-def make_private(folder: Path) -> None:
-    """Give all files below a folder mode 0600, and all folders 0700: libraries write with the umask's."""
-    folder.chmod(0o700)
-    for path in folder.rglob("*"):
-        if not path.is_symlink():
-            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from include import transform as transformation
 from include.delivery.outcomes import outcomes_of
 from include.delivery.verification import Checked
 from include.errors import ExportError, LedgerError
+from include.files import translate_file_errors
 from include.ledger import Ledger, Snapshot, ledger_url
 from include.logs import get_logger
 from include.memory_api.contract import Target
@@ -27,7 +28,6 @@ from include.parsers import discover as find_exports
 from include.plan.estimate import held_sentence, hold_back, write_estimate
 from include.records import Chunk
 from include.run_folder import RunFolder
-from include.storage import file_trouble
 from include.window import Window
 
 log = get_logger(__name__)
@@ -48,7 +48,7 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
     """
     if not source.exists():
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
-    with file_trouble(run.root, NOTHING_SENT):
+    with translate_file_errors(run.root, NOTHING_SENT):
         corrections.clear_run(run)
     if source.is_dir() and not any(source.iterdir()):
         log.warning("%s is empty: there is nothing to import", source)
@@ -58,7 +58,7 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
         log.warning("Not imported: %s: %s", each.origin, each.reason)
     if not exports:
         raise ExportError(f"nothing to import: {rejected[0].origin}: {rejected[0].reason} ({len(rejected)} looked at)")
-    with file_trouble(run.root, NOTHING_SENT):
+    with translate_file_errors(run.root, NOTHING_SENT):
         extraction.write_rejected(rejected, run.extracted("000-not-imported"))
     for export in exports:
         log.info("Found %s: %s", export.format, export.label)
@@ -67,7 +67,7 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
 
 def extract(export: Export, options: ParseOptions, run: RunFolder, *, redact: bool = False) -> dict[str, Any]:
     """Write one export to Parquet, without credentials in URLs or, with ``redact``, without any known credentials."""
-    with file_trouble(run.root, NOTHING_SENT):
+    with translate_file_errors(run.root, NOTHING_SENT):
         return msgspec.structs.asdict(extraction.extract(export, options, run.extracted(export.key), redact=redact))
 
 
@@ -93,7 +93,7 @@ def transform(
     known_ids = transformation.KnownIds(ids=ledger.conversation_ids(template))
     if not dry_run:
         known_ids = replace(known_ids, remember=partial(ledger.remember_ids, template))
-    with ledger.snapshot() as known, file_trouble(run.root, NOTHING_SENT):
+    with ledger.snapshot() as known, translate_file_errors(run.root, NOTHING_SENT):
         result = transformation.transform(
             run.all_extracted(),
             run,
@@ -126,7 +126,7 @@ def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8, max_mo
     :param max_model_calls: The first segments whose estimate stays within this are loaded, the others left for another
         run; 0 for no limit.
     """
-    with file_trouble(run.root, NOTHING_SENT):
+    with translate_file_errors(run.root, NOTHING_SENT):
         chunks = planning.plan(run, batch_size=batch_size)
         if max_model_calls:
             chunks = hold_back(run, chunks, max_model_calls)
@@ -197,7 +197,7 @@ def report(  # noqa: PLR0913 - the parts of a report
     from include.report.speed import history_of  # noqa: PLC0415
 
     names = set(known_conversations(run)["conversation_id"])
-    with ledger.snapshot() as snapshot, file_trouble(run.root, REPORT_MISSING):
+    with ledger.snapshot() as snapshot, translate_file_errors(run.root, REPORT_MISSING):
         document = build_report(
             run,
             outcomes_of(run, snapshot, run_id),

@@ -16,6 +16,7 @@ from include.delivery.sender import Sender, side_by_side
 from include.delivery.settings import LoadSettings
 from include.delivery.witnesses import check_not_emptied
 from include.errors import ChatImportError, ConversationBusy, LedgerError, StorageError
+from include.files import translate_file_errors
 from include.ledger import Call, Ledger
 from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI
@@ -24,7 +25,6 @@ from include.plan.chunk_file import batch_keys, conversations_of, senders_of
 from include.plan.store import batch_tables
 from include.records import Chunk, Conversation, PlannedSegment
 from include.run_folder import RunFolder
-from include.storage import file_trouble
 
 log = get_logger(__name__)
 
@@ -70,7 +70,7 @@ async def load_chunk(
     :raises PermanentError: the target refuses the caller, or message after message of a conversation.
     """
     path = run.plan / chunk_name(chunk.number)
-    with file_trouble(run.plan, LEDGER_HAS_IT):
+    with translate_file_errors(run.plan, LEDGER_HAS_IT):
         await asyncio.to_thread(ledger.keep_layout, read_layout(run))
         await check_not_emptied(ledger, api)
         planned = [segment for segment in read_plan(run, chunk.number) if not segment.held]
@@ -142,7 +142,7 @@ class _Load:
             return
         try:
             async with self.sender.writer.lock(name, wait_s=self.settings.lock_wait_s):
-                with file_trouble(self.path.parent, LEDGER_HAS_IT):
+                with translate_file_errors(self.path.parent, LEDGER_HAS_IT):
                     await self._deliver(planned, rank)
         except ConversationBusy as error:
             self._stop(name, "busy", error)

@@ -12,9 +12,9 @@ import sqlalchemy
 from sqlalchemy import Connection, NullPool, event, text
 
 from include.errors import LedgerError, LedgerUnavailable
+from include.files import described
 from include.ledger.schema import MIGRATIONS, migrate, version_of
 from include.run_folder import home
-from include.storage import described
 
 LEDGER_VARIABLE = "EVEROS_IMPORT_LEDGER"
 

@@ -23,10 +23,11 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from include.files import write_private
 from include.plan.chunk_file import planned_messages
 from include.plan.store import read_plan, write_plan
 from include.records import Chunk, PlannedSegment
-from include.run_folder import RunFolder, write_private
+from include.run_folder import RunFolder
 
 MESSAGES_PER_CELL = 10
 BYTES_PER_TOKEN = 4

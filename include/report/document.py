@@ -14,6 +14,7 @@ import msgspec
 
 from include.delivery.outcomes import Outcome
 from include.delivery.verification import Checked
+from include.files import private_folder, write_private
 from include.ledger import Call
 from include.memory_api.contract import Target
 from include.plan import read_layout
@@ -22,7 +23,7 @@ from include.report.columns import is_conserved
 from include.report.figures import conversation_figures, notes_of, totals_of
 from include.report.per_day import messages_by_day
 from include.report.speed import LoadHistory, speed_of
-from include.run_folder import RunFolder, private_folder, write_private
+from include.run_folder import RunFolder
 
 REPORT_VERSION = 1
 

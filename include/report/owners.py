@@ -16,11 +16,12 @@ import msgspec
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from include.files import write_private
 from include.plan import read_layout
 from include.plan.chunk_file import conversations_of
 from include.plan.owners import owner_of
 from include.records import Conversation
-from include.run_folder import RunFolder, write_private
+from include.run_folder import RunFolder
 
 
 def write_owners(run: RunFolder, run_id: str) -> None:

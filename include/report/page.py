@@ -16,11 +16,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from include.files import write_private
 from include.records import PLATFORM_NOTICE, SKIP_REASONS
 from include.report.charts import days_chart, speed_chart, strip
 from include.report.columns import PARTS, counts_of, shown_columns
 from include.report.rejects import first_rejects
-from include.run_folder import RunFolder, write_private
+from include.run_folder import RunFolder
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSS = (TEMPLATES / "page.css").read_text(encoding="utf-8")

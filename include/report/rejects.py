@@ -10,10 +10,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from include.files import open_private
 from include.ledger import Snapshot
 from include.records import REJECTED_SCHEMA
 from include.report.sheets import write_sheet
-from include.run_folder import RunFolder, open_private
+from include.run_folder import RunFolder
 
 COLUMNS = ("source", "conversation_id", "message_id", "reason", "origin")
 

@@ -24,10 +24,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import NotConserved
+from include.files import make_private, private_folder
 from include.ids import DEFAULT_ID_TEMPLATE
 from include.memory_layout import PLAIN, MemoryLayout
 from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA, TransformCounts
-from include.run_folder import RunFolder, files_in, make_private, private_folder
+from include.run_folder import RunFolder, files_in
 from include.transform.channels import Channel, Merged, merge_channels
 from include.transform.naming import KnownIds, is_longer_id
 from include.transform.parts import PartWriter

@@ -137,7 +137,7 @@ def test_what_a_killed_extract_has_left_behind_is_in_no_list(home: Path) -> None
 def test_only_run_folder_lists_the_files_of_a_run() -> None:
     root = run_folder.PROJECT
     # these list other files, or all of a run's
-    elsewhere = {"database.py", "scratch.py", "task_files.py"}
+    elsewhere = {"files.py", "database.py", "scratch.py", "task_files.py"}
     listing = [
         path.relative_to(root).as_posix()
         for folder in ("include", "plugins")

@@ -15,8 +15,8 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.errors import StorageError, StoreUnavailable
+from include.files import private_folder
 from include.logs import get_logger
-from include.run_folder import private_folder
 
 log = get_logger(__name__)
 

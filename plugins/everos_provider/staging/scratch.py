@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from include.storage import file_trouble
+from include.files import translate_file_errors
 
 PREFIX = "everos-import-"
 
@@ -27,7 +27,7 @@ def scratch_folder() -> Iterator[Path]:
 
     :raises StorageError: the folder cannot be created.
     """
-    with file_trouble(Path(tempfile.gettempdir()), STATE_AFTER):
+    with translate_file_errors(Path(tempfile.gettempdir()), STATE_AFTER):
         _remove_unlocked()
         folder, lock = _locked_folder()
     try:

@@ -21,8 +21,8 @@ from everos_provider.staging.scratch import scratch_folder
 from include import corrections
 from include.archive import is_named_as_archive
 from include.errors import ChatImportError, ExportError
+from include.files import private_folder
 from include.parsers import Export
-from include.run_folder import private_folder
 
 
 @dataclass(frozen=True)
