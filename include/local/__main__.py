@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: ``python -m include.local demo | up | import SOURCE [--conf JSON]``."""
+"""The commands behind the Makefile: ``python -m include.local demo | up | import | preview``."""
 
 import argparse
 import contextlib
@@ -9,7 +9,7 @@ from types import FrameType
 from dotenv import load_dotenv
 
 from include.errors import ChatImportError
-from include.local.commands import demo, import_source
+from include.local.commands import demo, import_source, preview_source
 from include.local.targets import TARGETS
 from include.run_folder import PROJECT
 
@@ -27,8 +27,11 @@ def main() -> int:
     for each in demo_or_up:
         each.add_argument("--target", default="", help=f"{' or '.join(TARGETS)}; the first is the default")
     importing = commands.add_parser("import", help="load an export into your EverOS")
-    importing.add_argument("source", help="export: a file or a folder")
-    importing.add_argument("--conf", default="", help="more parameters of the run, as a JSON object")
+    previewing = commands.add_parser("preview", help="show what an import would send: conversations and messages")
+    previewing.add_argument("--messages", default="", help="number of messages to show; default: 20")
+    for each in (importing, previewing):
+        each.add_argument("source", help="export: a file or a folder")
+        each.add_argument("--conf", default="", help="more parameters of the run, as a JSON object")
     given = parser.parse_args()
 
     load_dotenv(PROJECT / ".env")
@@ -37,6 +40,8 @@ def main() -> int:
     try:
         if given.command == "import":
             return import_source(given.source, given.conf)
+        if given.command == "preview":
+            return preview_source(given.source, given.conf, given.messages)
         return demo(given.target or next(iter(TARGETS)), stay=given.command == "up")
     except ChatImportError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,8 +1,11 @@
-"""The commands ``make demo``, ``make up`` and ``make import``."""
+"""The commands ``make demo``, ``make up``, ``make import`` and ``make preview``."""
 
 import asyncio
+import contextlib
+import io
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +16,7 @@ from include.local.airflow import has_connection, start_airflow
 from include.local.child_processes import child_processes
 from include.local.demo import show
 from include.local.importing import import_once
+from include.local.preview import parameters_of, preview
 from include.local.state_folder import lock_state_folder
 from include.local.targets import Embedded, start_target
 from include.parameters import PARAMETERS, refuse_unknown
@@ -69,6 +73,31 @@ def import_source(source: str, conf_json: str) -> int:
             raise ConfigurationError(NO_TARGET)
         api = start_airflow(state_folder, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
         return 0 if import_once(state_folder, processes, api, conf, say).good else 1
+
+
+def preview_source(source: str, conf_json: str, messages: str) -> int:
+    """
+    Print what an import of an export on this machine would send. Nothing is started, sent or kept.
+
+    :param conf_json: As for :func:`import_source`.
+    :param messages: Number of messages to show; may be empty.
+    """
+    if messages and not messages.isdecimal():
+        raise ConfigurationError(f"N={messages} is not a number of messages; an example: N=20")
+    if not source or "://" in source:
+        raise ConfigurationError("no export on this machine is given: make preview SOURCE=path/to/export.zip")
+    given = parameters_of(_parameters(conf_json))
+    api_version = os.environ.get("EVEROS_API_VERSION") or "v1"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
+    lines = preview(Path(_resolved(source)), given, messages=int(messages or 20), api_version=api_version)
+    with contextlib.closing(lines):
+        try:
+            for line in lines:
+                say(line)
+        except BrokenPipeError:  # of `| head`, which has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 async def _show(embedded: Embedded, run: RunFolder) -> None:
