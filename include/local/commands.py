@@ -1,4 +1,4 @@
-"""The commands ``make demo``, ``make up``, ``make import`` and ``make preview``."""
+"""The commands ``make demo``, ``make up``, ``make import``, ``make preview`` and ``make ask``."""
 
 import asyncio
 import contextlib
@@ -12,18 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from include.errors import ConfigurationError
-from include.local.airflow import has_connection, start_airflow
+from include.local.airflow import start_airflow
+from include.local.answers import lines
+from include.local.asking import Answers, ask, memories_of
 from include.local.child_processes import child_processes
 from include.local.demo import show
 from include.local.importing import import_once
 from include.local.preview import parameters_of, preview
 from include.local.state_folder import lock_state_folder
+from include.local.target_to_ask import CONNECTION, NO_TARGET, is_configured, target_to_ask
 from include.local.targets import Embedded, start_target
+from include.memory_api import Settings, connect
+from include.memory_api.contract import MOST_EPISODES
 from include.parameters import PARAMETERS, refuse_unknown
 from include.run_folder import PROJECT, STAGING_VARIABLE, RunFolder, home
 
 SAMPLES = PROJECT / "include" / "samples"
-SCHEDULE, CONNECTION, API_KEY = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"
+SCHEDULE = "EVEROS_IMPORT_SCHEDULE"
 UI_PORT = 8080
 
 
@@ -67,9 +72,7 @@ def import_source(source: str, conf_json: str) -> int:
     """
     conf = {**_parameters(conf_json), "source": _resolved(source)}
     with lock_state_folder(home(), "make import") as state_folder, child_processes(state_folder) as processes:
-        if not (
-            os.environ.get(CONNECTION) or os.environ.get(API_KEY) or has_connection(state_folder, "everos_default")
-        ):
+        if not is_configured(state_folder.root, os.environ):
             raise ConfigurationError(NO_TARGET)
         api = start_airflow(state_folder, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
         return 0 if import_once(state_folder, processes, api, conf, say).good else 1
@@ -100,15 +103,39 @@ def preview_source(source: str, conf_json: str, messages: str) -> int:
     return 0
 
 
+def ask_memory(question: str, *, place: str = "", limit: int = 5, private: bool = False, target: str = "") -> int:
+    """
+    Ask the EverOS of the imports a question and print the passages that answer it.
+
+    :param place: Id or name of the one conversation to ask; empty: all public ones.
+    :param private: Ask private conversations and personal histories as well.
+    :param target: One of :data:`include.local.targets.TARGETS`; empty: the target of ``make import``, if configured.
+    :return: Exit status.
+    """
+    if not question.strip():
+        raise ConfigurationError('no question is given: make ask Q="Who owns the billing migration?"')
+    if not 1 <= limit <= MOST_EPISODES:
+        raise ConfigurationError(f"N={limit} is not 1 to {MOST_EPISODES}: the number of answers")
+    with target_to_ask(home(), target) as (settings, description):
+        say(f"Asking {description}")
+        for line in lines(asyncio.run(_ask(settings, question, place, limit, private))):
+            say(line)
+    return 0
+
+
+async def _ask(settings: Settings, question: str, place: str, limit: int, private: bool) -> Answers:
+    memories = memories_of(home(), settings.target)
+    only = memories.named(place) if place else None
+    api = connect(settings)
+    try:
+        return await ask(api, memories, question, only=only, private=private, limit=limit)
+    finally:
+        await api.aclose()
+
+
 async def _show(embedded: Embedded, run: RunFolder) -> None:
     async for line in show(embedded.settings, run):
         say(line)
-
-
-NO_TARGET = (
-    f"no EverOS is configured to load into: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) "
-    f"or {CONNECTION}, in the environment or in .env. `make demo` needs none of them."
-)
 
 
 def say(line: str) -> None:
