@@ -18,9 +18,10 @@ from include.local.asking import Answers, ask, memories_of
 from include.local.child_processes import child_processes
 from include.local.demo import show
 from include.local.importing import import_once
+from include.local.precheck import check_run, check_source, resolved
 from include.local.preview import parameters_of, preview
 from include.local.state_folder import lock_state_folder
-from include.local.target_to_ask import CONNECTION, NO_TARGET, is_configured, target_to_ask
+from include.local.target_to_ask import CONNECTION, target_to_ask
 from include.local.targets import Embedded, start_target
 from include.memory_api import Settings, connect
 from include.memory_api.contract import MOST_EPISODES
@@ -69,11 +70,12 @@ def import_source(source: str, conf_json: str) -> int:
 
     :param conf_json: More parameters of the run as a JSON object; may be empty.
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
+    :raises ChatImportError: the import cannot work; nothing was sent.
     """
-    conf = {**_parameters(conf_json), "source": _resolved(source)}
+    conf = {**_parameters(conf_json), "source": resolved(source)}
     with lock_state_folder(home(), "make import") as state_folder, child_processes(state_folder) as processes:
-        if not is_configured(state_folder.root, os.environ):
-            raise ConfigurationError(NO_TARGET)
+        check_source(conf["source"], say)
+        check_run(state_folder, os.environ, conf, say)
         api = start_airflow(state_folder, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
         return 0 if import_once(state_folder, processes, api, conf, say).good else 1
 
@@ -93,7 +95,7 @@ def preview_source(source: str, conf_json: str, messages: str) -> int:
     api_version = os.environ.get("EVEROS_API_VERSION") or "v1"
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
-    lines = preview(Path(_resolved(source)), given, messages=int(messages or 20), api_version=api_version)
+    lines = preview(Path(resolved(source)), given, messages=int(messages or 20), api_version=api_version)
     with contextlib.closing(lines):
         try:
             for line in lines:
@@ -168,14 +170,3 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         raise ConfigurationError("CONF names a parameter twice")
     return members
-
-
-def _resolved(source: str) -> str:
-    if not source:
-        raise ConfigurationError("no export is given: make import SOURCE=path/to/export.zip (or a folder)")
-    if "://" in source:
-        return source
-    path = Path(source).expanduser().resolve()
-    if not path.exists():
-        raise ConfigurationError(f"{path} does not exist")
-    return str(path)
