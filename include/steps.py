@@ -84,6 +84,7 @@ def transform(
     Sort all messages, without those that are out of range, loaded already or rejected in an earlier run.
 
     :param layout: Of the target's memory; default: that of its API version.
+    :raises ConfigurationError: a name of ``include`` or ``exclude`` matches no conversation; nothing was written.
     :raises LedgerError: the target was loaded in another layout; nothing was written.
     """
     options = options or ParseOptions()
@@ -101,9 +102,8 @@ def transform(
             refused=known.rejected,
             since_us=window.since_us,
             until_us=window.until_us,
-            id_template=template,
+            options=options,
             known_ids=known_ids,
-            include_private=options.include_private,
             layout=layout,
             pinned=_pinned(known),
         )

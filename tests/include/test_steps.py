@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from include import steps
-from include.errors import ExportError, LedgerError
+from include.errors import ConfigurationError, ExportError, LedgerError
 from include.ledger import Ledger
 from include.memory_api.contract import Target
 from include.parsers import ParseOptions
@@ -18,7 +18,7 @@ from include.report.columns import is_conserved
 from include.report.page import write_page
 from include.run_folder import HOME_VARIABLE, RunFolder
 from include.window import Window
-from tests.support.builders import slack_export, slack_message, write_folder
+from tests.support.builders import slack_channel, slack_export, slack_message, write_folder
 
 SAMPLES = Path(__file__).parents[2] / "include" / "samples"
 TARGET = Target(base_url="http://127.0.0.1:9", api_version="v1", key_fingerprint="0")
@@ -150,3 +150,49 @@ def test_a_folder_without_any_export_says_what_was_looked_for(tmp_path: Path) ->
 def test_a_ledger_that_knows_less_than_airflow_does_is_not_taken_for_empty() -> None:
     with pytest.raises(LedgerError, match="knows of 0 landed messages, Airflow's asset state of 5"):
         steps.open_ledger(TARGET, at_least=5)
+
+
+LEADS, GENERAL = slack_channel("C2", "leads"), slack_channel("C1", "general")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"exclude": ("leeds",)}, "exclude has 'leeds', which matches no conversation (did you mean 'leads'"),
+        ({"include": ("genral",)}, "include has 'genral', which matches no conversation (did you mean 'general'"),
+        ({"include": ("General",)}, "(did you mean 'general'"),
+        ({"include": ("general", "xyzzy")}, "include has 'xyzzy', which matches no conversation. Nothing was sent"),
+        ({"exclude": ("lead-*",)}, "exclude has 'lead-*'"),
+    ],
+    ids=str,
+)
+def test_a_name_that_matches_no_conversation_stops_the_run_before_its_plan(
+    tmp_path: Path, options: dict[str, Any], sentence: str
+) -> None:
+    source = write_folder(tmp_path / "acme", slack_export(slack_message(), channels=[GENERAL, LEADS]))
+    write_folder(source, {"leads/2026-01-01.json": [slack_message(text="secret")]})
+    with pytest.raises(ConfigurationError) as caught:
+        planned(source, **options)
+    assert sentence in str(caught.value)
+    assert not RunFolder.of("run").conversations.exists()
+
+
+def test_a_name_may_match_in_one_export_or_a_listed_conversation_without_messages(tmp_path: Path) -> None:
+    write_folder(tmp_path / "all" / "a", slack_export(slack_message(), channels=[GENERAL, LEADS]))
+    other = slack_export(slack_message(), channels=[slack_channel("C9", "plans")])
+    write_folder(tmp_path / "all" / "b", {name.replace("general/", "plans/"): each for name, each in other.items()})
+    figures = report(*planned(tmp_path / "all", include=("#general", "slack_pl*"), exclude=("leads",)))
+    assert {row["conversation_id"]: row["pending"] for row in figures["conversations"]} == {
+        "slack_general": 1,
+        "slack_leads": 0,
+        "slack_plans": 1,
+    }
+
+
+def test_a_name_of_a_conversation_that_an_earlier_run_loaded_is_not_misspelt(tmp_path: Path) -> None:
+    planned(write_folder(tmp_path / "all", slack_export(slack_message())))
+    other = write_folder(tmp_path / "new", slack_export(slack_message(), channels=[LEADS]))
+    (other / "general").rename(other / "leads")
+    assert planned(other, exclude=("slack_general",))
+    with pytest.raises(ConfigurationError, match="'slack_genral'"):
+        planned(other, exclude=("slack_genral",))

@@ -11,7 +11,7 @@ Format: https://slack.com/help/articles/220556107 (read November 2025), and the 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import batched, count
 from pathlib import Path
@@ -71,10 +71,21 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, classifier, reason)
         yield from classifier.notes()
+        yield from named_without_entries(index, present, workspace, options)
     if not export.lists:  # else the missing ones are in another part
         yield Note(code="no_entries", count=len(listed - present))
     yield Note(code="no_messages", count=count_records(archive))
     yield Note(code="maybe_private", count=unsure)
+
+
+def named_without_entries(
+    index: Index, present: Container[str], workspace: str, options: ParseOptions
+) -> Iterator[Conversation]:
+    """Yield the listed conversations without messages that a parameter names: such a name is not misspelt."""
+    without = (channel for key, channel in index.listed.items() if key not in present)
+    for conversation in (conversation_of(channel, workspace, options) for channel in without):
+        if options.names(conversation.conversation_id, conversation.name):
+            yield conversation
 
 
 def read_lists_beside(export: Export, lists: Lists, options: ParseOptions) -> None:
