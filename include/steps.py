@@ -26,7 +26,8 @@ from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
 from include.plan.estimate import held_sentence, hold_back, write_estimate
-from include.records import Chunk
+from include.records import Chunk, named_files
+from include.report.problems import Problem
 from include.run_folder import RunFolder
 from include.window import Window
 
@@ -37,27 +38,31 @@ REPORT_MISSING = "Only the report is missing: the ledger has the loaded messages
 NOTHING_SENT = "This step sends nothing. Its unfinished files are not used."
 
 
-def discover(source: Path, run: RunFolder) -> list[Export]:
+def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False) -> list[Export]:
     """
     Find the exports in ``source``; other files become rejected entries of the run.
 
-    An empty folder is no error: most nightly runs find an empty drop folder.
-
-    :raises ExportError: ``source`` is missing, or it has files but no export.
+    :param may_be_empty: An empty folder is no error: most nightly runs find an empty drop folder.
+    :raises ExportError: ``source`` is missing or empty, or it has files but no export.
     :raises StorageError: the run's folder cannot be written.
     """
     if not source.exists():
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
     with translate_file_errors(run.root, NOTHING_SENT):
         corrections.clear_run(run)
-    if source.is_dir() and not any(source.iterdir()):
-        log.warning("%s is empty: there is nothing to import", source)
-        return []
     exports, rejected = find_exports(source)
     for each in rejected:
         log.warning("Not imported: %s: %s", each.origin, each.reason)
+    if not exports and not rejected:
+        if not may_be_empty:
+            raise ExportError(f"{source} is empty, so nothing was imported. Check the path, and run again.")
+        log.warning("%s is empty: there is nothing to import", source)
+        return []
     if not exports:
-        raise ExportError(f"nothing to import: {rejected[0].origin}: {rejected[0].reason} ({len(rejected)} looked at)")
+        raise ExportError(
+            f"{source} has no export that can be read, so nothing was imported: {named_files(rejected)}. "
+            "Check the path and the files, and run again; README lists the formats."
+        )
     with translate_file_errors(run.root, NOTHING_SENT):
         extraction.write_rejected(rejected, run.extracted("000-not-imported"))
     for export in exports:
@@ -179,7 +184,7 @@ def report(  # noqa: PLR0913 - the parts of a report
     target: Target,
     started_at: datetime,
     dry_run: bool,
-    problems: Sequence[str],
+    problems: Sequence[Problem],
     checked: Mapping[str, Checked] | None = None,
 ) -> Mapping[str, Any]:
     """

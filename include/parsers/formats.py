@@ -99,9 +99,6 @@ class Format:
 
     name: str
 
-    looked_for: str
-    """The shape that is recognised, for the report on an unknown file."""
-
     parse: Callable[[Archive, Export, ParseOptions], Iterator[ParsedMany]]
 
     find_roots: Callable[[Archive], Mapping[str, Sequence[str]]] = _no_roots

@@ -127,13 +127,17 @@ def test_what_a_killed_extract_has_left_behind_is_not_read(tmp_path: Path) -> No
     assert report(run, ledger)["conserved"]
 
 
-def test_an_empty_folder_is_nothing_to_import_and_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("inside", ["", "2026/03"])
+def test_an_empty_folder_is_an_error_but_for_nightly_runs(tmp_path: Path, inside: str) -> None:
     drop = tmp_path / "drop"
-    drop.mkdir()
+    (drop / inside).mkdir(parents=True)
     run = RunFolder.of("run")
-    assert steps.discover(drop, run) == []
+    with pytest.raises(ExportError, match="drop is empty, so nothing was imported"):
+        steps.discover(drop, run)
+    assert steps.discover(drop, run, may_be_empty=True) == []
     figures = report(run, steps.open_ledger(TARGET), dry_run=False)
     assert (figures["conserved"], figures["complete"], figures["extracted"]) == (True, True, 0)
+    assert "there was nothing to import" in run.report_html.read_text(encoding="utf-8")
 
 
 def test_a_missing_source_is_named(tmp_path: Path) -> None:
@@ -141,10 +145,48 @@ def test_a_missing_source_is_named(tmp_path: Path) -> None:
         steps.discover(tmp_path / "nowhere", RunFolder.of("run"))
 
 
-def test_a_folder_without_any_export_says_what_was_looked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("may_be_empty", [False, True])
+def test_a_folder_without_any_export_is_an_error_that_names_its_files(tmp_path: Path, may_be_empty: bool) -> None:
     (tmp_path / "notes.json").write_text('{"shopping": ["milk"]}', encoding="utf-8")
-    with pytest.raises(ExportError, match=r"nothing to import: .*notes\.json: .*looked for"):
-        steps.discover(tmp_path, RunFolder.of("run"))
+    with pytest.raises(ExportError, match=r"has no export .*notes\.json \(not an export of a known format\)") as caught:
+        steps.discover(tmp_path, RunFolder.of("run"), may_be_empty=may_be_empty)
+    assert len(str(caught.value)) < 200 + 2 * len(str(tmp_path))
+
+
+UNREADABLE: dict[str, Any] = {
+    "notes.json": {"shopping": ["milk"]},
+    "backup.zip": b"PK\x03\x04 cut off",
+    "old.7z": b"7z\xbc\xaf\x27\x1c\x00\x04",
+    "acme/general/2026-01-02.json": b'[{"type": "message", "ts": "1767312000.0002", "text": "cut',
+    "acme/users.json": b"[{",
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_file_that_cannot_be_read_makes_the_run_incomplete_and_the_rest_is_read(
+    tmp_path: Path, name: str, dry_run: bool
+) -> None:
+    write_folder(tmp_path / "all" / "acme", slack_export(slack_message()))
+    run, ledger = planned(write_folder(tmp_path / "all", {name: UNREADABLE[name]}))
+    figures = report(run, ledger, dry_run=dry_run)
+    assert (figures["conserved"], figures["complete"], figures["pending"]) == (True, False, 1)
+    assert name.rpartition("/")[2] in figures["problems"][0]
+    assert len(figures["problems"][0]) < 400
+    page = run.report_html.read_text(encoding="utf-8")
+    assert "Every entry is accounted for" not in page
+    assert f"<br><b>{figures['remedies'][0]}</b>" in page
+
+
+def test_an_unreadable_file_of_a_conversation_that_is_left_out_does_not_matter(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "acme", slack_export(slack_message(), channels=[GENERAL, LEADS]))
+    write_folder(source, {"leads/2026-01-02.json": b"[{"})
+    assert report(*planned(source, exclude=("leads",)))["complete"]
+
+
+def test_a_broken_entry_is_counted_and_does_not_make_the_run_incomplete(tmp_path: Path) -> None:
+    figures = report(*planned(write_folder(tmp_path / "acme", slack_export(slack_message(), slack_message(ts=...)))))
+    assert (figures["complete"], sum(figures["rejected"].values())) == (True, 1)
 
 
 def test_a_ledger_that_knows_less_than_airflow_does_is_not_taken_for_empty() -> None:

@@ -432,7 +432,6 @@ def _file_of(name: str) -> str:
 
 FORMAT = Format(
     name="slack_dump",
-    looked_for="Slack messages (an array of objects with ts, or a slackdump object with such messages)",
     parse=parse,
     matches_file=matches_file,
     beside=beside,

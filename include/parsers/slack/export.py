@@ -155,7 +155,13 @@ def outcomes(
                 for entry, sent_at_us, position in zip(some, times_us(some), numbers, strict=False):
                     where = f"{origin}[{position}]"
                     if isinstance(entry, Defect):
-                        yield _rejected(conversation_id, entry.reason, where)
+                        yield Rejected(
+                            source=SOURCE,
+                            conversation_id=conversation_id,
+                            reason=entry.reason,
+                            origin=where,
+                            unread=entry.unread and not reason,
+                        )
                     elif reason:
                         yield Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=where)
                     elif isinstance(outcome := classifier.row(entry, conversation_id, where, sent_at_us), tuple):
@@ -168,20 +174,14 @@ def outcomes(
         yield from reject_file(origin, SOURCE, str(error), conversation_id)
 
 
-def _rejected(conversation_id: str, reason: str, origin: str) -> Rejected:
-    return Rejected(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
-
-
 FORMAT = Format(
     name="slack",
-    looked_for="a Slack export (channels.json and such beside folders of YYYY-MM-DD.json files)",
     parse=parse,
     find_roots=layout.find_roots,
 )
 
 TXT_FORMAT = Format(
     name="slack_txt",
-    looked_for="",
     parse=parse,
     find_roots=layout.find_txt_roots,
     refusal=(
