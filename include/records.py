@@ -174,7 +174,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 def named_files(rejected: Sequence[Rejected], most: int = 3) -> str:
     """Return the first of these files, each with the reason for which it cannot be read, in one line."""
     more = f" and {len(rejected) - most} more" if len(rejected) > most else ""
-    return ", ".join(f"{each.origin} ({each.reason})" for each in rejected[:most]) + more
+    return ", ".join(f"{each.origin} ({each.reason.rstrip('.')})" for each in rejected[:most]) + more
 
 
 class Entries(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,8 @@ log = get_logger(__name__)
 
 REPORT_MISSING = "Only the report is missing: the ledger has the loaded messages."
 
+FORMATS_LISTED = "README lists the formats that are read."
+
 NOTHING_SENT = "This step sends nothing. Its unfinished files are not used."
 
 
@@ -55,13 +57,15 @@ def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False) -> lis
         log.warning("Not imported: %s: %s", each.origin, each.reason)
     if not exports and not rejected:
         if not may_be_empty:
-            raise ExportError(f"{source} is empty, so nothing was imported. Check the path, and run again.")
+            raise ExportError(f"{source} is empty, so nothing was imported.", remedy="Check the path, and run again.")
         log.warning("%s is empty: there is nothing to import", source)
         return []
+    if not exports and source.is_file() and len(rejected) == 1:
+        raise ExportError(f"{source}: {rejected[0].reason}. Nothing was imported.", remedy=FORMATS_LISTED)
     if not exports:
         raise ExportError(
-            f"{source} has no export that can be read, so nothing was imported: {named_files(rejected)}. "
-            "Check the path and the files, and run again; README lists the formats."
+            f"{source} has no export that can be read, so nothing was imported: {named_files(rejected)}.",
+            remedy=f"Check the path and the files, and run again. {FORMATS_LISTED}",
         )
     with translate_file_errors(run.root, NOTHING_SENT):
         extraction.write_rejected(rejected, run.extracted("000-not-imported"))

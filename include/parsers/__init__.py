@@ -253,15 +253,16 @@ def _discover(
     """Add the exports found and the files rejected; return whether the archive is empty."""
     with open_archive(path, limits, inside) as archive:
         sorted_files = _sort_files(archive)
+        below = "" if path.is_file() and list(archive.names()) == [path.name] else f"{label}/"
         empty = not archive.names()
         places = []
         for name in sorted_files.archives:
             try:
                 places.append((name, *archive.place_of(name)))
             except ExportError as error:
-                rejected.append(_rejected(f"{label}/{name}", str(error)))
+                rejected.append(_rejected(f"{below}{name}", str(error)))
         rejected.extend(
-            _rejected(f"{label}/{name}", reason, unread=bool(_CANDIDATE.search(name)))
+            _rejected(f"{below}{name}", reason, unread=bool(_CANDIDATE.search(name)))
             for name, reason in archive.refused
         )
     for (name, root), names in sorted_files.exports.items():
@@ -276,7 +277,7 @@ def _discover(
         export = Export(key=key, format=name, path=str(path), inside=inside, root=root, label=where)
         found.append(_Found(export, sorted_files.lists[name, root]))
     rejected.extend(
-        _rejected(f"{label}/{name}", reason, unread=name not in sorted_files.attached)
+        _rejected(f"{below}{name}", reason, unread=name not in sorted_files.attached)
         for name, reason in sorted_files.rejected.items()
     )
     for name, place, within in places:
@@ -324,4 +325,7 @@ def _family(export: Export) -> str:
 
 
 def _rejected(origin: str, reason: str, *, unread: bool = True) -> Rejected:
+    file, _, rest = reason.partition(": ")
+    if rest and file.rpartition("/")[2] == origin.rpartition("/")[2]:  # an error that begins with the file
+        reason = rest
     return Rejected(source="", conversation_id="", reason=reason, origin=origin, unread=unread)

@@ -23,7 +23,9 @@ def check_names(options: ParseOptions, names: Collection[str], loaded: Collectio
         *_unknown("exclude", options.exclude, names, loaded),
     ]
     if unknown:
-        raise ConfigurationError(f"{'; '.join(unknown)}. Nothing was sent. Correct or remove the name, and run again.")
+        raise ConfigurationError(
+            f"{'; '.join(unknown)}. Nothing was sent.", remedy="Correct or remove the name, and run again."
+        )
 
 
 def _unknown(

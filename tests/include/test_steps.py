@@ -153,6 +153,13 @@ def test_a_folder_without_any_export_is_an_error_that_names_its_files(tmp_path: 
     assert len(str(caught.value)) < 200 + 2 * len(str(tmp_path))
 
 
+def test_a_source_that_is_no_export_gets_one_short_sentence(tmp_path: Path) -> None:
+    (tmp_path / "chat.html").write_text("<html>", encoding="utf-8")
+    with pytest.raises(ExportError) as caught:
+        steps.discover(tmp_path / "chat.html", RunFolder.of("run"))
+    assert caught.value.cause == f"{tmp_path}/chat.html: not an export of a known format. Nothing was imported."
+
+
 UNREADABLE: dict[str, Any] = {
     "notes.json": {"shopping": ["milk"]},
     "backup.zip": b"PK\x03\x04 cut off",
