@@ -24,7 +24,7 @@ from include.plan import read_layout
 from include.plan.chunk_file import conversations_of
 from include.plan.owners import owner_of
 from include.records import Conversation, Kind
-from include.run_folder import RunFolder
+from include.run_folder import RunFolder, files_of_runs
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +128,7 @@ def read_owners(home: Path, target: Target) -> list[Owners]:
 
 
 def _documents(home: Path) -> Iterable[Owners]:
-    for path in (home / "runs").glob("**/owners.json"):
+    for path in files_of_runs(home, "owners.json"):
         try:
             yield msgspec.json.decode(path.read_bytes(), type=Owners)
         except msgspec.DecodeError as error:
