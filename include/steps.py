@@ -25,6 +25,7 @@ from include.memory_api.contract import Target
 from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
+from include.parsers.parts import most_parts
 from include.plan.estimate import held_sentence, hold_back, write_estimate
 from include.records import Chunk
 from include.run_folder import RunFolder
@@ -37,12 +38,14 @@ REPORT_MISSING = "Only the report is missing: the ledger has the loaded messages
 NOTHING_SENT = "This step sends nothing. Its unfinished files are not used."
 
 
-def discover(source: Path, run: RunFolder) -> list[Export]:
+def discover(source: Path, run: RunFolder, *, divide: bool = True) -> list[Export]:
     """
     Find the exports in ``source``; other files become rejected entries of the run.
 
     An empty folder is no error: most nightly runs find an empty drop folder.
 
+    :param divide: Whether a large export may be divided into parts, each of which opens ``source`` itself.
+    :raises ConfigurationError: ``EVEROS_IMPORT_PARTS`` is no number; nothing was read.
     :raises ExportError: ``source`` is missing, or it has files but no export.
     :raises StorageError: the run's folder cannot be written.
     """
@@ -53,15 +56,17 @@ def discover(source: Path, run: RunFolder) -> list[Export]:
     if source.is_dir() and not any(source.iterdir()):
         log.warning("%s is empty: there is nothing to import", source)
         return []
-    exports, rejected = find_exports(source)
+    exports, rejected = find_exports(source, most_parts=most_parts() if divide else 1)
     for each in rejected:
         log.warning("Not imported: %s: %s", each.origin, each.reason)
     if not exports:
         raise ExportError(f"nothing to import: {rejected[0].origin}: {rejected[0].reason} ({len(rejected)} looked at)")
     with translate_file_errors(run.root, NOTHING_SENT):
+        run.keep_extracted({export.key for export in exports})
         extraction.write_rejected(rejected, run.extracted("000-not-imported"))
     for export in exports:
-        log.info("Found %s: %s", export.format, export.label)
+        if export.part == 1:
+            log.info("Found %s: %s, to read in %d parts", export.format, export.label, export.parts)
     return exports
 
 

@@ -89,7 +89,7 @@ def discover(context: Context) -> list[dict[str, str]]:
     window_of(context)  # refuses invalid times
     wait_for_turn(context)
     with task_folder(context["run_id"], DISCOVER) as run, local_source(context["params"]["source"]) as source:
-        exports = steps.discover(source.path, run)
+        exports = steps.discover(source.path, run, divide=not source.is_copy)
         return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
 
 
@@ -155,7 +155,7 @@ def report(context: Context) -> dict[str, Any]:
             dry_run=context["params"]["dry_run"],
             checked=_read_back(context, run, ledger),
             problems=[
-                f"{export['label']} could not be read: see its extract task. Everything else was loaded."
+                f"{_name(export)} could not be read: see its extract task. Everything else was loaded."
                 for export in exports
                 if not run.extracted(export["key"]).exists()
             ],
@@ -167,6 +167,11 @@ def report(context: Context) -> dict[str, Any]:
     if document["problems"]:
         raise ImportIncomplete(f"{path}: " + " ".join(document["problems"]))
     return {"report": path, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
+
+
+def _name(export: Mapping[str, Any]) -> str:
+    part = f" (part {export['part']} of {export['parts']})" if export["parts"] > 1 else ""
+    return f"{export['label']}{part}"
 
 
 def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Checked]:
