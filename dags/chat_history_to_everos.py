@@ -6,7 +6,7 @@ discover ─▶ extract ─▶ transform ─▶ plan ─▶ load ─▶ flush �
 | step | what it does | what it leaves behind |
 | --- | --- | --- |
 | **discover** | finds the exports in `source` and detects their formats | one descriptor per export |
-| **extract** | reads one export per task | Parquet of messages, skipped and rejected entries |
+| **extract** | reads one export per task, or part of a large one | Parquet of messages, skipped and rejected entries |
 | **transform** | sorts by conversation and time, removes duplicates, applies range and ledger | `messages/*.parquet` |
 | **plan** | cuts batches (one API call each) and chunks (one load task each) | `plan/*.parquet` |
 | **load** | sends one chunk per task: conversations in parallel, each in order | the ledger, this run's cursors |
@@ -60,6 +60,11 @@ except ModuleNotFoundError as error:
 
 SCHEDULE = os.environ.get("EVEROS_IMPORT_SCHEDULE", "0 2 * * *")
 
+EXTRACT_LABEL = (
+    "{% set export = task.op_kwargs['export'] %}{{ export['label'] }}"
+    "{% if export['parts'] > 1 %}, part {{ export['part'] }} of {{ export['parts'] }}{% endif %}"
+)
+
 RETRIES: dict[str, Any] = {
     "retries": 5,
     # A task that cannot start while Airflow's API server is down uses up a try: together the tries last five minutes.
@@ -92,7 +97,7 @@ def chat_history_to_everos() -> None:
     def discover(**context: Unpack[Context]) -> list[dict[str, str]]:
         return run.discover(context)
 
-    @task(map_index_template="{{ task.op_kwargs['export']['label'] }}")
+    @task(map_index_template=EXTRACT_LABEL)
     def extract(export: dict[str, str], **context: Unpack[Context]) -> dict[str, int]:
         return run.extract(export, context)
 

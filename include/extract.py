@@ -1,7 +1,7 @@
 """
-Writes one export to Parquet: messages, skipped and rejected entries with their reasons, and counts.
+Writes one export, or a part of a large one, to Parquet: messages, skipped and rejected entries with reasons, counts.
 
-A folder per export, complete or missing: it is written to a temporary folder and moved when its counts match. A task
+A folder for each, complete or missing: it is written to a temporary folder and moved when its counts match. A task
 that is retried starts from the beginning.
 """
 
@@ -47,7 +47,7 @@ GROUP_CHARACTERS = 16 << 20
 """Of text. A row group is written when it has this many rows or characters, so memory does not grow with the export."""
 
 MAX_BROKEN = 1_000
-"""Rejected entries of an export that are kept for correction: more than a user corrects by hand."""
+"""Rejected entries of an export or part that are kept for correction: more than a user corrects by hand."""
 
 NO_CONVERSATION = Conversation(conversation_id="", source="", kind="group", channel_id="", name="")
 """The conversation of entries whose conversation is not known."""

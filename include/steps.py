@@ -25,6 +25,7 @@ from include.memory_api.contract import Target
 from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
+from include.parsers.parts import most_parts
 from include.plan.estimate import held_sentence, hold_back, write_estimate
 from include.records import Chunk, named_files
 from include.report.problems import Problem
@@ -40,11 +41,13 @@ FORMATS_LISTED = "README lists the formats that are read."
 NOTHING_SENT = "This step sends nothing. Its unfinished files are not used."
 
 
-def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False) -> list[Export]:
+def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False, divide: bool = True) -> list[Export]:
     """
     Find the exports in ``source``; other files become rejected entries of the run.
 
     :param may_be_empty: An empty folder is no error: most nightly runs find an empty drop folder.
+    :param divide: Whether a large export may be divided into parts, each of which opens ``source`` itself.
+    :raises ConfigurationError: ``EVEROS_IMPORT_PARTS`` is no number; nothing was read.
     :raises ExportError: ``source`` is missing or empty, or it has files but no export.
     :raises StorageError: the run's folder cannot be written.
     """
@@ -52,7 +55,7 @@ def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False) -> lis
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
     with translate_file_errors(run.root, NOTHING_SENT):
         corrections.clear_run(run)
-    exports, rejected = find_exports(source)
+    exports, rejected = find_exports(source, most_parts=most_parts() if divide else 1)
     for each in rejected:
         log.warning("Not imported: %s: %s", each.origin, each.reason)
     if not exports and not rejected:
@@ -68,9 +71,11 @@ def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False) -> lis
             remedy=f"Check the path and the files, and run again. {FORMATS_LISTED}",
         )
     with translate_file_errors(run.root, NOTHING_SENT):
+        run.keep_extracted({export.key for export in exports})
         extraction.write_rejected(rejected, run.extracted("000-not-imported"))
     for export in exports:
-        log.info("Found %s: %s", export.format, export.label)
+        if export.part == 1:
+            log.info("Found %s: %s, to read in %d parts", export.format, export.label, export.parts)
     return exports
 
 

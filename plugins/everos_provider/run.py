@@ -92,7 +92,8 @@ def discover(context: Context) -> list[dict[str, str]]:
     window_of(context)  # refuses invalid times
     wait_for_turn(context)
     with task_folder(context["run_id"], DISCOVER) as run, local_source(context["params"]["source"]) as source:
-        exports = steps.discover(source.path, run, may_be_empty=interval_of(context) is not None)
+        may_be_empty = interval_of(context) is not None
+        exports = steps.discover(source.path, run, may_be_empty=may_be_empty, divide=not source.is_copy)
         return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
 
 
@@ -163,7 +164,7 @@ def report(context: Context) -> dict[str, Any]:
             checked=_read_back(context, run, ledger),
             problems=[
                 Problem(
-                    f"{export['label']} could not be read. Everything else was read.",
+                    f"{_name(export)} could not be read. Everything else was read.",
                     "The log of its extract task says why.",
                 )
                 for export in exports
@@ -177,6 +178,11 @@ def report(context: Context) -> dict[str, Any]:
     if document["problems"]:
         raise ImportIncomplete(f"{path}: " + " ".join(document["problems"]))
     return {"report": path, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
+
+
+def _name(export: Mapping[str, Any]) -> str:
+    part = f" (part {export['part']} of {export['parts']})" if export["parts"] > 1 else ""
+    return f"{export['label']}{part}"
 
 
 def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Checked]:

@@ -26,7 +26,7 @@ from everos_provider.staging.task_files import DONE, EXTRACT, PLAN, TaskFiles, t
 from fsspec.implementations.memory import MemoryFileSystem
 
 from include.errors import ConfigurationError, ExportError, ImportIncomplete, StorageError, StoreUnavailable
-from include.parsers import Export, ParseOptions, discover, open_export, parse
+from include.parsers import Export, ParseOptions, discover, open_export, parse, parts
 from include.records import Conversation
 from include.run_folder import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.standin import StandIn
@@ -94,11 +94,11 @@ def go_on(source: str, exports: list[dict[str, str]], run_id: str = RUN, *, but:
     """
     Run the tasks after discover.
 
-    :param but: Label of an export that is not extracted.
+    :param but: Label or key of an export that is not extracted.
     """
     context = a_context(source, run_id, batch_size=4)
     for export in exports:
-        if export["label"] != but:
+        if but not in (export["label"], export["key"]):
             run.extract(export, context)
     run.transform(context)
     for chunk in run.plan(context):
@@ -252,6 +252,27 @@ def test_an_extract_that_was_interrupted_is_left_out_and_named(
     ):
         go_on(source, exports, but=lost["label"])
     assert report_in(bucket)["loaded"] == 6 + 4 + 7
+
+
+def test_a_part_of_an_export_that_was_not_read_is_named(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_BYTES", 1)
+    monkeypatch.setenv(parts.VARIABLE, "2")
+    source = write_folder(tmp_path / "in", {"a.json": group("a", 6), "b.json": group("b", 7)})
+    first, second = run.discover(a_context(str(source)))
+    with pytest.raises(ImportIncomplete, match=r"report.json: in \(part 2 of 2\) could not be read"):
+        go_on(str(source), [first, second], but=second["key"])
+
+
+def test_a_source_that_each_task_copies_is_read_in_one_part(
+    objects: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_BYTES", 1)
+    monkeypatch.setenv(parts.VARIABLE, "2")
+    for name in "ab":
+        objects.pipe(f"/in/{name}.json", json.dumps(group(name, 3)).encode())
+    assert len(run.discover(a_context("memory://in/"))) == 1
 
 
 def test_files_of_a_failed_task_are_not_uploaded(tmp_path: Path, bucket: Path) -> None:
