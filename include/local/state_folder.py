@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from include.errors import ConfigurationError
-from include.files import try_lock
+from include.files import translate_file_errors, try_lock
 
 _WAIT_S = 60.0
 """Longer than any program of a killed command needs to end."""
@@ -52,9 +52,11 @@ def lock_state_folder(root: Path, command: str) -> Iterator[StateFolder]:
 
     :param command: Name of this command, for the error message of another command.
     :raises StateFolderLocked: A running command has locked it.
+    :raises StorageError: It cannot be made or written.
     """
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    with translate_file_errors(root, "Nothing was started. EVEROS_IMPORT_HOME=… names another folder."):
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _lock(descriptor, root)
         os.ftruncate(descriptor, 0)
