@@ -29,6 +29,7 @@ from include.memory_api.contract import Target
 from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
 from include.report.columns import PARTS, count_of
+from include.report.problems import Problem
 from include.report.waiting import read_waiting
 from include.run_folder import RunFolder
 from include.window import Window, window_of_interval, window_of_parameters
@@ -133,7 +134,7 @@ def discover(context: Context) -> list[dict[str, str]]:
     window_of(context)  # refuses invalid times
     wait_for_turn(context)
     with task_folder(context["run_id"], DISCOVER) as run, local_source(context["params"]["source"]) as source:
-        exports = steps.discover(source.path, run)
+        exports = steps.discover(source.path, run, may_be_empty=interval_of(context) is not None)
         if exports:
             _check_target(context)
         return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
@@ -201,7 +202,10 @@ def report(context: Context) -> dict[str, Any]:
             dry_run=context["params"]["dry_run"],
             checked=_read_back(context, run, ledger),
             problems=[
-                f"{export['label']} could not be read: see its extract task. Everything else was loaded."
+                Problem(
+                    f"{export['label']} could not be read. Everything else was read.",
+                    "The log of its extract task says why.",
+                )
                 for export in exports
                 if not run.extracted(export["key"]).exists()
             ],
