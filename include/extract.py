@@ -19,6 +19,7 @@ from msgspec.structs import astuple, replace
 
 from include.errors import NotConserved
 from include.ids import provisional_id
+from include.logs import PeriodicLine, get_logger
 from include.parsers import Export, ParseOptions, parse_many
 from include.records import (
     BROKEN_SCHEMA,
@@ -41,6 +42,8 @@ from include.records import (
 )
 from include.redact import Redactor
 from include.run_folder import drafted
+
+log = get_logger(__name__)
 
 GROUP_ROWS = 25_000
 GROUP_CHARACTERS = 16 << 20
@@ -124,7 +127,8 @@ class _Staging:
     """Writes a parser's records to files by kind."""
 
     def __init__(self, folder: Path, label: str) -> None:
-        self._messages = _Table(folder / "messages-000.parquet", MESSAGE_SCHEMA)
+        reading = PeriodicLine(log, "Reading %s: %d messages so far", label)
+        self._messages = _Table(folder / "messages-000.parquet", MESSAGE_SCHEMA, reading)
         self._skipped = _Table(folder / "skipped.parquet", SKIPPED_SCHEMA)
         self._rejected = _Table(folder / "rejected.parquet", REJECTED_SCHEMA)
         self._conversations_path = folder / "conversations.parquet"
@@ -255,8 +259,9 @@ type _Key = tuple[str, ...]
 class _Table:
     """One Parquet file, written a row group at a time."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, written: PeriodicLine | None = None) -> None:
         self._schema = schema
+        self._written = written
         columns: dict[str, Any] = {
             "use_dictionary": repeated_columns(schema),
             "write_statistics": [name for name in _STATISTICS if name in schema.names],
@@ -300,3 +305,5 @@ class _Table:
         self._waiting.clear()
         self._characters = 0
         self._writer.write_table(pa.table(columns, schema=self._schema), row_group_size=GROUP_ROWS)
+        if self._written:
+            self._written.reached(self.rows)

@@ -42,7 +42,7 @@ def demo(target: str, *, stay: bool) -> int:
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
     """
     with (
-        lock_state_folder(home(), "make up" if stay else "make demo") as state_folder,
+        lock_state_folder(home(), "make up" if stay else "make demo", say) as state_folder,
         child_processes(state_folder) as processes,
     ):
         embedded = start_target(target, state_folder, processes, os.environ)
@@ -73,7 +73,7 @@ def import_source(source: str, conf_json: str) -> int:
     :raises ChatImportError: the import cannot work; nothing was sent.
     """
     conf = {**_parameters(conf_json), "source": resolved(source)}
-    with lock_state_folder(home(), "make import") as state_folder, child_processes(state_folder) as processes:
+    with lock_state_folder(home(), "make import", say) as state_folder, child_processes(state_folder) as processes:
         check_source(conf["source"], say)
         check_run(state_folder, os.environ, conf, say)
         api = start_airflow(state_folder, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)

@@ -1,7 +1,6 @@
 """Checks an import before Airflow is started: source, parameters, target and key."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from include import corrections
-from include.errors import ChatImportError, ConfigurationError, ExportError
+from include.errors import ConfigurationError, ExportError
 from include.local.airflow import Say, has_connection
-from include.local.child_processes import tail
+from include.local.child_processes import ComponentEnded, tail
 from include.local.settings import airflow_environment
 from include.local.state_folder import StateFolder
 from include.parsers import discover
@@ -67,7 +66,7 @@ def check_run(state_folder: StateFolder, environ: Mapping[str, str], conf: Mappi
     """
     Check parameters, and target and key unless it is a dry run, as the tasks will read them.
 
-    :raises ChatImportError: the run cannot work; nothing was started or sent.
+    :raises ConfigurationError: the run cannot work; nothing was started or sent.
     """
     env = airflow_environment(environ, state_folder, port=0, dags=PROJECT / "dags")
     env["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
@@ -87,6 +86,6 @@ def check_run(state_folder: StateFolder, environ: Mapping[str, str], conf: Mappi
             else:
                 say(line.rstrip())
     if result is None:
-        raise ChatImportError(f"the check before the start has failed{os.linesep}{tail(log)}")
+        raise ComponentEnded(f"the check before the start did not end; {log} ends with:\n{tail(log)}")
     if result:
         raise ConfigurationError(result["cause"], remedy=result["remedy"])

@@ -8,7 +8,9 @@ server may have carried out the call: :class:`~include.errors.OutcomeUnknown`.
 import contextlib
 import email.utils
 import math
+import os
 import re
+import socket
 import ssl
 import string
 import time
@@ -308,7 +310,8 @@ def _system_reason(cause: BaseException | None) -> str | None:
     reason = None
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno is not None:
-            reason = cause.strerror or reason
+            # asyncio puts the address into ``strerror``; the numbers of names that are not found are not the system's
+            reason = cause.strerror if isinstance(cause, socket.gaierror) else os.strerror(cause.errno)
         cause = cause.__cause__ or cause.__context__
     return reason
 

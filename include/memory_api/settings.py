@@ -48,14 +48,17 @@ class Settings:
         if self.api_version not in API_VERSIONS:
             raise ConfigurationError(f"api_version {self.api_version!r} is not one of {', '.join(API_VERSIONS)}")
         if not re.fullmatch(r"(?i:https?)://[^/\s?#@]+(/[^\s?#]*)?", self.base_url):
-            raise ConfigurationError(f"the base URL is not an address such as {DEFAULT_BASE_URL}")
+            raise ConfigurationError(
+                "the base URL is not an address; nothing was sent.", remedy=f"Write one such as {DEFAULT_BASE_URL}"
+            )
         if re.search(r"/api(/v\d+)?/?$", self.base_url):
             raise ConfigurationError(
                 f"base URL {self.base_url}: leave out the path, the client adds /api/{self.api_version}"
             )
         if not self.api_key and (self.api_version == "v1" or normal_address(self.base_url) == DEFAULT_BASE_URL):
             raise ConfigurationError(
-                "the API key is empty: only a self-hosted server (v2, at its own address) needs none"
+                "the API key is empty; nothing was sent.",
+                remedy="Give it. Only a self-hosted server (api_version v2, at its own address) needs none.",
             )
         if not re.fullmatch(r"[\x21-\x7e]*", self.api_key):
             raise ConfigurationError("the API key holds spaces or characters that a header cannot carry")

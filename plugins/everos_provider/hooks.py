@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from include.errors import ChatImportError, ConfigurationError
 from include.memory_api import MemoryAPI, connect
 from include.memory_api.contract import Target
-from include.memory_api.settings import Settings
+from include.memory_api.settings import API_VERSIONS, Settings
 from include.parameters import refuse_unknown
 
 _VARIABLES = {
@@ -29,6 +29,17 @@ _VARIABLES = {
 
 _EXTRA = ("api_version", "account", "app_id", "project_id", "timeout_s", "new_ledger")
 """Allowed names in the extra of a connection. ``timeout_s`` is a number, the others are strings."""
+
+
+def no_target() -> Target:
+    """Return the target of a dry run without a connection: nothing is sent, and nothing is known to be loaded."""
+    version = os.environ.get(_VARIABLES["api_version"])
+    return Target(base_url="none (dry run)", api_version=version if version in API_VERSIONS else API_VERSIONS[0])
+
+
+def no_target_sentence(error: ConfigurationError) -> str:
+    """Return a sentence for a dry run without a target."""
+    return f"This dry run uses no EverOS and counts every message as new ({error.cause.split(':')[0]})."
 
 
 class EverOSHook(BaseHook):
@@ -105,17 +116,18 @@ class EverOSHook(BaseHook):
         try:
             return _settings_of(connection)
         except ConfigurationError as error:
-            raise ConfigurationError(f"connection {self.everos_conn_id}: {error}") from error
+            raise ConfigurationError(f"connection {self.everos_conn_id}: {error.cause}", remedy=error.remedy) from error
 
     def _settings_from_environment(self) -> Settings:
         given = {field: os.environ.get(name) or None for field, name in _VARIABLES.items()}
         key = given.pop("api_key")
         if not key and not (given["api_version"] == "v2" and given["base_url"]):
             raise ConfigurationError(
-                f"no connection {self.everos_conn_id} and no EVEROS_API_KEY: nothing was sent. Create a connection of "
-                f"type EverOS with that id (or AIRFLOW_CONN_{self.everos_conn_id.upper()}), or set EVEROS_API_KEY and, "
-                "for another host than EverOS Cloud, EVEROS_BASE_URL (a self-hosted server needs no key: "
-                "EVEROS_BASE_URL and EVEROS_API_VERSION=v2)"
+                f"no EverOS is configured: there is no connection {self.everos_conn_id} and no EVEROS_API_KEY; nothing "
+                "was sent.",
+                remedy="Set EVEROS_API_KEY for EverOS Cloud, or EVEROS_BASE_URL and EVEROS_API_VERSION=v2 for a "
+                f"self-hosted server, which needs no key; or create the connection {self.everos_conn_id} of type "
+                f"EverOS (AIRFLOW_CONN_{self.everos_conn_id.upper()}).",
             )
         return _settings_with(key, given)
 

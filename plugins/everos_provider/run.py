@@ -1,7 +1,11 @@
 """The tasks of the DAG: each turns Airflow's context into arguments of :mod:`include.steps`."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import msgspec
@@ -9,7 +13,7 @@ from airflow.sdk import Context
 
 from everos_provider.assets import EVEROS, LOADED
 from everos_provider.failures import without_traceback
-from everos_provider.hooks import EverOSHook
+from everos_provider.hooks import EverOSHook, no_target, no_target_sentence
 from everos_provider.ledger import address, database
 from everos_provider.params import check_params
 from everos_provider.staging.sources import local_export, local_source
@@ -17,8 +21,10 @@ from everos_provider.staging.task_files import DISCOVER, EXTRACT, PLAN, REPORT, 
 from everos_provider.turns import interval_of, queue_again, wait_for_turn
 from include import corrections, steps
 from include.delivery.verification import Checked, verify
-from include.errors import ImportIncomplete, NotConserved
-from include.ledger import Ledger
+from include.errors import ConfigurationError, ImportIncomplete, NotConserved, NotSent
+from include.ledger import Ledger, ledger_url
+from include.logs import get_logger
+from include.memory_api.check import check_target
 from include.memory_api.contract import Target
 from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
@@ -27,6 +33,8 @@ from include.report.problems import Problem
 from include.report.waiting import read_waiting
 from include.run_folder import RunFolder
 from include.window import Window, window_of_interval, window_of_parameters
+
+log = get_logger(__name__)
 
 
 def window_of(context: Context) -> Window:
@@ -47,6 +55,40 @@ def ledger_of(context: Context, target: Target, *, at_least: int = 0) -> Ledger:
         generation=_known(context, _generation_key(target)) or 0,
         rejections_of=context["run_id"] if corrected else None,
     )
+
+
+@contextmanager
+def _ledger(context: Context, *, complete: bool = False) -> Iterator[Ledger]:
+    """
+    Give the ledger of the target; that of a dry run without a target is empty, and is removed afterwards.
+
+    :param complete: Compare it with what Airflow knows to have landed.
+    """
+    try:
+        target = EverOSHook().target
+    except ConfigurationError as error:
+        if not context["params"]["dry_run"]:
+            raise
+        log.warning("%s", no_target_sentence(error))
+        with TemporaryDirectory(prefix="everos-dry-run-") as folder:
+            yield Ledger.open(ledger_url(Path(folder)), no_target())
+        return
+    known = (_known(context, _state_key(target)) or {}) if complete else {}
+    yield ledger_of(context, target, at_least=known.get("messages", 0))
+
+
+def _check_target(context: Context) -> None:
+    """
+    Ask the target whether it answers and accepts the key; the load waits for one that is away.
+
+    :raises ConfigurationError: it does not accept the key, or is not configured; nothing was sent.
+    """
+    if context["params"]["dry_run"]:
+        return
+    try:
+        log.info("%s", asyncio.run(check_target(EverOSHook().settings())))
+    except NotSent as error:
+        log.warning("%s The load will wait for it.", error.cause)
 
 
 def begin_sending(context: Context, target: Target) -> None:
@@ -87,13 +129,15 @@ def options_of(params: Mapping[str, Any]) -> ParseOptions:
 
 @without_traceback
 def discover(context: Context) -> list[dict[str, str]]:
-    """Find the exports in ``source``; invalid parameters are refused before anything is read."""
+    """Find the exports in ``source``, and check the target; invalid parameters are refused before anything is read."""
     check_params(context)
     window_of(context)  # refuses invalid times
     wait_for_turn(context)
     with task_folder(context["run_id"], DISCOVER) as run, local_source(context["params"]["source"]) as source:
         may_be_empty = interval_of(context) is not None
         exports = steps.discover(source.path, run, may_be_empty=may_be_empty, divide=not source.is_copy)
+        if exports:
+            _check_target(context)
         return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
 
 
@@ -109,12 +153,9 @@ def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
 @without_traceback
 def transform(context: Context) -> dict[str, int]:
     """Sort and deduplicate the messages; leave out those that are out of range or loaded already."""
-    target = EverOSHook().target
-    known = _known(context, _state_key(target)) or {}
-    ledger = ledger_of(context, target, at_least=known.get("messages", 0))
-    with task_folder(context["run_id"], TRANSFORM) as run:
+    with _ledger(context, complete=True) as ledger, task_folder(context["run_id"], TRANSFORM) as run:
         params = context["params"]
-        layout = memory_layout(target.api_version, params["segments"], params["memory_of"])
+        layout = memory_layout(ledger.target.api_version, params["segments"], params["memory_of"])
         return steps.transform(
             run, window_of(context), ledger, options_of(params), layout=layout, dry_run=params["dry_run"]
         )
@@ -143,8 +184,8 @@ def report(context: Context) -> dict[str, Any]:
     :raises ImportIncomplete: messages are pending, unknown, unread or not extracted; the report names them.
     """
     queue_again(context)
-    run_id, target = context["run_id"], EverOSHook().target
-    with task_folder(run_id, REPORT) as run:
+    run_id = context["run_id"]
+    with _ledger(context) as ledger, task_folder(run_id, REPORT) as run:
         exports = context["ti"].xcom_pull(task_ids="discover")
         if exports is None or (exports and not run.conversations.exists()):
             waiting = read_waiting(database(), run_id)
@@ -153,12 +194,11 @@ def report(context: Context) -> dict[str, Any]:
                 if waiting and waiting.ended
                 else "the run stopped before its plan, and nothing was sent: an earlier task failed"
             )
-        ledger = ledger_of(context, target)
         document = steps.report(
             run,
             ledger,
             run_id=run_id,
-            target=target,
+            target=ledger.target,
             started_at=cast("datetime", context["dag_run"].start_date),  # set before the first task starts
             dry_run=context["params"]["dry_run"],
             checked=_read_back(context, run, ledger),
@@ -171,7 +211,7 @@ def report(context: Context) -> dict[str, Any]:
                 if not run.extracted(export["key"]).exists()
             ],
         )
-    _update_asset(context, target, ledger, document)
+        _update_asset(context, ledger, document)
     path = file_address(run_id, "report.json")
     if not document["conserved"]:
         raise NotConserved(f"{path}: " + " ".join(document["problems"]))
@@ -193,9 +233,9 @@ def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Ch
     return EverOSHook().call(lambda api: verify(run, ledger, api, context["run_id"], concurrency=params["concurrency"]))
 
 
-def _update_asset(context: Context, target: Target, ledger: Ledger, document: Mapping[str, Any]) -> None:
+def _update_asset(context: Context, ledger: Ledger, document: Mapping[str, Any]) -> None:
     """Store a summary of each conversation and of the target, which also shows whether a ledger was lost."""
-    state = context["asset_state_store"][EVEROS]
+    state, target = context["asset_state_store"][EVEROS], ledger.target
     with ledger.snapshot() as snapshot:
         statuses = snapshot.statuses()
     for row in document["conversations"]:

@@ -241,7 +241,7 @@ def test_an_extract_that_was_interrupted_is_left_out_and_named(
     standin: StandIn, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = a_source(tmp_path / "in")
-    exports = run.discover(a_context(source))
+    exports = run.discover(a_context(source, dry_run=True))
     [lost] = [export for export in exports if "acme" in export["label"]]
     with monkeypatch.context() as patch:
         patch.setattr(object_store.Objects, "create_empty", lambda *_: None)
@@ -353,8 +353,8 @@ def test_a_source_in_a_store_is_read_like_one_in_a_folder(
     if not staging:
         monkeypatch.delenv(STAGING_VARIABLE)
     source = a_source(tmp_path / "in")
-    found = run.discover(a_context(source, "found"))
-    exports = run.discover(a_context(f"file://{source}", RUN))
+    found = run.discover(a_context(source, "found", dry_run=True))
+    exports = run.discover(a_context(f"file://{source}", RUN, dry_run=True))
     assert [each | {"path": f"file://{each['path']}"} for each in found] == exports
     assert run_import(f"file://{source}")["loaded"] == 26
     assert list((tmp_path / "scratch").iterdir()) == []
@@ -379,7 +379,7 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryFileSystem]:
 
 def test_only_its_own_files_are_downloaded_for_an_export(tmp_path: Path, objects: MemoryFileSystem) -> None:
     objects.put(a_source(tmp_path / "in"), "/bucket/in", recursive=True)
-    for found in run.discover(a_context("memory://bucket/in")):
+    for found in run.discover(a_context("memory://bucket/in", dry_run=True)):
         with sources.local_export(msgspec.convert(found, Export)) as export:
             path = Path(export.path)
             files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
@@ -405,7 +405,7 @@ def test_an_export_is_downloaded_by_the_names_that_it_was_found_under(objects: M
     files = slack_export(slack_message())
     for above in ("e\u0301", "b\\c"):
         objects.pipe({f"/bucket/in/{above}/{name}": json.dumps(value).encode() for name, value in files.items()})
-    found = run.discover(a_context("memory://bucket/in"))
+    found = run.discover(a_context("memory://bucket/in", dry_run=True))
     assert {export["root"] for export in found} == {"\u00e9/", "b/c/"}
     for each in found:
         with sources.local_export(msgspec.convert(each, Export)) as export, open_export(export) as archive:
@@ -416,7 +416,7 @@ def test_an_export_is_downloaded_by_the_names_that_it_was_found_under(objects: M
 def test_an_archive_in_an_archive_in_a_store_is_read(tmp_path: Path, objects: MemoryFileSystem) -> None:
     inner = write_zip(tmp_path / "inner.zip", slack_export(slack_message())).read_bytes()
     objects.pipe("/bucket/in/outer.zip", write_zip(tmp_path / "o.zip", {"x/inner.zip": inner, "b": b""}).read_bytes())
-    [found] = run.discover(a_context("memory://bucket/in"))
+    [found] = run.discover(a_context("memory://bucket/in", dry_run=True))
     assert (found["path"], found["inside"]) == ("memory://bucket/in/outer.zip", "x/inner.zip")
     with sources.local_export(msgspec.convert(found, Export)) as export, open_export(export) as archive:
         assert set(archive.names()) == slack_export().keys()
@@ -426,7 +426,7 @@ def test_lists_of_another_part_of_an_export_are_downloaded_with_it(tmp_path: Pat
     parts = {"acme 1": slack_export(slack_message()), "acme 2": {"board/2026-01-02.json": [slack_message()]}}
     for name, files in parts.items():
         objects.pipe(f"/bucket/in/{name}.zip", write_zip(tmp_path / f"{name}.zip", files).read_bytes())
-    found = {export["label"]: export for export in run.discover(a_context("memory://bucket/in"))}
+    found = {export["label"]: export for export in run.discover(a_context("memory://bucket/in", dry_run=True))}
     assert found["acme 2.zip"]["lists"][0]["path"] == "memory://bucket/in/acme 1.zip"
     with sources.local_export(msgspec.convert(found["acme 2.zip"], Export)) as export:
         [conversation] = [record for record in parse(export, ParseOptions()) if isinstance(record, Conversation)]
