@@ -87,7 +87,7 @@ def _text(answer: Answer) -> Iterator[str]:
                 yield from textwrap.wrap(printable(line), _WIDTH)
             if len(shown) < len(passage.text):
                 yield "…"
-        elif number - 1 in chosen:
+        elif number == 0 or number - 1 in chosen:
             yield "…"
 
 
