@@ -52,6 +52,11 @@ class Memories:
         owners = (owner for document in self.documents for owner in document.owners)
         return sorted({owner.owner for owner in owners if not names.isdisjoint(owner.conversations)})
 
+    def title(self, conversation: OwnedConversation) -> str:
+        """Return the name, with the id where several conversations have the name."""
+        same = sum(each.name == conversation.name for each in self.conversations.values())
+        return conversation.name if same == 1 else f"{conversation.name} ({conversation.conversation_id})"
+
     def named(self, name: str) -> OwnedConversation:
         """
         Return the conversation of this id or name.
@@ -92,9 +97,10 @@ def memories_of(home: Path, target: Target) -> Memories:
 class Answer:
     """A passage that answers, or the thread that it is in. Its text must not be logged."""
 
-    conversation: OwnedConversation | None
-    """``None`` where no run of the state folder knows it."""
+    title: str
+    """Name of the conversation; of one that no run of the state folder knows, the id of the segment."""
 
+    conversation: OwnedConversation | None
     found: Episode
     passages: Sequence[Episode]
     """By time; one of them has the text of ``found``."""
@@ -154,11 +160,13 @@ async def ask(
             break
     chosen = list(best.values())[:limit]
     passages = await asyncio.gather(*(_thread(api, episode) for _, episode in chosen))
+    answers = []
+    for (name, episode), thread in zip(chosen, passages, strict=True):
+        known = memories.conversations.get(name or "")
+        title = memories.title(known) if known else episode.segment_id
+        answers.append(Answer(title=title, conversation=known, found=episode, passages=thread))
     return Answers(
-        answers=[
-            Answer(conversation=memories.conversations.get(name or ""), found=episode, passages=thread)
-            for (name, episode), thread in zip(chosen, passages, strict=True)
-        ],
+        answers=answers,
         owners=len(owners),
         conversations=len(asked),
         private=0 if only else sum(each.private for each in memories.conversations.values() if each not in asked),
