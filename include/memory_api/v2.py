@@ -12,7 +12,17 @@ from typing import Any
 from urllib.parse import quote
 
 from include.errors import OutcomeUnknown, Refused
-from include.memory_api.contract import WHOLE, Episode, Evidence, FlushStatus, Readback, Receipt, Target, TaskState
+from include.memory_api.contract import (
+    WHOLE,
+    Episode,
+    Evidence,
+    FlushStatus,
+    Name,
+    Readback,
+    Receipt,
+    Target,
+    TaskState,
+)
 from include.memory_api.failures import is_task_id
 from include.memory_api.readback import (
     PAGE,
@@ -71,11 +81,12 @@ class V2Client:
 
     # -- writing
 
-    async def name_conversation(self, conversation: Conversation) -> None:
-        """Do nothing: conversations have no names in v2."""
+    def names_in(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Sequence[Name]:
+        """Return nothing: conversations have no names in v2, and those of people are part of the messages."""
+        return ()
 
-    async def name_sender(self, sender_id: str, name: str) -> None:
-        """Do nothing: in v2 names are part of the messages."""
+    async def set_name(self, name: Name) -> None:
+        """Do nothing."""
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """Send one batch; errors as in the contract."""
