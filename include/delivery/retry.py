@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from include.delivery.settings import LoadSettings
 from include.errors import NotSent, OutcomeUnknown, Throttled
 
-WATCHED_GROWTH, PATIENT_GROWTH = 0.06, 1.0
+WATCHED_GROWTH, PATIENT_GROWTH = 0.04, 1.0
 """Of the waits between questions about a task of unknown length: while it is watched, and while another one is."""
 
 _ALIKE = 1.02
 """Times the lower quartile at which the first question comes at the latest."""
 
-_EARLIER = 0.99
+_EARLIER = 0.985
 """A task that its first question found done counts as this much quicker: so questions come earlier until one is."""
 
 _REMEMBERED = 8
