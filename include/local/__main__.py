@@ -8,10 +8,14 @@ from types import FrameType
 
 from dotenv import load_dotenv
 
-from include.errors import ChatImportError
+from include.errors import ChatImportError, NotSent, PermanentError
 from include.local.commands import demo, import_source
+from include.local.screen import wrapped
 from include.local.targets import TARGETS
 from include.run_folder import PROJECT
+
+_CANNOT_WORK = 2
+"""The command was refused; argparse exits with it, too."""
 
 _INTERRUPTED = 130
 
@@ -39,12 +43,20 @@ def main() -> int:
             return import_source(given.source, given.conf)
         return demo(given.target or next(iter(TARGETS)), stay=given.command == "up")
     except ChatImportError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        for line in _lines(error):
+            print(line, file=sys.stderr)
+        return _CANNOT_WORK if isinstance(error, PermanentError | NotSent) else 1
     except KeyboardInterrupt:
         with contextlib.suppress(OSError):
             print("\nStopped.", flush=True)
         return 0 if given.command == "up" else _INTERRUPTED
+
+
+def _lines(error: ChatImportError) -> list[str]:
+    """Return cause and remedy; messages of several lines, with the end of a log, stay as they are."""
+    if "\n" in str(error):
+        return [f"error: {error}"]
+    return [wrapped(f"error: {error.cause}"), *([wrapped(error.remedy, "  ")] if error.remedy else [])]
 
 
 def _end(number: int, _: FrameType | None) -> None:

@@ -5,21 +5,21 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from include.errors import ConfigurationError
-from include.local.airflow import has_connection, start_airflow
+from include.local.airflow import start_airflow
 from include.local.child_processes import child_processes
 from include.local.demo import show
 from include.local.importing import import_once
+from include.local.precheck import check_run, check_source, resolved
 from include.local.state_folder import lock_state_folder
 from include.local.targets import Embedded, start_target
 from include.parameters import PARAMETERS, refuse_unknown
 from include.run_folder import PROJECT, STAGING_VARIABLE, RunFolder, home
 
 SAMPLES = PROJECT / "include" / "samples"
-SCHEDULE, CONNECTION, API_KEY = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"
+SCHEDULE, CONNECTION = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_DEFAULT"
 UI_PORT = 8080
 
 
@@ -60,13 +60,12 @@ def import_source(source: str, conf_json: str) -> int:
 
     :param conf_json: More parameters of the run as a JSON object; may be empty.
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
+    :raises ChatImportError: the import cannot work; nothing was sent.
     """
-    conf = {**_parameters(conf_json), "source": _resolved(source)}
+    conf = {**_parameters(conf_json), "source": resolved(source)}
     with lock_state_folder(home(), "make import") as state_folder, child_processes(state_folder) as processes:
-        if not (
-            os.environ.get(CONNECTION) or os.environ.get(API_KEY) or has_connection(state_folder, "everos_default")
-        ):
-            raise ConfigurationError(NO_TARGET)
+        check_source(conf["source"], say)
+        check_run(state_folder, os.environ, conf, say)
         api = start_airflow(state_folder, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
         return 0 if import_once(state_folder, processes, api, conf, say).good else 1
 
@@ -74,12 +73,6 @@ def import_source(source: str, conf_json: str) -> int:
 async def _show(embedded: Embedded, run: RunFolder) -> None:
     async for line in show(embedded.settings, run):
         say(line)
-
-
-NO_TARGET = (
-    f"no EverOS is configured to load into: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) "
-    f"or {CONNECTION}, in the environment or in .env. `make demo` needs none of them."
-)
 
 
 def say(line: str) -> None:
@@ -112,14 +105,3 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         raise ConfigurationError("CONF names a parameter twice")
     return members
-
-
-def _resolved(source: str) -> str:
-    if not source:
-        raise ConfigurationError("no export is given: make import SOURCE=path/to/export.zip (or a folder)")
-    if "://" in source:
-        return source
-    path = Path(source).expanduser().resolve()
-    if not path.exists():
-        raise ConfigurationError(f"{path} does not exist")
-    return str(path)
