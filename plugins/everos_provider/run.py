@@ -1,6 +1,7 @@
 """The tasks of the DAG: each turns Airflow's context into arguments of :mod:`include.steps`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
 
@@ -17,16 +18,21 @@ from everos_provider.staging.task_files import DISCOVER, EXTRACT, PLAN, REPORT, 
 from everos_provider.turns import interval_of, queue_again, wait_for_turn
 from include import corrections, steps
 from include.delivery.verification import Checked, verify
-from include.errors import ImportIncomplete, NotConserved
+from include.errors import ConfigurationError, ImportIncomplete, NotConserved
 from include.ledger import Ledger
+from include.logs import get_logger
 from include.memory_api.contract import Target
 from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
 from include.report.columns import PARTS, count_of
-from include.report.problems import Problem
+from include.report.failure import Failure, failures
+from include.report.problems import problems_in, problems_of_tasks
+from include.report.target import write_target
 from include.report.waiting import read_waiting
 from include.run_folder import RunFolder
 from include.window import Window, window_of_interval, window_of_parameters
+
+log = get_logger(__name__)
 
 
 def window_of(context: Context) -> Window:
@@ -93,7 +99,16 @@ def discover(context: Context) -> list[dict[str, str]]:
     wait_for_turn(context)
     with task_folder(context["run_id"], DISCOVER) as run, local_source(context["params"]["source"]) as source:
         exports = steps.discover(source.path, run, may_be_empty=interval_of(context) is not None)
+        _note_target(run)
         return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
+
+
+def _note_target(run: RunFolder) -> None:
+    """Log the target, and note it for the run's page. A target that cannot be used fails a later task."""
+    with suppress(ConfigurationError):
+        settings = EverOSHook().settings()
+        log.info("The target is %s, from %s", settings.target.base_url, settings.origin)
+        write_target(run, settings.target.base_url, settings.origin)
 
 
 @without_traceback
@@ -142,41 +157,44 @@ def report(context: Context) -> dict[str, Any]:
     :raises ImportIncomplete: messages are pending, unknown, unread or not extracted; the report names them.
     """
     queue_again(context)
-    run_id, target = context["run_id"], EverOSHook().target
+    run_id, settings = context["run_id"], EverOSHook().settings()
+    target, failed = settings.target, failures(database(), run_id)
     with task_folder(run_id, REPORT) as run:
         exports = context["ti"].xcom_pull(task_ids="discover")
         if exports is None or (exports and not run.conversations.exists()):
-            waiting = read_waiting(database(), run_id)
-            raise ImportIncomplete(
-                waiting.sentence()
-                if waiting and waiting.ended
-                else "the run stopped before its plan, and nothing was sent: an earlier task failed"
-            )
+            raise _no_plan(run_id, failed)
         ledger = ledger_of(context, target)
         document = steps.report(
             run,
             ledger,
             run_id=run_id,
             target=target,
+            target_from=settings.origin,
             started_at=cast("datetime", context["dag_run"].start_date),  # set before the first task starts
             dry_run=context["params"]["dry_run"],
             checked=_read_back(context, run, ledger),
-            problems=[
-                Problem(
-                    f"{export['label']} could not be read. Everything else was read.",
-                    "The log of its extract task says why.",
-                )
-                for export in exports
-                if not run.extracted(export["key"]).exists()
-            ],
+            problems=problems_of_tasks(
+                failed, [export["label"] for export in exports if not run.extracted(export["key"]).exists()]
+            ),
         )
     _update_asset(context, target, ledger, document)
     path = file_address(run_id, "report.json")
-    if not document["conserved"]:
-        raise NotConserved(f"{path}: " + " ".join(document["problems"]))
     if document["problems"]:
-        raise ImportIncomplete(f"{path}: " + " ".join(document["problems"]))
+        kind = ImportIncomplete if document["conserved"] else NotConserved
+        causes, remedies = zip(*problems_in(document), strict=True)
+        raise kind(" ".join(causes), remedy=" ".join([*filter(None, remedies), f"The report: {path}"]))
     return {"report": path, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
+
+
+def _no_plan(run_id: str, failed: Sequence[Failure]) -> ImportIncomplete:
+    """Return the error for a run that has ended before its plan."""
+    waiting = read_waiting(database(), run_id)
+    if waiting and waiting.ended:
+        return ImportIncomplete(waiting.sentence())
+    told = "The run stopped before its plan, and nothing was sent."
+    if not failed:
+        return ImportIncomplete(f"{told} An earlier task failed.")
+    return ImportIncomplete(f"{told} {failed[0].where} failed: {failed[0].lines[0]}", remedy=failed[0].remedy)
 
 
 def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Checked]:

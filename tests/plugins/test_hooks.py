@@ -154,9 +154,7 @@ def test_a_self_hosted_server_needs_an_address_and_no_key(monkeypatch: pytest.Mo
 
 
 def test_without_connection_and_environment_the_error_says_what_to_set() -> None:
-    with pytest.raises(
-        ConfigurationError, match="no connection everos_default and no EVEROS_API_KEY, so nothing"
-    ):
+    with pytest.raises(ConfigurationError, match="no connection everos_default and no EVEROS_API_KEY, so nothing"):
         EverOSHook().settings()
 
 
