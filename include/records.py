@@ -62,6 +62,9 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     group_meta: str | None = None
     """JSON object for EverOS v1's ``group_meta``, unchanged from the source."""
 
+    time_zone: str = ""
+    """Zone of the source's times without an offset: ``Asia/Shanghai``, ``UTC+08:00``; empty: UTC, or none is known."""
+
     segment_id: str = ""
     """The segment that is spoken of, where it is one and not the whole conversation; never stored with it."""
 

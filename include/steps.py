@@ -226,8 +226,8 @@ def report(  # noqa: PLR0913 - the parts of a report
         corrections.write_corrections(run, snapshot)
         if not dry_run:
             write_calls(run, snapshot, run_id)
-        if target.api_version == "v2" and run.conversations.exists():
-            write_owners(run, run_id)
+        if run.conversations.exists() and not dry_run:
+            write_owners(run, run_id, target)
         document["files"] = [path.name for path in (run.corrections, run.loaded, run.owners) if path.exists()]
         write_report(document, run.report_json)
         write_page(document, run.report_html)
