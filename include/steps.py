@@ -191,6 +191,7 @@ def report(  # noqa: PLR0913 - the parts of a report
     *,
     run_id: str,
     target: Target,
+    target_from: str = "",
     started_at: datetime,
     dry_run: bool,
     problems: Sequence[Problem],
@@ -199,6 +200,7 @@ def report(  # noqa: PLR0913 - the parts of a report
     """
     Write ``report.json``, ``report.html`` and the CSV files, and return the report.
 
+    :param target_from: The place of the target's settings.
     :param checked: Results of :func:`include.delivery.verification.verify`.
     """
     # Imported here: with pandas, parsing the DAG would take half a second longer.
@@ -217,6 +219,7 @@ def report(  # noqa: PLR0913 - the parts of a report
             outcomes_of(run, snapshot, run_id),
             run_id=run_id,
             target=target,
+            target_from=target_from,
             started_at=started_at,
             dry_run=dry_run,
             open_calls=[call for call in snapshot.open() if call.conversation_id in names],

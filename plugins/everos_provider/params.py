@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import ParamValidationError
 
+from everos_provider.hooks import described_target
 from include.errors import ConfigurationError
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
 from include.memory_layout import MEMORIES, SEGMENTATIONS
@@ -198,10 +199,11 @@ _FORM = {
 def import_params() -> dict[str, Param]:
     """Return the parameters in the order of the form."""
     defaults = {"source": os.environ.get(SOURCE_VARIABLE) or str(home() / "drop")}
+    added = {"dry_run": f" Off: messages are sent to {described_target()}."}
     return {
         name: Param(
             defaults.get(name, row.default),
-            description=row.help,
+            description=row.help and row.help + added.get(name, ""),
             section=row.section,
             title=row.title,
             **row.schema,

@@ -1,8 +1,8 @@
 """The tasks of the DAG: each turns Airflow's context into arguments of :mod:`include.steps`."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +29,9 @@ from include.memory_api.contract import Target
 from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
 from include.report.columns import PARTS, count_of
-from include.report.problems import Problem
+from include.report.failure import Failure, failures
+from include.report.problems import problems_in, problems_of_tasks
+from include.report.target import write_target
 from include.report.waiting import read_waiting
 from include.run_folder import RunFolder
 from include.window import Window, window_of_interval, window_of_parameters
@@ -138,7 +140,16 @@ def discover(context: Context) -> list[dict[str, str]]:
         exports = steps.discover(source.path, run, may_be_empty=may_be_empty, divide=not source.is_copy)
         if exports:
             _check_target(context)
+        _note_target(run)
         return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
+
+
+def _note_target(run: RunFolder) -> None:
+    """Log the target, and note it for the run's page. A target that cannot be used fails a later task."""
+    with suppress(ConfigurationError):
+        settings = EverOSHook().settings()
+        log.info("The target is %s, from %s", settings.target.base_url, settings.origin)
+        write_target(run, settings.target.base_url, settings.origin)
 
 
 @without_traceback
@@ -184,45 +195,55 @@ def report(context: Context) -> dict[str, Any]:
     :raises ImportIncomplete: messages are pending, unknown, unread or not extracted; the report names them.
     """
     queue_again(context)
-    run_id = context["run_id"]
+    run_id, failed = context["run_id"], failures(database(), context["run_id"])
     with _ledger(context) as ledger, task_folder(run_id, REPORT) as run:
         exports = context["ti"].xcom_pull(task_ids="discover")
         if exports is None or (exports and not run.conversations.exists()):
-            waiting = read_waiting(database(), run_id)
-            raise ImportIncomplete(
-                waiting.sentence()
-                if waiting and waiting.ended
-                else "the run stopped before its plan, and nothing was sent: an earlier task failed"
-            )
+            raise _no_plan(run_id, failed)
         document = steps.report(
             run,
             ledger,
             run_id=run_id,
             target=ledger.target,
+            target_from=_target_from(),
             started_at=cast("datetime", context["dag_run"].start_date),  # set before the first task starts
             dry_run=context["params"]["dry_run"],
             checked=_read_back(context, run, ledger),
-            problems=[
-                Problem(
-                    f"{_name(export)} could not be read. Everything else was read.",
-                    "The log of its extract task says why.",
-                )
-                for export in exports
-                if not run.extracted(export["key"]).exists()
-            ],
+            problems=problems_of_tasks(
+                failed, [_name(export) for export in exports if not run.extracted(export["key"]).exists()]
+            ),
         )
         _update_asset(context, ledger, document)
     path = file_address(run_id, "report.json")
-    if not document["conserved"]:
-        raise NotConserved(f"{path}: " + " ".join(document["problems"]))
     if document["problems"]:
-        raise ImportIncomplete(f"{path}: " + " ".join(document["problems"]))
+        kind = ImportIncomplete if document["conserved"] else NotConserved
+        causes, remedies = zip(*problems_in(document), strict=True)
+        raise kind(" ".join(causes), remedy=" ".join([*filter(None, remedies), f"The report: {path}"]))
     return {"report": path, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
+
+
+def _target_from() -> str:
+    """Return where the settings of the target come from; empty for a dry run without a target."""
+    try:
+        return EverOSHook().settings().origin
+    except ConfigurationError:
+        return ""
 
 
 def _name(export: Mapping[str, Any]) -> str:
     part = f" (part {export['part']} of {export['parts']})" if export["parts"] > 1 else ""
     return f"{export['label']}{part}"
+
+
+def _no_plan(run_id: str, failed: Sequence[Failure]) -> ImportIncomplete:
+    """Return the error for a run that has ended before its plan."""
+    waiting = read_waiting(database(), run_id)
+    if waiting and waiting.ended:
+        return ImportIncomplete(waiting.sentence())
+    told = "The run stopped before its plan, and nothing was sent."
+    if not failed:
+        return ImportIncomplete(f"{told} An earlier task failed.")
+    return ImportIncomplete(f"{told} {failed[0].where} failed: {failed[0].lines[0]}", remedy=failed[0].remedy)
 
 
 def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Checked]:
