@@ -66,6 +66,7 @@ PROCESS = (
     "plugins/",
     "recall/",
     "repository/test_compose.py",
+    "repository/test_kubernetes.py",
     "repository/test_wheel.py",
 )
 """Tests that start a process or a server, or import Airflow, which takes longer than most tests."""
