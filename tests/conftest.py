@@ -55,6 +55,7 @@ PROCESS = (
     "include/delivery/test_verification.py",
     "include/ledger/",
     "include/local/test_commands.py",
+    "include/local/test_other_users.py",
     "include/local/test_preloaded.py",
     "include/local/test_processes.py",
     "include/memory_api/test_v1_client.py",
