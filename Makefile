@@ -8,10 +8,12 @@ override SOURCE := $(value SOURCE)
 override CONF := $(value CONF)
 override TARGET := $(value TARGET)
 override LOCOMO := $(value LOCOMO)
+override Q := $(value Q)
+override IN := $(value IN)
 override N := $(value N)
-export SOURCE CONF TARGET LOCOMO N PYTHON
+export SOURCE CONF TARGET LOCOMO Q IN N PRIVATE PYTHON
 
-.PHONY: help demo up import preview test test-fast test-distributed test-outage test-browser screenshots check lint format lock wheel audit bench fuzz faults recall clean environment selfhosted
+.PHONY: help demo up import preview ask test test-fast test-distributed test-outage test-browser screenshots check lint format lock wheel audit bench fuzz faults recall clean environment selfhosted
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +29,9 @@ import: environment     ## load an export into your EverOS: SOURCE=path [CONF='{
 
 preview: environment    ## show the conversations and first messages that an import would send: SOURCE=path [N=20] [CONF=…]
 	@exec $(PYTHON_HERE) -m include.local preview --messages "$$N" --conf "$$CONF" -- "$$SOURCE"
+
+ask: environment        ## ask the memory: Q="Who owns the billing migration?" [IN=conversation] [N=5] [PRIVATE=1] [TARGET=selfhosted]
+	@exec $(PYTHON_HERE) -m include.local ask --in "$$IN" --limit "$${N:-5}" $${PRIVATE:+--private} --target "$$TARGET" -- "$$Q"
 
 test: environment selfhosted  ## all tests, the end-to-end ones in a running Airflow; two in parallel
 	@exec $(PYTHON_HERE) -m pytest -n 2 --no-loadscope-reorder

@@ -164,11 +164,20 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     message_id: str | None = None
 
+    unread: bool = False
+    """Whether it stands for a file, or the rest of one, that could not be read: it may hold any number of messages."""
+
     entry: dict[str, Any] | None = None
     """
     The readable part of it, for correction (:mod:`include.corrections`): ``message_id``, ``sender_id``,
     ``sender_name``, ``role``, ``timestamp`` and ``content`` as the export has them.
     """
+
+
+def named_files(rejected: Sequence[Rejected], most: int = 3) -> str:
+    """Return the first of these files, each with the reason for which it cannot be read, in one line."""
+    more = f" and {len(rejected) - most} more" if len(rejected) > most else ""
+    return ", ".join(f"{each.origin} ({each.reason.rstrip('.')})" for each in rejected[:most]) + more
 
 
 class Entries(msgspec.Struct, frozen=True, kw_only=True):
@@ -304,7 +313,7 @@ SKIPPED_SCHEMA = schema_of(Skipped)
 
 REJECTED_SCHEMA = schema_of(Rejected, without=["entry"])
 
-BROKEN_SCHEMA = schema_of(Rejected, without=["source", "message_id", "entry"], entry=str)
+BROKEN_SCHEMA = schema_of(Rejected, without=["source", "message_id", "unread", "entry"], entry=str)
 """``broken.parquet``: rejected entries that can be corrected, ``entry`` as JSON. Holds message text."""
 
 

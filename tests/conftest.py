@@ -58,6 +58,7 @@ PROCESS = (
     "include/local/test_other_users.py",
     "include/local/test_preloaded.py",
     "include/local/test_processes.py",
+    "include/local/test_target_to_ask.py",
     "include/memory_api/test_v1_client.py",
     "include/memory_api/test_v2_client.py",
     "include/standin/test_standin.py",

@@ -144,13 +144,15 @@ def preview(
             yield _found(export, beginning)
             beginnings.append(beginning)
         yield from (f"not read: {printable(each.origin)}: {printable(each.reason)}" for each in unread)
+        options = given.options
+        if not all(beginning.whole for beginning in beginnings):  # a name may be in the part that was not read
+            options = msgspec.structs.replace(options, include=(), exclude=())
         transform(
             run.all_extracted(),
             run,
             since_us=window.since_us,
             until_us=window.until_us,
-            id_template=given.conversation_id,
-            include_private=given.include_private,
+            options=options,
             layout=layout,
         )
         plan(run, batch_size=given.batch_size)

@@ -276,7 +276,6 @@ def matches_file(head: Head) -> bool:
 
 FORMAT = Format(
     name="everos_json",
-    looked_for='EverOS JSON ("group_id" or "user_id" with "messages"; "conversation_meta" with "conversation_list")',
     parse=parse,
     matches_file=matches_file,
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.errors import ConfigurationError, ExportError
+from include.errors import ExportError, PermanentError
 from include.local.commands import preview_source
 from include.local.preview import MOST_CHARACTERS, parameters_of, preview, share
 from include.run_folder import PROJECT
@@ -151,7 +151,7 @@ def test_nothing_is_left_on_disk_after_an_error(
 def test_a_source_without_an_export_is_an_error_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "notes.json").write_text("{}")
-    with pytest.raises(ExportError, match=r"nothing to preview: export/notes.json: no known export format"):
+    with pytest.raises(ExportError, match=r"nothing to preview: export/notes.json: not an export of a known format"):
         lines_of(tmp_path / "export")
 
 
@@ -168,7 +168,7 @@ def test_a_source_without_an_export_is_an_error_with_the_reason(tmp_path: Path) 
     ],
 )
 def test_a_preview_that_cannot_work_says_what_is_wrong(source: str, conf: str, messages: str, sentence: str) -> None:
-    with pytest.raises(ConfigurationError, match=sentence):
+    with pytest.raises(PermanentError, match=sentence):
         preview_source(source, conf, messages)
 
 
