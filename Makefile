@@ -13,7 +13,7 @@ override IN := $(value IN)
 override N := $(value N)
 export SOURCE CONF TARGET LOCOMO Q IN N PRIVATE PYTHON
 
-.PHONY: help demo up import preview ask test test-fast test-distributed test-outage test-browser screenshots check lint format lock audit bench fuzz faults recall clean environment selfhosted
+.PHONY: help demo up import preview ask test test-fast test-distributed test-outage test-browser screenshots check lint format lock wheel audit bench fuzz faults recall clean environment selfhosted
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,11 @@ format: environment     ## fix lint and format automatically
 lock: environment       ## write the four requirements*.txt from pyproject.toml, with digests [UPGRADE=1]
 	@scripts/lock
 
+wheel: environment      ## build the wheel of the whole product into dist/, for another Airflow
+	@rm -rf build *.egg-info
+	@$(PYTHON_HERE) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@rm -rf build *.egg-info
+
 audit: environment      ## check every pin of the locks for published advisories (api.osv.dev)
 	@scripts/audit
 
@@ -91,7 +96,7 @@ recall: environment selfhosted  ## load one history in several layouts, ask each
 	@scripts/dotenv
 
 clean:                  ## remove the environments and caches; keeps .local with the ledger
-	rm -rf .venv* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf dist .venv* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:

@@ -126,4 +126,5 @@ def chat_history_to_everos() -> None:
     load >> flush >> report()
 
 
-chat_history_to_everos()
+if not __package__:  # in the wheel this is the module everos_provider.dag, whose function a DAG file calls
+    chat_history_to_everos()

@@ -26,8 +26,17 @@ STAGING_VARIABLE = "EVEROS_IMPORT_STAGING"
 
 
 def home() -> Path:
-    """Folder of everything kept between runs: ``EVEROS_IMPORT_HOME``, default ``.local`` below the working folder."""
-    return Path(os.environ.get(HOME_VARIABLE) or ".local").resolve()
+    """
+    Folder of everything kept between runs: ``EVEROS_IMPORT_HOME``.
+
+    Default: ``.local`` below the working folder; for an installed wheel ``everos`` in Airflow's home, since the
+    components of an Airflow need not have one working folder.
+    """
+    if given := os.environ.get(HOME_VARIABLE):
+        return Path(given).resolve()
+    if (PROJECT / "include").is_dir():
+        return Path(".local").resolve()
+    return (Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "everos").resolve()
 
 
 PART_MARK = ".part-"

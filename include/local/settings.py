@@ -15,8 +15,8 @@ USER = "admin"
 
 HOSTS_VARIABLE = "EVEROS_IMPORT_UI_HOSTS"
 """
-Host names, separated by commas, that the API server accepts (``plugins/everos_plugin.py``). A page of another site that
-resolves its own name to 127.0.0.1 (DNS rebinding) gets no answer. Without this setting all names are accepted.
+Host names, separated by commas, that the API server accepts (``everos_provider/plugin.py``). A page of another site
+that resolves its own name to 127.0.0.1 (DNS rebinding) gets no answer. Without this setting all names are accepted.
 """
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
@@ -31,6 +32,7 @@ __all__ = [
     "clear_run",
     "is_api_server",
     "may_read_runs_of",
+    "plugins_folder",
     "read_connections_of_database",
     "run_state",
     "runs_of",
@@ -46,6 +48,13 @@ UNFINISHED = frozenset({"queued", "running"})
 def is_api_server() -> bool:
     """Return whether this process is Airflow's API server."""
     return "airflow.api_fastapi.app" in sys.modules
+
+
+def plugins_folder() -> Path:
+    """Return Airflow's plugins folder, which may be missing."""
+    from airflow.configuration import conf  # noqa: PLC0415
+
+    return Path(conf.get_mandatory_value("core", "plugins_folder"))
 
 
 # -- scheduler

@@ -7,13 +7,19 @@ Airflow 3.2 and later take connection types only from an installed distribution 
 
 from typing import Any
 
+from everos_provider import __version__
+
+DISTRIBUTION = "airflow-provider-everos"
+"""Name of the wheel, as the Airflow registry wants it. Airflow compares it with that of the installed distribution."""
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata in Airflow's ``provider_info`` shape."""
     return {
-        "package-name": "chat-history-to-everos",
+        "package-name": DISTRIBUTION,
         "name": "EverOS",
-        "description": "EverOS, memory for AI agents.",
+        "description": "Brings chat history into `EverOS <https://docs.evermind.ai>`__, memory for AI agents.",
+        "versions": [__version__],
         "hook-class-names": ["everos_provider.hooks.EverOSHook"],
         "connection-types": [
             {

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from airflow.serialization.decoders import decode_deadline_alert
 from airflow.serialization.encoders import encode_deadline_alert
-from everos_plugin import EverOSPlugin
 from everos_provider import alerts
 from everos_provider.ledger import database
+from everos_provider.plugin import EverOSPlugin
 
 from include.errors import ConfigurationError
 from include.report.failure import failure_of, write_failure

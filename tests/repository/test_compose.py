@@ -1,5 +1,6 @@
 """Rules of docker-compose.yaml and its images, whose errors only show on another machine."""
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -50,6 +51,12 @@ def test_every_airflow_service_can_import_the_project_and_reach_its_state(name: 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_include_can_be_imported_in_every_service_that_runs_it(name: str) -> None:
     assert SERVICES[name]["environment"]["PYTHONPATH"] == "/opt/airflow"
+
+
+def test_the_scheduler_forks_tasks_with_their_libraries_loaded() -> None:
+    python, dash_m, *program = shlex.split(SERVICES["scheduler"]["command"])
+    assert (python, dash_m, program) == ("python", "-m", ["include.local.preloaded", "airflow", "scheduler"])
+    assert importlib.util.find_spec(program[0])
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"migrate"}))
