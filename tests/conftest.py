@@ -57,6 +57,7 @@ PROCESS = (
     "include/local/test_commands.py",
     "include/local/test_preloaded.py",
     "include/local/test_processes.py",
+    "include/local/test_target_to_ask.py",
     "include/memory_api/test_v1_client.py",
     "include/memory_api/test_v2_client.py",
     "include/standin/test_standin.py",

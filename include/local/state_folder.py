@@ -1,7 +1,6 @@
 """The folder that a local run keeps its state in: its lock, its paths, and the ports of its servers."""
 
 import contextlib
-import fcntl
 import os
 import socket
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from include.errors import ConfigurationError
+from include.files import try_lock
 
 _WAIT_S = 60.0
 """Longer than any program of a killed command needs to end."""
@@ -66,19 +66,14 @@ def lock_state_folder(root: Path, command: str) -> Iterator[StateFolder]:
 
 def _lock(descriptor: int, root: Path) -> None:
     deadline = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid, _, command = os.pread(descriptor, 200, 0).decode(errors="replace").partition(" ")
-            if (pid.isdigit() and psutil.pid_exists(int(pid))) or time.monotonic() > deadline:
-                raise StateFolderLocked(
-                    f"{root} is in use by `{command or '?'}` (process {pid or '?'}): let it finish or stop it, "
-                    "or give this command another folder with EVEROS_IMPORT_HOME=…"
-                ) from None
-            time.sleep(0.2)
-        else:
-            return
+    while not try_lock(descriptor):
+        pid, _, command = os.pread(descriptor, 200, 0).decode(errors="replace").partition(" ")
+        if (pid.isdigit() and psutil.pid_exists(int(pid))) or time.monotonic() > deadline:
+            raise StateFolderLocked(
+                f"{root} is in use by `{command or '?'}` (process {pid or '?'}): let it finish or stop it, "
+                "or give this command another folder with EVEROS_IMPORT_HOME=…"
+            )
+        time.sleep(0.2)
 
 
 def free_port(preferred: int | None = None) -> int:

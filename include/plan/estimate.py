@@ -158,7 +158,7 @@ def held_sentence(estimate: Estimate) -> str:
     return (
         f"{estimate.held:,} messages are left for another run: with them EverOS would make more than max_model_calls = "
         f"{estimate.max_model_calls:,} calls of its language model (about {estimate.total.llm_calls:,} for the "
-        f"{estimate.total.messages:,} messages of this run). Run again to load the next part."
+        f"{estimate.total.messages:,} messages of this run)."
     )
 
 

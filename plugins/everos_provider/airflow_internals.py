@@ -5,6 +5,7 @@ Tried with Airflow 3.3.2. Imports are inside the functions: every component of A
 scheduler and the API server may import the database models, and only a task has a supervisor.
 """
 
+import os
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ __all__ = [
     "clear_run",
     "is_api_server",
     "may_read_runs_of",
+    "read_connections_of_database",
     "run_state",
     "runs_of",
 ]
@@ -90,6 +92,14 @@ def clear_run(context: Context, run_id: str) -> None:
 
     trigger = TriggerDagRun(dag_id=context["dag_run"].dag_id, run_id=run_id, reset_dag_run=True)
     task_runner.SUPERVISOR_COMMS.send(trigger)
+
+
+# -- a process outside of Airflow
+
+
+def read_connections_of_database() -> None:
+    """Let this process read connections that were made in the UI, as ``airflow connections get`` does."""
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 
 
 # -- API server

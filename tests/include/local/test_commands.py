@@ -12,7 +12,7 @@ import pytest
 
 from include.errors import ConfigurationError
 from include.local.airflow import has_connection
-from include.local.commands import demo, import_source
+from include.local.commands import ask_memory, demo, import_source
 from include.local.settings import airflow_environment, new_password
 from include.local.state_folder import StateFolder
 from include.run_folder import PROJECT
@@ -49,6 +49,15 @@ def test_an_import_that_cannot_work_says_what_is_missing(
 def test_a_target_that_nobody_knows_is_refused_with_those_that_there_are(elsewhere: Path) -> None:
     with pytest.raises(ConfigurationError, match="TARGET=cloud is not one of selfhosted, standin-v1"):
         demo("cloud", stay=False)
+
+
+@pytest.mark.parametrize(
+    ("question", "limit", "sentence"),
+    [(" ", 5, "no question is given: make ask Q="), ("why?", 0, "N=0 is not 1 to 100"), ("why?", 101, "N=101 is not")],
+)
+def test_a_question_that_cannot_be_asked_is_refused(elsewhere: Path, question: str, limit: int, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        ask_memory(question, limit=limit)
 
 
 def test_a_connection_made_in_the_ui_counts_as_a_target(tmp_path: Path) -> None:
