@@ -2,7 +2,7 @@
 Measures how fast one conversation is loaded in segments: ``python -m tests.bench.one_conversation``.
 
 The target is in this process and takes the same time for every batch, so the limit is batches * seconds / concurrency.
-The messages are of one Slack channel of 100 people: three of five answer one of the last thirty threads.
+The messages are of one Slack channel of 100 people; a share of them answers one of the last thirty threads.
 """
 
 import argparse
@@ -31,11 +31,10 @@ FIRST_S = 1_772_323_200
 STEP_S = 40
 PEOPLE = 100
 THREADS_AT_ONCE = 30
-REPLIES = 0.6
 
 
 class SlowMemory(PromptMemory):
-    """A v2 store that takes so many seconds for a batch, and counts the batches of one session that came at once."""
+    """A v2 store that takes so many seconds for a batch; counts batches that came before an earlier one had ended."""
 
     target = Target(base_url="https://slow.example", api_version="v2")
 
@@ -58,13 +57,13 @@ class SlowMemory(PromptMemory):
         return Receipt(task_id=None, landed=True)
 
 
-def channel(messages: int) -> Iterator[Message]:
+def channel(messages: int, replies: float) -> Iterator[Message]:
     """Yield one channel's messages, the same every time."""
     rng = random.Random("one conversation")
     roots: list[int] = []
     for number in range(messages):
         second = FIRST_S + number * STEP_S
-        root = rng.choice(roots[-THREADS_AT_ONCE:]) if roots and rng.random() < REPLIES else None
+        root = rng.choice(roots[-THREADS_AT_ONCE:]) if roots and rng.random() < replies else None
         if root is None:
             roots.append(second)
         yield a_message(
@@ -82,13 +81,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.one_conversation", description=__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--concurrency", type=int, default=20)
-    parser.add_argument("--batch-s", type=float, default=0.16, help="seconds that a batch takes the target")
+    parser.add_argument("--replies", type=float, default=0.9, help="share of replies; more make longer threads")
+    parser.add_argument("--batch-s", type=float, default=0.6, help="seconds that a batch takes the target")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="one-conversation-") as name:
         memory = SlowMemory(given.batch_s)
         world, run = World(Path(name), memory), RunFolder.of("run 1", Path(name))
         run.make()
-        extracted(run.root / "extracted" / "export", list(channel(given.messages)))
+        extracted(run.root / "extracted" / "export", list(channel(given.messages, given.replies)))
         steps.transform(run, Window(), world.ledger, layout=memory_layout("v2"))
         [chunk] = plan(run, max_chunks=1)
         settings = replace(QUICK, concurrency=given.concurrency)
