@@ -27,7 +27,7 @@ from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
 from include.parsers.parts import most_parts
 from include.plan.estimate import held_sentence, hold_back, write_estimate
-from include.records import Chunk, named_files
+from include.records import Chunk, Rejected, named_files
 from include.report.problems import Problem
 from include.run_folder import RunFolder
 from include.window import Window
@@ -39,6 +39,26 @@ REPORT_MISSING = "Only the report is missing: the ledger has the loaded messages
 FORMATS_LISTED = "README lists the formats that are read."
 
 NOTHING_SENT = "This step sends nothing. Its unfinished files are not used."
+
+
+def find(source: Path, *, most_parts: int = 1, may_be_empty: bool = False) -> tuple[list[Export], list[Rejected]]:
+    """
+    Return the exports in ``source``, and the files that look like exports and are none; nothing is written.
+
+    :param most_parts: Of a large export.
+    :raises ExportError: ``source`` is empty, or it has files but no export.
+    """
+    exports, rejected = find_exports(source, most_parts=most_parts)
+    if exports or (may_be_empty and not rejected):
+        return exports, rejected
+    if not rejected:
+        raise ExportError(f"{source} is empty, so nothing was imported.", remedy="Check the path, and run again.")
+    if source.is_file() and len(rejected) == 1:
+        raise ExportError(f"{source}: {rejected[0].reason}. Nothing was imported.", remedy=FORMATS_LISTED)
+    raise ExportError(
+        f"{source} has no export that can be read, so nothing was imported: {named_files(rejected)}.",
+        remedy=f"Check the path and the files, and run again. {FORMATS_LISTED}",
+    )
 
 
 def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False, divide: bool = True) -> list[Export]:
@@ -55,27 +75,19 @@ def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False, divide
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
     with translate_file_errors(run.root, NOTHING_SENT):
         corrections.clear_run(run)
-    exports, rejected = find_exports(source, most_parts=most_parts() if divide else 1)
+    exports, rejected = find(source, most_parts=most_parts() if divide else 1, may_be_empty=may_be_empty)
     for each in rejected:
         log.warning("Not imported: %s: %s", each.origin, each.reason)
-    if not exports and not rejected:
-        if not may_be_empty:
-            raise ExportError(f"{source} is empty, so nothing was imported.", remedy="Check the path, and run again.")
+    if not exports:
         log.warning("%s is empty: there is nothing to import", source)
         return []
-    if not exports and source.is_file() and len(rejected) == 1:
-        raise ExportError(f"{source}: {rejected[0].reason}. Nothing was imported.", remedy=FORMATS_LISTED)
-    if not exports:
-        raise ExportError(
-            f"{source} has no export that can be read, so nothing was imported: {named_files(rejected)}.",
-            remedy=f"Check the path and the files, and run again. {FORMATS_LISTED}",
-        )
     with translate_file_errors(run.root, NOTHING_SENT):
         run.keep_extracted({export.key for export in exports})
         extraction.write_rejected(rejected, run.extracted("000-not-imported"))
     for export in exports:
         if export.part == 1:
-            log.info("Found %s: %s, to read in %d parts", export.format, export.label, export.parts)
+            parts = f", to read in {export.parts} parts" if export.parts > 1 else ""
+            log.info("Found %s: %s%s", export.format, export.label, parts)
     return exports
 
 

@@ -81,7 +81,7 @@ def why_failed(noted: Sequence[Failure], ended: Sequence[tuple[str, str]]) -> It
         yield wrapped(f"FAILED in {where}: {error}")
     first_where = noted[0].where if noted else ended[0][0] if ended else ""
     if others := [where for where, _ in ended if where != first_where]:
-        yield wrapped(f"After it failed: {', '.join(others)}", _INDENT)
+        yield wrapped(f"Failed after it: {', '.join(others)}", _INDENT)
 
 
 def interrupted(landed: int) -> Iterator[str]:

@@ -11,10 +11,11 @@ from include import corrections
 from include.errors import ConfigurationError, ExportError
 from include.local.airflow import Say, has_connection
 from include.local.child_processes import ComponentEnded, tail
+from include.local.screen import wrapped
 from include.local.settings import airflow_environment
 from include.local.state_folder import StateFolder
-from include.parsers import discover
 from include.run_folder import PROJECT
+from include.steps import find
 
 CONNECTION = "everos_default"
 
@@ -47,19 +48,11 @@ def check_source(source: str, say: Say) -> None:
     """
     if "://" in source:
         return
-    exports, rejected = discover(corrections.path_of(source))
+    exports, rejected = find(corrections.path_of(source))
     for export in exports:
         say(f"Found {export.format}: {export.label}")
-    if exports:
-        return
-    if not rejected:
-        raise ExportError(f"{source} is empty; nothing was read.", remedy="Check the path in SOURCE=….")
-    first, *others = rejected
-    more = f" {len(others)} more files are none either." if others else ""
-    raise ExportError(
-        f"{source} has no export that can be read; nothing was imported. {first.origin}: {first.reason}.{more}",
-        remedy="Check the file; the README lists the formats.",
-    )
+    for each in rejected:
+        say(wrapped(f"Not imported: {each.origin}: {each.reason}"))
 
 
 def check_run(state_folder: StateFolder, environ: Mapping[str, str], conf: Mapping[str, Any], say: Say) -> None:

@@ -49,7 +49,7 @@ def no_target() -> Target:
 
 def no_target_sentence(error: ConfigurationError) -> str:
     """Return a sentence for a dry run without a target."""
-    return f"This dry run uses no EverOS and counts every message as new ({error.cause.split(':')[0]})."
+    return f"This dry run uses no EverOS and counts every message as new: {error.cause}"
 
 
 class EverOSHook(BaseHook):

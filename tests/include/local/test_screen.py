@@ -94,7 +94,7 @@ def test_the_first_cause_the_state_and_the_remedy_stand_on_lines_of_their_own() 
         "FAILED in load (slack_a): no key.",
         "  Nothing.",
         "  Set it.",
-        "  After it failed: flush, report",
+        "  Failed after it: flush, report",
     ]
 
 
