@@ -10,9 +10,10 @@ override TARGET := $(value TARGET)
 override LOCOMO := $(value LOCOMO)
 override Q := $(value Q)
 override IN := $(value IN)
-export SOURCE CONF TARGET LOCOMO PYTHON Q IN N PRIVATE
+override N := $(value N)
+export SOURCE CONF TARGET LOCOMO Q IN N PRIVATE PYTHON
 
-.PHONY: help demo up import ask test test-fast test-distributed test-outage test-browser screenshots check lint format lock audit bench fuzz faults recall clean environment selfhosted
+.PHONY: help demo up import preview ask test test-fast test-distributed test-outage test-browser screenshots check lint format lock audit bench fuzz faults recall clean environment selfhosted
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +26,9 @@ up: environment         ## the same, and keep Airflow and EverOS running until C
 
 import: environment     ## load an export into your EverOS: SOURCE=path [CONF='{"include": ["slack_general"]}']
 	@exec $(PYTHON_HERE) -m include.local import --conf "$$CONF" -- "$$SOURCE"
+
+preview: environment    ## show the conversations and first messages that an import would send: SOURCE=path [N=20] [CONF=…]
+	@exec $(PYTHON_HERE) -m include.local preview --messages "$$N" --conf "$$CONF" -- "$$SOURCE"
 
 ask: environment        ## ask the memory: Q="Who owns the billing migration?" [IN=conversation] [N=5] [PRIVATE=1] [TARGET=selfhosted]
 	@exec $(PYTHON_HERE) -m include.local ask --in "$$IN" --limit "$${N:-5}" $${PRIVATE:+--private} --target "$$TARGET" -- "$$Q"

@@ -40,7 +40,7 @@ from typing import Any, Unpack
 from airflow.sdk import Context, CronDataIntervalTimetable, TriggerRule, dag, task
 
 try:
-    from everos_provider import alerts, run
+    from everos_provider import alerts, failures, run
     from everos_provider.assets import EVEROS, LOADED
     from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
     from everos_provider.params import import_params
@@ -82,7 +82,7 @@ RETRIES: dict[str, Any] = {
     params=import_params(),
     on_failure_callback=alerts.on_failure(),
     deadline=alerts.deadline(),
-    default_args=RETRIES,
+    default_args=RETRIES | failures.callbacks(),
     tags=["everos", "chat", "memory"],
 )
 def chat_history_to_everos() -> None:

@@ -77,16 +77,19 @@ def extract(export: Export, options: ParseOptions, folder: Path, *, redact: bool
     :raises ExportError: if the export as a whole cannot be read.
     :raises NotConserved: if the parser did not account for every entry it decoded.
     """
-    return _write(export.key, export.label, parse_many(export, options), folder, redact=redact)
+    return write_records(export.key, export.label, parse_many(export, options), folder, redact=redact)
 
 
 def write_rejected(rejected: Sequence[Rejected], folder: Path) -> None:
     """Write entries that belong to no export in the same form, one entry each."""
     entries = [Entries(conversation_id=record.conversation_id, count=1) for record in rejected]
-    _write("", "", [*entries, *rejected], folder)
+    write_records("", "", [*entries, *rejected], folder)
 
 
-def _write(key: str, label: str, records: Iterable[ParsedMany], folder: Path, *, redact: bool = False) -> ExtractResult:
+def write_records(
+    key: str, label: str, records: Iterable[ParsedMany], folder: Path, *, redact: bool = False
+) -> ExtractResult:
+    """Write what a parser has found, with the files and the errors of :func:`extract`."""
     with drafted(folder) as draft:
         redactor = Redactor(everything=redact)
         with _Staging(draft, label) as staging:

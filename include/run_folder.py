@@ -179,6 +179,11 @@ def files_in(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
+def files_of_runs(base: Path, name: str) -> list[Path]:
+    """Return the files of this name of all runs below a state folder; a run id may have slashes."""
+    return sorted((base / "runs").glob(f"**/{name}"))
+
+
 @contextmanager
 def drafted(folder: Path) -> Iterator[Path]:
     """

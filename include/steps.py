@@ -26,7 +26,8 @@ from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
 from include.plan.estimate import held_sentence, hold_back, write_estimate
-from include.records import Chunk
+from include.records import Chunk, named_files
+from include.report.problems import Problem
 from include.run_folder import RunFolder
 from include.window import Window
 
@@ -34,30 +35,38 @@ log = get_logger(__name__)
 
 REPORT_MISSING = "Only the report is missing: the ledger has the loaded messages."
 
+FORMATS_LISTED = "README lists the formats that are read."
+
 NOTHING_SENT = "This step sends nothing. Its unfinished files are not used."
 
 
-def discover(source: Path, run: RunFolder) -> list[Export]:
+def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False) -> list[Export]:
     """
     Find the exports in ``source``; other files become rejected entries of the run.
 
-    An empty folder is no error: most nightly runs find an empty drop folder.
-
-    :raises ExportError: ``source`` is missing, or it has files but no export.
+    :param may_be_empty: An empty folder is no error: most nightly runs find an empty drop folder.
+    :raises ExportError: ``source`` is missing or empty, or it has files but no export.
     :raises StorageError: the run's folder cannot be written.
     """
     if not source.exists():
         raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
     with translate_file_errors(run.root, NOTHING_SENT):
         corrections.clear_run(run)
-    if source.is_dir() and not any(source.iterdir()):
-        log.warning("%s is empty: there is nothing to import", source)
-        return []
     exports, rejected = find_exports(source)
     for each in rejected:
         log.warning("Not imported: %s: %s", each.origin, each.reason)
+    if not exports and not rejected:
+        if not may_be_empty:
+            raise ExportError(f"{source} is empty, so nothing was imported.", remedy="Check the path, and run again.")
+        log.warning("%s is empty: there is nothing to import", source)
+        return []
+    if not exports and source.is_file() and len(rejected) == 1:
+        raise ExportError(f"{source}: {rejected[0].reason}. Nothing was imported.", remedy=FORMATS_LISTED)
     if not exports:
-        raise ExportError(f"nothing to import: {rejected[0].origin}: {rejected[0].reason} ({len(rejected)} looked at)")
+        raise ExportError(
+            f"{source} has no export that can be read, so nothing was imported: {named_files(rejected)}.",
+            remedy=f"Check the path and the files, and run again. {FORMATS_LISTED}",
+        )
     with translate_file_errors(run.root, NOTHING_SENT):
         extraction.write_rejected(rejected, run.extracted("000-not-imported"))
     for export in exports:
@@ -84,6 +93,7 @@ def transform(
     Sort all messages, without those that are out of range, loaded already or rejected in an earlier run.
 
     :param layout: Of the target's memory; default: that of its API version.
+    :raises ConfigurationError: a name of ``include`` or ``exclude`` matches no conversation; nothing was written.
     :raises LedgerError: the target was loaded in another layout; nothing was written.
     """
     options = options or ParseOptions()
@@ -101,9 +111,8 @@ def transform(
             refused=known.rejected,
             since_us=window.since_us,
             until_us=window.until_us,
-            id_template=template,
+            options=options,
             known_ids=known_ids,
-            include_private=options.include_private,
             layout=layout,
             pinned=_pinned(known),
         )
@@ -179,7 +188,7 @@ def report(  # noqa: PLR0913 - the parts of a report
     target: Target,
     started_at: datetime,
     dry_run: bool,
-    problems: Sequence[str],
+    problems: Sequence[Problem],
     checked: Mapping[str, Checked] | None = None,
 ) -> Mapping[str, Any]:
     """

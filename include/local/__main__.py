@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: ``python -m include.local demo | up | import SOURCE | ask QUESTION``."""
+"""The commands behind the Makefile: ``python -m include.local demo | up | import | preview | ask``."""
 
 import argparse
 import contextlib
@@ -8,10 +8,14 @@ from types import FrameType
 
 from dotenv import load_dotenv
 
-from include.errors import ChatImportError
-from include.local.commands import ask_memory, demo, import_source
+from include.errors import ChatImportError, NotSent, PermanentError
+from include.local.commands import ask_memory, demo, import_source, preview_source
+from include.local.screen import wrapped
 from include.local.targets import TARGETS
 from include.run_folder import PROJECT
+
+_CANNOT_WORK = 2
+"""The command was refused; argparse exits with it, too."""
 
 _INTERRUPTED = 130
 
@@ -27,8 +31,11 @@ def main() -> int:
     for each in demo_or_up:
         each.add_argument("--target", default="", help=f"{' or '.join(TARGETS)}; the first is the default")
     importing = commands.add_parser("import", help="load an export into your EverOS")
-    importing.add_argument("source", help="export: a file or a folder")
-    importing.add_argument("--conf", default="", help="more parameters of the run, as a JSON object")
+    previewing = commands.add_parser("preview", help="show what an import would send: conversations and messages")
+    previewing.add_argument("--messages", default="", help="number of messages to show; default: 20")
+    for each in (importing, previewing):
+        each.add_argument("source", help="export: a file or a folder")
+        each.add_argument("--conf", default="", help="more parameters of the run, as a JSON object")
     asking = commands.add_parser("ask", help="ask the memory that imports have made")
     asking.add_argument("question")
     asking.add_argument("--in", dest="place", default="", help="ask this conversation only; its id or name")
@@ -43,18 +50,28 @@ def main() -> int:
     try:
         if given.command == "import":
             return import_source(given.source, given.conf)
+        if given.command == "preview":
+            return preview_source(given.source, given.conf, given.messages)
         if given.command == "ask":
             return ask_memory(
                 given.question, place=given.place, limit=given.limit, private=given.private, target=given.target
             )
         return demo(given.target or next(iter(TARGETS)), stay=given.command == "up")
     except ChatImportError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        for line in _lines(error):
+            print(line, file=sys.stderr)
+        return _CANNOT_WORK if isinstance(error, PermanentError | NotSent) else 1
     except KeyboardInterrupt:
         with contextlib.suppress(OSError):
             print("\nStopped.", flush=True)
         return 0 if given.command == "up" else _INTERRUPTED
+
+
+def _lines(error: ChatImportError) -> list[str]:
+    """Return cause and remedy; messages of several lines, with the end of a log, stay as they are."""
+    if "\n" in str(error):
+        return [f"error: {error}"]
+    return [wrapped(f"error: {error.cause}"), *([wrapped(error.remedy, "  ")] if error.remedy else [])]
 
 
 def _end(number: int, _: FrameType | None) -> None:

@@ -13,6 +13,7 @@ from include.errors import ChatImportError
 _PAGE = 100
 _GIVE_UP_AFTER_S = 180.0
 UNFINISHED = ("queued", "running")
+_OURS = {"include", "everos_provider"}
 _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
@@ -229,3 +230,11 @@ def last_error(log: list[dict[str, Any]]) -> str:
         if line.get("level") in {"error", "critical"}:
             return str(line.get("event", ""))
     return ""
+
+
+def newest_line(log: list[dict[str, Any]]) -> tuple[str, str]:
+    """Return time and text of the newest line that the project's own modules have logged; both empty without one."""
+    for line in reversed(log):
+        if str(line.get("logger", "")).partition(".")[0] in _OURS:
+            return str(line.get("timestamp", "")), str(line.get("event", ""))
+    return "", ""

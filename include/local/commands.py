@@ -1,10 +1,13 @@
-"""The commands ``make demo``, ``make up``, ``make import`` and ``make ask``."""
+"""The commands ``make demo``, ``make up``, ``make import``, ``make preview`` and ``make ask``."""
 
 import asyncio
+import contextlib
+import io
 import json
 import os
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,10 @@ from include.local.asking import Answers, ask, memories_of
 from include.local.child_processes import child_processes
 from include.local.demo import show
 from include.local.importing import import_once
+from include.local.precheck import check_run, check_source, resolved
+from include.local.preview import parameters_of, preview
 from include.local.state_folder import lock_state_folder
-from include.local.target_to_ask import CONNECTION, NO_TARGET, is_configured, target_to_ask
+from include.local.target_to_ask import CONNECTION, target_to_ask
 from include.local.targets import Embedded, start_target
 from include.memory_api import Settings, connect
 from include.memory_api.contract import MOST_EPISODES
@@ -65,13 +70,34 @@ def import_source(source: str, conf_json: str) -> int:
 
     :param conf_json: More parameters of the run as a JSON object; may be empty.
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
+    :raises ChatImportError: the import cannot work; nothing was sent.
     """
-    conf = {**_parameters(conf_json), "source": _resolved(source)}
+    conf = {**_parameters(conf_json), "source": resolved(source)}
     with lock_state_folder(home(), "make import") as state_folder, child_processes(state_folder) as processes:
-        if not is_configured(state_folder.root, os.environ):
-            raise ConfigurationError(NO_TARGET)
+        check_source(conf["source"], say)
+        check_run(state_folder, os.environ, conf, say)
         api = start_airflow(state_folder, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
         return 0 if import_once(state_folder, processes, api, conf, say).good else 1
+
+
+def preview_source(source: str, conf_json: str, messages: str) -> int:
+    """
+    Print what an import of an export on this machine would send. Nothing is started, sent or kept.
+
+    :param conf_json: As for :func:`import_source`.
+    :param messages: Number of messages to show; may be empty.
+    """
+    if messages and not messages.isdecimal():
+        raise ConfigurationError(f"N={messages} is not a number of messages; an example: N=20")
+    if not source or "://" in source:
+        raise ConfigurationError("no export on this machine is given: make preview SOURCE=path/to/export.zip")
+    given = parameters_of(_parameters(conf_json))
+    api_version = os.environ.get("EVEROS_API_VERSION") or "v1"
+    with contextlib.closing(
+        preview(Path(resolved(source)), given, messages=int(messages or 20), api_version=api_version)
+    ) as shown:
+        _print_texts(shown)
+    return 0
 
 
 def ask_memory(question: str, *, place: str = "", limit: int = 5, private: bool = False, target: str = "") -> int:
@@ -84,13 +110,15 @@ def ask_memory(question: str, *, place: str = "", limit: int = 5, private: bool 
     :return: Exit status.
     """
     if not question.strip():
-        raise ConfigurationError('no question is given: make ask Q="Who owns the billing migration?"')
+        raise ConfigurationError(
+            "no question is given; nothing was asked.",
+            remedy='An example: make ask Q="Who owns the billing migration?"',
+        )
     if not 1 <= limit <= MOST_EPISODES:
-        raise ConfigurationError(f"N={limit} is not 1 to {MOST_EPISODES}: the number of answers")
+        raise ConfigurationError(f"N={limit} is not a number of answers, 1 to {MOST_EPISODES}; nothing was asked.")
     with target_to_ask(home(), target) as (settings, description):
         say(f"Asking {description}")
-        for line in lines(asyncio.run(_ask(settings, question, place, limit, private))):
-            say(line)
+        _print_texts(lines(asyncio.run(_ask(settings, question, place, limit, private))))
     return 0
 
 
@@ -102,6 +130,17 @@ async def _ask(settings: Settings, question: str, place: str, limit: int, privat
         return await ask(api, memories, question, only=only, private=private, limit=limit)
     finally:
         await api.aclose()
+
+
+def _print_texts(shown: Iterable[str]) -> None:
+    """Print lines with texts of messages, also on a terminal that is not UTF-8 and into ``| head``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        for line in shown:
+            say(line)
+    except BrokenPipeError:  # its reader has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _show(embedded: Embedded, run: RunFolder) -> None:
@@ -139,14 +178,3 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         raise ConfigurationError("CONF names a parameter twice")
     return members
-
-
-def _resolved(source: str) -> str:
-    if not source:
-        raise ConfigurationError("no export is given: make import SOURCE=path/to/export.zip (or a folder)")
-    if "://" in source:
-        return source
-    path = Path(source).expanduser().resolve()
-    if not path.exists():
-        raise ConfigurationError(f"{path} does not exist")
-    return str(path)

@@ -23,11 +23,6 @@ from include.run_folder import PROJECT
 
 CONNECTION, API_KEY = "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"
 
-NO_TARGET = (
-    f"no EverOS is configured: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) or "
-    f"{CONNECTION}, in the environment or in .env. `make demo` needs none of them."
-)
-
 
 @dataclass(frozen=True)
 class _Local:
@@ -73,7 +68,11 @@ def target_to_ask(root: Path, name: str) -> Iterator[tuple[Settings, str]]:
             yield running, f"the target of `make up`, {each}: {running.base_url}"
             return
     if not there:
-        raise ConfigurationError(f"{NO_TARGET} Nothing was asked: {root} has no EverOS of `make demo` or `make up`.")
+        raise ConfigurationError(
+            f"no EverOS is configured, and {root} has none of `make demo` or `make up`; nothing was asked.",
+            remedy=f"Set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) or {CONNECTION}, in the "
+            "environment or in .env; or run `make demo` first, which needs none of them.",
+        )
     with lock_state_folder(root, "make ask") as state_folder, child_processes(state_folder) as processes:
         embedded = start_target(there[0], state_folder, processes, os.environ)
         yield embedded.settings, f"the target of `make demo`, {there[0]}: {embedded.settings.base_url}"
@@ -107,5 +106,5 @@ def _configured(root: Path) -> Settings:
     printed = subprocess.run(argv, env=environ, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)
     last_line = printed.stdout.strip().rpartition("\n")[2]
     if printed.returncode != 0:
-        raise ConfigurationError(f"{last_line or 'the settings of EverOS could not be read'}. Nothing was asked")
+        raise ConfigurationError(last_line or "the settings of EverOS could not be read; nothing was asked.")
     return msgspec.json.decode(last_line, type=Settings)

@@ -142,10 +142,11 @@ def from_transport(call: str, cause: BaseException | None) -> ChatImportError:
         tls = _tls_reason(cause)
         if tls in _BAD_TLS:
             return ConfigurationError(
-                f"{call}: no secure connection ({tls}); nothing was sent. Check the base URL's scheme and certificate."
+                f"{call}: no secure connection ({tls}); nothing was sent.",
+                remedy="Check the base URL's scheme and certificate.",
             )
     if isinstance(cause, _NEVER_SENT):
-        return NotSent(f"{call}: no connection ({name}); nothing was sent.")
+        return NotSent(f"{call}: no connection ({_system_reason(cause) or name}); nothing was sent.")
     if isinstance(cause, _BAD_ADDRESS):
         return ConfigurationError(f"{call}: the base URL is not usable ({name}); nothing was sent.")
     return OutcomeUnknown(f"{call}: no answer ({name}); it may or may not have been carried out.")
@@ -212,7 +213,7 @@ def from_status(call: str, reply: Reply) -> ChatImportError:
         return Refused(
             f"{call}: refused ({detail}); nothing was stored.", status=status, reason=reason or f"HTTP {status}"
         )
-    return ConfigurationError(f"{call}: {detail}; nothing was stored. {_remedy(reply, code)}")
+    return ConfigurationError(f"{call}: {detail}; nothing was stored.", remedy=_remedy(reply, code))
 
 
 def read_error(body: bytes) -> tuple[str, str]:
@@ -300,6 +301,16 @@ def _unix_s(http_date: str) -> float | None:
         return None if parsed is None else email.utils.mktime_tz(parsed)
     except (ValueError, OverflowError, TypeError, IndexError):  # not a date, or its year is out of range
         return None
+
+
+def _system_reason(cause: BaseException | None) -> str | None:
+    """Return the system's words for a failed connection: ``Connection refused``."""
+    reason = None
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            reason = cause.strerror or reason
+        cause = cause.__cause__ or cause.__context__
+    return reason
 
 
 def _tls_reason(cause: BaseException | None) -> str | None:

@@ -219,7 +219,7 @@ class V1Client:
 
     async def check(self) -> str:
         """Check host and key by reading the account's settings."""
-        await self._http.get("/api/v1/settings", object, f"check of {self._target.base_url}", options=RETRIED)
+        await self._http.get("/api/v1/settings", object, f"EverOS v1 at {self._target.base_url}", options=RETRIED)
         return f"EverOS v1 at {self._target.base_url} answers and accepts the API key."
 
     async def _pending(self, conversation: Conversation, call: str) -> tuple[list[Pending], bool]:

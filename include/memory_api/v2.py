@@ -219,7 +219,7 @@ class V2Client:
     async def check(self) -> str:
         """Check host and key by reading the newest task."""
         query = {"page_size": 1, **self._store}
-        await self._http.get("/api/v2/tasks", TaskList, f"check of {self._target.base_url}", query=query)
+        await self._http.get("/api/v2/tasks", TaskList, f"EverOS v2 at {self._target.base_url}", query=query)
         key = "accepts the API key" if self._has_key else "requires no API key"
         return f"EverOS v2 at {self._target.base_url} answers and {key}."
 

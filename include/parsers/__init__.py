@@ -69,6 +69,8 @@ _NOT_READ = (
     ),
 )
 """Names of files that hold exports in a form that is not read, each with what to do instead."""
+_UNKNOWN = "not an export of a known format"
+
 _ASSET = re.compile(r"_Files/")
 """DiscordChatExporter keeps downloaded media, some of it JSON, in ``<export>.json_Files/``."""
 
@@ -86,7 +88,7 @@ def discover(source: Path, limits: Limits | None = None) -> tuple[list[Export], 
     rejected: list[Rejected] = []
     empty = _discover(source, source.name or str(source), limits or limits_of_environment(), found, rejected)
     if not (found or rejected or empty):
-        rejected.append(_rejected(str(source), _not_an_export()))
+        rejected.append(_rejected(str(source), _UNKNOWN))
     if len(rejected) > MAX_REPORTED:
         more = f"and {len(rejected) - MAX_REPORTED} more files like these"
         rejected[MAX_REPORTED:] = [_rejected(str(source), more)]
@@ -152,6 +154,8 @@ class _SortedFiles:
         """(format, root) to the lists of Slack, by name."""
         self.rejected: dict[str, str] = {}
         """Name to reason."""
+        self.attached: set[str] = set()
+        """Rejected files that are attachments as far as can be seen: exports are whole without them."""
 
 
 def _sort_files(archive: Archive) -> _SortedFiles:
@@ -229,12 +233,13 @@ def _sort_file(archive: Archive, name: str, result: _SortedFiles, beside: str) -
             f"treated as a file that was shared in {beside}, since it is in a folder of attachments beside it; it was "
             "not read. Move it elsewhere if it is an export"
         )
+        result.attached.add(name)
     elif format_name:
         result.exports[format_name, ""].append(name)
         if format_name == slack_dump.FORMAT.name and (kind := list_kind(name, head)):
             result.lists[format_name, ""][name] = kind
     elif not beside:
-        result.rejected[name] = _not_an_export()
+        result.rejected[name] = _UNKNOWN
     return bool(format_name and not beside)
 
 
@@ -248,14 +253,18 @@ def _discover(
     """Add the exports found and the files rejected; return whether the archive is empty."""
     with open_archive(path, limits, inside) as archive:
         sorted_files = _sort_files(archive)
+        below = "" if path.is_file() and list(archive.names()) == [path.name] else f"{label}/"
         empty = not archive.names()
         places = []
         for name in sorted_files.archives:
             try:
                 places.append((name, *archive.place_of(name)))
             except ExportError as error:
-                rejected.append(_rejected(f"{label}/{name}", str(error)))
-        rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in archive.refused)
+                rejected.append(_rejected(f"{below}{name}", str(error)))
+        rejected.extend(
+            _rejected(f"{below}{name}", reason, unread=bool(_CANDIDATE.search(name)))
+            for name, reason in archive.refused
+        )
     for (name, root), names in sorted_files.exports.items():
         format_ = FORMATS[name]
         where = f"{label}/{root}".rstrip("/") if root else label
@@ -267,7 +276,10 @@ def _discover(
         key = f"{len(found) + 1:03d}-{name}-{re.sub('[^A-Za-z0-9]+', '-', where).strip('-')[:60]}".rstrip("-")
         export = Export(key=key, format=name, path=str(path), inside=inside, root=root, label=where)
         found.append(_Found(export, sorted_files.lists[name, root]))
-    rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_files.rejected.items())
+    rejected.extend(
+        _rejected(f"{below}{name}", reason, unread=name not in sorted_files.attached)
+        for name, reason in sorted_files.rejected.items()
+    )
     for name, place, within in places:
         label_of_it = f"{label}/{name}" if within else name
         try:
@@ -312,10 +324,8 @@ def _family(export: Export) -> str:
     return re.sub(r"[\W\d_]+|part|teil", "", name)
 
 
-def _not_an_export() -> str:
-    looked_for = (format_.looked_for for format_ in FORMATS.values() if format_.looked_for)
-    return f"no known export format; looked for {'; '.join(looked_for)}"
-
-
-def _rejected(origin: str, reason: str) -> Rejected:
-    return Rejected(source="", conversation_id="", reason=reason, origin=origin)
+def _rejected(origin: str, reason: str, *, unread: bool = True) -> Rejected:
+    file, _, rest = reason.partition(": ")
+    if rest and file.rpartition("/")[2] == origin.rpartition("/")[2]:  # an error that begins with the file
+        reason = rest
+    return Rejected(source="", conversation_id="", reason=reason, origin=origin, unread=unread)

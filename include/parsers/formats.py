@@ -1,6 +1,6 @@
 """The types that all parsers share: an export, the options of a run, and a format."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -68,15 +68,17 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def selects(self, conversation_id: str, name: str) -> bool:
         """Return whether the patterns select a conversation, by its id or its name."""
+        excluded, included = (matches(patterns, conversation_id, name) for patterns in (self.exclude, self.include))
+        return not excluded and (not self.include or included)
 
-        def matches(patterns: tuple[str, ...]) -> bool:
-            return any(
-                fnmatchcase(label, pattern.removeprefix("#"))
-                for pattern in patterns
-                for label in (conversation_id, name)
-            )
+    def names(self, conversation_id: str, name: str) -> bool:
+        """Return whether a pattern of either list matches a conversation."""
+        return matches((*self.include, *self.exclude), conversation_id, name)
 
-        return not matches(self.exclude) and (not self.include or matches(self.include))
+
+def matches(patterns: Iterable[str], *names: str) -> bool:
+    """Return whether one of the patterns matches one of the names; a ``#`` before a pattern is ignored."""
+    return any(fnmatchcase(name, pattern.removeprefix("#")) for pattern in patterns for name in names)
 
 
 def _no_roots(_: Archive) -> Mapping[str, Sequence[str]]:
@@ -96,9 +98,6 @@ class Format:
     """
 
     name: str
-
-    looked_for: str
-    """The shape that is recognised, for the report on an unknown file."""
 
     parse: Callable[[Archive, Export, ParseOptions], Iterator[ParsedMany]]
 

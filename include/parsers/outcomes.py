@@ -89,7 +89,13 @@ def outcomes(
     except (BrokenJson, EntryUnreadable) as error:
         count += 1
         origin = f"{place}[{position + 1}]"
-        yield Rejected(source=source, conversation_id=conversation_id, reason=str(error), origin=origin)
+        yield Rejected(
+            source=source,
+            conversation_id=conversation_id,
+            reason=str(error),
+            origin=origin,
+            unread=not skip_reason,
+        )
     if rows:
         yield Messages(conversation_id=conversation_id, rows=rows)
     yield Entries(conversation_id=conversation_id, count=count)
@@ -114,5 +120,5 @@ _JSON_NAMES = {str: "a string", list: "an array", bool: "a boolean", type(None):
 
 def reject_file(origin: str, source: str, reason: str, conversation_id: str = "") -> Iterator[Parsed]:
     """Yield the outcome of a file, or a part of one, whose entries cannot be counted: one rejected entry."""
-    yield Rejected(source=source, conversation_id=conversation_id, reason=reason, origin=origin)
+    yield Rejected(source=source, conversation_id=conversation_id, reason=reason, origin=origin, unread=True)
     yield Entries(conversation_id=conversation_id, count=1)

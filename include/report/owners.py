@@ -24,7 +24,7 @@ from include.plan import read_layout
 from include.plan.chunk_file import conversations_of
 from include.plan.owners import owner_of
 from include.records import Conversation, Kind
-from include.run_folder import RunFolder
+from include.run_folder import RunFolder, files_of_runs
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,13 +128,13 @@ def read_owners(home: Path, target: Target) -> list[Owners]:
 
 
 def _documents(home: Path) -> Iterable[Owners]:
-    for path in (home / "runs").glob("**/owners.json"):
+    for path in files_of_runs(home, "owners.json"):
         try:
             yield msgspec.json.decode(path.read_bytes(), type=Owners)
         except msgspec.DecodeError as error:
             raise StorageError(
-                f"{path} is not an owners.json of this version ({error}). Nothing was asked. Remove it, and import "
-                "again to get a new one: messages that EverOS has are not sent again"
+                f"{path} is not an owners.json of this version ({error}); nothing was asked.",
+                remedy="Remove it, and import again to get a new one: messages that EverOS has are not sent again.",
             ) from None
 
 

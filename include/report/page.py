@@ -86,6 +86,7 @@ def report_page(report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]],
         "report.html",
         place,
         report=report,
+        problems=_problems(report),
         took=_seconds_between(report["started_at"], report["finished_at"]),
         figures=_sum(counts),
         charts=[chart for chart in charts if chart],
@@ -148,6 +149,15 @@ def _running(progress: Mapping[str, Any]) -> dict[str, Any]:
         "strip": strip({"loaded": progress["landed"], "rejected": progress["rejected"], "": progress["left"]}),
         "chart": speed_chart(loading["series"], loading["step_s"]) if loading else None,
     }
+
+
+def _problems(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return cause and remedy of each problem; reports of older versions have both in one."""
+    remedies = report.get("remedies") or [""] * len(report["problems"])
+    return [
+        (problem.removesuffix(remedy).rstrip(), remedy)
+        for problem, remedy in zip(report["problems"], remedies, strict=True)
+    ]
 
 
 def _private(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:

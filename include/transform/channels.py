@@ -33,6 +33,9 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     made: dict[Identity, str]
     """The final id of each channel of which something is imported."""
 
+    names: frozenset[str]
+    """Ids and names of the channels as the parsers know them."""
+
 
 def merge_channels(extracted: Sequence[Path], template: str, known: Mapping[Identity, str]) -> Merged:
     """
@@ -63,6 +66,7 @@ def merge_channels(extracted: Sequence[Path], template: str, known: Mapping[Iden
         },
         ids=dict(ids),
         made={identity: made[identity] for identity, channel in merged.items() if channel.imported},
+        names=frozenset(name for _, _, each in rows for name in _names(each.conversation)),
     )
 
 
@@ -78,6 +82,10 @@ def _read(extracted: Sequence[Path]) -> list[tuple[Path, str, Channel]]:
                 channel = Channel(conversation=msgspec.structs.replace(there, conversation_id=plain), **counts)
                 rows.append((folder, there.conversation_id, channel))
     return rows
+
+
+def _names(conversation: Conversation) -> tuple[str, str]:
+    return conversation.conversation_id, conversation.name
 
 
 def _merge(channels: Sequence[Channel]) -> Channel:

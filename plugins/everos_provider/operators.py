@@ -9,6 +9,7 @@ import msgspec
 from airflow.sdk import BaseAsyncOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from everos_provider.failures import without_traceback
 from everos_provider.hooks import EverOSHook
 from everos_provider.run import begin_sending, ledger_of
 from everos_provider.staging.task_files import FLUSH, LOAD, task_folder
@@ -73,6 +74,7 @@ class EverOSLoadOperator(EverOSOperator):
         super().__init__(**kwargs)
         self.chunk = chunk
 
+    @without_traceback
     def execute(self, context: Context) -> dict[str, int]:
         """Load the chunk and return counts."""
         begin_sending(context, EverOSHook(self.everos_conn_id).target)
@@ -106,6 +108,7 @@ class EverOSFlushOperator(EverOSOperator):
 
     _run: RunFolder
 
+    @without_traceback
     def execute(self, context: Context) -> dict[str, int]:
         """Flush and return counts."""
         with task_folder(context["run_id"], FLUSH) as self._run:

@@ -59,7 +59,8 @@ _FORM = {
         "Only these conversations",
         None,
         _NAMES,
-        "Names or ids, * allowed, one per line. Empty: all. Example: general, slack_team-*",
+        "Names or ids, * allowed, one per line. Empty: all. Example: general, slack_team-*. A name that matches "
+        "nothing stops the run before anything is sent.",
     ),
     "exclude": _Row(
         _WHAT,

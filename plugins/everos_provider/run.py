@@ -8,6 +8,7 @@ import msgspec
 from airflow.sdk import Context
 
 from everos_provider.assets import EVEROS, LOADED
+from everos_provider.failures import without_traceback
 from everos_provider.hooks import EverOSHook
 from everos_provider.ledger import address, database
 from everos_provider.params import check_params
@@ -22,6 +23,7 @@ from include.memory_api.contract import Target
 from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
 from include.report.columns import PARTS, count_of
+from include.report.problems import Problem
 from include.report.waiting import read_waiting
 from include.run_folder import RunFolder
 from include.window import Window, window_of_interval, window_of_parameters
@@ -83,16 +85,18 @@ def options_of(params: Mapping[str, Any]) -> ParseOptions:
     )
 
 
+@without_traceback
 def discover(context: Context) -> list[dict[str, str]]:
     """Find the exports in ``source``; invalid parameters are refused before anything is read."""
     check_params(context)
     window_of(context)  # refuses invalid times
     wait_for_turn(context)
     with task_folder(context["run_id"], DISCOVER) as run, local_source(context["params"]["source"]) as source:
-        exports = steps.discover(source.path, run)
+        exports = steps.discover(source.path, run, may_be_empty=interval_of(context) is not None)
         return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
 
 
+@without_traceback
 def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
     """Read one export."""
     params = context["params"]
@@ -101,6 +105,7 @@ def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
         return steps.extract(local, options_of(params), run, redact=params["redact"])
 
 
+@without_traceback
 def transform(context: Context) -> dict[str, int]:
     """Sort and deduplicate the messages; leave out those that are out of range or loaded already."""
     target = EverOSHook().target
@@ -114,6 +119,7 @@ def transform(context: Context) -> dict[str, int]:
         )
 
 
+@without_traceback
 def plan(context: Context) -> list[dict[str, Any]]:
     """Cut batches and chunks; a dry run returns no chunks."""
     params = context["params"]
@@ -127,6 +133,7 @@ def plan(context: Context) -> list[dict[str, Any]]:
     return [] if params["dry_run"] else [msgspec.to_builtins(chunk) for chunk in chunks]
 
 
+@without_traceback
 def report(context: Context) -> dict[str, Any]:
     """
     Write the report, which accounts for every entry, and update the asset.
@@ -143,7 +150,7 @@ def report(context: Context) -> dict[str, Any]:
             raise ImportIncomplete(
                 waiting.sentence()
                 if waiting and waiting.ended
-                else "the run stopped before its plan, and nothing was sent: see the log of the failed task"
+                else "the run stopped before its plan, and nothing was sent: an earlier task failed"
             )
         ledger = ledger_of(context, target)
         document = steps.report(
@@ -155,7 +162,10 @@ def report(context: Context) -> dict[str, Any]:
             dry_run=context["params"]["dry_run"],
             checked=_read_back(context, run, ledger),
             problems=[
-                f"{export['label']} could not be read: see its extract task. Everything else was loaded."
+                Problem(
+                    f"{export['label']} could not be read. Everything else was read.",
+                    "The log of its extract task says why.",
+                )
                 for export in exports
                 if not run.extracted(export["key"]).exists()
             ],

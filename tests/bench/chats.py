@@ -30,22 +30,30 @@ class Chats:
 
 
 def write_chats(
-    path: Path, sizes: Sequence[int], *, prefix: str = "chat", silence_every: int | None = 17, people: int = 3
+    path: Path,
+    sizes: Sequence[int],
+    *,
+    prefix: str = "chat",
+    silence_every: int | None = 17,
+    people: int = 3,
+    own_people: bool = False,
 ) -> Chats:
     """
     Write one conversation of each size; the last of several is a personal one, with an assistant.
 
     :param prefix: Of the names of conversations, which are ``chat-00`` and so on.
     :param silence_every: A pause of two hours, which ends an episode, after every so many messages; ``None``: no pause.
-    :param people: How many take turns in a group, at most three.
+    :param people: How many take turns in a group; at most three, unless these are ``own_people``.
+    :param own_people: Groups share nobody.
     """
     documents, expected = [], {}
     for number, size in enumerate(sizes):
         personal = number == len(sizes) - 1 > 0
         name = f"{prefix}-{number:02}"
         owner = {"user_id": "ann", "session_id": name} if personal else {"group_id": name}
+        names = [f"{name}-p{person}" for person in range(people)] if own_people else _PEOPLE[:people]
         messages = [
-            _message(name, position, at_ms, personal=personal, people=people)
+            _message(name, position, at_ms, personal=personal, people=names)
             for position, at_ms in enumerate(_times_ms(size, silence_every))
         ]
         documents.append({**owner, "messages": messages})
@@ -59,9 +67,9 @@ def _times_ms(count: int, silence_every: int | None) -> list[int]:
     return list(accumulate(pauses, initial=_FIRST_MS))
 
 
-def _message(name: str, position: int, at_ms: int, *, personal: bool, people: int) -> dict[str, Any]:
+def _message(name: str, position: int, at_ms: int, *, personal: bool, people: Sequence[str]) -> dict[str, Any]:
     assistant = personal and position % 2 == 1
-    sender = "assistant" if assistant else "ann" if personal else _PEOPLE[position % people]
+    sender = "assistant" if assistant else "ann" if personal else people[position % len(people)]
     return {
         "message_id": f"{name}.{position:05}",
         "sender_id": sender,

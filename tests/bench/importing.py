@@ -67,6 +67,9 @@ class Took(msgspec.Struct, frozen=True, kw_only=True):
     """Printed as JSON by a process at its end, unless it was killed."""
 
     load_s: float
+    load_cpu_s: float
+    """Of all threads."""
+
     flush_s: float
     errors: tuple[str, ...]
 
@@ -103,12 +106,12 @@ def _planned(import_: Import, run: RunFolder) -> list[Chunk]:
 
 
 async def _deliver(import_: Import, run: RunFolder, chunks: Sequence[Chunk]) -> Took:
-    began_s = time.monotonic()
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
     loads = await asyncio.gather(*(_load(import_, run, chunk) for chunk in chunks))
-    loaded_s = time.monotonic()
+    loaded_s, load_cpu_s = time.monotonic(), time.process_time() - began_cpu_s
     flush = await _flush(import_, run)
     errors = tuple(error for error in (*loads, flush) if error is not None)
-    return Took(load_s=loaded_s - began_s, flush_s=time.monotonic() - loaded_s, errors=errors)
+    return Took(load_s=loaded_s - began_s, load_cpu_s=load_cpu_s, flush_s=time.monotonic() - loaded_s, errors=errors)
 
 
 async def _load(import_: Import, run: RunFolder, chunk: Chunk) -> str | None:

@@ -1,39 +1,43 @@
 """
-Measures the speed of a load into a target with a fixed latency: ``python -m tests.bench.throughput``.
+Compares the speed of a load with plain programs: ``python -m tests.bench.throughput``.
 
-The batches of a conversation are sent one after the other, so the latency limits the speed. For comparison a plain
-client loads the same target: one loop per conversation, in parallel, that polls its task ten times a second.
+A conversation's batches are sent one after the other, so the time that a batch takes the target limits the speed. Each
+load runs in a process of its own, against a server that takes exactly that time (:mod:`tests.bench.light_target`). The
+time of a load is that of the whole load task, from opening the ledger to the last name, until everything is known to
+have landed; that of a plain program (:mod:`tests.bench.plain_clients`) until its last batch has.
 
-``of model`` is the share of what the latency model allows. The target shares the machine's cores with the client and
-takes a little longer than the model: ``of target`` is the share of the time really taken, ``late`` the difference.
+``of limit`` is the share of the speed that the target allows; ``us/message`` is CPU time of the client.
 """
 
 import argparse
-import asyncio
-import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import batched, pairwise
+from functools import partial
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-import everos
+import msgspec
 
 from include.delivery.settings import LoadSettings
 from include.standin.journal import Entry, judge
 from include.standin.settings import Latency
 from tests.bench.chats import Chats, write_chats
-from tests.bench.importing import KEY, Import, start
-from tests.bench.target import TargetProcess
+from tests.bench.importing import PROJECT, Import, Took, start
+from tests.bench.light_target import RunningTarget
+from tests.bench.plain_clients import Loaded
 
 LATENCY = Latency(base_s=0.3, per_message_s=0.002)
-ASK_S = 0.1
-ROW = "{:<14}{:>9}{:>12}{:>10}{:>11}{:>9}{:>8}{:>8}{:>7}"
+PEOPLE = 7
+"""In each group; no two groups share any."""
+
+KINDS = ("add", "task", "group", "sender")
+ROW = "{:<14}{:>9}{:>10}{:>7}{:>7}{:>7}{:>8}{:>12}{:>7}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +47,18 @@ class Work:
     conversations: int
     messages: int
     batch_size: int
-    concurrency: int = 20
+    concurrency: int
     latency: Latency = LATENCY
 
     @classmethod
     def parse(cls, text: str) -> "Work":
-        """Read ``20x500/50`` or ``20x500/50@8``: 20 conversations of 500 messages in batches of 50, 8 at once."""
-        conversations, messages, batch_size, *at_once = map(int, re.split("[x/@]", text))
-        work = cls(conversations=conversations, messages=messages, batch_size=batch_size)
-        return replace(work, concurrency=at_once[0]) if at_once else work
+        """Read ``20x500/50@8``: 20 conversations of 500 messages in batches of 50, 8 at once."""
+        conversations, messages, batch_size, concurrency = map(int, re.split("[x/@]", text))
+        return cls(conversations=conversations, messages=messages, batch_size=batch_size, concurrency=concurrency)
 
     def __str__(self) -> str:
-        at_once = min(self.concurrency, self.conversations)
-        shape = f"{self.conversations} conversations of {self.messages} messages"
-        return f"{shape}, {at_once} at once, batches of {self.batch_size}"
+        shape = f"{self.conversations} x {self.messages:,} messages"
+        return f"{shape}, batches of {self.batch_size}, {self.concurrency} at once"
 
     @property
     def total(self) -> int:
@@ -68,84 +70,65 @@ class Work:
         """The time without any pause between two batches."""
         full, rest = divmod(self.messages, self.batch_size)
         one_s = full * self.latency.of(self.batch_size) + (self.latency.of(rest) if rest else 0)
-        return self.at_best_s([one_s] * self.conversations)
-
-    def at_best_s(self, each_s: Sequence[float]) -> float:
-        """The time of conversations in parallel, given the time of each."""
-        return max(*each_s, sum(each_s) / self.concurrency)
+        return max(one_s, one_s * self.conversations / self.concurrency)
 
 
-SHORT = ("20x500/50", "20x500/500")
-"""One or two seconds of work, in which the start of the import has a share."""
-
-LONG = ("16x1000/50@8", "20x2000/50", "20x5000/500", "200x100/50")
-"""The first has the default concurrency of an import."""
+WORK = (
+    "20x500/50@8",
+    "20x500/50@20",
+    "20x500/500@20",
+    "200x50/50@20",
+    "200x50/50@50",
+    "1x10000/500@8",
+    "1x10000/50@8",
+)
+"""The fifth has the most calls in a second; the last is the only one that takes longer than 30 s."""
 
 
 def main() -> int:
-    """Load the same chats with both clients, work by work, and print a line for each."""
+    """Load the same chats with each client, work by work, and print a line for each."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.throughput", description=__doc__)
-    parser.add_argument(
-        "work", nargs="*", type=Work.parse, default=[Work.parse(text) for text in SHORT + LONG], metavar="20x500/50@8"
-    )
+    parser.add_argument("work", nargs="*", type=Work.parse, default=list(map(Work.parse, WORK)), metavar=WORK[0])
     parser.add_argument("--slower", type=float, default=1, help="make the target so many times slower (default 1)")
+    parser.add_argument("--client", choices=CLIENTS, nargs="+", default=list(CLIENTS), help="leave out the others")
     given = parser.parse_args()
     latency = Latency(base_s=LATENCY.base_s * given.slower, per_message_s=LATENCY.per_message_s * given.slower)
-    print(
-        f"\nA batch takes the target {latency.base_s:g} s + {latency.per_message_s * 1000:g} ms per message.", end=" "
-    )
-    print(f"Besides, the machine's {os.cpu_count()} cores have {os.getloadavg()[0]:.1f} processes to run.")
-    options = ("--latency-s", str(latency.base_s), "--latency-per-message-s", str(latency.per_message_s))
-    with (
-        tempfile.TemporaryDirectory(prefix="throughput-") as folder,
-        TargetProcess(Path(folder) / "target", *options) as target,
-    ):
+    print(f"\nA batch takes the target {latency.base_s:g} s + {latency.per_message_s * 1000:g} ms per message.")
+    print(f"{os.cpu_count()} cores, with {os.getloadavg()[0]:.1f} other processes to run", flush=True)
+    with tempfile.TemporaryDirectory(prefix="throughput-") as folder:
         for number, work in enumerate(given.work):
-            _compare(replace(work, latency=latency), target, Path(folder) / str(number))
+            _compare(replace(work, latency=latency), given.client, Path(folder) / str(number))
     return 0
 
 
-def _compare(work: Work, target: TargetProcess, folder: Path) -> None:
+def _compare(work: Work, clients: Sequence[str], folder: Path) -> None:
+    """Print a table; loads of one conversation leave the machine idle and run side by side."""
     print(f"\n{work}")
-    heads = "client", "seconds", "messages/s", "of model", "of target", "late ms", "gap ms", "calls", "wrong"
-    print(ROW.format(*heads), flush=True)
-    limit = [f"{work.limit_s:.2f}", f"{work.total / work.limit_s:,.0f}", "1.00"]
-    print(ROW.format("limit", *limit, *[""] * 5))
+    print(ROW.format("client", "seconds", "of limit", *(f"{kind}s" for kind in KINDS), "us/message", "wrong"))
+    print(ROW.format("limit", f"{work.limit_s:.2f}", "1.00", *[""] * 6), flush=True)
     folder.mkdir()
-    for client, load in (("plain client", load_plainly), ("this project", load_with_this_project)):
-        prefix = f"{client.split()[0]}-{folder.name}"
-        chats = write_chats(folder / f"{prefix}.json", [work.messages] * work.conversations, prefix=prefix)
-        seen = len(target.journal())
-        load(chats, target.base_url, work, folder)
-        print(ROW.format(client, *_judged(target.journal()[seen:], chats, work)), flush=True)
+    with ThreadPoolExecutor(len(clients) if work.conversations == 1 else 1) as pool:
+        for row in pool.map(partial(_row, work, folder), clients):
+            print(row, flush=True)
 
 
-def load_plainly(chats: Chats, base_url: str, work: Work, _: Path) -> None:
-    """Load in order, as a short script does, without any handling of errors."""
-
-    async def conversation(client: everos.AsyncEverOS, document: dict[str, Any]) -> None:
-        messages = document.pop("messages")
-        memories: Any = client.v1.memories.group if "group_id" in document else client.v1.memories
-        async with at_once:
-            for batch in batched(messages, work.batch_size):
-                answer = await memories.add(**document, messages=batch, async_mode=True)
-                status = answer.data.status
-                while status != "success":
-                    await asyncio.sleep(ASK_S)
-                    status = (await client.v1.tasks.retrieve(answer.data.task_id)).data.status
-
-    at_once = asyncio.Semaphore(work.concurrency)
-
-    async def load() -> None:
-        async with everos.AsyncEverOS(api_key=KEY, base_url=base_url) as client, asyncio.TaskGroup() as group:
-            for document in json.loads(chats.path.read_text()):
-                group.create_task(conversation(client, document))
-
-    asyncio.run(load())
+def _row(work: Work, folder: Path, client: str) -> str:
+    sizes = [work.messages] * work.conversations
+    chats = write_chats(folder / f"{client}.json", sizes, prefix=client, people=PEOPLE, own_people=True)
+    with RunningTarget.of(work.latency) as target:
+        took = CLIENTS[client](chats, target.base_url, work, folder)
+        return ROW.format(client, *_judged(target.take_journal(), chats, work, took))
 
 
-def load_with_this_project(chats: Chats, base_url: str, work: Work, folder: Path) -> None:
-    """Import it in a separate process with one load task."""
+def _load_plainly(client: str, chats: Chats, base_url: str, work: Work, _: Path) -> Loaded:
+    command = [sys.executable, "-m", "tests.bench.plain_clients", client, str(chats.path), base_url]
+    command += [str(work.batch_size), str(work.concurrency)]
+    done = subprocess.run(command, check=True, cwd=PROJECT, stdout=subprocess.PIPE)
+    return msgspec.json.decode(done.stdout, type=Loaded)
+
+
+def _load_with_this_project(chats: Chats, base_url: str, work: Work, folder: Path) -> Loaded:
+    """Import it with one load task."""
     import_ = Import(
         source=str(chats.path),
         run_id="load",
@@ -156,37 +139,31 @@ def load_with_this_project(chats: Chats, base_url: str, work: Work, folder: Path
     )
     log = folder / "import.log"
     with log.open("ab") as file, start(import_, folder / "home", file) as process:
-        process.communicate()
+        printed, _ = process.communicate()
     if process.returncode:
         raise RuntimeError(f"the import failed:\n{log.read_text()}")
+    took = msgspec.json.decode(printed, type=Took)
+    return Loaded(load_s=took.load_s, cpu_s=took.load_cpu_s)
 
 
-def _judged(journal: Sequence[Entry], chats: Chats, work: Work) -> list[str]:
-    """
-    Return the columns of a load as the target saw it.
+CLIENTS: dict[str, Callable[[Chats, str, Work, Path], Loaded]] = {
+    "polling": partial(_load_plainly, "polling"),
+    "synchronous": partial(_load_plainly, "synchronous"),
+    "this project": _load_with_this_project,
+}
 
-    ``seconds`` from the first call until the last batch was known to have landed; ``gap`` from the end of a batch until
-    the next one of its conversation arrives (median); ``wrong`` messages lost, doubled or out of order.
-    """
-    calls = [entry for entry in journal if entry.kind != "flush"]
-    seconds = max(call.arrived_s for call in calls) - min(call.arrived_s for call in calls)
-    gaps_s, late_s, each_s = [], [], []
-    for name in chats.expected:
-        adds = [call for call in calls if call.kind == "add" and call.conversation == name]
-        took_s = [(add.ended_s or add.arrived_s) - add.arrived_s for add in adds]
-        each_s.append(sum(took_s))
-        late_s += [took - work.latency.of(len(add.message_ids)) for took, add in zip(took_s, adds, strict=True)]
-        gaps_s += [after.arrived_s - (before.ended_s or 0) for before, after in pairwise(adds)]
-    verdicts = judge(calls, chats.expected).values()
+
+def _judged(journal: Sequence[Entry], chats: Chats, work: Work, took: Loaded) -> list[str]:
+    """Return the columns of a load; ``wrong`` are messages lost, doubled or out of order, and batches that overlap."""
+    calls = Counter(entry.kind for entry in journal)
+    verdicts = judge(journal, chats.expected).values()
+    wrong = (verdict.lost + verdict.doubled + verdict.out_of_order + verdict.overlapping for verdict in verdicts)
     return [
-        f"{seconds:.2f}",
-        f"{work.total / seconds:,.0f}",
-        f"{work.limit_s / seconds:.2f}",
-        f"{work.at_best_s(each_s) / seconds:.2f}",
-        f"{1000 * median(late_s):.0f}",
-        f"{1000 * median(gaps_s):.0f}" if gaps_s else "-",
-        f"{len(calls):,}",
-        str(sum(len(verdict.lost) + len(verdict.doubled) + len(verdict.out_of_order) for verdict in verdicts)),
+        f"{took.load_s:.2f}",
+        f"{work.limit_s / took.load_s:.2f}",
+        *(f"{calls[kind]:,}" for kind in KINDS),
+        f"{took.cpu_s / work.total * 1e6:.0f}",
+        str(sum(map(len, wrong))),
     ]
 
 

@@ -141,7 +141,6 @@ def matches_file(head: Head) -> bool:
 
 FORMAT = Format(
     name="discord",
-    looked_for='a DiscordChatExporter file ("guild", "channel", "messages")',
     parse=parse,
     matches_file=matches_file,
 )

@@ -11,7 +11,7 @@ Format: https://slack.com/help/articles/220556107 (read November 2025), and the 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import batched, count
 from pathlib import Path
@@ -71,10 +71,21 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, classifier, reason)
         yield from classifier.notes()
+        yield from named_without_entries(index, present, workspace, options)
     if not export.lists:  # else the missing ones are in another part
         yield Note(code="no_entries", count=len(listed - present))
     yield Note(code="no_messages", count=count_records(archive))
     yield Note(code="maybe_private", count=unsure)
+
+
+def named_without_entries(
+    index: Index, present: Container[str], workspace: str, options: ParseOptions
+) -> Iterator[Conversation]:
+    """Yield the listed conversations without messages that a parameter names: such a name is not misspelt."""
+    without = (channel for key, channel in index.listed.items() if key not in present)
+    for conversation in (conversation_of(channel, workspace, options) for channel in without):
+        if options.names(conversation.conversation_id, conversation.name):
+            yield conversation
 
 
 def read_lists_beside(export: Export, lists: Lists, options: ParseOptions) -> None:
@@ -144,7 +155,13 @@ def outcomes(
                 for entry, sent_at_us, position in zip(some, times_us(some), numbers, strict=False):
                     where = f"{origin}[{position}]"
                     if isinstance(entry, Defect):
-                        yield _rejected(conversation_id, entry.reason, where)
+                        yield Rejected(
+                            source=SOURCE,
+                            conversation_id=conversation_id,
+                            reason=entry.reason,
+                            origin=where,
+                            unread=entry.unread and not reason,
+                        )
                     elif reason:
                         yield Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=where)
                     elif isinstance(outcome := classifier.row(entry, conversation_id, where, sent_at_us), tuple):
@@ -157,20 +174,14 @@ def outcomes(
         yield from reject_file(origin, SOURCE, str(error), conversation_id)
 
 
-def _rejected(conversation_id: str, reason: str, origin: str) -> Rejected:
-    return Rejected(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
-
-
 FORMAT = Format(
     name="slack",
-    looked_for="a Slack export (channels.json and such beside folders of YYYY-MM-DD.json files)",
     parse=parse,
     find_roots=layout.find_roots,
 )
 
 TXT_FORMAT = Format(
     name="slack_txt",
-    looked_for="",
     parse=parse,
     find_roots=layout.find_txt_roots,
     refusal=(

@@ -20,7 +20,7 @@ import sqlalchemy
 from include.errors import LedgerError, LedgerUnavailable
 from include.ledger import Call, CallState, Database, Flush, Ledger, ledger_url
 from include.ledger.calls import key_of
-from include.ledger.schema import CALLS, VERSION
+from include.ledger.schema import CALLS, MIGRATIONS, VERSION
 from include.memory_api.contract import Target
 from include.memory_layout import MemoryLayout
 from tests.support.databases import PASSWORD, Postgres
@@ -317,8 +317,8 @@ def modes_in(folder: Path) -> dict[str, int]:
 class TestOpening:
     def test_a_later_version_is_refused(self, ledger: Ledger, ledger_address: str) -> None:
         with ledger.database.write() as connection:
-            connection.execute(VERSION.update().values(version=2))
-        with pytest.raises(LedgerError, match=r"has version 2, this project knows 1.* Nothing was sent"):
+            connection.execute(VERSION.update().values(version=len(MIGRATIONS) + 1))
+        with pytest.raises(LedgerError, match=r"a later version of the project has written it. Nothing was sent"):
             Ledger.open(ledger_address, TARGET)
 
     def test_an_empty_database_is_created_once_by_many_openers_at_the_same_moment(self, ledger_address: str) -> None:
@@ -326,7 +326,7 @@ class TestOpening:
             opened = list(pool.map(lambda _: Ledger.open(ledger_address, TARGET), range(12)))
         with opened[0].database.read() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM targets").scalar() == 1
-            assert connection.exec_driver_sql("SELECT version FROM ledger_version").scalars().all() == [1]
+            assert connection.exec_driver_sql("SELECT version FROM ledger_version").scalars().all() == [len(MIGRATIONS)]
         write(opened[3], settled(a_call("a", "m1")))
         assert {ledger.landed() for ledger in opened} == {1}
 

@@ -50,7 +50,7 @@ def test_a_key_or_a_connection_or_the_address_of_an_own_server_names_a_target(
 
 
 def test_without_any_target_the_error_says_how_to_name_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"set EVEROS_API_KEY .*`make demo`.* Nothing was asked"):
+    with pytest.raises(ConfigurationError, match=r"nothing was asked. Set EVEROS_API_KEY .*`make demo`"):
         asked(tmp_path)
 
 
