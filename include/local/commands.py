@@ -116,7 +116,7 @@ def ask_memory(question: str, *, place: str = "", limit: int = 5, private: bool 
         )
     if not 1 <= limit <= MOST_EPISODES:
         raise ConfigurationError(f"N={limit} is not a number of answers, 1 to {MOST_EPISODES}; nothing was asked.")
-    with target_to_ask(home(), target) as (settings, description):
+    with target_to_ask(home(), target, say) as (settings, description):
         say(f"Asking {description}")
         _print_texts(lines(asyncio.run(_ask(settings, question, place, limit, private))))
     return 0

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from include.errors import ConfigurationError
-from include.local.airflow import has_connection
+from include.local.airflow import Say, has_connection
 from include.local.child_processes import child_processes
 from include.local.settings import DATABASE, airflow_environment
 from include.local.standin import KEY
@@ -48,7 +48,7 @@ def is_configured(root: Path, environ: Mapping[str, str]) -> bool:
 
 
 @contextlib.contextmanager
-def target_to_ask(root: Path, name: str) -> Iterator[tuple[Settings, str]]:
+def target_to_ask(root: Path, name: str, say: Say) -> Iterator[tuple[Settings, str]]:
     """
     Give the settings of the target and a description; one that this starts ends with the block.
 
@@ -74,6 +74,7 @@ def target_to_ask(root: Path, name: str) -> Iterator[tuple[Settings, str]]:
             "environment or in .env; or run `make demo` first, which needs none of them.",
         )
     with lock_state_folder(root, "make ask") as state_folder, child_processes(state_folder) as processes:
+        say(f"Starting {there[0]}, the target of `make demo`, for the question …")
         embedded = start_target(there[0], state_folder, processes, os.environ)
         yield embedded.settings, f"the target of `make demo`, {there[0]}: {embedded.settings.base_url}"
 
