@@ -71,10 +71,14 @@ class Memories:
             return found[0]
         if found:
             ids = ", ".join(each.conversation_id for each in found)
-            raise ConfigurationError(f"several conversations are named {name!r}. Nothing was asked. Name one id: {ids}")
+            raise ConfigurationError(
+                f"several conversations are named {name!r}; nothing was asked.", remedy=f"Name one by its id: {ids}."
+            )
         known = [text for each in self.conversations.values() for text in (each.name, each.conversation_id)]
         nearest = difflib.get_close_matches(wanted, known, n=1, cutoff=0)
-        raise ConfigurationError(f"no conversation {name!r} was imported; the nearest is {nearest[0]!r}")
+        raise ConfigurationError(
+            f"no conversation {name!r} was imported; nothing was asked.", remedy=f"The nearest name is {nearest[0]!r}."
+        )
 
 
 def memories_of(home: Path, target: Target) -> Memories:
@@ -87,8 +91,9 @@ def memories_of(home: Path, target: Target) -> Memories:
     if not documents:
         raise ConfigurationError(
             f"no run in {home / 'runs'} has loaded anything into {target.base_url} (API {target.api_version}, account "
-            f"{target.account}, store {target.app_id}/{target.project_id}), so it is not known whose memory to ask. "
-            "Nothing was asked. Import an export first, or name the state folder of the import with EVEROS_IMPORT_HOME"
+            f"{target.account}, store {target.app_id}/{target.project_id}): whose memory to ask is not known, and "
+            "nothing was asked.",
+            remedy="Import an export first, or name the state folder of the import with EVEROS_IMPORT_HOME=….",
         )
     return Memories(documents)
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -116,15 +116,10 @@ def preview_source(source: str, conf_json: str, messages: str) -> int:
         raise ConfigurationError("no export on this machine is given: make preview SOURCE=path/to/export.zip")
     given = parameters_of(_parameters(conf_json))
     api_version = os.environ.get("EVEROS_API_VERSION") or "v1"
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
-    lines = preview(Path(resolved(source)), given, messages=int(messages or 20), api_version=api_version)
-    with contextlib.closing(lines):
-        try:
-            for line in lines:
-                say(line)
-        except BrokenPipeError:  # of `| head`, which has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.closing(
+        preview(Path(resolved(source)), given, messages=int(messages or 20), api_version=api_version)
+    ) as shown:
+        _print_texts(shown)
     return 0
 
 
@@ -138,13 +133,15 @@ def ask_memory(question: str, *, place: str = "", limit: int = 5, private: bool 
     :return: Exit status.
     """
     if not question.strip():
-        raise ConfigurationError('no question is given: make ask Q="Who owns the billing migration?"')
+        raise ConfigurationError(
+            "no question is given; nothing was asked.",
+            remedy='An example: make ask Q="Who owns the billing migration?"',
+        )
     if not 1 <= limit <= MOST_EPISODES:
-        raise ConfigurationError(f"N={limit} is not 1 to {MOST_EPISODES}: the number of answers")
-    with target_to_ask(home(), target) as (settings, description):
+        raise ConfigurationError(f"N={limit} is not a number of answers, 1 to {MOST_EPISODES}; nothing was asked.")
+    with target_to_ask(home(), target, say) as (settings, description):
         say(f"Asking {description}")
-        for line in lines(asyncio.run(_ask(settings, question, place, limit, private))):
-            say(line)
+        _print_texts(lines(asyncio.run(_ask(settings, question, place, limit, private))))
     return 0
 
 
@@ -156,6 +153,17 @@ async def _ask(settings: Settings, question: str, place: str, limit: int, privat
         return await ask(api, memories, question, only=only, private=private, limit=limit)
     finally:
         await api.aclose()
+
+
+def _print_texts(shown: Iterable[str]) -> None:
+    """Print lines with texts of messages, also on a terminal that is not UTF-8 and into ``| head``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        for line in shown:
+            say(line)
+    except BrokenPipeError:  # its reader has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _show(embedded: Embedded, run: RunFolder) -> None:
