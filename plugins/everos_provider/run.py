@@ -1,6 +1,6 @@
 """The tasks of the DAG: each turns Airflow's context into arguments of :mod:`include.steps`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
@@ -149,10 +149,11 @@ def plan(context: Context) -> list[dict[str, Any]]:
 
 
 @without_traceback
-def report(context: Context) -> dict[str, Any]:
+def report(context: Context, written: Callable[[Mapping[str, Any]], None] = lambda _: None) -> dict[str, Any]:
     """
     Write the report, which accounts for every entry, and update the asset.
 
+    :param written: Called with the report, also with one that fails the task.
     :raises NotConserved: the figures do not add up.
     :raises ImportIncomplete: messages are pending, unknown, unread or not extracted; the report names them.
     """
@@ -178,6 +179,7 @@ def report(context: Context) -> dict[str, Any]:
             ),
         )
     _update_asset(context, target, ledger, document)
+    written(document)
     path = file_address(run_id, "report.json")
     if document["problems"]:
         kind = ImportIncomplete if document["conserved"] else NotConserved
