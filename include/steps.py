@@ -49,7 +49,9 @@ def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False) -> lis
     :raises StorageError: the run's folder cannot be written.
     """
     if not source.exists():
-        raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
+        raise ExportError(
+            f"{source} does not exist where the workers run; nothing was read.", remedy="Check path and mounts."
+        )
     with translate_file_errors(run.root, NOTHING_SENT):
         corrections.clear_run(run)
     exports, rejected = find_exports(source)

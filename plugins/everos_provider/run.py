@@ -181,10 +181,11 @@ def report(context: Context, written: Callable[[Mapping[str, Any]], None] = lamb
     _update_asset(context, target, ledger, document)
     written(document)
     path = file_address(run_id, "report.json")
+    log.info("The report: %s", path)
     if document["problems"]:
         kind = ImportIncomplete if document["conserved"] else NotConserved
         causes, remedies = zip(*problems_in(document), strict=True)
-        raise kind(" ".join(causes), remedy=" ".join([*filter(None, remedies), f"The report: {path}"]))
+        raise kind(" ".join(causes), remedy=" ".join(filter(None, remedies)))
     return {"report": path, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
 
 
