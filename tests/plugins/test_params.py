@@ -97,3 +97,21 @@ def test_only_a_run_of_an_interval_may_find_an_empty_folder(tmp_path: Path, run_
             run.discover(context)
     else:
         assert run.discover(context) == []
+
+
+@pytest.mark.parametrize(
+    ("conf", "remedy"),
+    [
+        ({"dry_run": "yes"}, "Give true or false."),
+        ({"batch_size": 0}, "Give a whole number, at least 1, at most 500 or null."),
+        ({"bots": "skp"}, "Give one of assistant, skip."),
+        ({"since": 5}, "Give a date or a time such as 2026-03-01T10:00:00Z or null."),
+        ({"include": "general"}, "Give a list of texts or null."),
+        ({"conversation_id": "fixed"}, "Give a text with {channel} or {channel_id}."),
+    ],
+    ids=str,
+)
+def test_a_refused_value_comes_with_what_is_allowed_in_words(conf: Mapping[str, Any], remedy: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        run.discover(a_context(conf))
+    assert caught.value.remedy == remedy
