@@ -106,6 +106,7 @@ def transform(
     if not dry_run:
         known_ids = replace(known_ids, remember=partial(ledger.remember_ids, template))
     with ledger.snapshot() as known, translate_file_errors(run.root, NOTHING_SENT):
+        run.remove(run.restated)  # of an earlier try
         result = transformation.transform(
             run.all_extracted(),
             run,
