@@ -72,7 +72,9 @@ def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False, divide
     :raises StorageError: the run's folder cannot be written.
     """
     if not source.exists():
-        raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
+        raise ExportError(
+            f"{source} does not exist where the workers run; nothing was read.", remedy="Check path and mounts."
+        )
     with translate_file_errors(run.root, NOTHING_SENT):
         corrections.clear_run(run)
     exports, rejected = find(source, most_parts=most_parts() if divide else 1, may_be_empty=may_be_empty)
@@ -121,6 +123,7 @@ def transform(
     if not dry_run:
         known_ids = replace(known_ids, remember=partial(ledger.remember_ids, template))
     with ledger.snapshot() as known, translate_file_errors(run.root, NOTHING_SENT):
+        run.remove(run.restated)  # of an earlier try
         result = transformation.transform(
             run.all_extracted(),
             run,

@@ -1,7 +1,7 @@
 """The tasks of the DAG: each turns Airflow's context into arguments of :mod:`include.steps`."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -187,10 +187,11 @@ def plan(context: Context) -> list[dict[str, Any]]:
 
 
 @without_traceback
-def report(context: Context) -> dict[str, Any]:
+def report(context: Context, written: Callable[[Mapping[str, Any]], None] = lambda _: None) -> dict[str, Any]:
     """
     Write the report, which accounts for every entry, and update the asset.
 
+    :param written: Called with the report, also with one that fails the task.
     :raises NotConserved: the figures do not add up.
     :raises ImportIncomplete: messages are pending, unknown, unread or not extracted; the report names them.
     """
@@ -214,11 +215,13 @@ def report(context: Context) -> dict[str, Any]:
             ),
         )
         _update_asset(context, ledger, document)
+    written(document)
     path = file_address(run_id, "report.json")
+    log.info("The report: %s", path)
     if document["problems"]:
         kind = ImportIncomplete if document["conserved"] else NotConserved
         causes, remedies = zip(*problems_in(document), strict=True)
-        raise kind(" ".join(causes), remedy=" ".join([*filter(None, remedies), f"The report: {path}"]))
+        raise kind(" ".join(causes), remedy=" ".join(filter(None, remedies)))
     return {"report": path, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
 
 
