@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from everos_provider import __version__
 
 from include.local.everos import DEFAULTS
 from include.run_folder import PROJECT
@@ -82,6 +83,11 @@ def test_images_are_pinned() -> None:
     images = [service["image"] for service in SERVICES.values()]
     for image in [*images, *re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)]:
         assert re.search(r":.*\d+\.\d+\.\d+|postgres:\d+\.\d+", image), image
+
+
+def test_the_images_have_the_version_of_the_project() -> None:
+    tags = re.findall(r"image: chat-history-to-everos[\w-]*:(\S+)", FILE.read_text())
+    assert set(tags) == {__version__}
 
 
 def test_the_image_has_the_airflow_of_the_lock() -> None:

@@ -35,7 +35,10 @@ state = dag.test(run_conf={"source": sys.argv[2]}).state
 modules = [name for name in sys.modules if name.partition(".")[0] == "include"]
 plugins = [(each["name"], each["source"]) for each in get_plugin_info(["source"])]
 hook = ProvidersManager().hooks["everos"]
-print(json.dumps({"state": state, "modules": modules, "plugins": plugins, "hook": hook.hook_class_name}, default=str))
+import airflow.api_fastapi.app, everos_provider.pages
+pages = sorted(route.path for route in everos_provider.pages.build_app().routes if "runs" in route.path)
+found = {"state": state, "modules": modules, "plugins": plugins, "hook": hook.hook_class_name, "pages": pages}
+print(json.dumps(found, default=str))
 """
 
 
@@ -153,6 +156,7 @@ def test_a_run_loads_an_export_with_the_code_of_the_wheel_only(stranger: Strange
     assert result["state"] == "success"
     assert result["modules"] == [], "the pipeline is in the provider, and the folder of that name is another project's"
     assert result["hook"] == "everos_provider.hooks.EverOSHook"
+    assert "/dags/{dag_id}/runs/{run_id:path}" in result["pages"]
     [(plugin, source)] = result["plugins"]
     assert plugin == "everos"
     assert f"airflow-provider-everos=={__version__}" in source
