@@ -47,8 +47,8 @@ def read_in(number: int, source: Path, folder: Path, **options: Any) -> tuple[in
     run = RunFolder(folder / f"run-{number}")
     for export in reversed(exports):  # tasks end in any order
         extract(export, ParseOptions(**options), run.extracted(export.key))
-    found: Content = {name: rows(run, name) for name in KINDS}
     transform(run.all_extracted(), run)
+    found: Content = {name: rows(run, name) for name in KINDS}
     found["ordered"] = [path.read_bytes() for path in run.message_parts()]
     found["conversations"] = pq.read_table(run.conversations).to_pylist()
     found["notes"] = sorted(map(str, notes_of(run)))
@@ -144,6 +144,22 @@ def test_what_concerns_the_whole_export_is_told_once(tmp_path: Path) -> None:
     assert number == 2
     assert len([row for row in found["rejected"] if row["origin"] == "groups.json"]) == 1
     assert found == read_in(1, source, tmp_path)[1]
+
+
+def test_workspaces_of_an_organisation_may_be_in_different_parts(tmp_path: Path) -> None:
+    """They are read one after the other, whatever their folders are called; channels of one name stay apart."""
+    files: dict[str, Any] = {"org_users.json": [slack_user("U1", "Ann Lee")]}
+    for number, team in enumerate(("acme", "globex", "zeta")):
+        files[f"teams/{team}/channels.json"] = [slack_channel(f"C{number}{place}", f"c{place}") for place in range(3)]
+        for place in range(3):
+            files[f"teams/{team}/c{place}/2026-01-01.json"] = [slack_message(text=f"{team} {place}", subtype="new")]
+    source = write_folder(tmp_path / "export", files | {"zz/2026-01-01.json": [slack_message()]})
+    whole = read_in(1, source, tmp_path)[1]
+    assert len(whole["conversations"]) == 10
+    for most in (2, 4):
+        number, found = read_in(most, source, tmp_path)
+        assert number == most
+        assert found == whole
 
 
 @given(
