@@ -42,7 +42,7 @@ from airflow.sdk import Context, CronDataIntervalTimetable, TriggerRule, dag, ta
 try:
     from everos_provider import alerts, failures, run
     from everos_provider.assets import EVEROS, LOADED
-    from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
+    from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator, EverOSReportOperator
     from everos_provider.params import import_params
     from everos_provider.retry_policy import LOAD_RETRIES
 
@@ -104,10 +104,6 @@ def chat_history_to_everos() -> None:
     def plan(**context: Unpack[Context]) -> list[dict[str, Any]]:
         return run.plan(context)
 
-    @task(inlets=[EVEROS], outlets=[LOADED], trigger_rule=TriggerRule.ALL_DONE)
-    def report(**context: Unpack[Context]) -> dict[str, Any]:
-        return run.report(context)
-
     chunks = plan()
     load = EverOSLoadOperator.partial(
         task_id="load",
@@ -118,7 +114,10 @@ def chat_history_to_everos() -> None:
     flush = EverOSFlushOperator(task_id="flush", inlets=[EVEROS], trigger_rule=TriggerRule.ALL_DONE)
 
     extract.expand(export=discover()) >> transform() >> chunks
-    load >> flush >> report()
+    report = EverOSReportOperator(
+        task_id="report", inlets=[EVEROS], outlets=[LOADED], trigger_rule=TriggerRule.ALL_DONE
+    )
+    load >> flush >> report
 
 
 chat_history_to_everos()

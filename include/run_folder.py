@@ -140,6 +140,11 @@ class RunFolder:
         return files_in(self.plan, "chunk-*.parquet")
 
     @property
+    def target(self) -> Path:
+        """The address of the target and the place of its settings, as the run's first task found them."""
+        return self.root / "target.json"
+
+    @property
     def report_json(self) -> Path:
         """The machine-readable report."""
         return self.root / "report.json"

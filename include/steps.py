@@ -68,7 +68,9 @@ def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False) -> lis
     :raises StorageError: the run's folder cannot be written.
     """
     if not source.exists():
-        raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
+        raise ExportError(
+            f"{source} does not exist where the workers run; nothing was read.", remedy="Check path and mounts."
+        )
     with translate_file_errors(run.root, NOTHING_SENT):
         corrections.clear_run(run)
     exports, rejected = find(source, may_be_empty=may_be_empty)
@@ -115,6 +117,7 @@ def transform(
         known_ids = replace(known_ids, remember=partial(ledger.remember_ids, template))
     log.info("Sorting the messages of %d exports", len(run.all_extracted()))
     with ledger.snapshot() as known, translate_file_errors(run.root, NOTHING_SENT):
+        run.remove(run.restated)  # of an earlier try
         result = transformation.transform(
             run.all_extracted(),
             run,
@@ -197,6 +200,7 @@ def report(  # noqa: PLR0913 - the parts of a report
     *,
     run_id: str,
     target: Target,
+    target_from: str = "",
     started_at: datetime,
     dry_run: bool,
     problems: Sequence[Problem],
@@ -205,6 +209,7 @@ def report(  # noqa: PLR0913 - the parts of a report
     """
     Write ``report.json``, ``report.html`` and the CSV files, and return the report.
 
+    :param target_from: The place of the target's settings.
     :param checked: Results of :func:`include.delivery.verification.verify`.
     """
     # Imported here: with pandas, parsing the DAG would take half a second longer.
@@ -223,6 +228,7 @@ def report(  # noqa: PLR0913 - the parts of a report
             outcomes_of(run, snapshot, run_id),
             run_id=run_id,
             target=target,
+            target_from=target_from,
             started_at=started_at,
             dry_run=dry_run,
             open_calls=[call for call in snapshot.open() if call.conversation_id in names],

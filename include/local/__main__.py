@@ -10,13 +10,16 @@ from dotenv import load_dotenv
 
 from include import files
 from include.errors import ChatImportError, NotSent, PermanentError
-from include.local.commands import ask_memory, demo, import_source, preview_source
+from include.local.commands import ask_memory, demo, import_source, preview_source, up_for_own_target
 from include.local.screen import wrapped
 from include.local.targets import TARGETS
 from include.run_folder import PROJECT
 
 _CANNOT_WORK = 2
 """The command was refused; argparse exits with it, too."""
+
+OWN = "mine"
+"""Target of ``make up``: none is started, and no run."""
 
 _INTERRUPTED = 130
 
@@ -29,8 +32,8 @@ def main() -> int:
         commands.add_parser("demo", help="load the sample exports into a self-hosted EverOS, ask it a question, stop"),
         commands.add_parser("up", help="the same, and leave it running until Ctrl-C"),
     ]
-    for each in demo_or_up:
-        each.add_argument("--target", default="", help=f"{' or '.join(TARGETS)}; the first is the default")
+    for each, more in zip(demo_or_up, ("", f"; {OWN}: the connection that you make in Airflow"), strict=True):
+        each.add_argument("--target", default="", help=f"{' or '.join(TARGETS)}; the first is the default{more}")
     importing = commands.add_parser("import", help="load an export into your EverOS")
     previewing = commands.add_parser("preview", help="show what an import would send: conversations and messages")
     previewing.add_argument("--messages", default="", help="number of messages to show; default: 20")
@@ -70,7 +73,10 @@ def _run(given: argparse.Namespace) -> int:
         return ask_memory(
             given.question, place=given.place, limit=given.limit, private=given.private, target=given.target
         )
-    return demo(given.target or next(iter(TARGETS)), stay=given.command == "up")
+    is_up = given.command == "up"
+    if is_up and given.target == OWN:
+        up_for_own_target()
+    return demo(given.target or next(iter(TARGETS)), stay=is_up)
 
 
 def _lines(error: ChatImportError | OSError) -> list[str]:

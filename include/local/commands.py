@@ -9,10 +9,10 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from include.errors import ConfigurationError
-from include.local.airflow import start_airflow
+from include.local.airflow import has_connection, start_airflow
 from include.local.answers import lines
 from include.local.asking import Answers, ask, memories_of
 from include.local.child_processes import child_processes
@@ -20,7 +20,7 @@ from include.local.demo import show
 from include.local.importing import import_once
 from include.local.precheck import check_run, check_source, resolved
 from include.local.preview import parameters_of, preview
-from include.local.state_folder import lock_state_folder
+from include.local.state_folder import StateFolder, lock_state_folder
 from include.local.target_to_ask import CONNECTION, target_to_ask
 from include.local.targets import Embedded, start_target
 from include.memory_api import Settings, connect
@@ -62,6 +62,29 @@ def demo(target: str, *, stay: bool) -> int:
                 processes.check()
                 time.sleep(0.5)
     return 0 if imported.good else 1
+
+
+def up_for_own_target() -> NoReturn:
+    """Start Airflow without a target and without a run, until Ctrl-C: the connection that is made in its UI counts."""
+    with lock_state_folder(home(), "make up") as state_folder, child_processes(state_folder) as processes:
+        environ = {SCHEDULE: ""} | os.environ
+        api = start_airflow(state_folder, processes, environ, say=say, port=UI_PORT)
+        say(f"\n{'Airflow':8}  {api.base_url}  (user {api.user}, password {api.password})")
+        say(f"{'Target':8}  {own_target(state_folder, environ)}\nCtrl-C ends it.")
+        while True:
+            processes.check()
+            time.sleep(0.5)
+
+
+def own_target(state_folder: StateFolder, environ: Mapping[str, str]) -> str:
+    """Return where the tasks of a local Airflow take the target from, in the order in which Airflow looks."""
+    if environ.get(CONNECTION):
+        return f"from the environment variable {CONNECTION}, which takes precedence over a connection made in Airflow"
+    if has_connection(state_folder, "everos_default"):
+        return "the connection everos_default (Admin, Connections)"
+    if environ.get("EVEROS_API_KEY") or environ.get("EVEROS_BASE_URL"):
+        return "from the environment variables EVEROS_…, until you make the connection everos_default in Airflow"
+    return "none yet: make the connection everos_default in Airflow (Admin, Connections; type EverOS)"
 
 
 def import_source(source: str, conf_json: str) -> int:

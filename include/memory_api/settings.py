@@ -29,6 +29,7 @@ class Settings:
     :param new_ledger: name of the ledger that may be created beside one of the same server or key
         (:mod:`include.delivery.owner`).
     :param read_timeout_s: time limit of an answer. After it the outcome of the call is unknown.
+    :param origin: where these settings come from, for messages: ``the connection everos_default in Airflow``.
     :param connections: maximum number of calls at the same time.
     :raises ConfigurationError: a value is missing or contradicts another; the message has the remedy.
     """
@@ -43,6 +44,7 @@ class Settings:
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
     connections: int = 64
+    origin: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.api_version not in API_VERSIONS:

@@ -146,7 +146,9 @@ class V1Http:
             response = error.response
         except everos.APIError as error:
             raise failures.from_transport(call, error.__cause__) from None
-        return failures.Reply(status=response.status_code, headers=response.headers, body=response.content)
+        return failures.Reply(
+            status=response.status_code, headers=response.headers, body=response.content, origin=self._settings.origin
+        )
 
     @asynccontextmanager
     async def _deadline(self, call: str) -> AsyncIterator[None]:

@@ -111,6 +111,7 @@ class V2Http:
     def __init__(self, settings: Settings) -> None:
         self._sdk = ApiClient(_configuration(settings))
         self._sdk.rest_client.pool_manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        self._origin = settings.origin
         self._timeouts_s = (settings.connect_timeout_s, settings.read_timeout_s)
         self._deadline_s = failures.deadline_s(settings)
         self._slots = asyncio.Semaphore(settings.connections)
@@ -176,7 +177,7 @@ class V2Http:
             body = _read(response, path)
         finally:
             abortable.detach()
-        return failures.Reply(status=response.status, headers=response.headers, body=body)
+        return failures.Reply(status=response.status, headers=response.headers, body=body, origin=self._origin)
 
 
 def _configuration(settings: Settings) -> Configuration:

@@ -50,7 +50,8 @@ def _check(conf: Mapping[str, Any]) -> None:
         return
     if conf.get("dry_run"):
         return
-    _say(f"Checking EverOS {settings.api_version} at {settings.address}, for at most {WITHIN_S} s …")
+    _say(f"The target is EverOS {settings.api_version} at {settings.address}, from {settings.origin}.")
+    _say(f"Checking it, for at most {WITHIN_S} s …")
     _say(asyncio.run(check_target(settings)))
 
 

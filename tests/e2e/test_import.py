@@ -143,7 +143,7 @@ def test_clearing_the_failed_tasks_goes_on_where_the_run_stood(
     assert judged.flushes == 1
 
 
-def test_what_is_broken_is_accounted_for_and_costs_nothing_else(
+def test_what_is_broken_is_accounted_for_and_files_that_cannot_be_read_fail_the_run_after_the_rest_is_loaded(
     airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
 ) -> None:
     good = group("good", 5)
@@ -158,8 +158,11 @@ def test_what_is_broken_is_accounted_for_and_costs_nothing_else(
     (source / "notes.json").write_text('{"shopping": ["milk"]}', encoding="utf-8")
 
     run = airflow.run_import(source)
-    assert run.state == "success", run.report.get("problems")
-    assert run.report["conserved"]
+    assert (run.state, run.report["conserved"], run.report["pending"]) == ("failed", True, 0)
+    [problem] = run.report["problems"]
+    assert problem.startswith("2 files could not be read: ")
+    assert "cut.json" in problem
+    assert "in/notes.json (not an export of a known format)" in problem
     rows = {row["conversation_id"]: row for row in run.report["conversations"]}
     assert rows["good"]["loaded"] == 5
     assert (rows["bad"]["extracted"], rows["bad"]["loaded"], sum(rows["bad"]["rejected"].values())) == (6, 3, 3)
@@ -205,9 +208,11 @@ def test_a_dry_run_plans_and_sends_nothing(airflow: LocalAirflow, faultless: Sta
     assert len(faultless.journal()) == calls
 
 
-def test_an_empty_drop_folder_is_a_good_run_that_loads_nothing(airflow: LocalAirflow, tmp_path: Path) -> None:
+def test_an_empty_folder_fails_a_manual_run_with_one_sentence(airflow: LocalAirflow, tmp_path: Path) -> None:
     run = airflow.run_import(tmp_path)
-    assert (run.state, run.report["extracted"], run.report["complete"]) == ("success", 0, True)
+    [discover] = airflow.tasks(run.run_id, "discover")
+    assert (run.state, discover.state, discover.try_number) == ("failed", "failed", 1)
+    assert f"{tmp_path} is empty, so nothing was imported" in json.dumps(airflow.log(run.run_id, discover))
 
 
 def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirflow, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from include.errors import ConfigurationError
 from include.local.airflow import has_connection
-from include.local.commands import ask_memory, demo, import_source
+from include.local.commands import ask_memory, demo, import_source, own_target
 from include.local.settings import airflow_environment, new_password
 from include.local.state_folder import StateFolder
 from include.run_folder import PROJECT
@@ -138,3 +138,17 @@ def test_the_set_up_names_what_is_missing(tmp_path: Path, environ: dict[str, str
     assert run.returncode == 1
     assert sentence in run.stderr
     assert not (project / ".venv").exists()
+
+
+def test_an_own_target_is_named_by_the_place_that_airflow_takes_it_from(elsewhere: Path) -> None:
+    state_folder = StateFolder(elsewhere / "home", lock=-1)
+    key, variable = {"EVEROS_API_KEY": "k"}, {"AIRFLOW_CONN_EVEROS_DEFAULT": "everos://"}
+    assert "none yet: make the connection everos_default" in own_target(state_folder, {})
+    assert "EVEROS_…, until you make the connection" in own_target(state_folder, key)
+    state_folder.airflow.mkdir(parents=True)
+    with closing(sqlite3.connect(state_folder.airflow / "airflow.db")) as database:
+        database.execute("CREATE TABLE connection (conn_id)")
+        database.execute("INSERT INTO connection VALUES ('everos_default')")
+        database.commit()
+    assert own_target(state_folder, key) == "the connection everos_default (Admin, Connections)"
+    assert "AIRFLOW_CONN_EVEROS_DEFAULT, which takes precedence" in own_target(state_folder, key | variable)
