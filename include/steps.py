@@ -122,6 +122,7 @@ def transform(
     known_ids = transformation.KnownIds(ids=ledger.conversation_ids(template))
     if not dry_run:
         known_ids = replace(known_ids, remember=partial(ledger.remember_ids, template))
+    log.info("Sorting the messages of %d exports", len(run.all_extracted()))
     with ledger.snapshot() as known, translate_file_errors(run.root, NOTHING_SENT):
         run.remove(run.restated)  # of an earlier try
         result = transformation.transform(

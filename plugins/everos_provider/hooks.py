@@ -145,11 +145,9 @@ class EverOSHook(BaseHook):
         key = given.pop("api_key")
         if not key and not (given["api_version"] == "v2" and given["base_url"]):
             raise ConfigurationError(
-                f"no EverOS is configured: there is no connection {self._own_id} and no EVEROS_API_KEY; nothing "
-                "was sent.",
-                remedy="Set EVEROS_API_KEY for EverOS Cloud, or EVEROS_BASE_URL and EVEROS_API_VERSION=v2 for a "
-                f"self-hosted server, which needs no key; or create the connection {self._own_id} of type "
-                f"EverOS (AIRFLOW_CONN_{self._own_id.upper()}).",
+                f"There is no connection {self._own_id} and no EVEROS_API_KEY, so nothing was sent.",
+                remedy="Create the connection in Airflow (Admin, Connections; type EverOS), or set EVEROS_API_KEY. For "
+                "a self-hosted server set EVEROS_BASE_URL and EVEROS_API_VERSION=v2.",
             )
         return _settings_with(key, given | {"origin": origin_of_variables(_given_variables())})
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,35 +60,48 @@ def ledger_of(context: Context, target: Target, *, at_least: int = 0) -> Ledger:
 
 
 @contextmanager
-def _ledger(context: Context, *, complete: bool = False) -> Iterator[Ledger]:
+def _ledger(context: Context, *, complete: bool = False) -> Iterator[tuple[Ledger, str]]:
     """
-    Give the ledger of the target; that of a dry run without a target is empty, and is removed afterwards.
+    Give the ledger of the target, and the place of the target's settings.
+
+    The ledger of a dry run without a target is empty, and is removed afterwards.
 
     :param complete: Compare it with what Airflow knows to have landed.
     """
     try:
-        target = EverOSHook().target
+        settings = EverOSHook().settings()
     except ConfigurationError as error:
         if not context["params"]["dry_run"]:
             raise
         log.warning("%s", no_target_sentence(error))
         with TemporaryDirectory(prefix="everos-dry-run-") as folder:
-            yield Ledger.open(ledger_url(Path(folder)), no_target())
+            yield Ledger.open(ledger_url(Path(folder)), no_target()), ""
         return
-    known = (_known(context, _state_key(target)) or {}) if complete else {}
-    yield ledger_of(context, target, at_least=known.get("messages", 0))
+    known = (_known(context, _state_key(settings.target)) or {}) if complete else {}
+    yield ledger_of(context, settings.target, at_least=known.get("messages", 0)), settings.origin
 
 
-def _check_target(context: Context) -> None:
+def _check_target(context: Context, run: RunFolder) -> None:
     """
-    Ask the target whether it answers and accepts the key; the load waits for one that is away.
+    Note the target for the run's page, and ask it whether it answers and accepts the key; a load waits for it.
+
+    A dry run needs none.
 
     :raises ConfigurationError: it does not accept the key, or is not configured; nothing was sent.
     """
-    if context["params"]["dry_run"]:
+    is_dry = context["params"]["dry_run"]
+    try:
+        settings = EverOSHook().settings()
+    except ConfigurationError:
+        if is_dry:
+            return
+        raise
+    log.info("The target is %s, from %s", settings.target.base_url, settings.origin)
+    write_target(run, settings.target.base_url, settings.origin)
+    if is_dry:
         return
     try:
-        log.info("%s", asyncio.run(check_target(EverOSHook().settings())))
+        log.info("%s", asyncio.run(check_target(settings)))
     except NotSent as error:
         log.warning("%s The load will wait for it.", error.cause)
 
@@ -139,17 +152,8 @@ def discover(context: Context) -> list[dict[str, str]]:
         may_be_empty = interval_of(context) is not None
         exports = steps.discover(source.path, run, may_be_empty=may_be_empty, divide=not source.is_copy)
         if exports:
-            _check_target(context)
-        _note_target(run)
+            _check_target(context, run)
         return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
-
-
-def _note_target(run: RunFolder) -> None:
-    """Log the target, and note it for the run's page. A target that cannot be used fails a later task."""
-    with suppress(ConfigurationError):
-        settings = EverOSHook().settings()
-        log.info("The target is %s, from %s", settings.target.base_url, settings.origin)
-        write_target(run, settings.target.base_url, settings.origin)
 
 
 @without_traceback
@@ -164,7 +168,7 @@ def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
 @without_traceback
 def transform(context: Context) -> dict[str, int]:
     """Sort and deduplicate the messages; leave out those that are out of range or loaded already."""
-    with _ledger(context, complete=True) as ledger, task_folder(context["run_id"], TRANSFORM) as run:
+    with _ledger(context, complete=True) as (ledger, _), task_folder(context["run_id"], TRANSFORM) as run:
         params = context["params"]
         layout = memory_layout(ledger.target.api_version, params["segments"], params["memory_of"])
         return steps.transform(
@@ -197,23 +201,24 @@ def report(context: Context, written: Callable[[Mapping[str, Any]], None] = lamb
     """
     queue_again(context)
     run_id, failed = context["run_id"], failures(database(), context["run_id"])
-    with _ledger(context) as ledger, task_folder(run_id, REPORT) as run:
-        exports = context["ti"].xcom_pull(task_ids="discover")
-        if exports is None or (exports and not run.conversations.exists()):
-            raise _no_plan(run_id, failed)
-        document = steps.report(
-            run,
-            ledger,
-            run_id=run_id,
-            target=ledger.target,
-            target_from=_target_from(),
-            started_at=cast("datetime", context["dag_run"].start_date),  # set before the first task starts
-            dry_run=context["params"]["dry_run"],
-            checked=_read_back(context, run, ledger),
-            problems=problems_of_tasks(
-                failed, [_name(export) for export in exports if not run.extracted(export["key"]).exists()]
-            ),
-        )
+    with _ledger(context) as (ledger, origin):
+        with task_folder(run_id, REPORT) as run:
+            exports = context["ti"].xcom_pull(task_ids="discover")
+            if exports is None or (exports and not run.conversations.exists()):
+                raise _no_plan(run_id, failed)
+            document = steps.report(
+                run,
+                ledger,
+                run_id=run_id,
+                target=ledger.target,
+                target_from=origin,
+                started_at=cast("datetime", context["dag_run"].start_date),  # set before the first task starts
+                dry_run=context["params"]["dry_run"],
+                checked=_read_back(context, run, ledger),
+                problems=problems_of_tasks(
+                    failed, [_name(export) for export in exports if not run.extracted(export["key"]).exists()]
+                ),
+            )
         _update_asset(context, ledger, document)
     written(document)
     path = file_address(run_id, "report.json")
@@ -223,14 +228,6 @@ def report(context: Context, written: Callable[[Mapping[str, Any]], None] = lamb
         causes, remedies = zip(*problems_in(document), strict=True)
         raise kind(" ".join(causes), remedy=" ".join(filter(None, remedies)))
     return {"report": path, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
-
-
-def _target_from() -> str:
-    """Return where the settings of the target come from; empty for a dry run without a target."""
-    try:
-        return EverOSHook().settings().origin
-    except ConfigurationError:
-        return ""
 
 
 def _name(export: Mapping[str, Any]) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 
 import psutil
 
+from include.ledger import Database, ledger_url
 from include.local.airflow import DAG_ID
+from include.report.failure import first_failure
 from include.standin import Fault, StandIn
 from include.standin.journal import Entry, Verdict, judge
 from tests.e2e.conftest import KEY, LocalAirflow
@@ -114,18 +116,28 @@ def test_a_load_killed_in_the_middle_goes_on_where_it_stood(
 def test_clearing_the_failed_tasks_goes_on_where_the_run_stood(
     airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
 ) -> None:
+    airflow.wait_until(lambda: not airflow.api.unfinished_runs(DAG_ID), "last night's run is over")
     faultless.set_faults(Fault(kind="add", does="status", status=401, after=2))
     document = group("cleared", 40)
     run = airflow.run_import(write(tmp_path / "in", document), {"batch_size": 10})
     assert run.state == "failed"
     assert (run.report["loaded"], run.report["pending"], run.report["conserved"]) == (20, 20, True)
-    assert [task.try_number for task in airflow.tasks(run.run_id, "load")] == [1]
+    [load] = airflow.tasks(run.run_id, "load")
+    assert load.try_number == 1
+    database = Database(ledger_url(airflow.state_folder.root))
+    failure = first_failure(database, run.run_id)
+    assert failure is not None
+    assert (failure.task_id, failure.kind) == ("load", "ConfigurationError")
+    assert "20 messages have landed" in failure.state
+    assert "API key" in failure.remedy
+    assert [line for line in airflow.log(run.run_id, load) if line.get("error_detail")] == [], "a traceback"
 
     faultless.set_faults()
     airflow.clear_failed(run.run_id)
     run = airflow.wait(run.run_id)
     assert run.state == "success", run.report.get("problems")
     assert run.report["loaded"] == 40
+    assert first_failure(database, run.run_id) is None, "what was mended is forgotten"
     judged = verdict(faultless, document)
     assert judged.clean, judged
     assert judged.flushes == 1
@@ -208,7 +220,13 @@ def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirf
     assert run.state == "failed"
     [discover] = airflow.tasks(run.run_id, "discover")
     assert (discover.state, discover.try_number) == ("failed", 1)
-    assert f"{tmp_path}/nowhere does not exist" in json.dumps(airflow.log(run.run_id, discover))
+    log = airflow.log(run.run_id, discover)
+    failure = first_failure(Database(ledger_url(airflow.state_folder.root)), run.run_id)
+    assert failure is not None
+    assert (failure.task_id, failure.kind) == ("discover", "ExportError")
+    assert f"{tmp_path}/nowhere does not exist" in failure.cause
+    assert [line["event"] for line in log if line.get("level") == "error"][-1] == failure.sentence
+    assert [line for line in log if line.get("error_detail")] == [], "a traceback"
     airflow.wait_until(lambda: run.run_id in {told["run_id"] for told in airflow.notices()}, "somebody is told")
 
 

@@ -21,6 +21,7 @@ from everos_provider.page_files import page_files
 from everos_provider.params import import_params
 from everos_provider.retry_policy import LOAD_RETRIES
 from everos_provider.staging import object_store, scratch, sources
+from everos_provider.staging.object_store import Objects
 from everos_provider.staging.run_view import RunView
 from everos_provider.staging.task_files import DONE, EXTRACT, PLAN, TaskFiles, task_folder
 from fsspec.implementations.memory import MemoryFileSystem
@@ -452,6 +453,16 @@ def test_an_address_of_a_local_folder_is_read_like_a_path(tmp_path: Path) -> Non
         sources.local_source(f"file://{folder}/pipe.json") as pipe,
     ):
         discover(pipe.path)
+
+
+@pytest.mark.parametrize(
+    ("address", "remedy"),
+    [("gs://exports/acme.zip", "Install apache-airflow-providers-google"), ("ftp://exports/acme.zip", "Use a path")],
+)
+def test_an_address_without_its_packages_names_them(address: str, remedy: str) -> None:
+    with pytest.raises(StorageError, match="no installed package opens addresses with") as caught:
+        Objects.below(address)
+    assert caught.value.remedy.startswith(remedy)
 
 
 def test_a_missing_source_is_an_error_and_an_empty_drop_folder_is_not(tmp_path: Path) -> None:
