@@ -77,7 +77,7 @@ def check_run(state_folder: StateFolder, environ: Mapping[str, str], conf: Mappi
             if line.startswith("{"):
                 result = json.loads(line)
             else:
-                say(line.rstrip())
+                say(wrapped(line.rstrip()))
     if result is None:
         raise ComponentEnded(f"the check before the start did not end; {log} ends with:\n{tail(log)}")
     if result:
