@@ -21,7 +21,7 @@ help:         ## show this list
 demo: environment       ## load the sample exports into a self-hosted EverOS, ask it a question, stop [TARGET=standin-v1]
 	@exec $(PYTHON_HERE) -m include.local demo --target "$$TARGET"
 
-up: environment         ## the same, and keep Airflow and EverOS running until Ctrl-C
+up: environment         ## the same, and keep both running until Ctrl-C [TARGET=mine: only Airflow; make the connection in its UI]
 	@exec $(PYTHON_HERE) -m include.local up --target "$$TARGET"
 
 import: environment     ## load an export into your EverOS: SOURCE=path [CONF='{"include": ["slack_general"]}']

@@ -32,7 +32,7 @@ def translate_file_errors(
     try:
         yield
     except FILE_ERRORS as error:
-        raise as_error(f"{folder}: {described(error, folder)}. {state_after} {REMEDY}") from error
+        raise as_error(f"{folder}: {described(error, folder)}. {state_after}", remedy=REMEDY) from error
 
 
 def described(error: Exception, folder: Path) -> str:

@@ -7,7 +7,7 @@ with mode 0700 and their files with 0600, whatever the umask and the mode of the
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,9 @@ def home() -> Path:
         return Path(".local").resolve()
     return (Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "everos").resolve()
 
+
+PART_MARK = ".part-"
+"""Stands before the number of a part in the name of its extracted folder; no other such name has a dot."""
 
 LONGEST_NAME = 200
 """Bytes of a file name that every file system takes, with some left for what is written beside it."""
@@ -95,12 +98,20 @@ class RunFolder:
             remove(path, within=self.root)
 
     def extracted(self, export: str) -> Path:
-        """One export's ``messages-*``, ``conversations``, ``skipped``, ``rejected`` and ``notes.parquet``."""
+        """``messages-*``, ``conversations``, ``skipped``, ``rejected`` and ``notes.parquet`` of an export or a part."""
         return self.root / "extracted" / export
+
+    def keep_extracted(self, exports: Collection[str]) -> None:
+        """Remove the extracted folders of all other exports: an earlier try may have found others, or other parts."""
+        for folder in (self.root / "extracted").glob("*"):
+            if folder.name.strip(".").removesuffix(".partial") not in exports:
+                self.remove(folder)
 
     def all_extracted(self) -> list[Path]:
         """
-        Return the folder of each export that was read to its end; one that begins with a dot is not complete.
+        Return the folder of each export, or part of one, that was read to its end.
+
+        A folder whose name begins with a dot is not complete.
 
         Where transform has written one again (:mod:`include.transform.restated`), that one.
         """
@@ -149,6 +160,11 @@ class RunFolder:
         return files_in(self.plan, "chunk-*.parquet")
 
     @property
+    def target(self) -> Path:
+        """The address of the target and the place of its settings, as the run's first task found them."""
+        return self.root / "target.json"
+
+    @property
     def report_json(self) -> Path:
         """The machine-readable report."""
         return self.root / "report.json"
@@ -181,6 +197,11 @@ class RunFolder:
     def loaded(self) -> Path:
         """The calls of the run that landed (:mod:`include.report.calls_csv`)."""
         return self.root / "loaded.csv"
+
+
+def export_of(extracted: Path) -> str:
+    """Return the key of the export that an extracted folder belongs to: that of all its parts, if it is one of them."""
+    return extracted.name.partition(PART_MARK)[0]
 
 
 def files_in(folder: Path, pattern: str) -> list[Path]:

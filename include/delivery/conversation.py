@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from include.delivery.actions import Ask, End, Look, NextBatch, Send, Status, Step, Wait
 from include.delivery.known_calls import KnownCalls
-from include.delivery.retry import Pace, poll_after_s
+from include.delivery.retry import PATIENT_GROWTH, WATCHED_GROWTH, Pace, poll_after_s
 from include.delivery.settings import LoadSettings
 from include.delivery.state_machine import (
     Answer,
@@ -34,6 +34,7 @@ from include.delivery.states import (
 )
 from include.errors import ChatImportError
 from include.ledger import Call, key_of
+from include.memory_api.contract import TaskState
 from include.records import Batch, Outgoing
 
 
@@ -76,8 +77,11 @@ class Delivery:
         """The part being delivered; ``None`` while settling what an earlier try left."""
         self._sending: Call | None = None
         self._open: Accepted | Unknown | None = None
-        self._asked_s = 0.0
-        """Time at which the last question about a task was due; its answer comes later."""
+        self._asked_s = self._at_work_s = 0.0
+        """
+        Time at which the last question about a task was due, its answer comes later; and seconds from the task's
+        acceptance to the last one that found it at work.
+        """
         self._end: End | None = None
         self._halted = False
         self._rejected_in_row = 0
@@ -122,6 +126,8 @@ class Delivery:
             return self._end
         if self._open is None and self._recovering:
             self._move(recover(self._recovering.popleft(), now_s), now_s)
+        if isinstance(self._open, Accepted) and self._open.typical_s is None and self._ready is not None:
+            self._open = self._informed(self._open)
         match self._open:
             case Accepted(ask_at_s=at_s) | Unknown(look_at_s=at_s) if at_s > now_s:
                 return Wait(until_s=at_s)
@@ -187,6 +193,8 @@ class Delivery:
             call, self._sending = self._sending, None
             self._move(after_send(call, answer, now_s), now_s)
         elif isinstance(self._open, Accepted):
+            if answer is TaskState.PROCESSING:
+                self._at_work_s = self._asked_s - self._open.since_s
             self._move(after_ask(self._open, answer, now_s, self._settings, self._jitter()), now_s)
         elif isinstance(self._open, Unknown):
             self._move(after_look(self._open, answer, now_s, self._settings, self._jitter()), now_s)
@@ -205,7 +213,8 @@ class Delivery:
                 self._open = doubtful
             case Landed() as landed:
                 if self._ready is not None and isinstance(before, Accepted):
-                    self._pace.record(self._asked_s - before.since_s)
+                    took_s = self._asked_s - before.since_s
+                    self._pace.record(len(before.call.message_ids), self._at_work_s, took_s)
                 self._on_landed(landed, before.call if before else None)
             case Rejected() as rejected:
                 self._on_rejected(rejected)
@@ -216,7 +225,18 @@ class Delivery:
                 self._gave_up(gave_up)
 
     def _first_question(self, accepted: Accepted) -> Accepted:
-        typical_s = self._pace.typical_s
+        self._at_work_s = 0.0
+        informed = self._informed(accepted)
+        if informed.typical_s is not None:
+            return informed
+        growth = WATCHED_GROWTH if self._pace.watch() else PATIENT_GROWTH
+        return replace(accepted, ask_at_s=accepted.since_s + self._settings.poll_min_s, growth=growth)
+
+    def _informed(self, accepted: Accepted) -> Accepted:
+        """Set the time of the first question by what other tasks have taken, once that is known."""
+        typical_s = self._pace.typical_s(len(accepted.call.message_ids))
+        if typical_s is None:
+            return accepted
         wait_s = poll_after_s(0, self._settings, typical_s)
         return replace(accepted, ask_at_s=accepted.since_s + wait_s, typical_s=typical_s)
 

@@ -16,8 +16,9 @@ from include.delivery.incomplete import StoppedSegment, error_for
 from include.delivery.known_calls import KnownCalls
 from include.delivery.outcomes import Unsettled, unsettled_segments
 from include.delivery.retry import poll_after_s
-from include.delivery.sender import Sender, side_by_side
+from include.delivery.sender import Sender
 from include.delivery.settings import LoadSettings
+from include.delivery.side_by_side import side_by_side
 from include.errors import ChatImportError, ConversationBusy, PermanentError
 from include.ledger import Flush, Ledger
 from include.logs import get_logger

@@ -11,9 +11,11 @@ from include.delivery.conversation import Delivery
 from include.delivery.incomplete import StoppedSegment, error_for, unknown_error
 from include.delivery.known_calls import KnownCalls
 from include.delivery.moved import moved_calls
+from include.delivery.outages import logged_outages
 from include.delivery.progress import KEY, ChunkProgress, SegmentProgress, checked, longest_first
-from include.delivery.sender import Sender, side_by_side
+from include.delivery.sender import Sender
 from include.delivery.settings import LoadSettings
+from include.delivery.side_by_side import side_by_side
 from include.delivery.witnesses import check_not_emptied
 from include.errors import ChatImportError, ConversationBusy, LedgerError, StorageError
 from include.files import translate_file_errors
@@ -21,8 +23,7 @@ from include.ledger import Call, Ledger
 from include.logs import get_logger
 from include.memory_api.contract import MemoryAPI
 from include.plan import chunk_name, read_batches, read_layout, read_plan
-from include.plan.chunk_file import batch_keys, conversations_of, senders_of
-from include.plan.store import batch_tables
+from include.plan.chunk_file import batch_keys, conversations_of
 from include.records import Chunk, Conversation, PlannedSegment
 from include.run_folder import RunFolder
 
@@ -70,6 +71,11 @@ async def load_chunk(
     :raises PermanentError: the target refuses the caller, or message after message of a conversation.
     """
     path = run.plan / chunk_name(chunk.number)
+    log.info(
+        "Loading %d messages of %d conversations in %d calls into %s",
+        *(chunk.messages, chunk.conversations, chunk.batches, api.target.base_url),
+    )
+    api = logged_outages(api, settings.log_every_s)
     with translate_file_errors(run.plan, LEDGER_HAS_IT):
         await asyncio.to_thread(ledger.keep_layout, read_layout(run))
         await check_not_emptied(ledger, api)
@@ -92,7 +98,8 @@ async def load_chunk(
             progress=ChunkProgress(chunk, len(planned), stored, progress, every_s=settings.log_every_s),
             settings=settings,
         )
-        await load.run(longest_first(planned))
+        async with load.sender.names:
+            await load.run(longest_first(planned))
     if error := error_for(f"chunk {chunk.number}", load.stops, load.sender.trouble):
         raise error
     return load.outcome
@@ -141,41 +148,35 @@ class _Load:
             self._stop(name, "the load was stopped")
             return
         try:
-            async with self.sender.writer.lock(name, wait_s=self.settings.lock_wait_s):
+            async with self.sender.writer.lock(name, wait_s=self.settings.lock_wait_s) as has_calls:
                 with translate_file_errors(self.path.parent, LEDGER_HAS_IT):
-                    await self._deliver(planned, rank)
+                    await self._deliver(planned, rank, has_calls=has_calls)
         except ConversationBusy as error:
             self._stop(name, "busy", error)
         except (LedgerError, StorageError) as error:
             self.sender.halt(error)
             self._stop(name, str(error), error)
 
-    async def _deliver(self, planned: PlannedSegment, rank: int) -> None:
-        known = KnownCalls.of(
-            [*await self._calls_of(planned), *self._moved(planned)],
-            self.planned_keys,
-            rejections_of=self.ledger.rejections_of,
-        )
+    async def _deliver(self, planned: PlannedSegment, rank: int, *, has_calls: bool) -> None:
+        name, since_ms = planned.segment_id, planned.first_ms
+        calls = await asyncio.to_thread(self.ledger.calls_of, name, since_ms) if has_calls else ()
+        moved = self._moved(planned)
+        known = KnownCalls.of([*calls, *moved], self.planned_keys, rejections_of=self.ledger.rejections_of)
         delivery = self.sender.delivery(planned.conversation_id, planned.segment_id, known)
         stored = self.progress.begin(rank, planned)
         progress = SegmentProgress(self.progress, rank, planned, delivery)
+        conversation = self.conversations[planned.conversation_id].segment(planned.segment_id)
         end = await self.sender.deliver(
-            self.conversations[planned.conversation_id].segment(planned.segment_id),
+            conversation,
             delivery,
             checked(read_batches(self.path, planned), stored, known),
             rank=rank,
-            senders=lambda: senders_of(batch_tables(self.path, planned)),
             changed=progress.changed,
         )
+        if end.status is Status.DONE:
+            self.sender.names.note(conversation)  # an earlier try may have ended before it told them
         progress.ended(end)
         self._count(delivery, end)
-
-    async def _calls_of(self, planned: PlannedSegment) -> list[Call]:
-        """Read with the lock held, because the holder before may have written: first whether there is anything."""
-        name, since_ms = planned.segment_id, planned.first_ms
-        if not await self.sender.writer.read(lambda known: known.has_calls(name)):
-            return []
-        return await asyncio.to_thread(self.ledger.calls_of, name, since_ms)
 
     def _moved(self, planned: PlannedSegment) -> Sequence[Call]:
         calls = self.moved.get(planned.segment_id, ())

@@ -9,6 +9,18 @@ from collections.abc import Awaitable, Callable
 from include.delivery.settings import LoadSettings
 from include.errors import NotSent, OutcomeUnknown, Throttled
 
+WATCHED_GROWTH, PATIENT_GROWTH = 0.04, 1.0
+"""Of the waits between questions about a task of unknown length: while it is watched, and while another one is."""
+
+_ALIKE = 1.02
+"""Times the lower quartile at which the first question comes at the latest."""
+
+_EARLIER = 0.985
+"""A task that its first question found done counts as this much quicker: so questions come earlier until one is."""
+
+_REMEMBERED = 8
+"""Tasks of each size."""
+
 
 def wait_after_s(error: BaseException | None, tries: int, jitter: float, settings: LoadSettings) -> float:
     """Return the wait that the server asks for, with some jitter; backoff where it asks for none or very little."""
@@ -16,15 +28,17 @@ def wait_after_s(error: BaseException | None, tries: int, jitter: float, setting
     return asked_s if asked_s >= settings.backoff_base_s else max(asked_s, backoff_s(tries, jitter, settings))
 
 
-def poll_after_s(elapsed_s: float, settings: LoadSettings, typical_s: float | None = None) -> float:
+def poll_after_s(
+    elapsed_s: float, settings: LoadSettings, typical_s: float | None = None, *, growth: float = 0.25
+) -> float:
     """
     Return the wait until the next question.
 
-    Nothing known: a quarter of the time passed. Else the first question comes at the typical time, the next ones
-    closely after it and then ever more rarely.
+    Nothing known: a share of the time passed, ``growth``. Else the first question comes at the typical time, the next
+    ones closely after it and then ever more rarely.
     """
     if typical_s is None:
-        wait_s = 0.25 * elapsed_s
+        wait_s = growth * elapsed_s
     elif elapsed_s < typical_s:
         wait_s = typical_s - elapsed_s
     else:
@@ -39,23 +53,52 @@ def backoff_s(tries: int, jitter: float, settings: LoadSettings) -> float:
 
 class Pace:
     """
-    The time that a task usually takes, by the tasks before it.
+    The time that tasks usually take by their number of messages, learned from the tasks before, for all conversations.
 
-    Asking much earlier costs calls, asking much later costs time. The estimate is a little less than the lower quartile
-    of the last tasks: early enough for quick ones, and close to all where they are alike.
+    Asking much earlier costs calls, asking much later costs time. Where tasks of a size take alike, the first question
+    comes when nearly all are done; where they differ, when the quicker ones are. The first task of all is watched
+    closely, and the others that wait with it learn from it.
+
+    :param on_first: Called when the first task has succeeded: whoever waits may look again.
     """
 
-    def __init__(self) -> None:
-        self._took_s: deque[float] = deque(maxlen=32)
+    def __init__(self, on_first: Callable[[], None] = lambda: None) -> None:
+        self._took_s: dict[int, deque[float]] = {}
+        self._is_watching = False
+        self._on_first = on_first
 
-    @property
-    def typical_s(self) -> float | None:
-        """Seconds from acceptance to the first question; ``None`` before any task has ended."""
-        return 0.98 * sorted(self._took_s)[len(self._took_s) // 4] if self._took_s else None
+    def typical_s(self, messages: int) -> float | None:
+        """Return seconds from acceptance to the first question; ``None`` before any task has ended."""
+        if messages in self._took_s:
+            return self._of_size(messages)
+        nearest = sorted(self._took_s, key=lambda size: abs(size - messages))[:2]
+        if len(nearest) < 2:
+            return self._of_size(nearest[0]) * min(1.0, messages / nearest[0]) if nearest else None
+        one, two = nearest
+        one_s, two_s = self._of_size(one), self._of_size(two)
+        return max(0.0, one_s + (two_s - one_s) * (messages - one) / (two - one))
 
-    def record(self, took_s: float) -> None:
-        """Add a task that has succeeded: seconds from its acceptance to the question that found it done."""
-        self._took_s.append(took_s)
+    def _of_size(self, messages: int) -> float:
+        ranked = sorted(self._took_s[messages])
+        return min(ranked[3 * len(ranked) // 4], _ALIKE * ranked[len(ranked) // 4])
+
+    def watch(self) -> bool:
+        """Tell whether to watch a task closely: the first one."""
+        is_first, self._is_watching = not self._is_watching and not self._took_s, True
+        return is_first
+
+    def record(self, messages: int, not_before_s: float, took_s: float) -> None:
+        """
+        Add a task that has succeeded.
+
+        :param not_before_s: Seconds from its acceptance to the last question that found it at work; 0 without one.
+        :param took_s: Seconds to the question that found it done. Without one before, it may have been done earlier.
+        """
+        is_first = not self._took_s
+        of_size = self._took_s.setdefault(messages, deque(maxlen=_REMEMBERED))
+        of_size.append((not_before_s + took_s) / 2 if not_before_s else _EARLIER * took_s)
+        if is_first:
+            self._on_first()
 
 
 async def retry_until_answered[T](call: Callable[[], Awaitable[T]], settings: LoadSettings) -> T:

@@ -4,31 +4,25 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
-from include.delivery.actions import Ask, End, Look, NextBatch, Send, Status, Step, Wait
+from include.delivery.actions import Ask, End, Look, NextBatch, Send, Step, Wait
 from include.delivery.conversation import Delivery
 from include.delivery.known_calls import KnownCalls
+from include.delivery.names import Names
 from include.delivery.prefetch import Prefetcher
 from include.delivery.retry import Pace, retry_until_answered
 from include.delivery.settings import LoadSettings
 from include.delivery.state_machine import Answer
 from include.delivery.throttle import Throttle
-from include.errors import ChatImportError, PermanentError, Refused
+from include.errors import ChatImportError
 from include.ledger import CallWriter
 from include.logs import get_logger
-from include.memory_api.contract import FlushStatus, MemoryAPI
+from include.memory_api.contract import FlushStatus, MemoryAPI, Receipt
 from include.records import Batch, Conversation
 
 log = get_logger(__name__)
-
-NAMES_FIRST = -1
-"""Priority of a call that sets a name: it is short, and its conversation waits for it."""
-
-NAMES_AT_ONCE = 8
-"""Calls that set names of one conversation: its first batch waits for the names of hundreds of people."""
 
 
 class Sender:
@@ -41,19 +35,18 @@ class Sender:
         self.writer = writer
         self._settings = settings
         self._call_ids = writer.new_ids()
-        self.conversations_named: set[str] = set()
-        """Conversations whose names are set, or on their way: their segments share them."""
-        self._named: set[tuple[str, str]] = set()
-        """Names that are set, or being set: conversations share people."""
         self.throttle = Throttle(settings.concurrency, time.monotonic)
-        self._pace = Pace()
-        self._halted = asyncio.Event()
+        self.names = Names(api, writer, self.throttle, settings, self.halt)
+        self._pace = Pace(on_first=self._wake)
+        self.news = asyncio.Event()
+        """Set, and replaced by another, when conversations that wait must look again at what is next."""
 
     def halt(self, trouble: ChatImportError) -> None:
         """Send nothing more for any conversation; calls in flight are awaited."""
         if self.trouble is None:
             self.trouble = trouble
-            self._halted.set()
+            self._wake()
+            self.names.stop()
             self.throttle.release_all()
 
     def delivery(self, conversation_id: str, segment_id: str, known: KnownCalls) -> Delivery:
@@ -76,14 +69,12 @@ class Sender:
         batches: Iterator[Batch],
         *,
         rank: int = 0,
-        senders: Callable[[], Mapping[str, str]] = dict,
         changed: Callable[[], None] = lambda: None,
     ) -> End:
         """
         Deliver a conversation: settle its open calls, then send batch after batch.
 
         :param rank: Among conversations that wait for a place the lowest goes first.
-        :param senders: Returns the names to set before the first batch; called in a thread.
         :param changed: Called after each change of its rows in the ledger.
         :raises LedgerError: the ledger cannot be written; nothing more is sent.
         """
@@ -93,7 +84,6 @@ class Sender:
             delivery=delivery,
             batches=Prefetcher(batches),
             rank=rank,
-            senders=senders,
             changed=changed,
         )
         return await send.run()
@@ -126,36 +116,6 @@ class Sender:
                     part=step.part,
                 )
 
-    async def register(self, conversation: Conversation, senders: Mapping[str, str]) -> None:
-        """
-        Set names, each again until it is answered; a person's name once per task.
-
-        :raises Refused: the target refuses one of them; the others were set.
-        :raises ChatImportError: a call was not answered in time; the rest was not tried.
-        """
-        refusals: list[ChatImportError] = []
-        failures: list[ChatImportError] = []
-
-        async def name(call: Callable[[], Awaitable[None]]) -> None:
-            try:
-                await retry_until_answered(lambda: self.throttle.work(call, NAMES_FIRST), self._settings)
-            except Refused as error:
-                refusals.append(error)
-            except ChatImportError as error:
-                failures.append(error)
-
-        async def name_sender(sender: tuple[str, str]) -> None:
-            if sender not in self._named and self.trouble is None and not failures:
-                self._named.add(sender)
-                await name(partial(self._api.name_sender, *sender))
-
-        await name(lambda: self._api.name_conversation(conversation))
-        await side_by_side(senders.items(), name_sender, NAMES_AT_ONCE)
-        if failures:
-            self._named.difference_update(senders.items())
-        if failures or refusals:
-            raise (failures or refusals)[0]
-
     async def flush(self, conversation: Conversation) -> FlushStatus:
         """Flush a conversation, again until it is answered: a flush without new messages changes nothing."""
         status = await retry_until_answered(
@@ -164,15 +124,9 @@ class Sender:
         self.throttle.speed_up()
         return status
 
-    async def sleep(self, until_s: float) -> None:
-        """Sleep until a time, or until the load stops."""
-        wait_s = max(0.0, until_s - time.monotonic())
-        if self._halted.is_set():
-            await asyncio.sleep(wait_s)
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._halted.wait()
+    def _wake(self) -> None:
+        self.news.set()
+        self.news = asyncio.Event()
 
 
 @dataclass(kw_only=True)
@@ -184,9 +138,7 @@ class _ConversationSend:
     delivery: Delivery
     batches: Prefetcher[Batch]
     rank: int
-    senders: Callable[[], Mapping[str, str]]
     changed: Callable[[], None]
-    registered: bool = False
     place_s: float | None = None
     """Time at which this segment's batch got its place, while it has one."""
 
@@ -212,11 +164,12 @@ class _ConversationSend:
             case NextBatch():
                 self.delivery.add_batch(await self.batches.next())
             case Wait(until_s=until_s):
+                news = self.sender.news
                 self.batches.start()
                 await self._record()
-                await self.sender.sleep(until_s)
-            case Send() if not self.registered:
-                await self._register()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(until_s - time.monotonic()):
+                        await news.wait()
             case Send() if self.place_s is None:
                 self.place_s = await self.sender.throttle.acquire(self.rank)
             case Send():
@@ -234,6 +187,8 @@ class _ConversationSend:
         self.delivery.on_answer(answer, time.monotonic())
         if not self.delivery.in_flight:
             self._release()
+        if isinstance(step, Send) and isinstance(answer, Receipt):
+            self.sender.names.note(self.conversation, step.part.messages)
 
     async def _record(self) -> None:
         changes = self.delivery.take_changes()
@@ -245,31 +200,3 @@ class _ConversationSend:
         if self.place_s is not None:
             self.sender.throttle.release()
             self.place_s = None
-
-    async def _register(self) -> None:
-        """Set names. They help people read; a target that refuses them still gets the messages."""
-        self.registered = True
-        name = self.conversation.conversation_id
-        if name in self.sender.conversations_named:
-            return
-        self.sender.conversations_named.add(name)
-        names = await asyncio.to_thread(self.senders)
-        try:
-            await self.sender.register(self.conversation, names)
-        except PermanentError as error:  # if the target refuses the caller, it refuses the first batch too
-            log.warning("%s: the target refuses its names: %s", self.conversation.conversation_id, error)
-        except ChatImportError as error:
-            self.delivery.stop(Status.PENDING, "its names could not be set", error)
-
-
-async def side_by_side[T](items: Iterable[T], work: Callable[[T], Awaitable[None]], concurrency: int) -> None:
-    """Work on items in their order, ``concurrency`` at a time; an error ends all of it."""
-    queue = iter(items)
-
-    async def worker() -> None:
-        for item in queue:
-            await work(item)
-
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(concurrency):
-            workers.create_task(worker())

@@ -89,7 +89,8 @@ def after_ask(  # noqa: PLR0911 - a table
         case PermanentError():
             return Next(state=GaveUp(reason="asking for its task is refused", error=answer))
         case TaskState.PROCESSING:
-            silent_since_s, wait_s = None, poll_after_s(elapsed_s, settings, state.typical_s)
+            silent_since_s = None
+            wait_s = poll_after_s(elapsed_s, settings, state.typical_s, growth=state.growth)
         case ChatImportError():
             silent_since_s = now_s if state.silent_since_s is None else state.silent_since_s
             wait_s = max(_asked_wait_s(answer), poll_after_s(elapsed_s, settings) * (1 + jitter))

@@ -51,6 +51,9 @@ class Accepted:
     typical_s: float | None = None
     """The time that such a task usually takes, where it is known."""
 
+    growth: float = 0.25
+    """Where it is not: the share of the time passed that the next question waits."""
+
     silent_since_s: float | None = None
     """Time since which every question was answered with an error."""
 

@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 
 from include.delivery.outcomes import outcomes_of
-from include.delivery.sender import side_by_side
+from include.delivery.side_by_side import side_by_side
 from include.delivery.throttle import Throttle
 from include.delivery.witnesses import keep_witnesses, witness_of
 from include.errors import ChatImportError

@@ -106,6 +106,15 @@ CONVERSATION_IDS = Table(
 )
 """The ids made of a template so far; ``identity`` is a JSON array (:attr:`include.records.Conversation.identity`)."""
 
+TOLD_NAMES = Table(
+    "told_names",
+    METADATA,
+    _target(),
+    *map(_text, ("kind", "id", "digest")),
+    UniqueConstraint("target_id", "kind", "id"),
+)
+"""Names that the target was told in a call of its own, as digests (:class:`include.memory_api.contract.Name`)."""
+
 WAITING_RUNS = Table(
     "waiting_runs",
     METADATA,
@@ -167,7 +176,11 @@ def _add_failed_tasks(connection: Connection) -> None:
     FAILED_TASKS.create(connection, checkfirst=True)
 
 
-MIGRATIONS = (_create, _add_failed_tasks)
+def _add_told_names(connection: Connection) -> None:
+    TOLD_NAMES.create(connection, checkfirst=True)
+
+
+MIGRATIONS = (_create, _add_failed_tasks, _add_told_names)
 """Step ``n`` brings a database from version ``n`` to ``n + 1``; steps are only ever added."""
 
 

@@ -1,6 +1,6 @@
 """The ledger of one target as of one moment: statuses, open calls, landed and rejected messages as Arrow data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import batched, chain
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Select, select, text
 
 from include.ledger.calls import Call, call_of
-from include.ledger.schema import CALLS, FLUSHES
+from include.ledger.schema import CALLS, FLUSHES, TOLD_NAMES
 
 
 def _schema(**types: pa.DataType) -> pa.Schema:
@@ -120,10 +120,16 @@ class Snapshot:
         here = self._select().where(CALLS.c.segment_id == segment_id)
         yield from self._calls(here.where(recent).order_by(CALLS.c.asked_ms, CALLS.c.first_ms))
 
-    def has_calls(self, segment_id: str) -> bool:
-        """Tell whether any call was ever made of a segment."""
-        query = select(CALLS.c.call_id).where(CALLS.c.target_id == self.target_id, CALLS.c.segment_id == segment_id)
-        return self.connection.execute(query.limit(1)).first() is not None
+    def with_calls(self, segment_ids: Collection[str]) -> frozenset[str]:
+        """Return those of some segments that a call was ever made of; at most a few hundred at a time."""
+        here = CALLS.c.target_id == self.target_id, CALLS.c.segment_id.in_(segment_ids)
+        return frozenset(self.connection.execute(select(CALLS.c.segment_id).where(*here).distinct()).scalars())
+
+    def told_names(self, ids: Collection[str]) -> dict[tuple[str, str], str]:
+        """Return the digests of the names told of some groups and senders, by kind and id; a few hundred at a time."""
+        told = TOLD_NAMES.c
+        query = select(told.kind, told.id, told.digest).where(told.target_id == self.target_id, told.id.in_(ids))
+        return {(kind, id_): digest for kind, id_, digest in self.connection.execute(query)}
 
     def calls_since(self, asked_ms: int, *, without_run: str) -> Iterator[Call]:
         """Yield the calls that other runs than this one have made since a time of the writers' clocks."""

@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,8 +42,19 @@ _STATE = select(TARGETS.c.generation, exists().where(CALLS.c.call_id == bindpara
 )
 """The target's generation, and whether a call is there: a database without the newest one is an older copy."""
 
+_CHANGE_CALL = text(
+    "UPDATE calls SET state = :state, task_id = :task_id, reason = :reason, settled_ms = :settled_ms, "
+    "accepted_ms = coalesce(accepted_ms, :accepted_ms) WHERE call_id = :call_id AND settled_ms IS NULL"
+)
+"""For a call whose row this writer has written: its messages need not be encoded again."""
+
 _WRITE_CALL = _upsert(CALLS, "call_id", ("asked_ms", "accepted_ms"), "settled_ms")
 _WRITE_FLUSH = _upsert(FLUSHES, "flush_id", ("asked_ms",), "answered_ms")
+
+_WRITE_TOLD = text(
+    "INSERT INTO told_names (target_id, kind, id, digest) VALUES (:target_id, :kind, :id, :digest) "
+    "ON CONFLICT (target_id, kind, id) DO UPDATE SET digest = excluded.digest"
+)
 
 
 class CallWriter:
@@ -60,8 +72,11 @@ class CallWriter:
         self._generation = 0
         self._newest: str | None = None
         """Id of the call that was written last: a database without it is an older copy."""
-        self._waiting: list[Call | Flush] = []
-        self._committed = Coalesced(self._commit)
+        self._open_calls: dict[str, tuple[str, ...]] = {}
+        """Message ids of calls that this writer has written and that have no outcome, by call id."""
+        self._committed = Coalesced[Call | Flush, None](partial(self._in_thread, self._write))
+        self._taken = Coalesced[str, dict[str, bool]](partial(self._in_thread, self._take))
+        self._released = Coalesced[str, None](partial(self._in_thread, self._release))
         self._using = asyncio.Lock()
         self._broken: LedgerError | None = None
         self._numbers = iter(range(1, 1 << 62))
@@ -73,7 +88,8 @@ class CallWriter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._committed.settled()
+        for work in (self._committed, self._taken, self._released):
+            await work.settled()
         await asyncio.to_thread(self._close)
 
     def new_ids(self) -> Iterator[str]:
@@ -89,19 +105,26 @@ class CallWriter:
 
         :raises LedgerError: it could not be written, or the right to send was lost. Nothing may be sent any more.
         """
-        self._waiting.extend(changes)
         if changes:
-            await self._committed()
+            await self._committed(*changes)
+
+    async def keep_told(self, names: Mapping[tuple[str, str], str]) -> None:
+        """Note which names the target was told: digests by kind and id, as in ``Snapshot.told_names``."""
+        if names:
+            await self._in_thread(self._write_told, names)
 
     @asynccontextmanager
-    async def lock(self, segment_id: str, *, wait_s: float) -> AsyncIterator[None]:
+    async def lock(self, segment_id: str, *, wait_s: float) -> AsyncIterator[bool]:
         """
         Hold a segment's lock; an earlier try of the task that still runs is given time to end.
+
+        Callers that wait at the same time share a thread and a query. The value tells whether any call was ever made
+        of the segment, as of a moment at which the lock was held.
 
         :raises ConversationBusy: another writer still holds it after ``wait_s``; nothing was sent.
         """
         deadline_s, told = time.monotonic() + wait_s, False
-        while not await self._in_thread(self._take, segment_id):
+        while segment_id not in (taken := await self._taken(segment_id)):
             if time.monotonic() >= deadline_s:
                 newest = await self._in_thread(self._newest_run, segment_id)
                 raise ConversationBusy(
@@ -113,9 +136,9 @@ class CallWriter:
                 told = True
             await asyncio.sleep(_ASK_AGAIN_S)
         try:
-            yield
+            yield taken[segment_id]
         finally:
-            await asyncio.shield(self._in_thread(self._release, segment_id))
+            await asyncio.shield(self._released(segment_id))
 
     async def read[T](self, query: Callable[[Snapshot], T]) -> T:
         """Return what a query finds, on the connection that is open: for small ones."""
@@ -162,13 +185,20 @@ class CallWriter:
             self._connection.close()
             self._connection = None
 
-    def _take(self, segment_id: str) -> bool:
+    def _take(self, segment_ids: Sequence[str]) -> dict[str, bool]:
+        """Return the segments whose locks could be taken, each with whether it has calls."""
         self._check_whole()
-        return self._locks is not None and self._locks.take(self._lock_name(segment_id))
+        if self._locks is None:
+            return {}
+        taken = [name for name in segment_ids if self._locks.take(self._lock_name(name))]
+        with self.connection.begin():
+            known = Snapshot(self.connection, self._target_id).with_calls(taken)
+        return {name: name in known for name in taken}
 
-    def _release(self, segment_id: str) -> None:
+    def _release(self, segment_ids: Sequence[str]) -> None:
         if self._locks is not None and self._broken is None:  # else closing the writer gives all of them back
-            self._locks.release(self._lock_name(segment_id))
+            for name in segment_ids:
+                self._locks.release(self._lock_name(name))
 
     def _lock_name(self, segment_id: str) -> str:
         return f"{self._target_id}\x1f{segment_id}"
@@ -179,23 +209,15 @@ class CallWriter:
             query = select(CALLS.c.run_id).where(here).order_by(CALLS.c.asked_ms.desc()).limit(1)
             return self.connection.execute(query).scalar()
 
-    async def _commit(self) -> None:
+    def _write(self, changes: Sequence[Call | Flush]) -> None:
         """Write what has gathered while the commit before was on its way."""
-        changes, self._waiting = self._waiting, []
-        await self._in_thread(self._write, changes)
-
-    def _write(self, changes: list[Call | Flush]) -> None:
         now_ms = time.time_ns() // 1_000_000
         self._check_whole()
         connection = self.connection
         with connection.begin():
             self._check_right(connection, changes)
             for change in changes:
-                statement, row = (
-                    (_WRITE_CALL, self._call_row(change, now_ms))
-                    if isinstance(change, Call)
-                    else (_WRITE_FLUSH, self._flush_row(change, now_ms))
-                )
+                statement, row = self._written(change, now_ms)
                 if connection.execute(statement, row).rowcount != 1:
                     raise lost(change.segment_id, self._database.name)
         self._newest = next((change.call_id for change in changes if isinstance(change, Call)), self._newest)
@@ -207,7 +229,16 @@ class CallWriter:
         if self._broken is not None:
             raise self._broken
 
-    def _check_right(self, connection: Connection, changes: list[Call | Flush]) -> None:
+    def _write_told(self, names: Mapping[tuple[str, str], str]) -> None:
+        self._check_whole()
+        rows = [
+            {"target_id": self._target_id, "kind": kind, "id": id_, "digest": digest}
+            for (kind, id_), digest in names.items()
+        ]
+        with self.connection.begin():
+            self.connection.execute(_WRITE_TOLD, rows)
+
+    def _check_right(self, connection: Connection, changes: Sequence[Call | Flush]) -> None:
         """Prove, in the transaction that records an intent, that no other writer can be at work on it."""
         names = frozenset(self._lock_name(change.segment_id) for change in changes)
         generation, has_newest = self._read_state(connection)
@@ -228,13 +259,23 @@ class CallWriter:
         generation, has_newest = connection.execute(_STATE, given).one()
         return generation, self._newest is None or has_newest
 
-    def _call_row(self, call: Call, now_ms: int) -> dict[str, Any]:
-        return row_of(call) | {
-            "target_id": self._target_id,
-            "asked_ms": now_ms,
-            "accepted_ms": now_ms if call.state is CallState.ACCEPTED else None,
-            "settled_ms": None if call.is_open else now_ms,
+    def _written(self, change: Call | Flush, now_ms: int) -> tuple[Any, dict[str, Any]]:
+        """Return the statement that writes a change, and its values."""
+        if isinstance(change, Flush):
+            return _WRITE_FLUSH, self._flush_row(change, now_ms)
+        outcome = {
+            "accepted_ms": now_ms if change.state is CallState.ACCEPTED else None,
+            "settled_ms": None if change.is_open else now_ms,
         }
+        is_written = self._open_calls.get(change.call_id) is change.message_ids
+        if change.is_open:
+            self._open_calls[change.call_id] = change.message_ids
+        else:
+            self._open_calls.pop(change.call_id, None)
+        if is_written:
+            names = {"call_id": change.call_id, "task_id": change.task_id}
+            return _CHANGE_CALL, {**names, "state": change.state.value, "reason": change.reason, **outcome}
+        return _WRITE_CALL, {**row_of(change), "target_id": self._target_id, "asked_ms": now_ms, **outcome}
 
     def _flush_row(self, flush: Flush, now_ms: int) -> dict[str, Any]:
         return {

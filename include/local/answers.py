@@ -3,7 +3,7 @@
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, datetime
 
 from include.local.asking import Answer, Answers
@@ -42,23 +42,31 @@ def lines(found: Answers) -> Iterator[str]:
 
 def _head(answer: Answer) -> str:
     """Return ``general, 2026-03-03: Ann, Ben (thread of 2 passages)``; days are UTC."""
-    where = answer.conversation.name if answer.conversation else answer.found.segment_id
     private = " (private)" if answer.conversation and answer.conversation.private else ""
     days = sorted({_day(passage) for passage in answer.passages})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     speakers = _speakers(answer)
     thread = f" (thread of {len(answer.passages)} passages)" if len(answer.passages) > 1 else ""
-    return printable(f"{where}{private}, {when}{': ' if speakers else ''}{speakers}{thread}")
+    return printable(f"{answer.title}{private}, {when}{': ' if speakers else ''}{speakers}{thread}")
 
 
 def _speakers(answer: Answer) -> str:
-    """Return the members of the conversation whose names stand in the text, in the order of their first mention."""
+    """
+    Return the members of the conversation who speak in the text, in the order in which they begin.
+
+    A line that begins with a name and a colon is theirs; in prose, those who are named count.
+    """
     members = answer.conversation.members if answer.conversation else ()
     text = "\n".join(passage.text for passage in answer.passages)
-    found = sorted((place, name) for name in _names(members) if (place := _place_of(name, text)) is not None)
-    names = [name for _, name in found]
+    names = _in_order("^{}: ", _names(members), text) or _in_order(r"(?<!\w){}(?!\w)", _names(members), text)
     more = [f"{len(names) - _MOST_SPEAKERS} more"] if len(names) > _MOST_SPEAKERS else []
     return ", ".join(names[:_MOST_SPEAKERS] + more)
+
+
+def _in_order(form: str, names: Set[str], text: str) -> list[str]:
+    """Return the names that the text has in this form, a pattern with a place for the name, by their first place."""
+    found = ((re.search(form.format(re.escape(name)), text, re.MULTILINE), name) for name in names)
+    return [name for _, name in sorted((match.start(), name) for match, name in found if match)]
 
 
 def _names(members: Sequence[Member]) -> set[str]:
@@ -70,11 +78,6 @@ def _names(members: Sequence[Member]) -> set[str]:
     }
 
 
-def _place_of(name: str, text: str) -> int | None:
-    found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
-    return found.start() if found else None
-
-
 def _text(answer: Answer) -> Iterator[str]:
     chosen = _that_fit(answer)
     for number, passage in enumerate(answer.passages):
@@ -84,7 +87,7 @@ def _text(answer: Answer) -> Iterator[str]:
                 yield from textwrap.wrap(printable(line), _WIDTH)
             if len(shown) < len(passage.text):
                 yield "…"
-        elif number - 1 in chosen:
+        elif number == 0 or number - 1 in chosen:
             yield "…"
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -232,9 +232,22 @@ def last_error(log: list[dict[str, Any]]) -> str:
     return ""
 
 
-def newest_line(log: list[dict[str, Any]]) -> tuple[str, str]:
-    """Return time and text of the newest line that the project's own modules have logged; both empty without one."""
+class LogLine(NamedTuple):
+    """A line of a task's log; sorts by time."""
+
+    at: str
+    """ISO 8601."""
+    text: str
+    is_warning: bool
+
+
+NO_LINE = LogLine("", "", is_warning=False)
+
+
+def newest_line(log: list[dict[str, Any]]) -> LogLine:
+    """Return the newest line that the project's own modules have logged, :data:`NO_LINE` without one."""
     for line in reversed(log):
         if str(line.get("logger", "")).partition(".")[0] in _OURS:
-            return str(line.get("timestamp", "")), str(line.get("event", ""))
-    return "", ""
+            is_warning = line.get("level") in {"warning", "error", "critical"}
+            return LogLine(str(line.get("timestamp", "")), str(line.get("event", "")), is_warning)
+    return NO_LINE

@@ -52,6 +52,11 @@ class Memories:
         owners = (owner for document in self.documents for owner in document.owners)
         return sorted({owner.owner for owner in owners if not names.isdisjoint(owner.conversations)})
 
+    def title(self, conversation: OwnedConversation) -> str:
+        """Return the name, with the id where several conversations have the name."""
+        same = sum(each.name == conversation.name for each in self.conversations.values())
+        return conversation.name if same == 1 else f"{conversation.name} ({conversation.conversation_id})"
+
     def named(self, name: str) -> OwnedConversation:
         """
         Return the conversation of this id or name.
@@ -66,10 +71,14 @@ class Memories:
             return found[0]
         if found:
             ids = ", ".join(each.conversation_id for each in found)
-            raise ConfigurationError(f"several conversations are named {name!r}. Nothing was asked. Name one id: {ids}")
+            raise ConfigurationError(
+                f"several conversations are named {name!r}; nothing was asked.", remedy=f"Name one by its id: {ids}."
+            )
         known = [text for each in self.conversations.values() for text in (each.name, each.conversation_id)]
         nearest = difflib.get_close_matches(wanted, known, n=1, cutoff=0)
-        raise ConfigurationError(f"no conversation {name!r} was imported; the nearest is {nearest[0]!r}")
+        raise ConfigurationError(
+            f"no conversation {name!r} was imported; nothing was asked.", remedy=f"The nearest name is {nearest[0]!r}."
+        )
 
 
 def memories_of(home: Path, target: Target) -> Memories:
@@ -82,8 +91,9 @@ def memories_of(home: Path, target: Target) -> Memories:
     if not documents:
         raise ConfigurationError(
             f"no run in {home / 'runs'} has loaded anything into {target.base_url} (API {target.api_version}, account "
-            f"{target.account}, store {target.app_id}/{target.project_id}), so it is not known whose memory to ask. "
-            "Nothing was asked. Import an export first, or name the state folder of the import with EVEROS_IMPORT_HOME"
+            f"{target.account}, store {target.app_id}/{target.project_id}): whose memory to ask is not known, and "
+            "nothing was asked.",
+            remedy="Import an export first, or name the state folder of the import with EVEROS_IMPORT_HOME=….",
         )
     return Memories(documents)
 
@@ -92,9 +102,10 @@ def memories_of(home: Path, target: Target) -> Memories:
 class Answer:
     """A passage that answers, or the thread that it is in. Its text must not be logged."""
 
-    conversation: OwnedConversation | None
-    """``None`` where no run of the state folder knows it."""
+    title: str
+    """Name of the conversation; of one that no run of the state folder knows, the id of the segment."""
 
+    conversation: OwnedConversation | None
     found: Episode
     passages: Sequence[Episode]
     """By time; one of them has the text of ``found``."""
@@ -154,11 +165,13 @@ async def ask(
             break
     chosen = list(best.values())[:limit]
     passages = await asyncio.gather(*(_thread(api, episode) for _, episode in chosen))
+    answers = []
+    for (name, episode), thread in zip(chosen, passages, strict=True):
+        known = memories.conversations.get(name or "")
+        title = memories.title(known) if known else episode.segment_id
+        answers.append(Answer(title=title, conversation=known, found=episode, passages=thread))
     return Answers(
-        answers=[
-            Answer(conversation=memories.conversations.get(name or ""), found=episode, passages=thread)
-            for (name, episode), thread in zip(chosen, passages, strict=True)
-        ],
+        answers=answers,
         owners=len(owners),
         conversations=len(asked),
         private=0 if only else sum(each.private for each in memories.conversations.values() if each not in asked),

@@ -7,12 +7,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from include.errors import ConfigurationError
-from include.local.airflow import start_airflow
+from include.local.airflow import has_connection, start_airflow
 from include.local.answers import lines
 from include.local.asking import Answers, ask, memories_of
 from include.local.child_processes import child_processes
@@ -20,7 +20,7 @@ from include.local.demo import show
 from include.local.importing import import_once
 from include.local.precheck import check_run, check_source, resolved
 from include.local.preview import parameters_of, preview
-from include.local.state_folder import lock_state_folder
+from include.local.state_folder import StateFolder, lock_state_folder
 from include.local.target_to_ask import CONNECTION, target_to_ask
 from include.local.targets import Embedded, start_target
 from include.memory_api import Settings, connect
@@ -42,7 +42,7 @@ def demo(target: str, *, stay: bool) -> int:
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
     """
     with (
-        lock_state_folder(home(), "make up" if stay else "make demo") as state_folder,
+        lock_state_folder(home(), "make up" if stay else "make demo", say) as state_folder,
         child_processes(state_folder) as processes,
     ):
         embedded = start_target(target, state_folder, processes, os.environ)
@@ -64,6 +64,29 @@ def demo(target: str, *, stay: bool) -> int:
     return 0 if imported.good else 1
 
 
+def up_for_own_target() -> NoReturn:
+    """Start Airflow without a target and without a run, until Ctrl-C: the connection that is made in its UI counts."""
+    with lock_state_folder(home(), "make up") as state_folder, child_processes(state_folder) as processes:
+        environ = {SCHEDULE: ""} | os.environ
+        api = start_airflow(state_folder, processes, environ, say=say, port=UI_PORT)
+        say(f"\n{'Airflow':8}  {api.base_url}  (user {api.user}, password {api.password})")
+        say(f"{'Target':8}  {own_target(state_folder, environ)}\nCtrl-C ends it.")
+        while True:
+            processes.check()
+            time.sleep(0.5)
+
+
+def own_target(state_folder: StateFolder, environ: Mapping[str, str]) -> str:
+    """Return where the tasks of a local Airflow take the target from, in the order in which Airflow looks."""
+    if environ.get(CONNECTION):
+        return f"from the environment variable {CONNECTION}, which takes precedence over a connection made in Airflow"
+    if has_connection(state_folder, "everos_default"):
+        return "the connection everos_default (Admin, Connections)"
+    if environ.get("EVEROS_API_KEY") or environ.get("EVEROS_BASE_URL"):
+        return "from the environment variables EVEROS_…, until you make the connection everos_default in Airflow"
+    return "none yet: make the connection everos_default in Airflow (Admin, Connections; type EverOS)"
+
+
 def import_source(source: str, conf_json: str) -> int:
     """
     Load one export into the EverOS that the environment names.
@@ -73,7 +96,7 @@ def import_source(source: str, conf_json: str) -> int:
     :raises ChatImportError: the import cannot work; nothing was sent.
     """
     conf = {**_parameters(conf_json), "source": resolved(source)}
-    with lock_state_folder(home(), "make import") as state_folder, child_processes(state_folder) as processes:
+    with lock_state_folder(home(), "make import", say) as state_folder, child_processes(state_folder) as processes:
         check_source(conf["source"], say)
         check_run(state_folder, os.environ, conf, say)
         api = start_airflow(state_folder, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
@@ -93,15 +116,10 @@ def preview_source(source: str, conf_json: str, messages: str) -> int:
         raise ConfigurationError("no export on this machine is given: make preview SOURCE=path/to/export.zip")
     given = parameters_of(_parameters(conf_json))
     api_version = os.environ.get("EVEROS_API_VERSION") or "v1"
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
-    lines = preview(Path(resolved(source)), given, messages=int(messages or 20), api_version=api_version)
-    with contextlib.closing(lines):
-        try:
-            for line in lines:
-                say(line)
-        except BrokenPipeError:  # of `| head`, which has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.closing(
+        preview(Path(resolved(source)), given, messages=int(messages or 20), api_version=api_version)
+    ) as shown:
+        _print_texts(shown)
     return 0
 
 
@@ -115,13 +133,15 @@ def ask_memory(question: str, *, place: str = "", limit: int = 5, private: bool 
     :return: Exit status.
     """
     if not question.strip():
-        raise ConfigurationError('no question is given: make ask Q="Who owns the billing migration?"')
+        raise ConfigurationError(
+            "no question is given; nothing was asked.",
+            remedy='An example: make ask Q="Who owns the billing migration?"',
+        )
     if not 1 <= limit <= MOST_EPISODES:
-        raise ConfigurationError(f"N={limit} is not 1 to {MOST_EPISODES}: the number of answers")
-    with target_to_ask(home(), target) as (settings, description):
+        raise ConfigurationError(f"N={limit} is not a number of answers, 1 to {MOST_EPISODES}; nothing was asked.")
+    with target_to_ask(home(), target, say) as (settings, description):
         say(f"Asking {description}")
-        for line in lines(asyncio.run(_ask(settings, question, place, limit, private))):
-            say(line)
+        _print_texts(lines(asyncio.run(_ask(settings, question, place, limit, private))))
     return 0
 
 
@@ -133,6 +153,17 @@ async def _ask(settings: Settings, question: str, place: str, limit: int, privat
         return await ask(api, memories, question, only=only, private=private, limit=limit)
     finally:
         await api.aclose()
+
+
+def _print_texts(shown: Iterable[str]) -> None:
+    """Print lines with texts of messages, also on a terminal that is not UTF-8 and into ``| head``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        for line in shown:
+            say(line)
+    except BrokenPipeError:  # its reader has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _show(embedded: Embedded, run: RunFolder) -> None:

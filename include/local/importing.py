@@ -11,7 +11,7 @@ from sqlalchemy import text
 from include.errors import LedgerError
 from include.ledger import Database, ledger_url
 from include.local.airflow import Say
-from include.local.api import AirflowAPI, TaskInstance, newest_line
+from include.local.api import NO_LINE, AirflowAPI, TaskInstance, newest_line
 from include.local.child_processes import ChildProcesses
 from include.local.follow import Progress, failed_tasks, follow
 from include.local.screen import wrapped
@@ -81,7 +81,7 @@ def why_failed(noted: Sequence[Failure], ended: Sequence[tuple[str, str]]) -> It
         yield wrapped(f"FAILED in {where}: {error}")
     first_where = noted[0].where if noted else ended[0][0] if ended else ""
     if others := [where for where, _ in ended if where != first_where]:
-        yield wrapped(f"After it failed: {', '.join(others)}", _INDENT)
+        yield wrapped(f"Failed after it: {', '.join(others)}", _INDENT)
 
 
 def interrupted(landed: int) -> Iterator[str]:
@@ -111,8 +111,9 @@ def _readers(
                 if failure.task_id in task_ids and failure.tries_again:
                     return failure.lines
         running = [task for task in instances if task.state == "running"]
-        newest = max((newest_line(api.log(DAG_ID, run_id, task)) for task in running[:_MOST_LOGS]), default=("", ""))
-        return [newest[1]] if newest[1] else []
+        newest = max((newest_line(api.log(DAG_ID, run_id, task)) for task in running[:_MOST_LOGS]), default=NO_LINE)
+        counted = task_ids == {"load"}  # its line has a count; only a warning adds to it
+        return [newest.text] if newest.text and (newest.is_warning or not counted) else []
 
     return messages, news
 

@@ -1,7 +1,6 @@
 """Checks an import before Airflow is started: source, parameters, target and key."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from include import corrections
-from include.errors import ChatImportError, ConfigurationError, ExportError
+from include.errors import ConfigurationError, ExportError
 from include.local.airflow import Say, has_connection
-from include.local.child_processes import tail
+from include.local.child_processes import ComponentEnded, tail
+from include.local.screen import wrapped
 from include.local.settings import airflow_environment
 from include.local.state_folder import StateFolder
-from include.parsers import discover
 from include.run_folder import PROJECT
+from include.steps import find
 
 CONNECTION = "everos_default"
 
@@ -48,26 +48,18 @@ def check_source(source: str, say: Say) -> None:
     """
     if "://" in source:
         return
-    exports, rejected = discover(corrections.path_of(source))
+    exports, rejected = find(corrections.path_of(source))
     for export in exports:
         say(f"Found {export.format}: {export.label}")
-    if exports:
-        return
-    if not rejected:
-        raise ExportError(f"{source} is empty; nothing was read.", remedy="Check the path in SOURCE=….")
-    first, *others = rejected
-    more = f" {len(others)} more files are none either." if others else ""
-    raise ExportError(
-        f"{source} has no export that can be read; nothing was imported. {first.origin}: {first.reason}.{more}",
-        remedy="Check the file; the README lists the formats.",
-    )
+    for each in rejected:
+        say(wrapped(f"Not imported: {each.origin}: {each.reason}"))
 
 
 def check_run(state_folder: StateFolder, environ: Mapping[str, str], conf: Mapping[str, Any], say: Say) -> None:
     """
     Check parameters, and target and key unless it is a dry run, as the tasks will read them.
 
-    :raises ChatImportError: the run cannot work; nothing was started or sent.
+    :raises ConfigurationError: the run cannot work; nothing was started or sent.
     """
     env = airflow_environment(environ, state_folder, port=0, dags=PROJECT / "dags")
     env["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
@@ -87,6 +79,6 @@ def check_run(state_folder: StateFolder, environ: Mapping[str, str], conf: Mappi
             else:
                 say(line.rstrip())
     if result is None:
-        raise ChatImportError(f"the check before the start has failed{os.linesep}{tail(log)}")
+        raise ComponentEnded(f"the check before the start did not end; {log} ends with:\n{tail(log)}")
     if result:
         raise ConfigurationError(result["cause"], remedy=result["remedy"])

@@ -40,7 +40,7 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
         calls = sum(row["batches"] for row in conversations)
         yield f"Dry run: nothing was sent. Without it {report['pending']:,} messages would go in {calls:,} calls."
         if estimate := report.get("estimate"):
-            yield (
+            yield wrapped(
                 f"The estimate is {estimate['tokens']:,} tokens of text, {estimate['llm_calls']:,} calls of "
                 f"EverOS's language model and {-(-estimate['seconds'] // 60):.0f} min; the report says how that is "
                 "estimated."

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from include.errors import ConfigurationError
-from include.local.airflow import has_connection
+from include.local.airflow import Say, has_connection
 from include.local.child_processes import child_processes
 from include.local.settings import DATABASE, airflow_environment
 from include.local.standin import KEY
@@ -22,11 +22,6 @@ from include.memory_api.settings import Settings
 from include.run_folder import PROJECT
 
 CONNECTION, API_KEY = "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"
-
-NO_TARGET = (
-    f"no EverOS is configured: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) or "
-    f"{CONNECTION}, in the environment or in .env. `make demo` needs none of them."
-)
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def is_configured(root: Path, environ: Mapping[str, str]) -> bool:
 
 
 @contextlib.contextmanager
-def target_to_ask(root: Path, name: str) -> Iterator[tuple[Settings, str]]:
+def target_to_ask(root: Path, name: str, say: Say) -> Iterator[tuple[Settings, str]]:
     """
     Give the settings of the target and a description; one that this starts ends with the block.
 
@@ -73,8 +68,13 @@ def target_to_ask(root: Path, name: str) -> Iterator[tuple[Settings, str]]:
             yield running, f"the target of `make up`, {each}: {running.base_url}"
             return
     if not there:
-        raise ConfigurationError(f"{NO_TARGET} Nothing was asked: {root} has no EverOS of `make demo` or `make up`.")
+        raise ConfigurationError(
+            f"no EverOS is configured, and {root} has none of `make demo` or `make up`; nothing was asked.",
+            remedy=f"Set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) or {CONNECTION}, in the "
+            "environment or in .env; or run `make demo` first, which needs none of them.",
+        )
     with lock_state_folder(root, "make ask") as state_folder, child_processes(state_folder) as processes:
+        say(f"Starting {there[0]}, the target of `make demo`, for the question …")
         embedded = start_target(there[0], state_folder, processes, os.environ)
         yield embedded.settings, f"the target of `make demo`, {there[0]}: {embedded.settings.base_url}"
 
@@ -107,5 +107,5 @@ def _configured(root: Path) -> Settings:
     printed = subprocess.run(argv, env=environ, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)
     last_line = printed.stdout.strip().rpartition("\n")[2]
     if printed.returncode != 0:
-        raise ConfigurationError(f"{last_line or 'the settings of EverOS could not be read'}. Nothing was asked")
+        raise ConfigurationError(last_line or "the settings of EverOS could not be read; nothing was asked.")
     return msgspec.json.decode(last_line, type=Settings)

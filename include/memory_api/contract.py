@@ -8,9 +8,9 @@ Errors are those of :mod:`include.errors`: ``NotSent``, ``Throttled``, ``QuotaEx
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from include.memory_api.address import normal_address
 from include.records import Conversation, Outgoing
@@ -54,6 +54,23 @@ class FlushStatus(StrEnum):
     EXTRACTED = "extracted"
     NO_EXTRACTION = "no_extraction"
     QUEUED = "queued"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Name:
+    """The name of a conversation or of a person, to be told in a call of its own."""
+
+    kind: Literal["group", "sender"]
+    id: str
+    """``conversation_id`` or ``sender_id``."""
+
+    name: str = field(repr=False)
+    description: str = field(repr=False, default="")
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that tell whether the name has changed."""
+        return hashlib.sha256("\x00".join((self.name, self.description)).encode(errors="replace")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,12 +167,12 @@ class MemoryAPI(Protocol):
         """Server, account and store of this client."""
         ...
 
-    async def name_conversation(self, conversation: Conversation) -> None:
-        """Send a conversation's name: an upsert in v1; v2 has no names for conversations."""
+    def names_in(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Sequence[Name]:
+        """Return the names that the target does not take from these messages of a conversation; it makes no call."""
         ...
 
-    async def name_sender(self, sender_id: str, name: str) -> None:
-        """Send a sender's name: an upsert in v1; in v2 names are part of the messages."""
+    async def set_name(self, name: Name) -> None:
+        """Tell a name; telling it again changes nothing. Errors as for :meth:`add`."""
         ...
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:

@@ -13,6 +13,7 @@ from include.memory_api.contract import (
     Episode,
     Evidence,
     FlushStatus,
+    Name,
     Readback,
     Receipt,
     Target,
@@ -44,6 +45,8 @@ from include.memory_api.v1_wire import (
     add_body,
     filters_by_writer,
     is_in,
+    name_call,
+    names_in,
     pending_filters,
     scope,
     validation_error,
@@ -73,16 +76,14 @@ class V1Client:
 
     # -- writing
 
-    async def name_conversation(self, conversation: Conversation) -> None:
-        """Create or rename the group; a personal conversation has no name."""
-        if conversation.kind == "group":
-            body = {**scope(conversation), "name": conversation.name, "description": conversation.description}
-            await self._http.post("/api/v1/groups", body, object, f"name of {conversation.conversation_id}")
+    def names_in(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Sequence[Name]:
+        """Return the group's name; of a personal conversation, whose messages carry no names, those of its writers."""
+        return names_in(conversation, messages)
 
-    async def name_sender(self, sender_id: str, name: str) -> None:
-        """Create or rename the sender."""
-        body = {"sender_id": sender_id, "name": name}
-        await self._http.post("/api/v1/senders", body, object, f"name of sender {sender_id}")
+    async def set_name(self, name: Name) -> None:
+        """Create or rename the group or sender."""
+        path, body = name_call(name)
+        await self._http.post(path, body, object, f"name of {name.kind} {name.id}")
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """Send one batch; errors as in the contract."""

@@ -2,20 +2,23 @@
 HTTP calls of v1 over the SDK ``everos`` 0.4: they return a decoded answer or raise a ``ChatImportError``.
 
 Bodies are encoded here and sent with the SDK client's public ``post``: its typed methods spend about 180 µs of CPU on
-each message. Redirects are not followed: a redirected POST becomes a GET, or reaches a server that nobody configured.
+each message. Below the SDK is urllib3 in threads, in place of httpx. Redirects are not followed: a redirected POST
+becomes a GET, or reaches a server that nobody configured.
 """
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import cast
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 import everos
 import httpx
+import urllib3
 from everos import RequestOptions
+from urllib3.util import make_headers, parse_url
 
 from include.memory_api import failures, wire
+from include.memory_api.blocking import POOLS, BlockingCalls, proxy_of, read_body
 from include.memory_api.settings import Settings
 
 ONCE: RequestOptions = {"max_retries": 0}
@@ -24,87 +27,61 @@ ONCE: RequestOptions = {"max_retries": 0}
 RETRIED: RequestOptions = {"max_retries": 2}
 """For reads that a user is waiting for."""
 
-_KEEP_IDLE_S = 4.0
-"""Less than the usual 5 s of a server: a call on a connection that the server is closing has an unknown outcome."""
 
+class _Client(httpx.AsyncClient):
+    """What the SDK sends its requests with."""
 
-class _Limited(httpx.AsyncByteStream):
-    """An answer's body up to its limit."""
+    def __init__(self, settings: Settings, calls: BlockingCalls) -> None:
+        super().__init__(headers={"Accept-Encoding": "identity"}, transport=httpx.AsyncBaseTransport(), trust_env=False)
+        self._calls = calls
+        self._pool = _pool(settings)
+        self._timeout_s = urllib3.Timeout(connect=settings.connect_timeout_s, read=settings.read_timeout_s)
 
-    def __init__(self, stream: httpx.AsyncByteStream, limit: failures.Limit) -> None:
-        self._stream = stream
-        self._limit = limit
+    async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """Send a request, once, and read the answer up to its limit."""
+        return await self._calls.run(partial(self._send, request))
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        received = 0
-        async for chunk in self._stream:
-            received += len(chunk)
-            if not self._limit.allows(received):
-                return
-            yield chunk
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        response = self._pool.urlopen(
+            request.method,
+            str(request.url),
+            body=request.content or None,
+            headers=dict(request.headers),
+            redirect=False,
+            retries=False,
+            timeout=self._timeout_s,
+            preload_content=False,
+            decode_content=False,
+        )
+        body = read_body(response, request.url.path)
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.iteritems()]
+        headers = [(name, value) for name, value in headers if name.lower() != b"content-encoding"]  # never unpacked
+        return httpx.Response(response.status, headers=headers, content=body, request=request)
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-async def _limit(response: httpx.Response) -> None:
-    """Limit a body before it is read. It is never decompressed."""
-    limit = failures.Limit.of(response.request.url.path, response.status_code, response.headers)
-    response.headers.pop("content-encoding", None)
-    response.stream = _Limited(cast("httpx.AsyncByteStream", response.stream), limit)
+        """Close idle connections."""
+        self._pool.clear()
+        await super().aclose()
 
 
 class V1Http:
-    """
-    The SDK's client, with its exceptions translated. Use it from one event loop.
-
-    Each call in flight has a separate client with one connection. A connection pool of httpx looks at all its
-    connections before and after each call, which doubles the CPU time of a call when there are twenty.
-    """
+    """The SDK's client, with its exceptions translated. Use it from one event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._deadline_s = failures.deadline_s(settings)
-        self._tls = httpx.create_ssl_context()  # the clients share it: it takes longer to make than a client
-        self._clients: list[everos.AsyncEverOS] = []
-        self._idle: list[everos.AsyncEverOS] = []
-        self._slots = asyncio.Semaphore(settings.connections)
+        self._calls = BlockingCalls(settings)
+        self._sdk = everos.AsyncEverOS(
+            api_key=settings.api_key,
+            base_url=settings.address,  # else the SDK reads EVER_OS_BASE_URL, and no other variable
+            max_retries=0,
+            http_client=_Client(settings, self._calls),
+        )
+        self._origin = settings.origin
         _silence_sdk_logs()
 
     async def aclose(self) -> None:
         """Close connections."""
-        for client in self._clients:
-            await client.close()
-
-    @asynccontextmanager
-    async def _client(self) -> AsyncIterator[everos.AsyncEverOS]:
-        """Give the client that was used last, so that no more connections stay open than are needed."""
-        async with self._slots:
-            client = self._idle.pop() if self._idle else self._new_client()
-            try:
-                yield client
-            finally:
-                self._idle.append(client)
-
-    def _new_client(self) -> everos.AsyncEverOS:
-        timeout = httpx.Timeout(self._settings.read_timeout_s, connect=self._settings.connect_timeout_s)
-        limits = httpx.Limits(max_connections=1, keepalive_expiry=_KEEP_IDLE_S)
-        client = everos.AsyncEverOS(
-            api_key=self._settings.api_key,
-            base_url=self._settings.address,  # else the SDK reads EVER_OS_BASE_URL, and no other variable
-            timeout=timeout,
-            max_retries=0,
-            http_client=httpx.AsyncClient(
-                headers={"Accept-Encoding": "identity"},
-                timeout=timeout,
-                limits=limits,
-                verify=self._tls,
-                follow_redirects=False,
-                event_hooks={"response": [_limit]},
-            ),
-        )
-        self._clients.append(client)
-        return client
+        self._calls.close()
+        await self._sdk.close()
 
     async def get[T](
         self, path: str, type_: type[T], call: str, *, missing: T | None = None, options: RequestOptions = ONCE
@@ -114,7 +91,7 @@ class V1Http:
 
         :param missing: result for a 404; ``None`` if a 404 is an error.
         """
-        reply = await self._reply(call, lambda client: client.get(path, cast_to=httpx.Response, options=options))
+        reply = await self._reply(call, lambda: self._sdk.get(path, cast_to=httpx.Response, options=options))
         if reply.status == 404 and missing is not None:
             return missing
         return self._decoded(reply, type_, call)
@@ -128,7 +105,7 @@ class V1Http:
         """
         content = wire.encode(body, call)
         reply = await self._reply(
-            call, lambda client: client.post(path, cast_to=httpx.Response, content=content, options=options)
+            call, lambda: self._sdk.post(path, cast_to=httpx.Response, content=content, options=options)
         )
         return self._decoded(reply, type_, call)
 
@@ -136,26 +113,33 @@ class V1Http:
     def _decoded[T](reply: failures.Reply, type_: type[T], call: str) -> T:
         return wire.decode(reply, wire.Envelope[type_], call, api_version="v1").data  # type: ignore[valid-type]
 
-    async def _reply(
-        self, call: str, send: Callable[[everos.AsyncEverOS], Awaitable[httpx.Response]]
-    ) -> failures.Reply:
+    async def _reply(self, call: str, send: Callable[[], Awaitable[httpx.Response]]) -> failures.Reply:
         try:
-            async with self._client() as client, self._deadline(call):
-                response = await send(client)
+            async with self._calls.in_time(call):
+                response = await send()
         except everos.APIStatusError as error:
             response = error.response
         except everos.APIError as error:
             raise failures.from_transport(call, error.__cause__) from None
-        return failures.Reply(status=response.status_code, headers=response.headers, body=response.content)
+        return failures.Reply(
+            status=response.status_code, headers=response.headers, body=response.content, origin=self._origin
+        )
 
-    @asynccontextmanager
-    async def _deadline(self, call: str) -> AsyncIterator[None]:
-        """Abort a call whose answer is not complete in time: httpx's own timeouts restart with every byte."""
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                yield
-        except TimeoutError:
-            raise failures.too_late(call, self._deadline_s) from None
+
+def _pool(settings: Settings) -> urllib3.PoolManager:
+    """Return connections that go through the environment's proxy, and trust the authorities that the SDK trusts."""
+    proxy = proxy_of(settings.address)
+    options: dict[str, Any] = {"maxsize": settings.connections}
+    if any((address or "").lower().startswith("https:") for address in (settings.address, proxy)):
+        options["ssl_context"] = httpx.create_ssl_context()
+    if proxy is None:
+        pool = urllib3.PoolManager(**options)
+    else:
+        login = parse_url(proxy).auth
+        headers = make_headers(proxy_basic_auth=login) if login else None
+        pool = urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+    pool.pool_classes_by_scheme = POOLS
+    return pool
 
 
 def _silence_sdk_logs() -> None:

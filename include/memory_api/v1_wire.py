@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from include.memory_api import wire
+from include.memory_api.contract import Name
 from include.records import Conversation, Outgoing
 
 MOST_PENDING = 100
@@ -62,6 +63,27 @@ def add_body(conversation: Conversation, messages: Sequence[Outgoing]) -> dict[s
     if conversation.kind == "group" and conversation.group_meta is not None:
         body["group_meta"] = msgspec.Raw(conversation.group_meta.encode())
     return body
+
+
+def names_in(conversation: Conversation, messages: Sequence[Outgoing]) -> tuple[Name, ...]:
+    """
+    Return the names to tell in calls of their own.
+
+    A message of a group has a ``sender_name``, one of a personal conversation has none (SDK ``everos`` 0.4.0,
+    ``GroupMessageItemParam`` and ``MessageItemParam``). Of a name that changes the last one is told.
+    """
+    if conversation.kind == "group":
+        of_group = {"name": conversation.name, "description": conversation.description}
+        return (Name(kind="group", id=conversation.conversation_id, **of_group),)
+    names = {message.sender_id: message.sender_name for message in messages}
+    return tuple(Name(kind="sender", id=sender_id, name=name) for sender_id, name in names.items())
+
+
+def name_call(name: Name) -> tuple[str, dict[str, str]]:
+    """Return path and body of the call that tells a name."""
+    if name.kind == "group":
+        return "/api/v1/groups", {"group_id": name.id, "name": name.name, "description": name.description}
+    return "/api/v1/senders", {"sender_id": name.id, "name": name.name}
 
 
 def validation_error(conversation: Conversation) -> str | None:

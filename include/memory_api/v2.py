@@ -19,6 +19,7 @@ from include.memory_api.contract import (
     Episode,
     Evidence,
     FlushStatus,
+    Name,
     Readback,
     Receipt,
     Target,
@@ -83,11 +84,12 @@ class V2Client:
 
     # -- writing
 
-    async def name_conversation(self, conversation: Conversation) -> None:
-        """Do nothing: conversations have no names in v2."""
+    def names_in(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Sequence[Name]:
+        """Return nothing: conversations have no names in v2, and those of people are part of the messages."""
+        return ()
 
-    async def name_sender(self, sender_id: str, name: str) -> None:
-        """Do nothing: in v2 names are part of the messages."""
+    async def set_name(self, name: Name) -> None:
+        """Do nothing."""
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """Send one batch; errors as in the contract."""

@@ -87,7 +87,11 @@ def sessions_of(conversation: Conversation) -> list[dict[str, Any]]:
 
 
 def beginning_with(start: str) -> dict[str, Any]:
-    """Return a filter of session ids that begin so: server 1.5.1 compares strings too (``compile_predicate``)."""
+    """
+    Return a filter of session ids that begin so.
+
+    Session ids can be compared (docs.evermind.ai, "Filters DSL"; server 1.5.1, ``compile_predicate``).
+    """
     return {"session_id": {"gte": start, "lt": f"{start}{_LAST_CHARACTER}"}}
 
 

@@ -21,6 +21,7 @@ from include.parsers.discord import package as discord_package
 from include.parsers.everos import documents as everos_documents
 from include.parsers.formats import Export, Format, ParseOptions, Place
 from include.parsers.json.head import Head, inspect_head
+from include.parsers.parts import cuts, divided, is_large
 from include.parsers.slack import dump as slack_dump
 from include.parsers.slack import export as slack_export
 from include.parsers.slack import layout as slack_layout
@@ -75,24 +76,27 @@ _ASSET = re.compile(r"_Files/")
 """DiscordChatExporter keeps downloaded media, some of it JSON, in ``<export>.json_Files/``."""
 
 
-def discover(source: Path, limits: Limits | None = None) -> tuple[list[Export], list[Rejected]]:
+def discover(source: Path, limits: Limits | None = None, *, most_parts: int = 1) -> tuple[list[Export], list[Rejected]]:
     """
     Find the exports in a file, a folder, or a folder with a mixture; reads no more than the beginnings of files.
 
-    :returns: The exports, and one ``Rejected`` per file that looks like an export and is none, or must not be read.
-        Both are empty for an empty folder.
+    :param most_parts: Number of parts that a large export is divided into at most (:mod:`include.parsers.parts`).
+    :returns: The exports or their parts, and one ``Rejected`` per file that looks like an export and is none, or must
+        not be read. Both are empty for an empty folder.
     :raises ExportError: if ``source`` does not exist or is a damaged zip.
     :raises LimitExceeded: if an archive holds too many entries.
     """
     found: list[_Found] = []
     rejected: list[Rejected] = []
-    empty = _discover(source, source.name or str(source), limits or limits_of_environment(), found, rejected)
+    search = _Search(limits or limits_of_environment(), most_parts, found, rejected)
+    empty = _discover(source, source.name or str(source), search)
     if not (found or rejected or empty):
         rejected.append(_rejected(str(source), _UNKNOWN))
     if len(rejected) > MAX_REPORTED:
         more = f"and {len(rejected) - MAX_REPORTED} more files like these"
         rejected[MAX_REPORTED:] = [_rejected(str(source), more)]
-    return _with_lists(found), rejected
+    whole = _with_lists(found)
+    return [part for export, each in zip(whole, found, strict=True) for part in divided(export, each.cuts)], rejected
 
 
 def open_export(export: Export, limits: Limits | None = None) -> Archive:
@@ -107,11 +111,14 @@ def open_export(export: Export, limits: Limits | None = None) -> Archive:
         names = sorted_files.exports.get((export.format, export.root), ())
         if not names:
             raise ExportError(f"{export.path}: the {export.format} export found before is gone; run the import again")
-        described = FORMATS[export.format].beside(archive, names)
-        return archive.only(sorted({*names, *described})).below(export.root)
+        return _files_of(archive, FORMATS[export.format], export.root, names)
     except BaseException:
         archive.close()
         raise
+
+
+def _files_of(archive: Archive, format_: Format, root: str, names: Sequence[str]) -> Archive:
+    return archive.only(sorted({*names, *format_.beside(archive, names)})).below(root)
 
 
 def parse(export: Export, options: ParseOptions) -> Iterator[Parsed]:
@@ -132,10 +139,11 @@ def parse_many(export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
 
 
 class _Found(NamedTuple):
-    """An export, and the lists of Slack that it has, by name in its archive."""
+    """An export, the lists of Slack that it has, by name in its archive, and the beginnings of its parts."""
 
     export: Export
     lists: Mapping[str, ListKind]
+    cuts: Sequence[str]
 
     @property
     def missing(self) -> set[str]:
@@ -247,13 +255,32 @@ def _format_of(head: Head) -> str | None:
     return next((format_.name for format_ in FORMATS.values() if format_.matches_file(head)), None)
 
 
-def _discover(
-    path: Path, label: str, limits: Limits, found: list[_Found], rejected: list[Rejected], inside: str = ""
-) -> bool:
+class _Search(NamedTuple):
+    """A search for exports: its settings and what it has found."""
+
+    limits: Limits
+    most_parts: int
+    found: list[_Found]
+    rejected: list[Rejected]
+
+    def cuts(self, archive: Archive, format_: Format, root: str, names: Sequence[str]) -> Sequence[str]:
+        """Return where an export is divided: not one above the limit of a whole archive, which each part would pass."""
+        size_bytes = sum(map(archive.size_bytes, names)) if archive.is_divisible else 0
+        if self.most_parts < 2 or not is_large(size_bytes) or size_bytes > self.limits.total_bytes:
+            return ()
+        return cuts(format_.units(_files_of(archive, format_, root, names)), self.most_parts)
+
+
+def _discover(path: Path, label: str, search: _Search, inside: str = "") -> bool:
     """Add the exports found and the files rejected; return whether the archive is empty."""
-    with open_archive(path, limits, inside) as archive:
+    found, rejected = search.found, search.rejected
+    with open_archive(path, search.limits, inside) as archive:
         sorted_files = _sort_files(archive)
         below = "" if path.is_file() and list(archive.names()) == [path.name] else f"{label}/"
+        cuts_of = {
+            (name, root): search.cuts(archive, FORMATS[name], root, names)
+            for (name, root), names in sorted_files.exports.items()
+        }
         empty = not archive.names()
         places = []
         for name in sorted_files.archives:
@@ -275,7 +302,7 @@ def _discover(
             continue
         key = f"{len(found) + 1:03d}-{name}-{re.sub('[^A-Za-z0-9]+', '-', where).strip('-')[:60]}".rstrip("-")
         export = Export(key=key, format=name, path=str(path), inside=inside, root=root, label=where)
-        found.append(_Found(export, sorted_files.lists[name, root]))
+        found.append(_Found(export, sorted_files.lists[name, root], cuts_of[name, root]))
     rejected.extend(
         _rejected(f"{below}{name}", reason, unread=name not in sorted_files.attached)
         for name, reason in sorted_files.rejected.items()
@@ -283,7 +310,7 @@ def _discover(
     for name, place, within in places:
         label_of_it = f"{label}/{name}" if within else name
         try:
-            _discover(place, label_of_it, limits, found, rejected, within)
+            _discover(place, label_of_it, search, within)
         except ExportError as error:  # the other archives are read
             rejected.append(_rejected(label_of_it, str(error)))
     return empty

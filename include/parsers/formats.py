@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -22,8 +22,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
 
 
+class Unit(NamedTuple):
+    """A folder or file of an export that can be read apart from the others: all that a conversation needs is in it."""
+
+    name: str
+    size_bytes: int
+
+
 class Export(msgspec.Struct, frozen=True, kw_only=True):
-    """One export found: small, holds no content, goes through XCom."""
+    """One export found, or a part of a large one: small, holds no content, goes through XCom."""
 
     key: str
     """Safe as a folder name and unique in a run."""
@@ -44,7 +51,19 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the file or folder, for the user."""
 
     lists: tuple["Place", ...] = ()
-    """Lists of people and conversations in other parts of the source, where this one has none of its own."""
+    """Lists of people and conversations in other exports of the source, where this one has none of its own."""
+
+    part: int = 1
+    """Number of the part."""
+
+    parts: int = 1
+    """Number of parts that the export is read in (:mod:`include.parsers.parts`)."""
+
+    since: str = ""
+    """The first unit of a part; empty for the first part."""
+
+    before: str = ""
+    """The first unit of the next part; empty for the last part."""
 
 
 class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +128,9 @@ class Format:
 
     beside: Callable[[Archive, Sequence[str]], Sequence[str]] = lambda *_: ()
     """Returns files that describe those of an export; they may belong to another export as well."""
+
+    units: Callable[[Archive], Sequence[Unit]] = lambda _: ()
+    """Returns the units of an export in the order in which they are read; none if it is read in one piece."""
 
     refusal: str = ""
     """For a format that is known and cannot be imported: the reason, and what to use instead."""

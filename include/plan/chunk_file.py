@@ -1,6 +1,6 @@
 """Reads from a run's plan what delivery needs beside the batches themselves, without touching the text."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +54,3 @@ def planned_messages(chunk_paths: Sequence[Path], *more: str) -> pa.RecordBatchR
                 yield pa.RecordBatch.from_arrays([*ids, *(pc.struct_field(flat, n) for n in names)], schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def senders_of(tables: Iterable[pa.Table]) -> dict[str, str]:
-    """
-    Return sender id to display name, the latest one where it changed, of all messages of some batches.
-
-    :param tables: :data:`include.records.BATCH_SCHEMA`, in order.
-    """
-    names: dict[str, str] = {}
-    for table in tables:
-        messages = pc.list_flatten(table["messages"])
-        pairs = pa.table([pc.struct_field(messages, name) for name in ("sender_id", "sender_name")], ["id", "name"])
-        for pair in pairs.group_by(["id", "name"], use_threads=False).aggregate([]).to_pylist():
-            names[pair["id"]] = pair["name"]
-    return names

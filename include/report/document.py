@@ -35,6 +35,7 @@ def build_report(  # noqa: PLR0913 - the parts of a report
     *,
     run_id: str,
     target: Target,
+    target_from: str = "",
     started_at: datetime,
     dry_run: bool,
     open_calls: Sequence[Call] = (),
@@ -45,6 +46,7 @@ def build_report(  # noqa: PLR0913 - the parts of a report
     """
     Return the report.
 
+    :param target_from: The place of the target's settings, such as ``the connection everos_default in Airflow``.
     :param outcomes: Of the planned messages of each conversation, by conversation id.
     :param open_calls: Calls of these conversations without an outcome in the ledger.
     :param history: The run's calls in the ledger.
@@ -68,7 +70,8 @@ def build_report(  # noqa: PLR0913 - the parts of a report
         "run_id": run_id,
         "target": {
             name: getattr(target, name) for name in ("base_url", "api_version", "account", "app_id", "project_id")
-        },
+        }
+        | {"from": target_from},
         "layout": msgspec.to_builtins(read_layout(run)) if run.conversations.exists() else None,
         "dry_run": dry_run,
         "started_at": started_at.astimezone(UTC).isoformat(),

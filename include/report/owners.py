@@ -133,8 +133,8 @@ def _documents(home: Path) -> Iterable[Owners]:
             yield msgspec.json.decode(path.read_bytes(), type=Owners)
         except msgspec.DecodeError as error:
             raise StorageError(
-                f"{path} is not an owners.json of this version ({error}). Nothing was asked. Remove it, and import "
-                "again to get a new one: messages that EverOS has are not sent again"
+                f"{path} is not an owners.json of this version ({error}); nothing was asked.",
+                remedy="Remove it, and import again to get a new one: messages that EverOS has are not sent again.",
             ) from None
 
 

@@ -7,10 +7,15 @@ import msgspec
 import pyarrow.parquet as pq
 
 from include.delivery.verification import Checked
+from include.errors import ImportIncomplete
 from include.plan.estimate import Estimate, held_sentence
 from include.records import Rejected, named_files
 from include.report.columns import is_conserved
+from include.report.failure import Failure
 from include.run_folder import RunFolder
+
+MOST_CAUSES = 3
+"""Different causes of failed tasks that are named: the first ones."""
 
 
 class Problem(NamedTuple):
@@ -82,6 +87,35 @@ def problems_of(
             )
         )
     return found
+
+
+def problems_in(report: Mapping[str, Any]) -> list[Problem]:
+    """Return the problems of a report; in those of older versions cause and remedy are in one."""
+    remedies = report.get("remedies") or [""] * len(report["problems"])
+    return [
+        Problem(problem.removesuffix(remedy).rstrip(), remedy)
+        for problem, remedy in zip(report["problems"], remedies, strict=True)
+    ]
+
+
+def problems_of_tasks(failed: Sequence[Failure], unread: Sequence[str]) -> list[Problem]:
+    """
+    Return the problems of exports that could not be read, and the first causes of other failed tasks.
+
+    A flush fails after a failed load; that is no cause.
+
+    :param failed: The failed tasks of the run, the earliest first.
+    :param unread: Names of the exports that could not be read.
+    """
+    extracts = {each.label: each for each in failed if each.task_id == "extract"}
+    found = []
+    for label in unread:
+        each = extracts.get(label)
+        why, remedy = (f" {each.lines[0]}", each.remedy) if each else ("", "The log of its extract task says why.")
+        found.append(Problem(f"{label} could not be read.{why} Everything else was read.", remedy))
+    causes = {each.cause: each for each in reversed(failed) if each.task_id not in ("extract", "report")}
+    others = [each for each in reversed(causes.values()) if each.kind != ImportIncomplete.__name__]
+    return found + [Problem(f"{each.where} failed: {each.lines[0]}", each.remedy) for each in others[:MOST_CAUSES]]
 
 
 def unread_files(run: RunFolder) -> list[Rejected]:

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from include.errors import NotConserved
 from include.files import make_private, private_folder
+from include.logs import PeriodicLine, get_logger
 from include.memory_layout import PLAIN, MemoryLayout
 from include.parsers import ParseOptions
 from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA, TransformCounts
@@ -37,6 +38,8 @@ from include.transform.segments import Segments
 from include.transform.selection import check_names
 from include.transform.staging import LedgerQuery, Staging, nothing
 from include.transform.timeline import Timeline
+
+log = get_logger(__name__)
 
 __all__ = ["KnownIds", "LedgerQuery", "TransformResult", "transform"]
 
@@ -112,8 +115,11 @@ def transform(  # noqa: PLR0913 - a run's settings
         threads = staging.threads() if layout.segments == "thread-day" else None
         segmented = Segments(layout.segments, threads=threads, whole=whole, pinned=pinned)
         timeline = Timeline(fates, segmented, since_us=since_us, until_us=until_us)
+        ordering, done = PeriodicLine(log, "Sorting: %d messages so far"), 0
         for batch in staging.sorted_batches():
             parts.write(timeline.feed(batch))
+            done += batch.num_rows
+            ordering.reached(done)
     _check_known(timeline.counts, channels)
     table = _table(channels, timeline.counts)
     known_ids.remember(merged.made)

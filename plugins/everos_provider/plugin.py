@@ -47,18 +47,28 @@ def _apps() -> list[dict[str, object]]:
 
 
 def _middlewares() -> list[dict[str, object]]:
-    """Refuse requests for host names that are not in the setting, if it is set (include/local/settings)."""
-    hosts = os.environ.get("EVEROS_IMPORT_UI_HOSTS")
-    if not hosts or not is_api_server():
+    """
+    Mend the *Test* button of connections, and refuse requests for host names that are not in the setting.
+
+    The setting is for the local Airflow (include/local/settings).
+    """
+    if not is_api_server():
         return []
+    from everos_provider.connection_test import ConnectionTest  # noqa: PLC0415
+
+    tested = [{"middleware": ConnectionTest, "kwargs": {}, "name": "EverOS import: test of a connection"}]
+    hosts = os.environ.get("EVEROS_IMPORT_UI_HOSTS")
+    if not hosts:
+        return tested
     from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: PLC0415
 
     return [
+        *tested,
         {
             "middleware": TrustedHostMiddleware,
             "kwargs": {"allowed_hosts": hosts.split(","), "www_redirect": False},
             "name": "EverOS import: host names",
-        }
+        },
     ]
 
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from everos_provider.hooks import EverOSHook
+from everos_provider.hooks import EverOSHook, no_target_sentence
 from everos_provider.params import check_params
 from everos_provider.staging.object_store import Objects, is_url
-from include.errors import ChatImportError
+from include.errors import ChatImportError, ConfigurationError
 from include.ids import check_id_template
 from include.memory_api.check import WITHIN_S, check_target
 from include.window import window_of_parameters
@@ -40,11 +40,18 @@ def _check(conf: Mapping[str, Any]) -> None:
     if template := conf.get("conversation_id"):
         check_id_template(template)
     if is_url(conf["source"]):
-        _ = Objects.below(conf["source"]).root.fs
+        Objects.below(conf["source"])
+    try:
+        settings = EverOSHook().settings()
+    except ConfigurationError as error:
+        if not conf.get("dry_run"):
+            raise
+        _say(no_target_sentence(error))
+        return
     if conf.get("dry_run"):
         return
-    settings = EverOSHook().settings()
-    _say(f"Checking EverOS {settings.api_version} at {settings.address}, for at most {WITHIN_S} s …")
+    _say(f"The target is EverOS {settings.api_version} at {settings.address}, from {settings.origin}.")
+    _say(f"Checking it, for at most {WITHIN_S} s …")
     _say(asyncio.run(check_target(settings)))
 
 

@@ -27,14 +27,9 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "EverOS",
                 "hook-class-name": "everos_provider.hooks.EverOSHook",
                 "ui-field-behaviour": {
-                    # The port is shown for the Test button: Airflow 3.3.2 refuses to test a connection without one
-                    # (apache/airflow#73298).
-                    "hidden-fields": ["schema", "login", "extra"],
+                    "hidden-fields": ["schema", "login", "port", "extra"],
                     "relabeling": {"host": "Base URL", "password": "API key"},
-                    "placeholders": {
-                        "host": "https://api.evermind.ai",
-                        "port": "443; the Test button of Airflow 3.3.2 needs one",
-                    },
+                    "placeholders": {"host": "https://api.evermind.ai"},
                 },
                 "conn-fields": {
                     "api_version": {

@@ -72,8 +72,8 @@ def test_a_batch_lands_and_is_found_by_its_ids(target) -> None:
     async def story() -> None:
         conversation = target.conversation()
         async with target.client() as api:
-            await api.name_conversation(conversation)
-            await api.name_sender("U01", "Ada Okafor")
+            for name in api.names_in(conversation, messages(20)):
+                await api.set_name(name)
             await landed(api, conversation, messages(20))
             assert await look(api, conversation, messages(20)) == Evidence.PRESENT
 
@@ -163,8 +163,8 @@ def test_a_personal_history_is_separate_from_others_of_the_same_user(target, ses
             for n in range(6)
         ]
         async with target.client() as api:
-            await api.name_conversation(conversation)
-            await api.name_sender(owner, "Ada")
+            for name in api.names_in(conversation, batch):
+                await api.set_name(name)
             assert await look(api, conversation, batch) == Evidence.ABSENT
             await landed(api, conversation, batch)
             assert await look(api, conversation, batch) == Evidence.PRESENT

@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from everos_provider import plugin, run
 from everos_provider.assets import EVEROS
 from everos_provider.retry_policy import LOAD_RETRIES
+from jinja2 import Template
 
 from include import errors
 from include.window import Window
@@ -163,6 +164,13 @@ def test_the_tasks_follow_the_diagram(dag: DAG) -> None:
 
 def test_exports_and_chunks_are_mapped(dag: DAG) -> None:
     assert {task.task_id for task in dag.tasks if task.is_mapped} == {"extract", "load"}
+
+
+def test_a_part_of_an_export_is_labelled_as_one() -> None:
+    label = Template(dag_file.EXTRACT_LABEL)
+    exports = [{"label": "acme.zip", "part": 2, "parts": number} for number in (1, 3)]
+    found = [label.render(task=SimpleNamespace(op_kwargs={"export": export})) for export in exports]
+    assert found == ["acme.zip", "acme.zip, part 2 of 3"]
 
 
 def test_one_run_at_a_time_and_no_catch_up(dag: DAG) -> None:

@@ -245,3 +245,14 @@ def test_a_name_of_a_conversation_that_an_earlier_run_loaded_is_not_misspelt(tmp
     assert planned(other, exclude=("slack_general",))
     with pytest.raises(ConfigurationError, match="'slack_genral'"):
         planned(other, exclude=("slack_genral",))
+
+
+def test_a_cleared_transform_of_channels_with_one_name_gives_the_same_again(tmp_path: Path) -> None:
+    for folder, key in (("a", "C1"), ("b", "C2")):
+        channels = [slack_channel(key, "general")]
+        write_folder(tmp_path / "all" / folder, slack_export(slack_message(), channels=channels))
+    run, ledger = planned(tmp_path / "all")
+    before = pq.read_table(run.conversations)
+    assert run.restated.exists()
+    steps.transform(run, Window(), ledger)
+    assert pq.read_table(run.conversations).equals(before)

@@ -143,7 +143,10 @@ def test_the_page_of_a_run_says_which_run_it_waits_for_and_since_when(tmp_path: 
     run = RunFolder.of("this")
     step = progress_of(run, LoadHistory(), waiting, "this")["step"]
     assert waiting is not None
-    assert step == f"Waiting for older, which is running and loads an older interval (seen since {waiting.since})"
+    assert step == (
+        f"Waiting for older, which is running and loads an older interval (seen since {waiting.since}). "
+        "To go on without it, mark that run as failed."
+    )
 
 
 def test_a_run_that_ends_queues_the_runs_again_that_failed_to_free_their_place_for_it(queued: list[str]) -> None:

@@ -33,6 +33,9 @@ _SEGMENTS: dict[MemoryOf, MemoryLayout] = {
 LAYOUTS: Mapping[str, Callable[[RecallSet, Settings, Path], Loaded]] = {
     "converter": load_by_converter,
     "pipeline": partial(load_by_pipeline, layout=PLAIN),
+    "pipeline-workspace": partial(
+        load_by_pipeline, layout=MemoryLayout(segments="conversation", memory_of="workspace")
+    ),
     **{memory_of: partial(load_by_pipeline, layout=layout) for memory_of, layout in _SEGMENTS.items()},
     "workspace-deferred": partial(load_deferred, layout=_SEGMENTS["workspace"]),
 }
@@ -57,6 +60,7 @@ class Arm:
 ARMS = (
     Arm(name="guide's converter", layout="converter"),
     Arm(name="conversations, person", layout="pipeline"),
+    Arm(name="conversations, workspace", layout="pipeline-workspace"),
     Arm(name="segments, person", layout="person"),
     Arm(name="segments, conversation", layout="conversation"),
     Arm(name="segments, workspace", layout="workspace"),

@@ -235,6 +235,8 @@ def test_segments_with_one_owner_answer_more_with_one_question_than_people_do(fi
     assert segments.one_owner >= today.one_owner + 0.15
     assert segments.at_words[1000] >= today.at_words[1000]
     assert (segments.copies, segments.forgotten) == (1.0, 0.0)
+    assert segments.estimate_error is not None
+    assert abs(segments.estimate_error) <= 0.1
 
 
 @pytest.mark.e2e

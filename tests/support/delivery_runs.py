@@ -14,7 +14,7 @@ from include.delivery.loader import LoadOutcome, LoadSettings, load_chunk
 from include.delivery.outcomes import Outcome, outcomes_of
 from include.ledger import Ledger, ledger_url
 from include.memory_api import Settings, connect
-from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, Receipt, Target, TaskState
+from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, Name, Receipt, Target, TaskState
 from include.plan import plan
 from include.records import ORDERED_SCHEMA, TRANSFORMED_SCHEMA, Chunk, Conversation, Message, Outgoing
 from include.run_folder import RunFolder
@@ -46,19 +46,24 @@ def a_run(
     batch_size: int = 10,
     max_chunks: int = 1,
     start: int = 0,
+    name: str | None = None,
 ) -> tuple[RunFolder, list[Chunk]]:
-    """Plan a run of conversations with so many messages each, numbered from ``start``."""
+    """
+    Plan a run of conversations with so many messages each, numbered from ``start``.
+
+    :param name: Of all of them, default: their ids.
+    """
     run = RunFolder.of(run_id, home)
     run.messages.mkdir(parents=True)
     messages, known = [], []
-    for name, count in sorted(conversations.items()):
+    for id_, count in sorted(conversations.items()):
         conversation = Conversation(
-            conversation_id=name, source="slack", kind="group", channel_id=f"C-{name}", name=name
+            conversation_id=id_, source="slack", kind="group", channel_id=f"C-{id_}", name=name or id_
         )
         counts = {field.name: 0 for field in TRANSFORMED_SCHEMA if field.type == pa.int64()}
         said = {"entries": count, "messages": count, "imported": max(count, 1)}
         known.append(msgspec.to_builtins(conversation) | counts | said)
-        messages += [_message(name, number) for number in range(start, start + count)]
+        messages += [_message(id_, number) for number in range(start, start + count)]
     pq.write_table(pa.Table.from_pylist(messages, schema=ORDERED_SCHEMA), run.messages / "part-00000.parquet")
     pq.write_table(pa.Table.from_pylist(known, schema=TRANSFORMED_SCHEMA), run.conversations)
     return run, plan(run, batch_size=batch_size, max_chunks=max_chunks)
@@ -77,7 +82,7 @@ def _message(conversation_id: str, number: int) -> dict[str, Any]:
         text=f"words {number}",
         origin="day.json[0]",
     )
-    return msgspec.to_builtins(message) | {"segment_id": conversation_id}
+    return {**msgspec.to_builtins(message), "segment_id": conversation_id}
 
 
 class Notes:
@@ -106,12 +111,13 @@ class PromptMemory:
     def __init__(self) -> None:
         self.stored: dict[str, list[str]] = {}
         self.flushes: list[str] = []
+        self.names: list[Name] = []
 
-    async def name_conversation(self, conversation: Conversation) -> None:
-        pass
+    def names_in(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Sequence[Name]:
+        return [Name(kind="group", id=conversation.conversation_id, name=conversation.name)]
 
-    async def name_sender(self, sender_id: str, name: str) -> None:
-        pass
+    async def set_name(self, name: Name) -> None:
+        self.names.append(name)
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         held = self.stored.setdefault(conversation.conversation_id, [])

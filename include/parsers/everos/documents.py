@@ -31,11 +31,12 @@ from include.errors import EntryUnreadable
 from include.ids import RESERVED_PREFIX, platform_id_of, sender_id_of
 from include.parsers.everos.message import SOURCE, Description, Ordinals, correctable, role_of_person, to_message
 from include.parsers.everos.zones import UnknownZone, name_of, zone_of
-from include.parsers.formats import Export, Format, ParseOptions
+from include.parsers.formats import Export, Format, ParseOptions, Unit
 from include.parsers.json.head import Head
 from include.parsers.json.stream import Document, documents, listed
 from include.parsers.json.values import as_dict, as_str, identifier, in_natural_order
 from include.parsers.outcomes import exclusion_reason, outcomes, reject_file
+from include.parsers.parts import holds
 from include.records import Conversation, Note, ParsedMany
 
 CORRECTIONS = "chat-history-to-everos/corrections/1"
@@ -78,6 +79,8 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     """
     unknown_zones: dict[str, set[str]] = defaultdict(set)
     for name in sorted(archive.names(), key=in_natural_order):
+        if not holds(export, name, in_natural_order):
+            continue
         file = _File(name, options, unknown_zones)
         try:
             with archive.open(name) as stream:
@@ -274,8 +277,14 @@ def matches_file(head: Head) -> bool:
     )
 
 
+def units(archive: Archive) -> list[Unit]:
+    """Return the files in the order in which they are read."""
+    return [Unit(name, archive.size_bytes(name)) for name in sorted(archive.names(), key=in_natural_order)]
+
+
 FORMAT = Format(
     name="everos_json",
     parse=parse,
     matches_file=matches_file,
+    units=units,
 )

@@ -19,9 +19,10 @@ from pathlib import Path
 from include.archive import Archive, open_archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.formats import Export, Format, ParseOptions
+from include.parsers.formats import Export, Format, ParseOptions, Unit
 from include.parsers.json.head import inspect_head
 from include.parsers.outcomes import exclusion_reason, reject_file
+from include.parsers.parts import holds
 from include.parsers.slack import layout
 from include.parsers.slack.entries import Defect, Slice, read_entries
 from include.parsers.slack.index import Channel, Index, Lists, count_records, names_around
@@ -46,6 +47,8 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     present: set[str] = set()
     unsure = 0
     workspaces = layout.workspaces(archive)
+    first = export.part == 1
+    """Whether what concerns the whole export is told here."""
     found = layout.lists_of(archive, {""})
     for prefix, folders in workspaces.items():
         lists = Lists()
@@ -54,7 +57,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                 lists.add(archive, name, kind)
         read_lists_beside(export, lists, options)
         index = lists.index()._replace(around=names_around(archive))
-        for name in sorted(name for name in index.broken.keys() - broken if name in archive):
+        for name in sorted(name for name in index.broken.keys() - broken if first and name in archive):
             yield from reject_file(export.root + name, SOURCE, index.broken[name])
         broken.update(index.broken)
         listed.update(index.listed)
@@ -62,19 +65,23 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         workspace = _workspace(export.root + prefix, index)
         for folder in folders:
             channel = index.channel(folder.name or archive.wrapper or archive.stem, folder.kinds)
+            present.add(channel.id)
+            if not holds(export, folder.path, layout.reading_order):
+                continue
             conversation = conversation_of(channel, workspace, options)
             yield conversation
+            classifier.begin_conversation()
             reason = exclusion_reason(conversation, options)
-            present.add(channel.id)
             unsure += channel.unsure and not (channel.private or reason)
             for day in folder.days:
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, classifier, reason)
         yield from classifier.notes()
         yield from named_without_entries(index, present, workspace, options)
-    if not export.lists:  # else the missing ones are in another part
+    if first and not export.lists:  # else the missing ones are in another export
         yield Note(code="no_entries", count=len(listed - present))
-    yield Note(code="no_messages", count=count_records(archive))
+    if first:
+        yield Note(code="no_messages", count=count_records(archive))
     yield Note(code="maybe_private", count=unsure)
 
 
@@ -174,10 +181,17 @@ def outcomes(
         yield from reject_file(origin, SOURCE, str(error), conversation_id)
 
 
+def units(archive: Archive) -> list[Unit]:
+    """Return the folders of the conversations in the order in which they are read."""
+    found = (folder for folders in layout.workspaces(archive).values() for folder in folders)
+    return [Unit(folder.path, sum(map(archive.size_bytes, folder.days))) for folder in found]
+
+
 FORMAT = Format(
     name="slack",
     parse=parse,
     find_roots=layout.find_roots,
+    units=units,
 )
 
 TXT_FORMAT = Format(

@@ -72,7 +72,9 @@ class Objects:
     def below(cls, address: str, *names: str) -> Self:
         """Return the objects below ``address/names…``."""
         with _translated_errors(address, NOT_READ):
-            return cls(ObjectStoragePath(address).joinpath(*names))
+            root = ObjectStoragePath(address).joinpath(*names)
+            _ = root.fs  # names what is missing before anything is read
+            return cls(root)
 
     def versions(self) -> dict[str, str]:
         """Return the current version of each object, by name."""

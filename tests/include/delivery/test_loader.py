@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -15,8 +15,9 @@ import pytest
 
 from include.delivery.checkpoint import CheckpointWriter
 from include.delivery.loader import LoadOutcome
-from include.delivery.sender import Sender
+from include.delivery.names import Names
 from include.delivery.settings import LoadSettings
+from include.delivery.throttle import Throttle
 from include.errors import (
     ConfigurationError,
     ConversationBusy,
@@ -27,7 +28,8 @@ from include.errors import (
     QuotaExhausted,
     Throttled,
 )
-from include.records import Conversation
+from include.memory_api.contract import Name, Receipt
+from include.records import Conversation, Outgoing
 from include.standin.faults import CallKind, Fault
 from include.standin.journal import Verdict, judge, most_at_once
 from include.standin.server import StandIn
@@ -90,24 +92,57 @@ class TestLanding:
             world.load(run, chunk, settings=replace(QUICK, concurrency=3))
             assert 1 < most_at_once(server.journal()) <= 3
 
-    def test_names_are_known_before_the_first_batch(self, world: World, server: StandIn) -> None:
+    def test_a_group_is_named_after_its_first_batch_and_its_people_by_their_messages(
+        self, world: World, server: StandIn
+    ) -> None:
         run, (chunk,) = a_run(world.home, {"slack_a": 5})
         world.load(run, chunk)
         kinds = [entry.kind for entry in server.journal() if entry.kind in ("register", "add")]
-        assert kinds == ["register"] * 4 + ["add"]
+        assert kinds == ["add", "register"]
+        assert server.name_of("group", "slack_a") == "slack_a"
 
-    def test_people_of_one_conversation_are_named_side_by_side(self, tmp_path: Path) -> None:
-        class Gathering(PromptMemory):
+    def test_no_batch_waits_for_a_name(self, tmp_path: Path) -> None:
+        class Waiting(PromptMemory):
+            """Takes a name only after all messages."""
+
             def __init__(self) -> None:
                 super().__init__()
-                self.all_there = asyncio.Barrier(3)
+                self.all_there = asyncio.Event()
 
-            async def name_sender(self, sender_id: str, name: str) -> None:
+            async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
+                receipt = await super().add(conversation, messages)
+                if sum(map(len, self.stored.values())) == 60:
+                    self.all_there.set()
+                return receipt
+
+            async def set_name(self, name: Name) -> None:
                 await self.all_there.wait()
+                await super().set_name(name)
 
-        world = World(tmp_path, Gathering())
+        memory = Waiting()
+        world = World(tmp_path, memory)
+        run, (chunk,) = a_run(world.home, {"slack_a": 30, "slack_b": 30})
+        assert world.load(run, chunk, after_s=20).landed == 60
+        assert sorted(name.id for name in memory.names) == ["slack_a", "slack_b"]
+
+    def test_a_name_that_was_told_before_is_told_again_only_when_it_changes(self, tmp_path: Path) -> None:
+        memory = PromptMemory()
+        world = World(tmp_path, memory)
+        for number, name in enumerate(("general", "general", "all hands")):
+            run_id = f"run {number}"
+            run, (chunk,) = a_run(world.home, {"slack_a": 10}, run_id=run_id, start=10 * number, name=name)
+            assert world.load(run, chunk, run_id=run_id).landed == 10
+        assert [name.name for name in memory.names] == ["general", "all hands"]
+
+    def test_a_name_that_a_try_has_not_told_is_told_by_the_next_one_though_it_sends_nothing(
+        self, world: World, server: StandIn
+    ) -> None:
         run, (chunk,) = a_run(world.home, {"slack_a": 5})
-        assert world.load(run, chunk, after_s=20).landed == 5
+        server.set_faults(Fault(does="status", kind="register", status=404))
+        assert world.load(run, chunk).landed == 5
+        server.set_faults()
+        assert world.load(run, chunk).landed == 0
+        assert [entry.status for entry in server.journal() if entry.kind == "register"] == [404, 200]
 
     @pytest.mark.parametrize("status", [404, 422])
     def test_a_target_that_takes_no_names_gets_the_messages_all_the_same(
@@ -170,11 +205,20 @@ class TestFaults:
 
     def test_names_do_not_make_up_for_a_429(self, tmp_path: Path) -> None:
         writer = World(tmp_path, PromptMemory()).ledger.writer("run 1")
-        sender = Sender(PromptMemory(), writer, LoadSettings(concurrency=8))
-        sender.throttle.slow_down(0, None)
-        conversation = Conversation(conversation_id="slack_a", source="slack", kind="group", channel_id="C1", name="a")
-        asyncio.run(sender.register(conversation, {f"U{number}": "Ann" for number in range(100)}))
-        assert sender.throttle.limit == 4
+        throttle = Throttle(8, time.monotonic)
+        throttle.slow_down(0, None)
+        memory = PromptMemory()
+
+        async def task() -> None:
+            async with writer, Names(memory, writer, throttle, LoadSettings(), pytest.fail) as names:  # type: ignore[arg-type]
+                for number in range(100):
+                    name = f"slack_{number}"
+                    names.note(
+                        Conversation(conversation_id=name, source="slack", kind="group", channel_id=name, name="a")
+                    )
+
+        asyncio.run(task())
+        assert (len(memory.names), throttle.limit) == (100, 4)
 
     @pytest.mark.parametrize("kind", ["register", "add", "task", "search"])
     def test_a_429_slows_down_all_calls_whichever_meets_it(
@@ -194,28 +238,26 @@ class TestFaults:
         assert_once_and_in_order(server, sizes)
 
     @pytest.mark.parametrize("kind", ["register", "task"])
-    def test_a_wait_longer_than_patience_leaves_everything_to_the_next_try_whichever_call_is_told(
+    def test_a_wait_longer_than_patience_leaves_the_rest_to_the_next_try_whichever_call_is_told(
         self, world: World, server: StandIn, kind: CallKind
     ) -> None:
-        sizes = {"slack_a": 20, "slack_b": 20}
+        sizes = {"slack_a": 400, "slack_b": 400}
         run, (chunk,) = a_run(world.home, sizes)
         server.set_faults(Fault(does="status", kind=kind, status=429, retry_after="3600"))
         with pytest.raises(Throttled):
             world.load(run, chunk)
-        assert {name: outcome.pending for name, outcome in world.outcomes(run).items()} == sizes
+        assert all(outcome.pending for outcome in world.outcomes(run).values())
         server.set_faults()
         world.load(run, chunk)
         assert_once_and_in_order(server, sizes)
 
-    def test_people_that_conversations_share_are_named_once_and_a_name_without_an_answer_again(
-        self, world: World, server: StandIn
-    ) -> None:
+    def test_a_name_without_an_answer_is_told_again(self, world: World, server: StandIn) -> None:
         sizes = {f"slack_{n}": 10 for n in range(5)}
         run, (chunk,) = a_run(world.home, sizes)
         server.set_faults(Fault(does="status", kind="register", status=503, count=2))
         world.load(run, chunk)
         answered = [entry.status for entry in server.journal() if entry.kind == "register"]
-        assert sorted(status or 0 for status in answered) == [200] * (5 + 3) + [503] * 2
+        assert sorted(status or 0 for status in answered) == [200] * 5 + [503] * 2
 
     def test_a_wait_longer_than_patience_is_left_to_the_next_try(self, world: World, server: StandIn) -> None:
         run, (chunk,) = a_run(world.home, {"slack_a": 20, "slack_b": 20})

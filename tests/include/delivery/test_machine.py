@@ -97,6 +97,27 @@ def batch_of(number: int, messages: Sequence[Outgoing]) -> Batch:
     return Batch(conversation_id=name, segment_id=SEGMENT, number=number, key=key, messages=tuple(messages))
 
 
+def a_delivery(pace: Pace, call_ids: str = "") -> Delivery:
+    return Delivery(
+        "slack_general",
+        run_id="run",
+        known=KnownCalls(),
+        settings=RULES,
+        call_ids=(f"{call_ids}{number}" for number in count()),
+        jitter=lambda: 0.5,
+        pace=pace,
+    )
+
+
+def send(delivery: Delivery, *, now_s: float, number: int = 0) -> None:
+    """Bring a delivery to the point where its task is at work."""
+    assert isinstance(delivery.next(now_s), NextBatch)
+    delivery.add_batch(batch_of(number, [outgoing(number)]))
+    assert isinstance(delivery.next(now_s), Send)
+    delivery.begin()
+    delivery.on_answer(Receipt(task_id=f"t{number}", landed=False), now_s)
+
+
 class TestTheCall:
     """What the answer to the call itself means."""
 
@@ -155,10 +176,70 @@ class TestTheTask:
 
     def test_what_is_typical_is_what_the_quicker_tasks_took(self) -> None:
         pace = Pace()
-        assert pace.typical_s is None
+        assert pace.typical_s(50) is None
         for took_s in (40, 10, 30, 20, 50):
-            pace.record(took_s)
-        assert pace.typical_s == pytest.approx(0.98 * 20)
+            pace.record(50, 0, took_s)
+        assert pace.typical_s(50) == pytest.approx(20, rel=0.02)
+
+    def test_where_tasks_take_alike_the_first_question_comes_when_nearly_all_are_done(self) -> None:
+        pace = Pace()
+        for took_s in (1.0, 1.01, 1.0, 1.01):
+            pace.record(50, took_s - 0.001, took_s)
+        assert pace.typical_s(50) == pytest.approx(1.01, rel=0.001)
+
+    def test_a_task_is_done_between_the_last_question_at_work_and_the_first_one_after(self) -> None:
+        pace = Pace()
+        pace.record(50, 9, 11)
+        assert pace.typical_s(50) == 10
+
+    def test_questions_come_earlier_until_one_comes_too_early(self) -> None:
+        pace = Pace()
+        took_s, asked_s = 10.0, 12.0
+        for _ in range(200):
+            pace.record(50, 0, asked_s)
+            asked_s = pace.typical_s(50) or 0
+            if asked_s < took_s:
+                break
+        assert 0.97 * took_s <= asked_s < took_s
+
+    @pytest.mark.parametrize(("messages", "typical_s"), [(50, 10), (75, 15), (100, 20), (10, 2), (200, 40)])
+    def test_what_is_typical_of_a_size_follows_from_the_sizes_beside_it(self, messages: int, typical_s: float) -> None:
+        pace = Pace()
+        pace.record(50, 9, 11)
+        pace.record(100, 19, 21)
+        assert pace.typical_s(messages) == pytest.approx(typical_s)
+
+    @pytest.mark.parametrize(("messages", "typical_s"), [(25, 5), (50, 10), (500, 10)])
+    def test_of_one_known_size_a_smaller_batch_may_take_its_share_and_a_larger_one_takes_no_less(
+        self, messages: int, typical_s: float
+    ) -> None:
+        pace = Pace()
+        pace.record(50, 9, 11)
+        assert pace.typical_s(messages) == typical_s
+
+    def test_one_task_of_unknown_length_is_watched_and_the_others_learn_from_it(self) -> None:
+        told: list[bool] = []
+        pace = Pace(on_first=lambda: told.append(True))
+        watched, patient = a_delivery(pace, "a"), a_delivery(pace, "b")
+        for delivery in (watched, patient):
+            send(delivery, now_s=0)
+        asked = {"watched": 0, "patient": 0}
+        now_s = 0.0
+        while now_s < 9:
+            steps = {"watched": watched.next(now_s), "patient": patient.next(now_s)}
+            for name, delivery in (("watched", watched), ("patient", patient)):
+                if isinstance(steps[name], Ask):
+                    asked[name] += 1
+                    delivery.on_answer(TaskState.PROCESSING, now_s)
+            now_s = min(step.until_s for step in (watched.next(now_s), patient.next(now_s)) if isinstance(step, Wait))
+        assert asked["watched"] > 5 * asked["patient"]
+        assert not told
+        while not isinstance(step := watched.next(now_s), Ask):
+            assert isinstance(step, Wait)
+            now_s = step.until_s
+        watched.on_answer(TaskState.SUCCESS, now_s)
+        assert told == [True]
+        assert isinstance(patient.next(now_s), Ask)
 
     def test_the_wait_ends_at_a_time_not_after_a_count_and_keeps_the_task(self) -> None:
         state = after_ask(accepted(), TaskState.PROCESSING, RULES.task_deadline_s, RULES, 0)
@@ -580,21 +661,9 @@ def test_a_plan_cut_otherwise_sends_only_what_is_missing() -> None:
 def test_answers_that_come_late_do_not_make_the_questions_late() -> None:
     took_s, late_s, now_s = 10.0, 1.0, 0.0
     pace = Pace()
-    delivery = Delivery(
-        "slack_general",
-        run_id="run",
-        known=KnownCalls(),
-        settings=RULES,
-        call_ids=map(str, count()),
-        jitter=lambda: 0.5,
-        pace=pace,
-    )
+    delivery = a_delivery(pace)
     for number in range(50):
-        assert isinstance(delivery.next(now_s), NextBatch)
-        delivery.add_batch(batch_of(number, [outgoing(number)]))
-        assert isinstance(delivery.next(now_s), Send)
-        delivery.begin()
-        delivery.on_answer(Receipt(task_id=f"t{number}", landed=False), now_s)
+        send(delivery, now_s=now_s, number=number)
         done_s, asked_s = now_s + took_s, 0.0
         while asked_s < done_s:
             if isinstance(step := delivery.next(now_s), Wait):
@@ -602,7 +671,7 @@ def test_answers_that_come_late_do_not_make_the_questions_late() -> None:
             else:
                 asked_s, now_s = now_s, now_s + late_s
                 delivery.on_answer(TaskState.SUCCESS if asked_s >= done_s else TaskState.PROCESSING, now_s)
-    assert pace.typical_s == pytest.approx(took_s, rel=0.05)
+    assert pace.typical_s(1) == pytest.approx(took_s, rel=0.05)
 
 
 def test_a_halted_delivery_sends_nothing_more_but_sees_through_what_is_in_flight() -> None:

@@ -48,22 +48,23 @@ def test_a_round_begins_after_the_question_and_serves_all_who_asked_until_then()
     async def task() -> int:
         begun = 0
 
-        async def work() -> None:
+        async def work(items: list[int]) -> list[int]:
             nonlocal begun
             begun += 1
             await asyncio.sleep(0)
+            return items
 
         rounds = Coalesced(work)
 
-        async def ask() -> None:
+        async def ask(number: int) -> None:
             before = begun
-            await rounds()
+            assert number in await rounds(number)
             assert begun > before
 
-        first = asyncio.create_task(ask())
+        first = asyncio.create_task(ask(0))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        await asyncio.gather(first, *(ask() for _ in range(50)))
+        await asyncio.gather(first, *(ask(number) for number in range(1, 51)))
         return begun
 
     assert asyncio.run(task()) == 2
@@ -73,7 +74,7 @@ def test_an_error_of_a_round_goes_to_all_of_it_and_the_next_round_is_a_new_one()
     async def task() -> None:
         failures = [OSError("full")]
 
-        async def work() -> None:
+        async def work(_: list[int]) -> None:
             if failures:
                 raise failures.pop()
 

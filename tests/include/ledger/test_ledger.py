@@ -18,9 +18,9 @@ import pytest
 import sqlalchemy
 
 from include.errors import LedgerError, LedgerUnavailable
-from include.ledger import Call, CallState, Database, Flush, Ledger, ledger_url
+from include.ledger import Call, CallState, CallWriter, Database, Flush, Ledger, ledger_url
 from include.ledger.calls import key_of
-from include.ledger.schema import CALLS, MIGRATIONS, VERSION
+from include.ledger.schema import CALLS, MIGRATIONS, TOLD_NAMES, VERSION
 from include.memory_api.contract import Target
 from include.memory_layout import MemoryLayout
 from tests.support.databases import PASSWORD, Postgres
@@ -124,6 +124,29 @@ class TestWriting:
 
         asyncio.run(task())
         assert {call.call_id for call in open_calls(ledger)} == {"a", "b"}
+
+    def test_of_a_name_that_is_told_again_the_latest_digest_stays(self, ledger: Ledger) -> None:
+        async def task() -> dict[tuple[str, str], str]:
+            async with ledger.writer("run 1") as writer:
+                await writer.keep_told({("group", "slack_a"): "1", ("sender", "U1"): "2"})
+                await writer.keep_told({("group", "slack_a"): "3"})
+                return await writer.read(lambda known: known.told_names(["slack_a", "U1", "U2"]))
+
+        assert asyncio.run(task()) == {("group", "slack_a"): "3", ("sender", "U1"): "2"}
+
+    def test_locks_taken_at_the_same_time_tell_which_segments_have_calls(self, ledger: Ledger) -> None:
+        write(ledger, a_call("a", "m1"))
+
+        async def has_calls(writer: CallWriter, name: str) -> bool:
+            async with writer.lock(name, wait_s=0) as known:
+                return known
+
+        async def task() -> list[bool]:
+            async with ledger.writer("run 2") as writer:
+                names = ["slack_a", *(f"slack_{number}" for number in range(20))]
+                return await asyncio.gather(*(has_calls(writer, name) for name in names))
+
+        assert asyncio.run(task()) == [True] + [False] * 20
 
     def test_a_call_goes_from_intent_to_task_to_outcome_in_one_row(self, ledger: Ledger) -> None:
         call = a_call("a", "m1", "m2")
@@ -320,6 +343,18 @@ class TestOpening:
             connection.execute(VERSION.update().values(version=len(MIGRATIONS) + 1))
         with pytest.raises(LedgerError, match=r"a later version of the project has written it. Nothing was sent"):
             Ledger.open(ledger_address, TARGET)
+
+    def test_a_database_of_the_first_version_gets_the_table_of_told_names(
+        self, ledger: Ledger, ledger_address: str
+    ) -> None:
+        write(ledger, a_call("a", "m1"))
+        with ledger.database.write() as connection:
+            TOLD_NAMES.drop(connection)
+            connection.execute(VERSION.update().values(version=1))
+        opened = Ledger.open(ledger_address, TARGET)
+        with opened.snapshot() as snapshot:
+            assert snapshot.told_names(["slack_a"]) == {}
+        assert len(open_calls(opened)) == 1
 
     def test_an_empty_database_is_created_once_by_many_openers_at_the_same_moment(self, ledger_address: str) -> None:
         with ThreadPoolExecutor(12) as pool:

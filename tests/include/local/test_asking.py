@@ -175,12 +175,26 @@ def test_a_long_thread_shows_its_beginning_and_what_was_found() -> None:
     assert len(printed) < 4_000
 
 
-def test_speakers_are_the_members_named_in_the_text_and_two_of_one_name_are_told_apart() -> None:
+@pytest.mark.parametrize(
+    ("text", "speakers"),
+    [
+        ("Then Ben (U1) agreed with Ann; Annabel was not there.", "Ben (U1), Ann"),
+        ("10:00\nAnn: ask Ben (U1)", "Ann"),
+        ("Nobody spoke.", ""),
+    ],
+)
+def test_speakers_are_the_members_at_the_beginning_of_lines_or_in_prose_those_named(text: str, speakers: str) -> None:
+    """Two of one name are told apart as in the messages that were sent."""
     place = conversation("general", BENS_NAMESAKE, BEN, ANN)
-    text = "Then Ben (U1) agreed with Ann; Annabel was not there."
-    assert "1. general, 2026-03-01: Ben (U1), Ann\n" in shown(
-        answers(Memory([passage("slack_general", text)]), document(place))
-    )
+    heading = f"1. general, 2026-03-01{': ' if speakers else ''}{speakers}\n"
+    assert heading in shown(answers(Memory([passage("slack_general", text)]), document(place)))
+
+
+def test_the_heading_names_the_conversation_and_its_id_where_two_have_one_name() -> None:
+    held = [passage("slack_ops.2026-03-01", "a"), passage("slack_general", "b"), passage("slack_unknown", "c")]
+    other = msgspec.structs.replace(OPS, conversation_id="discord_ops")
+    found = answers(Memory(held), document(GENERAL, OPS, other))
+    assert [answer.title for answer in found.answers] == ["ops (slack_ops)", "general", "slack_unknown"]
 
 
 def test_what_a_message_says_cannot_control_the_terminal() -> None:
@@ -195,7 +209,10 @@ def test_a_conversation_is_known_by_its_id_and_by_its_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("genral", "no conversation 'genral' was imported; the nearest is 'general'"), ("ops", "slack_ops, discord_ops")],
+    [
+        ("genral", r"no conversation 'genral' was imported.* nearest name is 'general'"),
+        ("ops", "slack_ops, discord_ops"),
+    ],
 )
 def test_a_name_of_no_conversation_or_of_several_is_refused(name: str, sentence: str) -> None:
     other = msgspec.structs.replace(OPS, conversation_id="discord_ops")

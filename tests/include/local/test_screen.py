@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from include.local import follow
-from include.local.api import TaskInstance, last_error, newest_line
+from include.local.api import NO_LINE, TaskInstance, last_error, newest_line
 from include.local.follow import Progress
 from include.local.importing import why_failed
 from include.local.screen import wrapped
@@ -94,7 +94,7 @@ def test_the_first_cause_the_state_and_the_remedy_stand_on_lines_of_their_own() 
         "FAILED in load (slack_a): no key.",
         "  Nothing.",
         "  Set it.",
-        "  After it failed: flush, report",
+        "  Failed after it: flush, report",
     ]
 
 
@@ -118,8 +118,8 @@ def test_the_newest_line_is_that_of_the_projects_own_modules() -> None:
         {"event": "::endgroup::", "logger": "task", "timestamp": "3"},
         {"event": "no logger"},
     ]
-    assert newest_line(log) == ("2", "second")
-    assert newest_line(log[2:]) == ("", "")
+    assert newest_line(log) == ("2", "second", False)
+    assert newest_line(log[2:]) == NO_LINE
 
 
 def test_steps_stand_in_the_order_in_which_they_started() -> None:

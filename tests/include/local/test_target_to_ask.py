@@ -29,7 +29,7 @@ def was_started(root: Path, name: str, port: int) -> None:
 
 
 def asked(root: Path, name: str = "") -> tuple[Settings, str]:
-    with target_to_ask(root, name) as found:
+    with target_to_ask(root, name, print) as found:
         return found
 
 
@@ -50,7 +50,7 @@ def test_a_key_or_a_connection_or_the_address_of_an_own_server_names_a_target(
 
 
 def test_without_any_target_the_error_says_how_to_name_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"set EVEROS_API_KEY .*`make demo`.* Nothing was asked"):
+    with pytest.raises(ConfigurationError, match=r"nothing was asked. Set EVEROS_API_KEY .*`make demo`"):
         asked(tmp_path)
 
 
@@ -85,7 +85,7 @@ def test_the_target_of_a_running_make_up_is_asked(tmp_path: Path) -> None:
 def test_the_target_of_an_earlier_demo_is_started_and_ends_with_the_question(tmp_path: Path) -> None:
     port = free_port()
     was_started(tmp_path, "standin", port)
-    with target_to_ask(tmp_path, "") as (settings, description):
+    with target_to_ask(tmp_path, "", print) as (settings, description):
         assert settings.target == Settings(base_url=f"http://127.0.0.1:{port}", api_key=KEY).target
         assert description.startswith("the target of `make demo`, standin-v1: ")
         assert httpx.get(f"{settings.base_url}/standin/stats", trust_env=False).is_success

@@ -32,7 +32,7 @@ from include.errors import (
     Throttled,
 )
 from include.memory_api import Settings, connect, failures
-from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, Readback, Receipt, TaskState
+from include.memory_api.contract import Evidence, FlushStatus, MemoryAPI, Name, Readback, Receipt, TaskState
 from include.records import Conversation, Outgoing, Role
 from include.standin import Fault, StandIn
 
@@ -499,25 +499,39 @@ def test_names_are_made_known(server_with) -> None:
     server = server_with()
 
     async def story(api: MemoryAPI) -> None:
-        await api.name_conversation(CONVERSATION)
-        await api.name_sender("U1", "Ada")
+        for name in (*api.names_in(CONVERSATION, messages()), Name(kind="sender", id="U1", name="Ada")):
+            await api.set_name(name)
 
     ask(server.base_url, story)
     assert [entry.status for entry in server.journal() if entry.kind == "register"] == [200, 200]
     assert server.name_of("group", "slack_general") == "general"
 
 
+def test_people_are_named_in_calls_of_their_own_where_messages_carry_no_names(server_with) -> None:
+    personal = Conversation(
+        conversation_id="U1", source="everos", kind="personal", channel_id="U1", name="", user_id="U1"
+    )
+
+    async def names_in(api: MemoryAPI) -> list[list[tuple[str, str, str]]]:
+        found = (api.names_in(conversation, messages()) for conversation in (CONVERSATION, personal))
+        return [[(name.kind, name.id, name.name) for name in names] for names in found]
+
+    server = server_with()
+    assert ask(server.base_url, names_in) == [[("group", "slack_general", "general")], [("sender", "U1", "Ada")]]
+    assert server.journal() == []
+
+
 def test_a_name_that_meets_a_429_is_not_repeated_behind_deliverys_back(server_with) -> None:
     server = server_with(Fault(does="status", status=429, retry_after="0", kind="register", count=1))
     with pytest.raises(Throttled):
-        ask(server.base_url, lambda api: api.name_sender("U1", "Ada"))
+        ask(server.base_url, lambda api: api.set_name(Name(kind="sender", id="U1", name="Ada")))
     assert len(server.journal()) == 1
 
 
 def test_a_name_that_is_refused_raises_an_error_of_ours(server_with) -> None:
     server = server_with(Fault(does="status", status=403, kind="register"))
     with pytest.raises(ConfigurationError):
-        ask(server.base_url, lambda api: api.name_conversation(CONVERSATION))
+        ask(server.base_url, lambda api: api.set_name(Name(kind="group", id="slack_general", name="general")))
 
 
 def answering[T](

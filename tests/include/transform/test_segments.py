@@ -560,9 +560,8 @@ def test_the_conversation_and_the_thread_of_a_segment_are_known_by_its_id(
 ) -> None:
     segment = segments.segment_id_of(conversation_id, name, number)
     assert segments.conversation_of(segment, {conversation_id, *others} - {segment}) == conversation_id
-    thread = segments.thread_of(segment)
-    assert thread == (segment.removesuffix(f".{number}") if "thread-" in name and number > 1 else thread)
-    assert (thread is None) == ("thread-" not in name)
+    first = segment if number == 1 else segment.removesuffix(f".{number}")
+    assert segments.thread_of(segment) == (first if "thread-" in name else None)
 
 
 @given(conversation_id=IDS, number=st.sampled_from([1, 99_999]), name=st.sampled_from(["2026-03-01", 40 * "x"]))
