@@ -77,7 +77,8 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, classifier, reason)
         yield from classifier.notes()
-        yield from named_without_entries(index, present, workspace, options)
+        if first:
+            yield from named_without_entries(index, present, workspace, options)
     if first and not export.lists:  # else the missing ones are in another export
         yield Note(code="no_entries", count=len(listed - present))
     if first:
