@@ -258,7 +258,7 @@ def _expected(param: Param) -> str:
         words[0] += " that is not empty"
     if schema.get("pattern"):
         words[0] += " with {channel} or {channel_id}"
-    return " or ".join([*words, *(["null"] if "null" in kinds else [])])
+    return ", or ".join([*words, *(["null"] if "null" in kinds else [])])
 
 
 _KINDS = {

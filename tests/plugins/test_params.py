@@ -103,10 +103,10 @@ def test_only_a_run_of_an_interval_may_find_an_empty_folder(tmp_path: Path, run_
     ("conf", "remedy"),
     [
         ({"dry_run": "yes"}, "Give true or false."),
-        ({"batch_size": 0}, "Give a whole number, at least 1, at most 500 or null."),
+        ({"batch_size": 0}, "Give a whole number, at least 1, at most 500, or null."),
         ({"bots": "skp"}, "Give one of assistant, skip."),
-        ({"since": 5}, "Give a date or a time such as 2026-03-01T10:00:00Z or null."),
-        ({"include": "general"}, "Give a list of texts or null."),
+        ({"since": 5}, "Give a date or a time such as 2026-03-01T10:00:00Z, or null."),
+        ({"include": "general"}, "Give a list of texts, or null."),
         ({"conversation_id": "fixed"}, "Give a text with {channel} or {channel_id}."),
     ],
     ids=str,
