@@ -1,6 +1,6 @@
 """Routes of the pages about imports: the list, a run's report or progress, and downloads. Airflow checks the access."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from everos_provider.addresses import PREFIX, Addresses
 from everos_provider.airflow_internals import UNFINISHED, Runs, may_read_runs_of, runs_of
 from everos_provider.page_files import failures_of, page_files, totals_of
-from include.errors import ChatImportError, LedgerError, StorageError, StoreUnavailable
+from include.errors import ChatImportError
 from include.parameters import DAG_ID
 from include.report.page import (
     MOST_REJECTS,
@@ -66,9 +66,7 @@ def build_app() -> FastAPI:
         openapi_url=None,
         dependencies=[Depends(may_read_runs_of(DAG_ID))],
     )
-    app.exception_handler(StorageError)(show_error)
-    app.exception_handler(StoreUnavailable)(show_error)
-    app.exception_handler(LedgerError)(show_error)
+    app.exception_handler(ChatImportError)(show_error)
     app.get("/imports", response_class=HTMLResponse)(show_imports)
     app.get("/dags/{dag_id}/runs/{run_id:path}", response_class=HTMLResponse)(show_tab)
     app.get("/imports/progress/{run_id:path}", response_class=HTMLResponse)(show_progress)
@@ -154,9 +152,9 @@ def download(name: FileName, run_id: RunId, imports: Imports) -> FileResponse:
 
 
 def show_error(_: Request, error: Exception) -> HTMLResponse:
-    """Show why the files of a run cannot be read."""
-    told = (error.cause, error.remedy) if isinstance(error, ChatImportError) else (str(error), "")
-    page = message_page(told[0], Place(policy=SERVED_POLICY), told[1])
+    """Show why the files of a run, or the ledger, cannot be read."""
+    told = cast("ChatImportError", error)  # the type that this handles; Starlette declares any
+    page = message_page(told.cause, Place(policy=SERVED_POLICY), told.remedy)
     return HTMLResponse(page, status_code=503, headers=HEADERS)
 
 

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from include.errors import ChatImportError, ConfigurationError
 from include.ledger.database import LEDGER_VARIABLE
 from include.local.airflow import Say, Worker, start_airflow
@@ -29,6 +31,9 @@ _TASKS_PER_WORKER = 2
 _READY_S = 60
 USER = "airflow"
 """PostgreSQL's superuser, and its database."""
+
+LEDGER_CONNECTION = "everos_ledger"
+"""A connection of Airflow, in its database, that names the database of the ledger."""
 
 _POSTGRES_FOLDERS = "/usr/lib/postgresql/*/bin"
 """Debian keeps the server's programs out of PATH, a folder for each version."""
@@ -63,7 +68,8 @@ def cluster(
     Start PostgreSQL, Redis, Airflow and two workers; everything ends with ``processes``.
 
     :param environ_of: What a worker has of its own: folders that it shares with nobody.
-    :param ledger_on_server: Keep the ledger in PostgreSQL, in a database of its own, instead of in the home.
+    :param ledger_on_server: Keep the ledger in PostgreSQL, in a database of its own, instead of in the home. Every
+        component finds it by a connection of Airflow.
     :raises ConfigurationError: PostgreSQL or Redis is not installed; nothing was started.
     """
     programs = postgres_programs()
@@ -84,7 +90,7 @@ def cluster(
                 "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
             }
             if ledger_on_server:
-                settings[LEDGER_VARIABLE] = ledger
+                settings[LEDGER_VARIABLE] = LEDGER_CONNECTION
             workers = {
                 name: Worker(
                     arguments=["celery", "worker", "--celery-hostname", f"{name}@%h", "--skip-serve-logs"],
@@ -93,9 +99,23 @@ def cluster(
                 for name in WORKERS
             }
             api = start_airflow(state_folder, processes, environ, say=say, settings=settings, workers=workers)
+            _add_connection(api, LEDGER_CONNECTION, ledger)
             yield Cluster(api=api, broker_url=broker_url, database=database, ledger=ledger)
         finally:
             processes.stop()  # before their folder goes
+
+
+def _add_connection(api: AirflowAPI, conn_id: str, url: str) -> None:
+    address = make_url(url)
+    connection = {
+        "connection_id": conn_id,
+        "conn_type": "postgres",
+        "host": address.host,
+        "port": address.port,
+        "login": address.username,
+        "schema": address.database,
+    }
+    api.http.post("/connections", json=connection).raise_for_status()
 
 
 def postgres_programs() -> Path:

@@ -1,6 +1,7 @@
 """The import on two Celery workers, on a machine with PostgreSQL and Redis: ``make test-distributed``."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -88,6 +89,12 @@ def report_of(airflow: LocalAirflow, run_id: str) -> dict[str, Any]:
     return dict(answer.raise_for_status().json())
 
 
+def progress_of(airflow: LocalAirflow, run_id: str) -> str:
+    """The progress of a run as its page shows it: the API server reads it from the ledger."""
+    url = f"{airflow.api.base_url}/everos/imports/progress/{quote(run_id, safe='')}"
+    return airflow.api.http.get(url).raise_for_status().text
+
+
 def test_two_workers_that_share_a_database_and_a_bucket_load_everything_once_and_in_order_through_every_fault(
     standin: StandIn, tmp_path: Path
 ) -> None:
@@ -123,6 +130,7 @@ def test_two_workers_that_share_a_database_and_a_bucket_load_everything_once_and
             run_id = airflow.start_import("s3://aws_default@chats/in/", {"batch_size": 5})
             names = [document["group_id"] for document in groups]
             airflow.wait_until(lambda: len(adds(standin, names)) >= 12, "twelve batches were sent")
+            assert re.search(r"\b[1-9]\d* of 320 messages", progress_of(airflow, run_id))
             airflow.task_processes(run_id, "load")[0].kill()
             airflow.wait_until(lambda: len(adds(standin, names)) >= 24, "twelve more batches were sent")
             with killed(deployment):

@@ -27,6 +27,7 @@ from sqlalchemy.pool import StaticPool
 
 from include import steps
 from include.errors import ChatImportError, ConfigurationError, ImportIncomplete, NotSent
+from include.ledger.database import LEDGER_VARIABLE
 from include.memory_api.contract import Target
 from include.parameters import DAG_ID
 from include.parsers import ParseOptions
@@ -345,3 +346,13 @@ def test_a_run_of_any_id_has_its_own_report(
     file = client.get(f"/imports/files/report.json/{address}")
     assert file.json()["conserved"]
     assert file.headers["Content-Disposition"].isprintable()
+
+
+def test_a_page_names_a_connection_of_the_ledger_that_does_not_exist(
+    client: TestClient, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_run(session, state=DagRunState.RUNNING)
+    monkeypatch.setenv(LEDGER_VARIABLE, "nowhere")
+    answer = client.get(ADDRESSES[2])
+    assert answer.status_code == 503
+    assert "EVEROS_IMPORT_LEDGER names the connection" in answer.text
