@@ -33,7 +33,7 @@ from include.memory_api.readback import (
     read_back,
 )
 from include.memory_api.settings import Settings
-from include.memory_api.v1_http import RETRIED, V1Http
+from include.memory_api.v1_http import V1Http
 from include.memory_api.v1_wire import (
     MOST_PENDING,
     AddResult,
@@ -208,14 +208,14 @@ class V1Client:
         found: list[EpisodeItem] = []
         for one in filters:
             body = {"filters": one, "query": query, "memory_types": ["episodic_memory"], "top_k": min(limit, 100)}
-            result = await self._http.post("/api/v1/memories/search", body, SearchResult, "search", options=RETRIED)
+            result = await self._http.post("/api/v1/memories/search", body, SearchResult, "search", retried=True)
             found += result.episodes or []
         found.sort(key=lambda item: item.score or 0.0, reverse=True)
         return [item.episode_of(item.group_id or item.user_id) for item in found[:limit]]
 
     async def check(self) -> str:
         """Check host and key by reading the account's settings."""
-        await self._http.get("/api/v1/settings", object, f"check of {self._target.base_url}", options=RETRIED)
+        await self._http.get("/api/v1/settings", object, f"check of {self._target.base_url}", retried=True)
         return f"EverOS v1 at {self._target.base_url} answers and accepts the API key."
 
     async def _pending(self, conversation: Conversation, call: str) -> tuple[list[Pending], bool]:

@@ -1,15 +1,16 @@
 """
-HTTP calls of v1 over the SDK ``everos`` 0.4: they return a decoded answer or raise a ``ChatImportError``.
+HTTP calls of v1: they return a decoded answer or raise a ``ChatImportError``.
 
-Bodies are encoded here and sent with the SDK client's public ``post``: its typed methods spend about 180 µs of CPU on
-each message. Below the SDK is urllib3 in threads, in place of httpx. Redirects are not followed: a redirected POST
-becomes a GET, or reaches a server that nobody configured.
+Host, key and the reads that a user waits for are those of the SDK ``everos`` 0.4. Calls of a load go from here to the
+same connections: of the CPU time of a call through the SDK's public ``post``, two thirds are spent in the SDK and
+httpx. Redirects are not followed: a redirected POST becomes a GET, or reaches a server that nobody configured.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import everos
 import httpx
@@ -21,101 +22,129 @@ from include.memory_api import failures, wire
 from include.memory_api.blocking import POOLS, BlockingCalls, proxy_of, read_body
 from include.memory_api.settings import Settings
 
-ONCE: RequestOptions = {"max_retries": 0}
-"""For writes, since EverOS stores a repeated batch twice, and for reads that delivery retries itself."""
+_RETRIED: RequestOptions = {"max_retries": 2}
 
-RETRIED: RequestOptions = {"max_retries": 2}
-"""For reads that a user is waiting for."""
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
+
+_READ = ("Retry-After", "Date")
+"""Headers that the SDK or :mod:`include.memory_api.failures` read."""
 
 
-class _Client(httpx.AsyncClient):
-    """What the SDK sends its requests with."""
+class _Connections:
+    """The connections of one client, for any thread."""
 
-    def __init__(self, settings: Settings, calls: BlockingCalls) -> None:
-        super().__init__(headers={"Accept-Encoding": "identity"}, transport=httpx.AsyncBaseTransport(), trust_env=False)
-        self._calls = calls
+    def __init__(self, settings: Settings) -> None:
+        self._timeouts_s = urllib3.Timeout(connect=settings.connect_timeout_s, read=settings.read_timeout_s)
         self._pool = _pool(settings)
-        self._timeout_s = urllib3.Timeout(connect=settings.connect_timeout_s, read=settings.read_timeout_s)
 
-    async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> failures.Reply:
         """Send a request, once, and read the answer up to its limit."""
-        return await self._calls.run(partial(self._send, request))
-
-    def _send(self, request: httpx.Request) -> httpx.Response:
         response = self._pool.urlopen(
-            request.method,
-            str(request.url),
-            body=request.content or None,
-            headers=dict(request.headers),
+            method,
+            url,
+            body=body,
+            headers=headers,
             redirect=False,
             retries=False,
-            timeout=self._timeout_s,
+            timeout=self._timeouts_s,
             preload_content=False,
             decode_content=False,
         )
-        body = read_body(response, request.url.path)
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.iteritems()]
-        headers = [(name, value) for name, value in headers if name.lower() != b"content-encoding"]  # never unpacked
-        return httpx.Response(response.status, headers=headers, content=body, request=request)
+        return failures.Reply(
+            status=response.status, headers=response.headers, body=read_body(response, urlsplit(url).path)
+        )
 
-    async def aclose(self) -> None:
-        """Close idle connections."""
+    def close(self) -> None:
+        """Close idle ones."""
         self._pool.clear()
-        await super().aclose()
+
+
+class _HttpxClient(httpx.AsyncClient):
+    """What the SDK sends its requests with: the same connections."""
+
+    def __init__(self, calls: BlockingCalls, connections: _Connections) -> None:
+        super().__init__(transport=httpx.AsyncBaseTransport(), trust_env=False)
+        self._calls, self._connections = calls, connections
+
+    async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """Send a request, once."""
+        headers = {**request.headers, "Accept-Encoding": "identity"}
+        asked = request.method, str(request.url), headers, request.content or None
+        reply = await self._calls.run(partial(self._connections.send, *asked))
+        read = [(name, reply.headers[name]) for name in _READ if reply.headers.get(name, "").isascii()]
+        return httpx.Response(reply.status, headers=read, content=reply.body, request=request)
 
 
 class V1Http:
-    """The SDK's client, with its exceptions translated. Use it from one event loop."""
+    """Connections to one account. Use it from one event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        self._calls = BlockingCalls(settings)
+        self._address = settings.address
+        self._calls, self._connections = BlockingCalls(settings), _Connections(settings)
         self._sdk = everos.AsyncEverOS(
             api_key=settings.api_key,
             base_url=settings.address,  # else the SDK reads EVER_OS_BASE_URL, and no other variable
             max_retries=0,
-            http_client=_Client(settings, self._calls),
+            http_client=_HttpxClient(self._calls, self._connections),
         )
+        self._headers = {**_HEADERS, **self._sdk.auth_headers, "User-Agent": self._sdk.user_agent}
         _silence_sdk_logs()
 
     async def aclose(self) -> None:
         """Close connections."""
         self._calls.close()
+        self._connections.close()
         await self._sdk.close()
 
     async def get[T](
-        self, path: str, type_: type[T], call: str, *, missing: T | None = None, options: RequestOptions = ONCE
+        self, path: str, type_: type[T], call: str, *, missing: T | None = None, retried: bool = False
     ) -> T:
         """
         Read; parameters and errors as for :meth:`post`.
 
         :param missing: result for a 404; ``None`` if a 404 is an error.
         """
-        reply = await self._reply(call, lambda: self._sdk.get(path, cast_to=httpx.Response, options=options))
+        reply = await self._reply("GET", path, None, call, retried=retried)
         if reply.status == 404 and missing is not None:
             return missing
         return self._decoded(reply, type_, call)
 
-    async def post[T](self, path: str, body: object, type_: type[T], call: str, *, options: RequestOptions = ONCE) -> T:
+    async def post[T](self, path: str, body: object, type_: type[T], call: str, *, retried: bool = False) -> T:
         """
         Send a body and return the answer's ``data``.
 
         :param call: description of the call without chat text: ``add of 50 messages to slack_general``.
+        :param retried: by the SDK, for reads that a user is waiting for. Never a write, since EverOS stores a repeated
+            batch twice; delivery retries its reads itself.
         :raises ChatImportError: see :mod:`include.memory_api.failures`.
         """
-        content = wire.encode(body, call)
-        reply = await self._reply(
-            call, lambda: self._sdk.post(path, cast_to=httpx.Response, content=content, options=options)
+        return self._decoded(
+            await self._reply("POST", path, wire.encode(body, call), call, retried=retried), type_, call
         )
-        return self._decoded(reply, type_, call)
 
     @staticmethod
     def _decoded[T](reply: failures.Reply, type_: type[T], call: str) -> T:
         return wire.decode(reply, wire.Envelope[type_], call, api_version="v1").data  # type: ignore[valid-type]
 
-    async def _reply(self, call: str, send: Callable[[], Awaitable[httpx.Response]]) -> failures.Reply:
+    async def _reply(
+        self, method: Literal["GET", "POST"], path: str, body: bytes | None, call: str, *, retried: bool
+    ) -> failures.Reply:
+        async with self._calls.in_time(call):
+            if retried:
+                return await self._by_sdk(method, path, body, call)
+            asked = method, f"{self._address}{path}", self._headers, body
+            try:
+                return await self._calls.run(partial(self._connections.send, *asked))
+            except (urllib3.exceptions.HTTPError, OSError, failures.UnusableAnswer) as error:
+                raise failures.from_transport(call, error) from None
+
+    async def _by_sdk(self, method: str, path: str, body: bytes | None, call: str) -> failures.Reply:
         try:
-            async with self._calls.in_time(call):
-                response = await send()
+            response = (
+                await self._sdk.get(path, cast_to=httpx.Response, options=_RETRIED)
+                if method == "GET"
+                else await self._sdk.post(path, cast_to=httpx.Response, content=body, options=_RETRIED)
+            )
         except everos.APIStatusError as error:
             response = error.response
         except everos.APIError as error:
