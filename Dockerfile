@@ -30,7 +30,8 @@ WORKDIR /opt/airflow
 COPY --chown=airflow:0 requirements-distributed.txt ./
 RUN pip install --no-cache-dir --no-deps --require-hashes --requirement requirements-distributed.txt
 
-COPY --chown=airflow:0 pyproject.toml README.md ./
+COPY --chown=airflow:0 pyproject.toml README.md LICENSE ./
+COPY --chown=airflow:0 scripts/wheel.py scripts/
 COPY --chown=airflow:0 include include
 COPY --chown=airflow:0 plugins plugins
 COPY --chown=airflow:0 dags dags

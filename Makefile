@@ -8,9 +8,12 @@ override SOURCE := $(value SOURCE)
 override CONF := $(value CONF)
 override TARGET := $(value TARGET)
 override LOCOMO := $(value LOCOMO)
-export SOURCE CONF TARGET LOCOMO PYTHON
+override Q := $(value Q)
+override IN := $(value IN)
+override N := $(value N)
+export SOURCE CONF TARGET LOCOMO Q IN N PRIVATE PYTHON
 
-.PHONY: help demo up import test test-fast test-distributed test-outage test-browser screenshots check lint format lock audit bench fuzz faults recall clean environment selfhosted
+.PHONY: help demo up import preview ask test test-fast test-distributed test-outage test-browser screenshots check lint format lock wheel audit bench fuzz faults recall clean environment selfhosted
 
 help:         ## show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -18,11 +21,17 @@ help:         ## show this list
 demo: environment       ## load the sample exports into a self-hosted EverOS, ask it a question, stop [TARGET=standin-v1]
 	@exec $(PYTHON_HERE) -m include.local demo --target "$$TARGET"
 
-up: environment         ## the same, and keep Airflow and EverOS running until Ctrl-C
+up: environment         ## the same, and keep both running until Ctrl-C [TARGET=mine: only Airflow; make the connection in its UI]
 	@exec $(PYTHON_HERE) -m include.local up --target "$$TARGET"
 
 import: environment     ## load an export into your EverOS: SOURCE=path [CONF='{"include": ["slack_general"]}']
 	@exec $(PYTHON_HERE) -m include.local import --conf "$$CONF" -- "$$SOURCE"
+
+preview: environment    ## show the conversations and first messages that an import would send: SOURCE=path [N=20] [CONF=…]
+	@exec $(PYTHON_HERE) -m include.local preview --messages "$$N" --conf "$$CONF" -- "$$SOURCE"
+
+ask: environment        ## ask the memory: Q="Who owns the billing migration?" [IN=conversation] [N=5] [PRIVATE=1] [TARGET=selfhosted]
+	@exec $(PYTHON_HERE) -m include.local ask --in "$$IN" --limit "$${N:-5}" $${PRIVATE:+--private} --target "$$TARGET" -- "$$Q"
 
 test: environment selfhosted  ## all tests, the end-to-end ones in a running Airflow; two in parallel
 	@exec $(PYTHON_HERE) -m pytest -n 2 --no-loadscope-reorder
@@ -62,6 +71,11 @@ format: environment     ## fix lint and format automatically
 lock: environment       ## write the four requirements*.txt from pyproject.toml, with digests [UPGRADE=1]
 	@scripts/lock
 
+wheel: environment      ## build the wheel of the whole product into dist/, for another Airflow
+	@rm -rf build *.egg-info
+	@$(PYTHON_HERE) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@rm -rf build *.egg-info
+
 audit: environment      ## check every pin of the locks for published advisories (api.osv.dev)
 	@scripts/audit
 
@@ -82,7 +96,7 @@ recall: environment selfhosted  ## load one history in several layouts, ask each
 	@scripts/dotenv
 
 clean:                  ## remove the environments and caches; keeps .local with the ledger
-	rm -rf .venv* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf dist .venv* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:

@@ -6,7 +6,7 @@ discover ─▶ extract ─▶ transform ─▶ plan ─▶ load ─▶ flush �
 | step | what it does | what it leaves behind |
 | --- | --- | --- |
 | **discover** | finds the exports in `source` and detects their formats | one descriptor per export |
-| **extract** | reads one export per task | Parquet of messages, skipped and rejected entries |
+| **extract** | reads one export per task, or part of a large one | Parquet of messages, skipped and rejected entries |
 | **transform** | sorts by conversation and time, removes duplicates, applies range and ledger | `messages/*.parquet` |
 | **plan** | cuts batches (one API call each) and chunks (one load task each) | `plan/*.parquet` |
 | **load** | sends one chunk per task: conversations in parallel, each in order | the ledger, this run's cursors |
@@ -40,9 +40,9 @@ from typing import Any, Unpack
 from airflow.sdk import Context, CronDataIntervalTimetable, TriggerRule, dag, task
 
 try:
-    from everos_provider import alerts, run
+    from everos_provider import alerts, failures, run
     from everos_provider.assets import EVEROS, LOADED
-    from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator
+    from everos_provider.operators import EverOSFlushOperator, EverOSLoadOperator, EverOSReportOperator
     from everos_provider.params import import_params
     from everos_provider.retry_policy import LOAD_RETRIES
 
@@ -59,6 +59,11 @@ except ModuleNotFoundError as error:
     ) from error
 
 SCHEDULE = os.environ.get("EVEROS_IMPORT_SCHEDULE", "0 2 * * *")
+
+EXTRACT_LABEL = (
+    "{% set export = task.op_kwargs['export'] %}{{ export['label'] }}"
+    "{% if export['parts'] > 1 %}, part {{ export['part'] }} of {{ export['parts'] }}{% endif %}"
+)
 
 RETRIES: dict[str, Any] = {
     "retries": 5,
@@ -82,7 +87,7 @@ RETRIES: dict[str, Any] = {
     params=import_params(),
     on_failure_callback=alerts.on_failure(),
     deadline=alerts.deadline(),
-    default_args=RETRIES,
+    default_args=RETRIES | failures.callbacks(),
     tags=["everos", "chat", "memory"],
 )
 def chat_history_to_everos() -> None:
@@ -92,7 +97,7 @@ def chat_history_to_everos() -> None:
     def discover(**context: Unpack[Context]) -> list[dict[str, str]]:
         return run.discover(context)
 
-    @task(map_index_template="{{ task.op_kwargs['export']['label'] }}")
+    @task(map_index_template=EXTRACT_LABEL)
     def extract(export: dict[str, str], **context: Unpack[Context]) -> dict[str, int]:
         return run.extract(export, context)
 
@@ -104,10 +109,6 @@ def chat_history_to_everos() -> None:
     def plan(**context: Unpack[Context]) -> list[dict[str, Any]]:
         return run.plan(context)
 
-    @task(inlets=[EVEROS], outlets=[LOADED], trigger_rule=TriggerRule.ALL_DONE)
-    def report(**context: Unpack[Context]) -> dict[str, Any]:
-        return run.report(context)
-
     chunks = plan()
     load = EverOSLoadOperator.partial(
         task_id="load",
@@ -118,7 +119,11 @@ def chat_history_to_everos() -> None:
     flush = EverOSFlushOperator(task_id="flush", inlets=[EVEROS], trigger_rule=TriggerRule.ALL_DONE)
 
     extract.expand(export=discover()) >> transform() >> chunks
-    load >> flush >> report()
+    report = EverOSReportOperator(
+        task_id="report", inlets=[EVEROS], outlets=[LOADED], trigger_rule=TriggerRule.ALL_DONE
+    )
+    load >> flush >> report
 
 
-chat_history_to_everos()
+if not __package__:  # in the wheel this is the module everos_provider.dag, whose function a DAG file calls
+    chat_history_to_everos()

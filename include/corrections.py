@@ -65,7 +65,8 @@ def no_corrections(source: str, place: object) -> ConfigurationError:
     """Return the error for a run without corrections."""
     return ConfigurationError(
         f"{source}: {place} does not exist, nothing was read. Either that run rejected no message that can be "
-        "corrected, or its folder was removed."
+        "corrected, or its folder was removed.",
+        remedy="Check the id: it is in the report of the run that rejected the messages.",
     )
 
 

@@ -33,10 +33,21 @@ from include.logs import printable
 
 
 class ChatImportError(Exception):
-    """Base of all exceptions of this project. Its message is one printable line, whatever ids it contains."""
+    """
+    Base of all exceptions of this project. Its message is one printable line, whatever ids it contains.
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
+    :param remedy: What to do, in sentences; the message ends with it.
+    """
+
+    def __init__(self, *args: object, remedy: str = "") -> None:
+        self.remedy = printable(remedy)
+        shown = [printable(arg) if isinstance(arg, str) else arg for arg in args]
+        super().__init__(*([" ".join(map(str, [*shown, self.remedy]))] if remedy else shown))
+
+    @property
+    def cause(self) -> str:
+        """The message without the remedy."""
+        return str(self).removesuffix(self.remedy).rstrip()
 
     def add_note(self, note: str) -> None:
         """Add a line, printable too."""
@@ -58,8 +69,8 @@ class Throttled(RetryableError):
     :param retry_after_s: The server's wait in seconds, or ``None`` when it named none.
     """
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after_s: float | None = None, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
         self.retry_after_s = retry_after_s
 
 
@@ -95,8 +106,8 @@ class Refused(PermanentError):
     :param reason: The server's reason, without any of the submitted text.
     """
 
-    def __init__(self, message: str, *, status: int, reason: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, status: int, reason: str, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
         self.status = status
         self.reason = reason
 

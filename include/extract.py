@@ -1,7 +1,7 @@
 """
-Writes one export to Parquet: messages, skipped and rejected entries with their reasons, and counts.
+Writes one export, or a part of a large one, to Parquet: messages, skipped and rejected entries with reasons, counts.
 
-A folder per export, complete or missing: it is written to a temporary folder and moved when its counts match. A task
+A folder for each, complete or missing: it is written to a temporary folder and moved when its counts match. A task
 that is retried starts from the beginning.
 """
 
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 import pyarrow as pa
@@ -19,6 +19,7 @@ from msgspec.structs import astuple, replace
 
 from include.errors import NotConserved
 from include.ids import provisional_id
+from include.logs import PeriodicLine, get_logger
 from include.parsers import Export, ParseOptions, parse_many
 from include.records import (
     BROKEN_SCHEMA,
@@ -42,12 +43,17 @@ from include.records import (
 from include.redact import Redactor
 from include.run_folder import drafted
 
+log = get_logger(__name__)
+
 GROUP_ROWS = 25_000
 GROUP_CHARACTERS = 16 << 20
 """Of text. A row group is written when it has this many rows or characters, so memory does not grow with the export."""
 
+COMPRESSION: Final = "zstd"
+"""Three fifths of the space of lz4 for 0.3 s more per million messages: these files stay, and travel to a store."""
+
 MAX_BROKEN = 1_000
-"""Rejected entries of an export that are kept for correction: more than a user corrects by hand."""
+"""Rejected entries of an export or part that are kept for correction: more than a user corrects by hand."""
 
 NO_CONVERSATION = Conversation(conversation_id="", source="", kind="group", channel_id="", name="")
 """The conversation of entries whose conversation is not known."""
@@ -77,16 +83,19 @@ def extract(export: Export, options: ParseOptions, folder: Path, *, redact: bool
     :raises ExportError: if the export as a whole cannot be read.
     :raises NotConserved: if the parser did not account for every entry it decoded.
     """
-    return _write(export.key, export.label, parse_many(export, options), folder, redact=redact)
+    return write_records(export.key, export.label, parse_many(export, options), folder, redact=redact)
 
 
 def write_rejected(rejected: Sequence[Rejected], folder: Path) -> None:
     """Write entries that belong to no export in the same form, one entry each."""
     entries = [Entries(conversation_id=record.conversation_id, count=1) for record in rejected]
-    _write("", "", [*entries, *rejected], folder)
+    write_records("", "", [*entries, *rejected], folder)
 
 
-def _write(key: str, label: str, records: Iterable[ParsedMany], folder: Path, *, redact: bool = False) -> ExtractResult:
+def write_records(
+    key: str, label: str, records: Iterable[ParsedMany], folder: Path, *, redact: bool = False
+) -> ExtractResult:
+    """Write what a parser has found, with the files and the errors of :func:`extract`."""
     with drafted(folder) as draft:
         redactor = Redactor(everything=redact)
         with _Staging(draft, label) as staging:
@@ -121,7 +130,8 @@ class _Staging:
     """Writes a parser's records to files by kind."""
 
     def __init__(self, folder: Path, label: str) -> None:
-        self._messages = _Table(folder / "messages-000.parquet", MESSAGE_SCHEMA)
+        reading = PeriodicLine(log, "Reading %s: %d messages so far", label)
+        self._messages = _Table(folder / "messages-000.parquet", MESSAGE_SCHEMA, reading)
         self._skipped = _Table(folder / "skipped.parquet", SKIPPED_SCHEMA)
         self._rejected = _Table(folder / "rejected.parquet", REJECTED_SCHEMA)
         self._conversations_path = folder / "conversations.parquet"
@@ -252,13 +262,14 @@ type _Key = tuple[str, ...]
 class _Table:
     """One Parquet file, written a row group at a time."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, written: PeriodicLine | None = None) -> None:
         self._schema = schema
+        self._written = written
         columns: dict[str, Any] = {
             "use_dictionary": repeated_columns(schema),
             "write_statistics": [name for name in _STATISTICS if name in schema.names],
         }
-        self._writer = pq.ParquetWriter(path, schema, compression="lz4", **columns)
+        self._writer = pq.ParquetWriter(path, schema, compression=COMPRESSION, **columns)
         self._waiting: list[Row] = []
         self._text = schema.names.index("text") if "text" in schema.names else None
         self._characters = 0
@@ -297,3 +308,5 @@ class _Table:
         self._waiting.clear()
         self._characters = 0
         self._writer.write_table(pa.table(columns, schema=self._schema), row_group_size=GROUP_ROWS)
+        if self._written:
+            self._written.reached(self.rows)

@@ -1,5 +1,6 @@
-"""Writes private files atomically, and turns errors of files into messages with a remedy."""
+"""Writes private files atomically, locks files, and turns errors of files into messages with a remedy."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ def translate_file_errors(
     try:
         yield
     except FILE_ERRORS as error:
-        raise as_error(f"{folder}: {described(error, folder)}. {state_after} {REMEDY}") from error
+        raise as_error(f"{folder}: {described(error, folder)}. {state_after}", remedy=REMEDY) from error
 
 
 def described(error: Exception, folder: Path) -> str:
@@ -61,6 +62,19 @@ def write_private(path: Path, content: bytes) -> None:
     """Write a file as :func:`open_private` does."""
     with open_private(path) as file:
         file.write(content)
+
+
+def try_lock(descriptor: int) -> bool:
+    """
+    Try to lock an open file or folder; return ``False`` if another descriptor has the lock.
+
+    The lock ends when every process that inherited the descriptor has closed it or ended, also by SIGKILL.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def make_private(folder: Path) -> None:

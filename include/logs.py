@@ -1,6 +1,7 @@
 """Keeps log lines and errors in one printable line: an id from an export may contain newlines or terminal codes."""
 
 import logging
+import time
 from typing import Any
 
 
@@ -38,3 +39,21 @@ def get_logger(name: str) -> logging.Logger:
     logger = logging.getLogger(name)
     logger.addFilter(_FILTER)
     return logger
+
+
+class PeriodicLine:
+    """
+    Logs how far a long step is: a line with a count, at most every few seconds.
+
+    :param message: Format of the line; its last argument is the count.
+    """
+
+    def __init__(self, log: logging.Logger, message: str, *args: object, every_s: float = 5) -> None:
+        self._log, self._message, self._args, self._every_s = log, message, args, every_s
+        self._logged_s = time.monotonic()
+
+    def reached(self, count: int) -> None:
+        """Log the count if it is time."""
+        if time.monotonic() - self._logged_s >= self._every_s:
+            self._logged_s = time.monotonic()
+            self._log.info(self._message, *self._args, count)

@@ -34,16 +34,17 @@ def refuse_unknown(what: str, given: Iterable[object], known: Collection[str]) -
     Raise for unknown names: with a misspelt ``dry_run``, a run would send messages.
 
     :param what: Kind of name, for the message: ``parameter``.
-    :raises ConfigurationError: with each unknown name, the nearest known name, and all known names.
+    :raises ConfigurationError: with each unknown name and the nearest known one; with all known ones if none is near.
     """
     unknown = [name for name in given if name not in known]
     if unknown:
+        nearest = {str(name): _nearest(name, known) for name in unknown}
+        told = [f"{name!r}" + (f" (did you mean {near!r}?)" if near else "") for name, near in nearest.items()]
         raise ConfigurationError(
-            f"unknown {what}: {', '.join(_with_nearest(name, known) for name in unknown)}. Nothing was read or sent. "
-            f"Known: {', '.join(known)}"
+            f"unknown {what}: {', '.join(told)}. Nothing was read or sent.",
+            remedy="Correct the name." if all(nearest.values()) else f"Known: {', '.join(known)}.",
         )
 
 
-def _with_nearest(name: object, known: Collection[str]) -> str:
-    nearest = difflib.get_close_matches(str(name).lower().replace("-", "_"), known, n=1)
-    return f"{name!r}" + (f" (did you mean {nearest[0]!r}?)" if nearest else "")
+def _nearest(name: object, known: Collection[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(str(name).lower().replace("-", "_"), known, n=1)), None)

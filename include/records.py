@@ -62,6 +62,9 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     group_meta: str | None = None
     """JSON object for EverOS v1's ``group_meta``, unchanged from the source."""
 
+    time_zone: str = ""
+    """Zone of the source's times without an offset: ``Asia/Shanghai``, ``UTC+08:00``; empty: UTC, or none is known."""
+
     segment_id: str = ""
     """The segment that is spoken of, where it is one and not the whole conversation; never stored with it."""
 
@@ -161,11 +164,20 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     message_id: str | None = None
 
+    unread: bool = False
+    """Whether it stands for a file, or the rest of one, that could not be read: it may hold any number of messages."""
+
     entry: dict[str, Any] | None = None
     """
     The readable part of it, for correction (:mod:`include.corrections`): ``message_id``, ``sender_id``,
     ``sender_name``, ``role``, ``timestamp`` and ``content`` as the export has them.
     """
+
+
+def named_files(rejected: Sequence[Rejected], most: int = 3) -> str:
+    """Return the first of these files, each with the reason for which it cannot be read, in one line."""
+    more = f" and {len(rejected) - most} more" if len(rejected) > most else ""
+    return ", ".join(f"{each.origin} ({each.reason.rstrip('.')})" for each in rejected[:most]) + more
 
 
 class Entries(msgspec.Struct, frozen=True, kw_only=True):
@@ -301,7 +313,7 @@ SKIPPED_SCHEMA = schema_of(Skipped)
 
 REJECTED_SCHEMA = schema_of(Rejected, without=["entry"])
 
-BROKEN_SCHEMA = schema_of(Rejected, without=["source", "message_id", "entry"], entry=str)
+BROKEN_SCHEMA = schema_of(Rejected, without=["source", "message_id", "unread", "entry"], entry=str)
 """``broken.parquet``: rejected entries that can be corrected, ``entry`` as JSON. Holds message text."""
 
 

@@ -7,7 +7,7 @@ with mode 0700 and their files with 0600, whatever the umask and the mode of the
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,21 @@ STAGING_VARIABLE = "EVEROS_IMPORT_STAGING"
 
 
 def home() -> Path:
-    """Folder of everything kept between runs: ``EVEROS_IMPORT_HOME``, default ``.local`` below the working folder."""
-    return Path(os.environ.get(HOME_VARIABLE) or ".local").resolve()
+    """
+    Folder of everything kept between runs: ``EVEROS_IMPORT_HOME``.
 
+    Default: ``.local`` below the working folder; for an installed wheel ``everos`` in Airflow's home, since the
+    components of an Airflow need not have one working folder.
+    """
+    if given := os.environ.get(HOME_VARIABLE):
+        return Path(given).resolve()
+    if (PROJECT / "include").is_dir():
+        return Path(".local").resolve()
+    return (Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser() / "everos").resolve()
+
+
+PART_MARK = ".part-"
+"""Stands before the number of a part in the name of its extracted folder; no other such name has a dot."""
 
 LONGEST_NAME = 200
 """Bytes of a file name that every file system takes, with some left for what is written beside it."""
@@ -86,12 +98,20 @@ class RunFolder:
             remove(path, within=self.root)
 
     def extracted(self, export: str) -> Path:
-        """One export's ``messages-*``, ``conversations``, ``skipped``, ``rejected`` and ``notes.parquet``."""
+        """``messages-*``, ``conversations``, ``skipped``, ``rejected`` and ``notes.parquet`` of an export or a part."""
         return self.root / "extracted" / export
+
+    def keep_extracted(self, exports: Collection[str]) -> None:
+        """Remove the extracted folders of all other exports: an earlier try may have found others, or other parts."""
+        for folder in (self.root / "extracted").glob("*"):
+            if folder.name.strip(".").removesuffix(".partial") not in exports:
+                self.remove(folder)
 
     def all_extracted(self) -> list[Path]:
         """
-        Return the folder of each export that was read to its end; one that begins with a dot is not complete.
+        Return the folder of each export, or part of one, that was read to its end.
+
+        A folder whose name begins with a dot is not complete.
 
         Where transform has written one again (:mod:`include.transform.restated`), that one.
         """
@@ -140,6 +160,11 @@ class RunFolder:
         return files_in(self.plan, "chunk-*.parquet")
 
     @property
+    def target(self) -> Path:
+        """The address of the target and the place of its settings, as the run's first task found them."""
+        return self.root / "target.json"
+
+    @property
     def report_json(self) -> Path:
         """The machine-readable report."""
         return self.root / "report.json"
@@ -174,9 +199,19 @@ class RunFolder:
         return self.root / "loaded.csv"
 
 
+def export_of(extracted: Path) -> str:
+    """Return the key of the export that an extracted folder belongs to: that of all its parts, if it is one of them."""
+    return extracted.name.partition(PART_MARK)[0]
+
+
 def files_in(folder: Path, pattern: str) -> list[Path]:
     """Return the files of a folder that match, sorted; those that begin with a dot are being written."""
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def files_of_runs(base: Path, name: str) -> list[Path]:
+    """Return the files of this name of all runs below a state folder; a run id may have slashes."""
+    return sorted((base / "runs").glob(f"**/{name}"))
 
 
 @contextmanager

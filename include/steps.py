@@ -25,8 +25,10 @@ from include.memory_api.contract import Target
 from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import Export, ParseOptions
 from include.parsers import discover as find_exports
+from include.parsers.parts import most_parts
 from include.plan.estimate import held_sentence, hold_back, write_estimate
-from include.records import Chunk
+from include.records import Chunk, Rejected, named_files
+from include.report.problems import Problem
 from include.run_folder import RunFolder
 from include.window import Window
 
@@ -34,34 +36,60 @@ log = get_logger(__name__)
 
 REPORT_MISSING = "Only the report is missing: the ledger has the loaded messages."
 
+FORMATS_LISTED = "README lists the formats that are read."
+
 NOTHING_SENT = "This step sends nothing. Its unfinished files are not used."
 
 
-def discover(source: Path, run: RunFolder) -> list[Export]:
+def find(source: Path, *, most_parts: int = 1, may_be_empty: bool = False) -> tuple[list[Export], list[Rejected]]:
+    """
+    Return the exports in ``source``, and the files that look like exports and are none; nothing is written.
+
+    :param most_parts: Of a large export.
+    :raises ExportError: ``source`` is empty, or it has files but no export.
+    """
+    exports, rejected = find_exports(source, most_parts=most_parts)
+    if exports or (may_be_empty and not rejected):
+        return exports, rejected
+    if not rejected:
+        raise ExportError(f"{source} is empty, so nothing was imported.", remedy="Check the path, and run again.")
+    if source.is_file() and len(rejected) == 1:
+        raise ExportError(f"{source}: {rejected[0].reason}. Nothing was imported.", remedy=FORMATS_LISTED)
+    raise ExportError(
+        f"{source} has no export that can be read, so nothing was imported: {named_files(rejected)}.",
+        remedy=f"Check the path and the files, and run again. {FORMATS_LISTED}",
+    )
+
+
+def discover(source: Path, run: RunFolder, *, may_be_empty: bool = False, divide: bool = True) -> list[Export]:
     """
     Find the exports in ``source``; other files become rejected entries of the run.
 
-    An empty folder is no error: most nightly runs find an empty drop folder.
-
-    :raises ExportError: ``source`` is missing, or it has files but no export.
+    :param may_be_empty: An empty folder is no error: most nightly runs find an empty drop folder.
+    :param divide: Whether a large export may be divided into parts, each of which opens ``source`` itself.
+    :raises ConfigurationError: ``EVEROS_IMPORT_PARTS`` is no number; nothing was read.
+    :raises ExportError: ``source`` is missing or empty, or it has files but no export.
     :raises StorageError: the run's folder cannot be written.
     """
     if not source.exists():
-        raise ExportError(f"{source} does not exist where the workers run; nothing was read. Check path and mounts.")
+        raise ExportError(
+            f"{source} does not exist where the workers run; nothing was read.", remedy="Check path and mounts."
+        )
     with translate_file_errors(run.root, NOTHING_SENT):
         corrections.clear_run(run)
-    if source.is_dir() and not any(source.iterdir()):
-        log.warning("%s is empty: there is nothing to import", source)
-        return []
-    exports, rejected = find_exports(source)
+    exports, rejected = find(source, most_parts=most_parts() if divide else 1, may_be_empty=may_be_empty)
     for each in rejected:
         log.warning("Not imported: %s: %s", each.origin, each.reason)
     if not exports:
-        raise ExportError(f"nothing to import: {rejected[0].origin}: {rejected[0].reason} ({len(rejected)} looked at)")
+        log.warning("%s is empty: there is nothing to import", source)
+        return []
     with translate_file_errors(run.root, NOTHING_SENT):
+        run.keep_extracted({export.key for export in exports})
         extraction.write_rejected(rejected, run.extracted("000-not-imported"))
     for export in exports:
-        log.info("Found %s: %s", export.format, export.label)
+        if export.part == 1:
+            parts = f", to read in {export.parts} parts" if export.parts > 1 else ""
+            log.info("Found %s: %s%s", export.format, export.label, parts)
     return exports
 
 
@@ -84,6 +112,7 @@ def transform(
     Sort all messages, without those that are out of range, loaded already or rejected in an earlier run.
 
     :param layout: Of the target's memory; default: that of its API version.
+    :raises ConfigurationError: a name of ``include`` or ``exclude`` matches no conversation; nothing was written.
     :raises LedgerError: the target was loaded in another layout; nothing was written.
     """
     options = options or ParseOptions()
@@ -93,7 +122,9 @@ def transform(
     known_ids = transformation.KnownIds(ids=ledger.conversation_ids(template))
     if not dry_run:
         known_ids = replace(known_ids, remember=partial(ledger.remember_ids, template))
+    log.info("Sorting the messages of %d exports", len(run.all_extracted()))
     with ledger.snapshot() as known, translate_file_errors(run.root, NOTHING_SENT):
+        run.remove(run.restated)  # of an earlier try
         result = transformation.transform(
             run.all_extracted(),
             run,
@@ -101,9 +132,8 @@ def transform(
             refused=known.rejected,
             since_us=window.since_us,
             until_us=window.until_us,
-            id_template=template,
+            options=options,
             known_ids=known_ids,
-            include_private=options.include_private,
             layout=layout,
             pinned=_pinned(known),
         )
@@ -177,14 +207,16 @@ def report(  # noqa: PLR0913 - the parts of a report
     *,
     run_id: str,
     target: Target,
+    target_from: str = "",
     started_at: datetime,
     dry_run: bool,
-    problems: Sequence[str],
+    problems: Sequence[Problem],
     checked: Mapping[str, Checked] | None = None,
 ) -> Mapping[str, Any]:
     """
     Write ``report.json``, ``report.html`` and the CSV files, and return the report.
 
+    :param target_from: The place of the target's settings.
     :param checked: Results of :func:`include.delivery.verification.verify`.
     """
     # Imported here: with pandas, parsing the DAG would take half a second longer.
@@ -203,6 +235,7 @@ def report(  # noqa: PLR0913 - the parts of a report
             outcomes_of(run, snapshot, run_id),
             run_id=run_id,
             target=target,
+            target_from=target_from,
             started_at=started_at,
             dry_run=dry_run,
             open_calls=[call for call in snapshot.open() if call.conversation_id in names],
@@ -214,8 +247,8 @@ def report(  # noqa: PLR0913 - the parts of a report
         corrections.write_corrections(run, snapshot)
         if not dry_run:
             write_calls(run, snapshot, run_id)
-        if target.api_version == "v2" and run.conversations.exists():
-            write_owners(run, run_id)
+        if run.conversations.exists() and not dry_run:
+            write_owners(run, run_id, target)
         document["files"] = [path.name for path in (run.corrections, run.loaded, run.owners) if path.exists()]
         write_report(document, run.report_json)
         write_page(document, run.report_html)

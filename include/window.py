@@ -14,6 +14,12 @@ class Window:
     since_us: int | None = None
     until_us: int | None = None
 
+    def holds(self, sent_at_us: int) -> bool:
+        """Return whether a time is in it."""
+        return (self.since_us is None or sent_at_us >= self.since_us) and (
+            self.until_us is None or sent_at_us < self.until_us
+        )
+
 
 def window_of_parameters(since: str | None, until: str | None) -> Window:
     """

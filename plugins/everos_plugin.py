@@ -1,17 +1,10 @@
-"""Registers with Airflow: a page of all imports, a tab on each run, and the deadline of scheduled runs."""
+"""Registers the plugin of a project that is not installed; that of an installed one has an entry point."""
 
-import os
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from airflow.plugins_manager import AirflowPlugin
-
 try:
-    import everos_provider
-    from everos_provider.addresses import IMPORTS, PREFIX
-    from everos_provider.airflow_internals import is_api_server
-    from everos_provider.alerts import ScheduledRunDue
-
-    from include.logs import get_logger
+    from everos_provider import plugin
 except ModuleNotFoundError as error:
     if str(error.name).partition(".")[0] not in {"everos_provider", "include"}:
         raise
@@ -20,61 +13,5 @@ except ModuleNotFoundError as error:
         f"component of Airflow (scheduler, DAG processor, API server, workers): PYTHONPATH={Path(__file__).parents[1]}"
     ) from error
 
-_HERE = Path(__file__).resolve().with_name("everos_provider")
-_IN_USE = Path(str(everos_provider.__file__)).resolve().parent
-if _HERE.is_dir() and _HERE != _IN_USE:
-    get_logger(__name__).warning(
-        "There are two copies of the provider: %s is used, %s is not, and changes to it have no effect. Remove one of "
-        "them, or install the project with `pip install --no-deps --editable .`, which makes no copy.",
-        _IN_USE,
-        _HERE,
-    )
-
-
-def _apps() -> list[dict[str, object]]:
-    """Return the pages in the API server, nothing elsewhere: every component runs this file."""
-    if not is_api_server():
-        return []
-    from everos_provider.pages import build_app  # noqa: PLC0415
-
-    return [{"app": build_app(), "url_prefix": PREFIX, "name": "EverOS import reports"}]
-
-
-def _middlewares() -> list[dict[str, object]]:
-    """Refuse requests for host names that are not in the setting, if it is set (include/local/settings)."""
-    hosts = os.environ.get("EVEROS_IMPORT_UI_HOSTS")
-    if not hosts or not is_api_server():
-        return []
-    from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: PLC0415
-
-    return [
-        {
-            "middleware": TrustedHostMiddleware,
-            "kwargs": {"allowed_hosts": hosts.split(","), "www_redirect": False},
-            "name": "EverOS import: host names",
-        }
-    ]
-
-
-class EverOSPlugin(AirflowPlugin):
-    """The pages. Their addresses are relative, since Airflow may be served below a path."""
-
-    name = "everos"
-    deadline_references = [ScheduledRunDue]  # noqa: RUF012 - Airflow's own declaration
-    fastapi_apps = _apps()
-    fastapi_root_middlewares = _middlewares()
-    external_views = [  # noqa: RUF012 - Airflow's own declaration
-        {
-            "name": "Imports",
-            "href": f"{PREFIX.lstrip('/')}/{IMPORTS}",
-            "destination": "nav",
-            "url_route": IMPORTS,
-            "nav_top_level": True,
-        },
-        {
-            "name": "Import report",
-            "href": f"{PREFIX.lstrip('/')}/dags/{{DAG_ID}}/runs/{{RUN_ID}}",
-            "destination": "dag_run",
-            "url_route": "import-report",
-        },
-    ]
+if not entry_points(group="airflow.plugins", name="everos"):  # Airflow warns of a plugin that is registered twice
+    EverOSPlugin = plugin.EverOSPlugin

@@ -55,8 +55,10 @@ PROCESS = (
     "include/delivery/test_verification.py",
     "include/ledger/",
     "include/local/test_commands.py",
+    "include/local/test_other_users.py",
     "include/local/test_preloaded.py",
     "include/local/test_processes.py",
+    "include/local/test_target_to_ask.py",
     "include/memory_api/test_v1_client.py",
     "include/memory_api/test_v2_client.py",
     "include/standin/test_standin.py",
@@ -66,6 +68,8 @@ PROCESS = (
     "plugins/",
     "recall/",
     "repository/test_compose.py",
+    "repository/test_kubernetes.py",
+    "repository/test_wheel.py",
 )
 """Tests that start a process or a server, or import Airflow, which takes longer than most tests."""
 

@@ -118,6 +118,11 @@ class Archive:
         return self._container.wrapper
 
     @property
+    def is_divisible(self) -> bool:
+        """Whether each file can be read without reading those before it, also by several processes at once."""
+        return self._container.is_divisible and not self.inside
+
+    @property
     def refused(self) -> Sequence[Refused]:
         """Entries that are not read: unsafe names, links, encrypted ones. Others are not affected."""
         return self._container.refused

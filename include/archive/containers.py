@@ -69,6 +69,9 @@ class Packed(NamedTuple):
 class Container:
     """Keeps the entries of a folder, an archive or a file, and counts what is read from them."""
 
+    is_divisible = False
+    """Whether an entry is read without reading those before it."""
+
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.refused: list[Refused] = []

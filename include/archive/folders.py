@@ -14,6 +14,8 @@ from include.archive.limits import Limits
 class FolderContainer(Container):
     """Reads the files of a folder where they are."""
 
+    is_divisible = True
+
     def __init__(self, path: Path, limits: Limits) -> None:
         super().__init__(limits)
         self._root = path

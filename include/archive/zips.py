@@ -52,6 +52,8 @@ class _Member(NamedTuple):
 class ZipContainer(Container):
     """A zip. Its names, sizes and flags are not trusted."""
 
+    is_divisible = True
+
     def __init__(self, file: BinaryIO, limits: Limits, packed_bytes: int | None = None) -> None:
         """
         Read the directory of a zip.

@@ -47,7 +47,8 @@ def error_for(what: str, stops: Sequence[StoppedSegment], trouble: ChatImportErr
         return _with_unknown(unknown, pending[0].error)
     if pending:
         told = f"{what}: pending conversations: {len(pending)}; the next try goes on. {_named(pending)}"
-        return _with_unknown(unknown, LoadIncomplete(told))
+        cause = next((stop.error.cause for stop in pending if stop.error), "")
+        return _with_unknown(unknown, LoadIncomplete(f"{cause} {told}".lstrip()))
     if unknown:
         return unknown_error(what, unknown)
     if refused:

@@ -11,6 +11,7 @@ from include.delivery.conversation import Delivery
 from include.delivery.incomplete import StoppedSegment, error_for, unknown_error
 from include.delivery.known_calls import KnownCalls
 from include.delivery.moved import moved_calls
+from include.delivery.outages import logged_outages
 from include.delivery.progress import KEY, ChunkProgress, SegmentProgress, checked, longest_first
 from include.delivery.sender import Sender
 from include.delivery.settings import LoadSettings
@@ -70,6 +71,11 @@ async def load_chunk(
     :raises PermanentError: the target refuses the caller, or message after message of a conversation.
     """
     path = run.plan / chunk_name(chunk.number)
+    log.info(
+        "Loading %d messages of %d conversations in %d calls into %s",
+        *(chunk.messages, chunk.conversations, chunk.batches, api.target.base_url),
+    )
+    api = logged_outages(api, settings.log_every_s)
     with translate_file_errors(run.plan, LEDGER_HAS_IT):
         await asyncio.to_thread(ledger.keep_layout, read_layout(run))
         await check_not_emptied(ledger, api)

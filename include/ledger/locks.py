@@ -1,6 +1,5 @@
 """At most one writer per segment and target: locks that end with the process or the connection that holds them."""
 
-import fcntl
 import os
 from hashlib import sha256
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Protocol
 from sqlalchemy import Connection, text
 
 from include.errors import LedgerError
+from include.files import try_lock
 
 
 class Locks(Protocol):
@@ -49,9 +49,7 @@ class FileLocks:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         while True:
             file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(file):
                 os.close(file)
                 return False
             if _is_at(path, file):

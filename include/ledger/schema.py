@@ -124,6 +124,18 @@ WAITING_RUNS = Table(
 )
 """Runs that wait for a run of an older interval (:mod:`include.report.waiting`)."""
 
+FAILED_TASKS = Table(
+    "failed_tasks",
+    METADATA,
+    *map(_text, ("run_id", "task_id")),
+    Column("map_index", Integer, nullable=False),
+    *map(_text, ("label", "kind", "cause", "state", "remedy")),
+    Column("tries_again", Integer, nullable=False),
+    _number("failed_ms"),
+    UniqueConstraint("run_id", "task_id", "map_index"),
+)
+"""The last failure of each task of a run that has not succeeded since (:mod:`include.report.failure`)."""
+
 VERSION = Table("ledger_version", METADATA, Column("version", Integer, nullable=False))
 
 _VIEWS = (
@@ -160,11 +172,15 @@ def _create(connection: Connection) -> None:
         connection.execute(text(view))
 
 
+def _add_failed_tasks(connection: Connection) -> None:
+    FAILED_TASKS.create(connection, checkfirst=True)
+
+
 def _add_told_names(connection: Connection) -> None:
     TOLD_NAMES.create(connection, checkfirst=True)
 
 
-MIGRATIONS = (_create, _add_told_names)
+MIGRATIONS = (_create, _add_failed_tasks, _add_told_names)
 """Step ``n`` brings a database from version ``n`` to ``n + 1``; steps are only ever added."""
 
 

@@ -199,7 +199,8 @@ def _target_id(connection: Connection, target: Target, database: str) -> int:
             raise LedgerError(_choice(database, target, rivals[0]))
         result = connection.execute(insert(TARGETS).values(name=target.name, **values))
         return int(result.inserted_primary_key[0]) if result.inserted_primary_key else 0
-    if own["key_fingerprint"] != target.key_fingerprint and not target.account_named:
+    is_other_key = own["key_fingerprint"] != target.key_fingerprint and not target.account_named
+    if is_other_key and _is_used(connection, own):
         raise LedgerError(
             f"the ledger of {target.base_url} ({target.api_version}) was written with another API key, and a key "
             "does not show its account. Nothing was sent. If it is a new key of the same account, write "

@@ -65,10 +65,15 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     _migrate(state_folder, processes, env, say)
     parsed_after = datetime.now(UTC)
     say("Starting Airflow …")
+
+    def reached(what: str) -> None:
+        say(f"  {time.monotonic() - began:3.0f} s  {what}")
+
     api = AirflowAPI(f"http://127.0.0.1:{port}", processes.check, user=USER, password=new_password(state_folder))
     _start(processes, "api-server", env)
     _start(processes, "dag-processor", env)
     api.wait_until_up()
+    reached("the API server answers")
     for run_id in api.unfinished_runs(dag_id):
         api.fail_run(dag_id, run_id, ABANDONED)
         say(f"Marked as failed: {run_id}, its command was killed")
@@ -77,7 +82,9 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     for name, worker in workers.items():
         processes.start(name, [*_airflow(), *worker.arguments], env | dict(worker.environ), PROJECT)
     api.warm_up()
+    reached("the scheduler is started")
     api.wait_for_dag(dag_id, parsed_after=parsed_after)
+    reached("the DAG is read")
     api.unpause(dag_id)
     say(f"Airflow is ready after {time.monotonic() - began:.0f} s: {api.base_url}")
     return api

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -13,6 +13,7 @@ from include.errors import ChatImportError
 _PAGE = 100
 _GIVE_UP_AFTER_S = 180.0
 UNFINISHED = ("queued", "running")
+_OURS = {"include", "everos_provider"}
 _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
@@ -229,3 +230,24 @@ def last_error(log: list[dict[str, Any]]) -> str:
         if line.get("level") in {"error", "critical"}:
             return str(line.get("event", ""))
     return ""
+
+
+class LogLine(NamedTuple):
+    """A line of a task's log; sorts by time."""
+
+    at: str
+    """ISO 8601."""
+    text: str
+    is_warning: bool
+
+
+NO_LINE = LogLine("", "", is_warning=False)
+
+
+def newest_line(log: list[dict[str, Any]]) -> LogLine:
+    """Return the newest line that the project's own modules have logged, :data:`NO_LINE` without one."""
+    for line in reversed(log):
+        if str(line.get("logger", "")).partition(".")[0] in _OURS:
+            is_warning = line.get("level") in {"warning", "error", "critical"}
+            return LogLine(str(line.get("timestamp", "")), str(line.get("event", "")), is_warning)
+    return NO_LINE

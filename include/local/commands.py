@@ -1,25 +1,35 @@
-"""The commands ``make demo``, ``make up`` and ``make import``."""
+"""The commands ``make demo``, ``make up``, ``make import``, ``make preview`` and ``make ask``."""
 
 import asyncio
+import contextlib
+import io
 import json
 import os
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from include.errors import ConfigurationError
 from include.local.airflow import has_connection, start_airflow
+from include.local.answers import lines
+from include.local.asking import Answers, ask, memories_of
 from include.local.child_processes import child_processes
 from include.local.demo import show
 from include.local.importing import import_once
-from include.local.state_folder import lock_state_folder
+from include.local.precheck import check_run, check_source, resolved
+from include.local.preview import parameters_of, preview
+from include.local.state_folder import StateFolder, lock_state_folder
+from include.local.target_to_ask import CONNECTION, target_to_ask
 from include.local.targets import Embedded, start_target
+from include.memory_api import Settings, connect
+from include.memory_api.contract import MOST_EPISODES
 from include.parameters import PARAMETERS, refuse_unknown
 from include.run_folder import PROJECT, STAGING_VARIABLE, RunFolder, home
 
 SAMPLES = PROJECT / "include" / "samples"
-SCHEDULE, CONNECTION, API_KEY = "EVEROS_IMPORT_SCHEDULE", "AIRFLOW_CONN_EVEROS_DEFAULT", "EVEROS_API_KEY"
+SCHEDULE = "EVEROS_IMPORT_SCHEDULE"
 UI_PORT = 8080
 
 
@@ -32,7 +42,7 @@ def demo(target: str, *, stay: bool) -> int:
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
     """
     with (
-        lock_state_folder(home(), "make up" if stay else "make demo") as state_folder,
+        lock_state_folder(home(), "make up" if stay else "make demo", say) as state_folder,
         child_processes(state_folder) as processes,
     ):
         embedded = start_target(target, state_folder, processes, os.environ)
@@ -54,32 +64,111 @@ def demo(target: str, *, stay: bool) -> int:
     return 0 if imported.good else 1
 
 
+def up_for_own_target() -> NoReturn:
+    """Start Airflow without a target and without a run, until Ctrl-C: the connection that is made in its UI counts."""
+    with lock_state_folder(home(), "make up") as state_folder, child_processes(state_folder) as processes:
+        environ = {SCHEDULE: ""} | os.environ
+        api = start_airflow(state_folder, processes, environ, say=say, port=UI_PORT)
+        say(f"\n{'Airflow':8}  {api.base_url}  (user {api.user}, password {api.password})")
+        say(f"{'Target':8}  {own_target(state_folder, environ)}\nCtrl-C ends it.")
+        while True:
+            processes.check()
+            time.sleep(0.5)
+
+
+def own_target(state_folder: StateFolder, environ: Mapping[str, str]) -> str:
+    """Return where the tasks of a local Airflow take the target from, in the order in which Airflow looks."""
+    if environ.get(CONNECTION):
+        return f"from the environment variable {CONNECTION}, which takes precedence over a connection made in Airflow"
+    if has_connection(state_folder, "everos_default"):
+        return "the connection everos_default (Admin, Connections)"
+    if environ.get("EVEROS_API_KEY") or environ.get("EVEROS_BASE_URL"):
+        return "from the environment variables EVEROS_…, until you make the connection everos_default in Airflow"
+    return "none yet: make the connection everos_default in Airflow (Admin, Connections; type EverOS)"
+
+
 def import_source(source: str, conf_json: str) -> int:
     """
     Load one export into the EverOS that the environment names.
 
     :param conf_json: More parameters of the run as a JSON object; may be empty.
     :return: Exit status: 0 when the run succeeded and every entry is accounted for.
+    :raises ChatImportError: the import cannot work; nothing was sent.
     """
-    conf = {**_parameters(conf_json), "source": _resolved(source)}
-    with lock_state_folder(home(), "make import") as state_folder, child_processes(state_folder) as processes:
-        if not (
-            os.environ.get(CONNECTION) or os.environ.get(API_KEY) or has_connection(state_folder, "everos_default")
-        ):
-            raise ConfigurationError(NO_TARGET)
+    conf = {**_parameters(conf_json), "source": resolved(source)}
+    with lock_state_folder(home(), "make import", say) as state_folder, child_processes(state_folder) as processes:
+        check_source(conf["source"], say)
+        check_run(state_folder, os.environ, conf, say)
         api = start_airflow(state_folder, processes, os.environ | {SCHEDULE: "", STAGING_VARIABLE: ""}, say=say)
         return 0 if import_once(state_folder, processes, api, conf, say).good else 1
+
+
+def preview_source(source: str, conf_json: str, messages: str) -> int:
+    """
+    Print what an import of an export on this machine would send. Nothing is started, sent or kept.
+
+    :param conf_json: As for :func:`import_source`.
+    :param messages: Number of messages to show; may be empty.
+    """
+    if messages and not messages.isdecimal():
+        raise ConfigurationError(f"N={messages} is not a number of messages; an example: N=20")
+    if not source or "://" in source:
+        raise ConfigurationError("no export on this machine is given: make preview SOURCE=path/to/export.zip")
+    given = parameters_of(_parameters(conf_json))
+    api_version = os.environ.get("EVEROS_API_VERSION") or "v1"
+    with contextlib.closing(
+        preview(Path(resolved(source)), given, messages=int(messages or 20), api_version=api_version)
+    ) as shown:
+        _print_texts(shown)
+    return 0
+
+
+def ask_memory(question: str, *, place: str = "", limit: int = 5, private: bool = False, target: str = "") -> int:
+    """
+    Ask the EverOS of the imports a question and print the passages that answer it.
+
+    :param place: Id or name of the one conversation to ask; empty: all public ones.
+    :param private: Ask private conversations and personal histories as well.
+    :param target: One of :data:`include.local.targets.TARGETS`; empty: the target of ``make import``, if configured.
+    :return: Exit status.
+    """
+    if not question.strip():
+        raise ConfigurationError(
+            "no question is given; nothing was asked.",
+            remedy='An example: make ask Q="Who owns the billing migration?"',
+        )
+    if not 1 <= limit <= MOST_EPISODES:
+        raise ConfigurationError(f"N={limit} is not a number of answers, 1 to {MOST_EPISODES}; nothing was asked.")
+    with target_to_ask(home(), target, say) as (settings, description):
+        say(f"Asking {description}")
+        _print_texts(lines(asyncio.run(_ask(settings, question, place, limit, private))))
+    return 0
+
+
+async def _ask(settings: Settings, question: str, place: str, limit: int, private: bool) -> Answers:
+    memories = memories_of(home(), settings.target)
+    only = memories.named(place) if place else None
+    api = connect(settings)
+    try:
+        return await ask(api, memories, question, only=only, private=private, limit=limit)
+    finally:
+        await api.aclose()
+
+
+def _print_texts(shown: Iterable[str]) -> None:
+    """Print lines with texts of messages, also on a terminal that is not UTF-8 and into ``| head``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        for line in shown:
+            say(line)
+    except BrokenPipeError:  # its reader has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _show(embedded: Embedded, run: RunFolder) -> None:
     async for line in show(embedded.settings, run):
         say(line)
-
-
-NO_TARGET = (
-    f"no EverOS is configured to load into: set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) "
-    f"or {CONNECTION}, in the environment or in .env. `make demo` needs none of them."
-)
 
 
 def say(line: str) -> None:
@@ -112,14 +201,3 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         raise ConfigurationError("CONF names a parameter twice")
     return members
-
-
-def _resolved(source: str) -> str:
-    if not source:
-        raise ConfigurationError("no export is given: make import SOURCE=path/to/export.zip (or a folder)")
-    if "://" in source:
-        return source
-    path = Path(source).expanduser().resolve()
-    if not path.exists():
-        raise ConfigurationError(f"{path} does not exist")
-    return str(path)

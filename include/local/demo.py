@@ -1,7 +1,6 @@
 """The last part of the demo: the number of episodes of each conversation, and the answer to a question."""
 
 import asyncio
-import textwrap
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -11,6 +10,8 @@ import msgspec
 
 from include.delivery.verification import together
 from include.ledger import Ledger, ledger_url
+from include.local.answers import lines as answer_lines
+from include.local.asking import ask, memories_of
 from include.local.summary import shortened
 from include.memory_api import MemoryAPI, Settings, connect
 from include.memory_api.contract import Readback
@@ -23,9 +24,6 @@ from include.run_folder import RunFolder
 QUESTION = "Who owns the billing migration?"
 _GIVE_UP_AFTER_S = 60
 """Reading shows the effect of a flush after some 15 s, later on a busy machine."""
-
-_WIDTH = 100
-_MOST_CHARACTERS = 700
 
 
 class ConversationSpan(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,18 +40,19 @@ class ConversationSpan(msgspec.Struct, frozen=True, kw_only=True):
 async def show(settings: Settings, run: RunFolder) -> AsyncIterator[str]:
     """Read the episodes of a run's conversations and search for the question; yield lines of text."""
     spans = _spans(run, Ledger.open(ledger_url(run.root.parents[1]), settings.target))
+    memories = memories_of(run.root.parents[1], settings.target)
     api = connect(settings)
     try:
         readbacks = await asyncio.gather(*(_settled_readback(api, span) for span in spans))
-        answer = await _ask(api, spans)
+        answers = await ask(api, memories, QUESTION, limit=1)
     finally:
         await api.aclose()
     yield "What the memory made of it:"
     for line in _lines(spans, readbacks):
         yield f"  {line}"
     yield f"\nAsking the memory: {QUESTION}"
-    for line in answer:
-        yield f"  {line}"
+    for line in answer_lines(answers):
+        yield f"  {line}".rstrip()
 
 
 async def _settled_readback(api: MemoryAPI, span: ConversationSpan) -> Readback:
@@ -83,17 +82,6 @@ def _lines(spans: Sequence[ConversationSpan], readbacks: Sequence[Readback]) -> 
         )
         left = f", {seen.unprocessed} messages not processed" if seen.unprocessed else ""
         yield f"{name:{max(map(len, names))}}  {count}{left}"
-
-
-async def _ask(api: MemoryAPI, spans: Sequence[ConversationSpan]) -> list[str]:
-    segments = [segment for span in spans for segment in span.segments]
-    owners = sorted({owner for span in spans for owner in span.owners})
-    episodes = await api.search(segments, QUESTION, senders=owners, limit=1)
-    if not episodes:
-        return ["(no episode matches)"]
-    [best] = episodes
-    text = textwrap.shorten(best.text, _MOST_CHARACTERS, placeholder=" …")
-    return [f"{best.conversation_id}: {best.title}", *textwrap.wrap(text, _WIDTH)]
 
 
 def _spans(run: RunFolder, ledger: Ledger) -> list[ConversationSpan]:

@@ -15,8 +15,8 @@ USER = "admin"
 
 HOSTS_VARIABLE = "EVEROS_IMPORT_UI_HOSTS"
 """
-Host names, separated by commas, that the API server accepts (``plugins/everos_plugin.py``). A page of another site that
-resolves its own name to 127.0.0.1 (DNS rebinding) gets no answer. Without this setting all names are accepted.
+Host names, separated by commas, that the API server accepts (``everos_provider/plugin.py``). A page of another site
+that resolves its own name to 127.0.0.1 (DNS rebinding) gets no answer. Without this setting all names are accepted.
 """
 
 
@@ -33,41 +33,46 @@ def airflow_environment(
     """
     ours = {name: value for name, value in environ.items() if not _of_another_airflow(name)}
     url = f"http://127.0.0.1:{port}"
-    return ours | {
-        HOME_VARIABLE: str(state_folder.root),
-        # with plugins/: this project's provider takes precedence over an installed one
-        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
-        "AIRFLOW_HOME": str(state_folder.airflow),
-        # seconds that a writer waits for another one; SQLite's own default of 5 is short on a busy laptop
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{state_folder.airflow}/{DATABASE}?timeout=60",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": "8",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(state_folder)),
-        HOSTS_VARIABLE: "127.0.0.1,localhost",
-        "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API__WORKERS": "1",
-        # new for each start: tokens of an earlier Airflow's tasks are invalid
-        "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
-        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
-        # parsing the DAG takes seconds of CPU; a change is seen after a minute, or by the next start
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
-        # seconds between two scheduling loops; each of the seven steps waits for one
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-        # a load whose process was killed is retried after this, not after five minutes
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(state_folder.airflow / "logs"),
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    }
+    # Airflow shows the deprecations of its own code in every task's log, unless the environment says otherwise
+    return (
+        {"PYTHONWARNINGS": "ignore::DeprecationWarning"}
+        | ours
+        | {
+            HOME_VARIABLE: str(state_folder.root),
+            # with plugins/: this project's provider takes precedence over an installed one
+            "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")]),
+            "AIRFLOW_HOME": str(state_folder.airflow),
+            # seconds that a writer waits for another one; SQLite's own default of 5 is short on a busy laptop
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{state_folder.airflow}/{DATABASE}?timeout=60",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "8",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(state_folder)),
+            HOSTS_VARIABLE: "127.0.0.1,localhost",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__BASE_URL": url,
+            "AIRFLOW__API__WORKERS": "1",
+            # new for each start: tokens of an earlier Airflow's tasks are invalid
+            "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+            # parsing the DAG takes seconds of CPU; a change is seen after a minute, or by the next start
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
+            # seconds between two scheduling loops; each of the seven steps waits for one
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+            # a load whose process was killed is retried after this, not after five minutes
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(state_folder.airflow / "logs"),
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+    )
 
 
 def new_password(state_folder: StateFolder) -> str:

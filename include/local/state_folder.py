@@ -1,17 +1,17 @@
 """The folder that a local run keeps its state in: its lock, its paths, and the ports of its servers."""
 
 import contextlib
-import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from include.errors import ConfigurationError
+from include.files import translate_file_errors, try_lock
 
 _WAIT_S = 60.0
 """Longer than any program of a killed command needs to end."""
@@ -44,19 +44,22 @@ class StateFolder:
 
 
 @contextlib.contextmanager
-def lock_state_folder(root: Path, command: str) -> Iterator[StateFolder]:
+def lock_state_folder(root: Path, command: str, say: Callable[[str], None] = lambda _: None) -> Iterator[StateFolder]:
     """
     Lock the folder for this process until the block ends.
 
     The processes of a killed command need some seconds to end and hold the lock until then: this waits for them.
 
     :param command: Name of this command, for the error message of another command.
+    :param say: Prints a line if it waits.
     :raises StateFolderLocked: A running command has locked it.
+    :raises StorageError: It cannot be made or written.
     """
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    with translate_file_errors(root, "Nothing was started. EVEROS_IMPORT_HOME=… names another folder."):
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _lock(descriptor, root)
+        _lock(descriptor, root, say)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {command}".encode(), 0)
         yield StateFolder(root, descriptor)
@@ -64,21 +67,19 @@ def lock_state_folder(root: Path, command: str) -> Iterator[StateFolder]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, root: Path) -> None:
-    deadline = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid, _, command = os.pread(descriptor, 200, 0).decode(errors="replace").partition(" ")
-            if (pid.isdigit() and psutil.pid_exists(int(pid))) or time.monotonic() > deadline:
-                raise StateFolderLocked(
-                    f"{root} is in use by `{command or '?'}` (process {pid or '?'}): let it finish or stop it, "
-                    "or give this command another folder with EVEROS_IMPORT_HOME=…"
-                ) from None
-            time.sleep(0.2)
-        else:
-            return
+def _lock(descriptor: int, root: Path, say: Callable[[str], None]) -> None:
+    deadline, said = time.monotonic() + _WAIT_S, False
+    while not try_lock(descriptor):
+        pid, _, command = os.pread(descriptor, 200, 0).decode(errors="replace").partition(" ")
+        if (pid.isdigit() and psutil.pid_exists(int(pid))) or time.monotonic() > deadline:
+            raise StateFolderLocked(
+                f"{root} is in use by `{command or '?'}` (process {pid or '?'}); nothing was started.",
+                remedy="Let it finish or stop it, or give this command another folder with EVEROS_IMPORT_HOME=…",
+            )
+        if not said:
+            say(f"Waiting for the processes of `{command or '?'}`, which was killed, to end: at most {_WAIT_S:.0f} s …")
+            said = True
+        time.sleep(0.2)
 
 
 def free_port(preferred: int | None = None) -> int:

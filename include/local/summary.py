@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from include.local.screen import wrapped
 from include.logs import printable
 from include.report.columns import TOTALS, Column, count_of
 
 _MOST_LINES = 40
 _MOST_CHARACTERS = 48
+_INDENT = "  "
 
 
 def summary(report: Mapping[str, Any]) -> Iterator[str]:
@@ -38,17 +40,18 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
         calls = sum(row["batches"] for row in conversations)
         yield f"Dry run: nothing was sent. Without it {report['pending']:,} messages would go in {calls:,} calls."
         if estimate := report.get("estimate"):
-            yield (
+            yield wrapped(
                 f"The estimate is {estimate['tokens']:,} tokens of text, {estimate['llm_calls']:,} calls of "
                 f"EverOS's language model and {-(-estimate['seconds'] // 60):.0f} min; the report says how that is "
                 "estimated."
             )
     for kind in ("skipped", "rejected"):
-        yield from (f"  {kind} {count:,}: {printable(reason)}" for reason, count in report[kind].items())
+        for reason, count in report[kind].items():
+            yield wrapped(f"{kind} {count:,}: {printable(reason)}", _INDENT)
     for note in report["notes"]:
         detail = f" ({note['detail']})" if note["detail"] else ""
-        yield printable(f"  note on {note['export']}: {note['count']:,} {note['meaning']}{detail}")
-    yield from (printable(f"  {problem}") for problem in report["problems"])
+        yield wrapped(printable(f"note on {note['export']}: {note['count']:,} {note['meaning']}{detail}"), _INDENT)
+    yield from (wrapped(printable(problem), _INDENT) for problem in report["problems"])
 
 
 def _line(name: str, row: Mapping[str, Any], columns: Sequence[Column]) -> str:

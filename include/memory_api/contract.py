@@ -22,6 +22,9 @@ DEFAULT_BASE_URL = "https://api.evermind.ai"
 """EverOS Cloud, from the vendor's batch-processing guide."""
 
 
+MOST_EPISODES = 100
+"""Both APIs return at most so many in one answer."""
+
 WHOLE = slice(None)
 """All messages of a batch."""
 
@@ -83,7 +86,12 @@ class Receipt:
 class Episode:
     """One memory that the target made. Its text must not be logged."""
 
-    conversation_id: str
+    segment_id: str
+    """v2: the session; v1: the ``conversation_id``, since there a segment is the conversation."""
+
+    owner: str = ""
+    """v2: whose memory it was found in."""
+
     title: str
     text: str
     timestamp_ms: int | None
@@ -227,12 +235,25 @@ class MemoryAPI(Protocol):
         ...
 
     async def search(
-        self, conversations: Sequence[Conversation], query: str, *, senders: Sequence[str] = (), limit: int = 3
+        self, query: str, owners: Sequence[str], conversations: Sequence[Conversation] = (), *, limit: int = 3
     ) -> list[Episode]:
         """
-        Return the best matching episodes of the given conversations, best first.
+        Return the best matching episodes, best first. What several owners hold is returned once.
 
-        :param senders: owners whose memories are searched (v2); v1 searches those of all.
+        :param owners: v2: owners whose memories are searched, one call each; v1 ignores them.
+        :param conversations: v1: the groups and histories to search. v2: only sessions of these conversations, or of
+            these segments; none: all that the owners have. Of a conversation id of more than 64 characters, sessions
+            of another that begins alike may be among them.
+        :param limit: at most :data:`MOST_EPISODES`.
+        """
+        ...
+
+    async def episodes(self, segment: Conversation, owner: str, *, limit: int = MOST_EPISODES) -> list[Episode]:
+        """
+        Return the oldest episodes of a segment and of those that continue it under a number, oldest first.
+
+        :param owner: v2: whose memory is read; v1 ignores it.
+        :param limit: at most :data:`MOST_EPISODES`.
         """
         ...
 

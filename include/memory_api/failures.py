@@ -8,7 +8,9 @@ server may have carried out the call: :class:`~include.errors.OutcomeUnknown`.
 import contextlib
 import email.utils
 import math
+import os
 import re
+import socket
 import ssl
 import string
 import time
@@ -112,6 +114,9 @@ class Reply:
 
     body: bytes
 
+    origin: str = ""
+    """Where the key comes from, as in :class:`include.memory_api.settings.Settings`."""
+
 
 class _Detail(msgspec.Struct):
     """One entry of a FastAPI validation error. ``msg`` and ``input`` may repeat the submitted value: not decoded."""
@@ -142,10 +147,11 @@ def from_transport(call: str, cause: BaseException | None) -> ChatImportError:
         tls = _tls_reason(cause)
         if tls in _BAD_TLS:
             return ConfigurationError(
-                f"{call}: no secure connection ({tls}); nothing was sent. Check the base URL's scheme and certificate."
+                f"{call}: no secure connection ({tls}); nothing was sent.",
+                remedy="Check the base URL's scheme and certificate.",
             )
     if isinstance(cause, _NEVER_SENT):
-        return NotSent(f"{call}: no connection ({name}); nothing was sent.")
+        return NotSent(f"{call}: no connection ({_system_reason(cause) or name}); nothing was sent.")
     if isinstance(cause, _BAD_ADDRESS):
         return ConfigurationError(f"{call}: the base URL is not usable ({name}); nothing was sent.")
     return OutcomeUnknown(f"{call}: no answer ({name}); it may or may not have been carried out.")
@@ -212,7 +218,9 @@ def from_status(call: str, reply: Reply) -> ChatImportError:
         return Refused(
             f"{call}: refused ({detail}); nothing was stored.", status=status, reason=reason or f"HTTP {status}"
         )
-    return ConfigurationError(f"{call}: {detail}; nothing was stored. {_remedy(reply, code)}")
+    what = {401: "EverOS refuses the API key", 403: "EverOS refuses access"}.get(status, "")
+    told = f"{what} ({detail})" if what else detail
+    return ConfigurationError(f"{call}: {told}; nothing was stored.", remedy=_remedy(reply, code))
 
 
 def read_error(body: bytes) -> tuple[str, str]:
@@ -302,6 +310,17 @@ def _unix_s(http_date: str) -> float | None:
         return None
 
 
+def _system_reason(cause: BaseException | None) -> str | None:
+    """Return the system's words for a failed connection: ``Connection refused``."""
+    reason = None
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            # asyncio puts the address into ``strerror``; the numbers of names that are not found are not the system's
+            reason = cause.strerror if isinstance(cause, socket.gaierror) else os.strerror(cause.errno)
+        cause = cause.__cause__ or cause.__context__
+    return reason
+
+
 def _tls_reason(cause: BaseException | None) -> str | None:
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
@@ -317,7 +336,8 @@ def _remedy(reply: Reply, code: str) -> str:
             "The account is not enabled for this version of the API: set api_version to the other, or have it enabled."
         )
     if status in (401, 403):
-        return "Check the API key of the connection (its password, or EVEROS_API_KEY) and what the account may use."
+        place = reply.origin or "the connection (its password) or EVEROS_API_KEY"
+        return f"Check the API key in {place}, and what its account may use."
     if 300 <= status < 400:
         return "The base URL redirects: use the address that it redirects to, such as https instead of http."
     return "Check that the base URL is that of an EverOS API of this version, without a path such as /api/v1."

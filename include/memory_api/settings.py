@@ -29,6 +29,7 @@ class Settings:
     :param new_ledger: name of the ledger that may be created beside one of the same server or key
         (:mod:`include.delivery.owner`).
     :param read_timeout_s: time limit of an answer. After it the outcome of the call is unknown.
+    :param origin: where these settings come from, for messages: ``the connection everos_default in Airflow``.
     :param connections: maximum number of calls at the same time.
     :raises ConfigurationError: a value is missing or contradicts another; the message has the remedy.
     """
@@ -43,19 +44,23 @@ class Settings:
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
     connections: int = 64
+    origin: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.api_version not in API_VERSIONS:
             raise ConfigurationError(f"api_version {self.api_version!r} is not one of {', '.join(API_VERSIONS)}")
         if not re.fullmatch(r"(?i:https?)://[^/\s?#@]+(/[^\s?#]*)?", self.base_url):
-            raise ConfigurationError(f"the base URL is not an address such as {DEFAULT_BASE_URL}")
+            raise ConfigurationError(
+                "the base URL is not an address; nothing was sent.", remedy=f"Write one such as {DEFAULT_BASE_URL}"
+            )
         if re.search(r"/api(/v\d+)?/?$", self.base_url):
             raise ConfigurationError(
                 f"base URL {self.base_url}: leave out the path, the client adds /api/{self.api_version}"
             )
         if not self.api_key and (self.api_version == "v1" or normal_address(self.base_url) == DEFAULT_BASE_URL):
             raise ConfigurationError(
-                "the API key is empty: only a self-hosted server (v2, at its own address) needs none"
+                "the API key is empty; nothing was sent.",
+                remedy="Give it. Only a self-hosted server (api_version v2, at its own address) needs none.",
             )
         if not re.fullmatch(r"[\x21-\x7e]*", self.api_key):
             raise ConfigurationError("the API key holds spaces or characters that a header cannot carry")

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import batched
 from typing import Any
 from urllib.parse import quote
 
 from include.errors import OutcomeUnknown, Refused
 from include.memory_api.contract import (
+    MOST_EPISODES,
     WHOLE,
     Episode,
     Evidence,
@@ -49,7 +51,7 @@ from include.memory_api.v1_wire import (
     scope,
     validation_error,
 )
-from include.memory_api.wire import EpisodePage, FlushResult
+from include.memory_api.wire import EpisodePage, FlushResult, best_first
 from include.records import Conversation, Outgoing
 
 _GROUPS_AT_ONCE = 50
@@ -192,30 +194,33 @@ class V1Client:
         return read_back(waiting, episodes, since_ms=since_ms, until_ms=until_ms)
 
     async def search(
-        self,
-        conversations: Sequence[Conversation],
-        query: str,
-        *,
-        senders: Sequence[str] = (),
-        limit: int = 3,
+        self, query: str, owners: Sequence[str], conversations: Sequence[Conversation] = (), *, limit: int = 3
     ) -> list[Episode]:
         """Return the best matching episodes of the given conversations, best first."""
         groups = [c.conversation_id for c in conversations if c.kind == "group"]
-        filters: list[dict[str, Any]] = [
-            {"group_id": {"in": groups[at : at + _GROUPS_AT_ONCE]}} for at in range(0, len(groups), _GROUPS_AT_ONCE)
+        asked: list[tuple[str, dict[str, Any]]] = [
+            ("", {"group_id": {"in": list(some)}}) for some in batched(groups, _GROUPS_AT_ONCE)
         ]
-        filters += [scope(c) for c in conversations if c.kind == "personal"]
-        found: list[EpisodeItem] = []
-        for one in filters:
-            body = {"filters": one, "query": query, "memory_types": ["episodic_memory"], "top_k": min(limit, 100)}
+        asked += [(c.conversation_id, scope(c)) for c in conversations if c.kind == "personal"]
+        found: list[Episode] = []
+        for name, filters in asked:
+            most = min(limit, MOST_EPISODES)
+            body = {"filters": filters, "query": query, "memory_types": ["episodic_memory"], "top_k": most}
             result = await self._http.post("/api/v1/memories/search", body, SearchResult, "search", retried=True)
-            found += result.episodes or []
-        found.sort(key=lambda item: item.score or 0.0, reverse=True)
-        return [item.episode_of(item.group_id or item.user_id) for item in found[:limit]]
+            found += [item.episode_of(name or item.group_id) for item in result.episodes or []]
+        return best_first(found, limit)
+
+    async def episodes(self, segment: Conversation, owner: str, *, limit: int = MOST_EPISODES) -> list[Episode]:
+        """Return the oldest episodes of a conversation, oldest first."""
+        order = {"page": 1, "page_size": min(limit, MOST_EPISODES), "rank_by": "timestamp", "rank_order": "asc"}
+        body = {"filters": scope(segment), "memory_type": "episodic_memory", **order}
+        call = f"episodes of {segment.conversation_id}"
+        found = await self._http.post("/api/v1/memories/get", body, EpisodePage[EpisodeItem], call, retried=True)
+        return [item.episode_of(segment.conversation_id) for item in found.episodes or ()]
 
     async def check(self) -> str:
         """Check host and key by reading the account's settings."""
-        await self._http.get("/api/v1/settings", object, f"check of {self._target.base_url}", retried=True)
+        await self._http.get("/api/v1/settings", object, f"EverOS v1 at {self._target.base_url}", retried=True)
         return f"EverOS v1 at {self._target.base_url} answers and accepts the API key."
 
     async def _pending(self, conversation: Conversation, call: str) -> tuple[list[Pending], bool]:

@@ -34,15 +34,16 @@ class _Connections:
     """The connections of one client, for any thread."""
 
     def __init__(self, settings: Settings) -> None:
+        self._origin = settings.origin
         self._timeouts_s = urllib3.Timeout(connect=settings.connect_timeout_s, read=settings.read_timeout_s)
         self._pool = _pool(settings)
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> failures.Reply:
+    def send(self, method: str, url: str, headers: Mapping[str, str], sent: bytes | None) -> failures.Reply:
         """Send a request, once, and read the answer up to its limit."""
         response = self._pool.urlopen(
             method,
             url,
-            body=body,
+            body=sent,
             headers=headers,
             redirect=False,
             retries=False,
@@ -50,9 +51,8 @@ class _Connections:
             preload_content=False,
             decode_content=False,
         )
-        return failures.Reply(
-            status=response.status, headers=response.headers, body=read_body(response, urlsplit(url).path)
-        )
+        body = read_body(response, urlsplit(url).path)
+        return failures.Reply(status=response.status, headers=response.headers, body=body, origin=self._origin)
 
     def close(self) -> None:
         """Close idle ones."""
@@ -79,7 +79,7 @@ class V1Http:
     """Connections to one account. Use it from one event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        self._address = settings.address
+        self._address, self._origin = settings.address, settings.origin
         self._calls, self._connections = BlockingCalls(settings), _Connections(settings)
         self._sdk = everos.AsyncEverOS(
             api_key=settings.api_key,
@@ -149,7 +149,9 @@ class V1Http:
             response = error.response
         except everos.APIError as error:
             raise failures.from_transport(call, error.__cause__) from None
-        return failures.Reply(status=response.status_code, headers=response.headers, body=response.content)
+        return failures.Reply(
+            status=response.status_code, headers=response.headers, body=response.content, origin=self._origin
+        )
 
 
 def _pool(settings: Settings) -> urllib3.PoolManager:

@@ -6,6 +6,7 @@ ids; their times identify them, since the milliseconds of a conversation are uni
 with the role ``user``, and can be read by owner only. Deletion and deferred extraction are not used.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import quote
 
 from include.errors import OutcomeUnknown, Refused
 from include.memory_api.contract import (
+    MOST_EPISODES,
     WHOLE,
     Episode,
     Evidence,
@@ -44,17 +46,18 @@ from include.memory_api.v2_wire import (
     SearchResult,
     TaskItem,
     TaskList,
+    beginning_with,
     messages_of,
     session_of,
+    sessions_of,
     validation_error,
 )
-from include.memory_api.wire import AddResult, EpisodeItem, EpisodePage, FlushResult
+from include.memory_api.wire import AddResult, EpisodeItem, EpisodePage, FlushResult, best_first
 from include.records import Conversation, Outgoing
 
 MOST_OWNERS = 20
-"""``readback`` and ``search`` read the memories of at most so many people."""
+"""``readback`` reads the memories of at most so many people."""
 
-_SESSIONS_AT_ONCE = 50
 _NOBODY = "-"
 """A search must name an owner; unprocessed messages have none yet, and any name returns them."""
 
@@ -186,26 +189,39 @@ class V2Client:
         return read_back(len(waiting), episodes, since_ms=since_ms, until_ms=until_ms)
 
     async def search(
-        self, conversations: Sequence[Conversation], query: str, *, senders: Sequence[str] = (), limit: int = 3
+        self, query: str, owners: Sequence[str], conversations: Sequence[Conversation] = (), *, limit: int = 3
     ) -> list[Episode]:
-        """Return the best matching episodes, best first; an episode that several people share is returned once."""
-        sessions = [session_of(conversation) for conversation in conversations]
-        owners = senders or [c.user_id for c in conversations if c.user_id]
-        found: dict[tuple[str | None, str | None], EpisodeItem] = {}
-        for owner in owners[:MOST_OWNERS]:
-            for at in range(0, len(sessions), _SESSIONS_AT_ONCE):
-                filters = {"OR": [{"session_id": session} for session in sessions[at : at + _SESSIONS_AT_ONCE]]}
-                asked = {"query": query, "method": "keyword", "top_k": min(limit, 100), "filters": filters}
-                for item in (await self._search(owner, asked, "search")).episodes or ():
-                    best = found.setdefault((item.session_id, item.timestamp), item)
-                    best.score = max(best.score or 0.0, item.score or 0.0)
-        ranked = sorted(found.values(), key=lambda item: item.score or 0.0, reverse=True)
-        return [item.episode_of(item.session_id) for item in ranked[:limit]]
+        """Return the best matching episodes, best first: one call for each owner."""
+        asked: dict[str, Any] = {"query": query, "method": "keyword", "top_k": min(limit, MOST_EPISODES)}
+        if conversations:
+            asked["filters"] = {"OR": [each for conversation in conversations for each in sessions_of(conversation)]}
+        answers = await asyncio.gather(*(self._search(owner, asked, "search") for owner in owners))
+        found = (
+            item.episode_of(item.session_id, owner)
+            for owner, answer in zip(owners, answers, strict=True)
+            for item in answer.episodes or ()
+        )
+        return best_first(found, limit)
+
+    async def episodes(self, segment: Conversation, owner: str, *, limit: int = MOST_EPISODES) -> list[Episode]:
+        """Return the oldest episodes of a segment and of its numbered continuations, oldest first."""
+        body = {
+            **self._store,
+            "user_id": owner,
+            "memory_type": "episode",
+            "filters": {"OR": [{"session_id": session_of(segment)}, beginning_with(f"{session_of(segment)}.")]},
+            "page_size": min(limit, MOST_EPISODES),
+            "sort_by": "timestamp",
+            "sort_order": "asc",
+        }
+        call = f"episodes of {session_of(segment)}"
+        found = (await self._http.post("/api/v2/memory/get", body, EpisodePage[EpisodeItem], call)).data
+        return [item.episode_of(item.session_id, owner) for item in found.episodes or ()]
 
     async def check(self) -> str:
         """Check host and key by reading the newest task."""
         query = {"page_size": 1, **self._store}
-        await self._http.get("/api/v2/tasks", TaskList, f"check of {self._target.base_url}", query=query)
+        await self._http.get("/api/v2/tasks", TaskList, f"EverOS v2 at {self._target.base_url}", query=query)
         key = "accepts the API key" if self._has_key else "requires no API key"
         return f"EverOS v2 at {self._target.base_url} answers and {key}."
 

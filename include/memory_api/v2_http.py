@@ -32,6 +32,7 @@ class V2Http:
     def __init__(self, settings: Settings) -> None:
         self._sdk = ApiClient(_configuration(settings))
         self._sdk.rest_client.pool_manager.pool_classes_by_scheme = POOLS
+        self._origin = settings.origin
         self._timeouts_s = (settings.connect_timeout_s, settings.read_timeout_s)
         self._calls = BlockingCalls(settings)
 
@@ -80,7 +81,8 @@ class V2Http:
             method, path, query_params=query, header_params=dict(_HEADERS), body=sent, auth_settings=["BearerAuth"]
         )
         response = self._sdk.call_api(*request, _request_timeout=self._timeouts_s).response
-        return failures.Reply(status=response.status, headers=response.headers, body=read_body(response, path))
+        body = read_body(response, path)
+        return failures.Reply(status=response.status, headers=response.headers, body=body, origin=self._origin)
 
 
 def _configuration(settings: Settings) -> Configuration:

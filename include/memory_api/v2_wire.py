@@ -13,6 +13,10 @@ MOST_TASKS = 100
 """Largest ``page_size`` of the task list."""
 
 MAX_ID_CHARACTERS = 128
+_LEAST_KEPT = 64
+"""Of a conversation id, every id of a segment has at least so many characters, or all."""
+
+_LAST_CHARACTER = "\U0010ffff"
 _SENDER = re.compile(r"[a-zA-Z0-9_.@+-]{1,128}")
 """The server uses the id as the name of a folder; it refuses ``.`` and ``..`` too (1.5.1, ``MessageItemDTO``)."""
 
@@ -66,6 +70,29 @@ def session_of(conversation: Conversation) -> str:
     and two personal histories may have the same ``session_id``.
     """
     return conversation.segment_id or conversation.conversation_id
+
+
+def sessions_of(conversation: Conversation) -> list[dict[str, Any]]:
+    """
+    Return filters of a search, any of which selects sessions of a conversation; or of one segment, if it is one.
+
+    Ids of segments begin with the conversation id and a dot, or where they would be too long with a part of it
+    (:func:`include.transform.segments.segment_id_of`).
+    """
+    if conversation.segment_id:
+        return [{"session_id": conversation.segment_id}]
+    name = conversation.conversation_id
+    start = f"{name}." if len(name) < _LEAST_KEPT else name[:_LEAST_KEPT]
+    return [{"session_id": name}, beginning_with(start)]
+
+
+def beginning_with(start: str) -> dict[str, Any]:
+    """
+    Return a filter of session ids that begin so.
+
+    Session ids can be compared (docs.evermind.ai, "Filters DSL"; server 1.5.1, ``compile_predicate``).
+    """
+    return {"session_id": {"gte": start, "lt": f"{start}{_LAST_CHARACTER}"}}
 
 
 def messages_of(messages: Sequence[Outgoing]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The JSON that v1 and v2 have in common: shapes of answers, fields of a message, encoding and decoding."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -41,10 +42,11 @@ class EpisodeItem(msgspec.Struct):
     timestamp: str | None = None
     score: float | None = None
 
-    def episode_of(self, conversation_id: str | None) -> Episode:
+    def episode_of(self, segment_id: str | None, owner: str = "") -> Episode:
         """Return the contract's form of the episode."""
         return Episode(
-            conversation_id=conversation_id or "",
+            segment_id=segment_id or "",
+            owner=owner,
             title=self.subject or "",
             text=self.episode or self.summary or "",
             timestamp_ms=milliseconds(self.timestamp),
@@ -57,6 +59,14 @@ class EpisodePage[E: EpisodeItem](msgspec.Struct):
 
     episodes: list[E] | None = None
     total_count: int | None = None
+
+
+def best_first(episodes: Iterable[Episode], limit: int) -> list[Episode]:
+    """Return the episodes with the highest scores; of the copies that several owners hold, one."""
+    unique: dict[tuple[str, int | None, str], Episode] = {}
+    for episode in sorted(episodes, key=lambda episode: episode.score or 0.0, reverse=True):
+        unique.setdefault((episode.segment_id, episode.timestamp_ms, episode.text), episode)
+    return list(unique.values())[:limit]
 
 
 def message_fields(message: Outgoing) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from include.parsers.discord import package as discord_package
 from include.parsers.everos import documents as everos_documents
 from include.parsers.formats import Export, Format, ParseOptions, Place
 from include.parsers.json.head import Head, inspect_head
+from include.parsers.parts import cuts, divided, is_large
 from include.parsers.slack import dump as slack_dump
 from include.parsers.slack import export as slack_export
 from include.parsers.slack import layout as slack_layout
@@ -69,28 +70,33 @@ _NOT_READ = (
     ),
 )
 """Names of files that hold exports in a form that is not read, each with what to do instead."""
+_UNKNOWN = "not an export of a known format"
+
 _ASSET = re.compile(r"_Files/")
 """DiscordChatExporter keeps downloaded media, some of it JSON, in ``<export>.json_Files/``."""
 
 
-def discover(source: Path, limits: Limits | None = None) -> tuple[list[Export], list[Rejected]]:
+def discover(source: Path, limits: Limits | None = None, *, most_parts: int = 1) -> tuple[list[Export], list[Rejected]]:
     """
     Find the exports in a file, a folder, or a folder with a mixture; reads no more than the beginnings of files.
 
-    :returns: The exports, and one ``Rejected`` per file that looks like an export and is none, or must not be read.
-        Both are empty for an empty folder.
+    :param most_parts: Number of parts that a large export is divided into at most (:mod:`include.parsers.parts`).
+    :returns: The exports or their parts, and one ``Rejected`` per file that looks like an export and is none, or must
+        not be read. Both are empty for an empty folder.
     :raises ExportError: if ``source`` does not exist or is a damaged zip.
     :raises LimitExceeded: if an archive holds too many entries.
     """
     found: list[_Found] = []
     rejected: list[Rejected] = []
-    empty = _discover(source, source.name or str(source), limits or limits_of_environment(), found, rejected)
+    search = _Search(limits or limits_of_environment(), most_parts, found, rejected)
+    empty = _discover(source, source.name or str(source), search)
     if not (found or rejected or empty):
-        rejected.append(_rejected(str(source), _not_an_export()))
+        rejected.append(_rejected(str(source), _UNKNOWN))
     if len(rejected) > MAX_REPORTED:
         more = f"and {len(rejected) - MAX_REPORTED} more files like these"
         rejected[MAX_REPORTED:] = [_rejected(str(source), more)]
-    return _with_lists(found), rejected
+    whole = _with_lists(found)
+    return [part for export, each in zip(whole, found, strict=True) for part in divided(export, each.cuts)], rejected
 
 
 def open_export(export: Export, limits: Limits | None = None) -> Archive:
@@ -105,11 +111,14 @@ def open_export(export: Export, limits: Limits | None = None) -> Archive:
         names = sorted_files.exports.get((export.format, export.root), ())
         if not names:
             raise ExportError(f"{export.path}: the {export.format} export found before is gone; run the import again")
-        described = FORMATS[export.format].beside(archive, names)
-        return archive.only(sorted({*names, *described})).below(export.root)
+        return _files_of(archive, FORMATS[export.format], export.root, names)
     except BaseException:
         archive.close()
         raise
+
+
+def _files_of(archive: Archive, format_: Format, root: str, names: Sequence[str]) -> Archive:
+    return archive.only(sorted({*names, *format_.beside(archive, names)})).below(root)
 
 
 def parse(export: Export, options: ParseOptions) -> Iterator[Parsed]:
@@ -130,10 +139,11 @@ def parse_many(export: Export, options: ParseOptions) -> Iterator[ParsedMany]:
 
 
 class _Found(NamedTuple):
-    """An export, and the lists of Slack that it has, by name in its archive."""
+    """An export, the lists of Slack that it has, by name in its archive, and the beginnings of its parts."""
 
     export: Export
     lists: Mapping[str, ListKind]
+    cuts: Sequence[str]
 
     @property
     def missing(self) -> set[str]:
@@ -152,6 +162,8 @@ class _SortedFiles:
         """(format, root) to the lists of Slack, by name."""
         self.rejected: dict[str, str] = {}
         """Name to reason."""
+        self.attached: set[str] = set()
+        """Rejected files that are attachments as far as can be seen: exports are whole without them."""
 
 
 def _sort_files(archive: Archive) -> _SortedFiles:
@@ -229,12 +241,13 @@ def _sort_file(archive: Archive, name: str, result: _SortedFiles, beside: str) -
             f"treated as a file that was shared in {beside}, since it is in a folder of attachments beside it; it was "
             "not read. Move it elsewhere if it is an export"
         )
+        result.attached.add(name)
     elif format_name:
         result.exports[format_name, ""].append(name)
         if format_name == slack_dump.FORMAT.name and (kind := list_kind(name, head)):
             result.lists[format_name, ""][name] = kind
     elif not beside:
-        result.rejected[name] = _not_an_export()
+        result.rejected[name] = _UNKNOWN
     return bool(format_name and not beside)
 
 
@@ -242,20 +255,43 @@ def _format_of(head: Head) -> str | None:
     return next((format_.name for format_ in FORMATS.values() if format_.matches_file(head)), None)
 
 
-def _discover(
-    path: Path, label: str, limits: Limits, found: list[_Found], rejected: list[Rejected], inside: str = ""
-) -> bool:
+class _Search(NamedTuple):
+    """A search for exports: its settings and what it has found."""
+
+    limits: Limits
+    most_parts: int
+    found: list[_Found]
+    rejected: list[Rejected]
+
+    def cuts(self, archive: Archive, format_: Format, root: str, names: Sequence[str]) -> Sequence[str]:
+        """Return where an export is divided: not one above the limit of a whole archive, which each part would pass."""
+        size_bytes = sum(map(archive.size_bytes, names)) if archive.is_divisible else 0
+        if self.most_parts < 2 or not is_large(size_bytes) or size_bytes > self.limits.total_bytes:
+            return ()
+        return cuts(format_.units(_files_of(archive, format_, root, names)), self.most_parts)
+
+
+def _discover(path: Path, label: str, search: _Search, inside: str = "") -> bool:
     """Add the exports found and the files rejected; return whether the archive is empty."""
-    with open_archive(path, limits, inside) as archive:
+    found, rejected = search.found, search.rejected
+    with open_archive(path, search.limits, inside) as archive:
         sorted_files = _sort_files(archive)
+        below = "" if path.is_file() and list(archive.names()) == [path.name] else f"{label}/"
+        cuts_of = {
+            (name, root): search.cuts(archive, FORMATS[name], root, names)
+            for (name, root), names in sorted_files.exports.items()
+        }
         empty = not archive.names()
         places = []
         for name in sorted_files.archives:
             try:
                 places.append((name, *archive.place_of(name)))
             except ExportError as error:
-                rejected.append(_rejected(f"{label}/{name}", str(error)))
-        rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in archive.refused)
+                rejected.append(_rejected(f"{below}{name}", str(error)))
+        rejected.extend(
+            _rejected(f"{below}{name}", reason, unread=bool(_CANDIDATE.search(name)))
+            for name, reason in archive.refused
+        )
     for (name, root), names in sorted_files.exports.items():
         format_ = FORMATS[name]
         where = f"{label}/{root}".rstrip("/") if root else label
@@ -266,12 +302,15 @@ def _discover(
             continue
         key = f"{len(found) + 1:03d}-{name}-{re.sub('[^A-Za-z0-9]+', '-', where).strip('-')[:60]}".rstrip("-")
         export = Export(key=key, format=name, path=str(path), inside=inside, root=root, label=where)
-        found.append(_Found(export, sorted_files.lists[name, root]))
-    rejected.extend(_rejected(f"{label}/{name}", reason) for name, reason in sorted_files.rejected.items())
+        found.append(_Found(export, sorted_files.lists[name, root], cuts_of[name, root]))
+    rejected.extend(
+        _rejected(f"{below}{name}", reason, unread=name not in sorted_files.attached)
+        for name, reason in sorted_files.rejected.items()
+    )
     for name, place, within in places:
         label_of_it = f"{label}/{name}" if within else name
         try:
-            _discover(place, label_of_it, limits, found, rejected, within)
+            _discover(place, label_of_it, search, within)
         except ExportError as error:  # the other archives are read
             rejected.append(_rejected(label_of_it, str(error)))
     return empty
@@ -312,10 +351,8 @@ def _family(export: Export) -> str:
     return re.sub(r"[\W\d_]+|part|teil", "", name)
 
 
-def _not_an_export() -> str:
-    looked_for = (format_.looked_for for format_ in FORMATS.values() if format_.looked_for)
-    return f"no known export format; looked for {'; '.join(looked_for)}"
-
-
-def _rejected(origin: str, reason: str) -> Rejected:
-    return Rejected(source="", conversation_id="", reason=reason, origin=origin)
+def _rejected(origin: str, reason: str, *, unread: bool = True) -> Rejected:
+    file, _, rest = reason.partition(": ")
+    if rest and file.rpartition("/")[2] == origin.rpartition("/")[2]:  # an error that begins with the file
+        reason = rest
+    return Rejected(source="", conversation_id="", reason=reason, origin=origin, unread=unread)

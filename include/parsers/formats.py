@@ -1,9 +1,9 @@
 """The types that all parsers share: an export, the options of a run, and a format."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -22,8 +22,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
 
 
+class Unit(NamedTuple):
+    """A folder or file of an export that can be read apart from the others: all that a conversation needs is in it."""
+
+    name: str
+    size_bytes: int
+
+
 class Export(msgspec.Struct, frozen=True, kw_only=True):
-    """One export found: small, holds no content, goes through XCom."""
+    """One export found, or a part of a large one: small, holds no content, goes through XCom."""
 
     key: str
     """Safe as a folder name and unique in a run."""
@@ -44,7 +51,19 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the file or folder, for the user."""
 
     lists: tuple["Place", ...] = ()
-    """Lists of people and conversations in other parts of the source, where this one has none of its own."""
+    """Lists of people and conversations in other exports of the source, where this one has none of its own."""
+
+    part: int = 1
+    """Number of the part."""
+
+    parts: int = 1
+    """Number of parts that the export is read in (:mod:`include.parsers.parts`)."""
+
+    since: str = ""
+    """The first unit of a part; empty for the first part."""
+
+    before: str = ""
+    """The first unit of the next part; empty for the last part."""
 
 
 class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,15 +87,17 @@ class ParseOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def selects(self, conversation_id: str, name: str) -> bool:
         """Return whether the patterns select a conversation, by its id or its name."""
+        excluded, included = (matches(patterns, conversation_id, name) for patterns in (self.exclude, self.include))
+        return not excluded and (not self.include or included)
 
-        def matches(patterns: tuple[str, ...]) -> bool:
-            return any(
-                fnmatchcase(label, pattern.removeprefix("#"))
-                for pattern in patterns
-                for label in (conversation_id, name)
-            )
+    def names(self, conversation_id: str, name: str) -> bool:
+        """Return whether a pattern of either list matches a conversation."""
+        return matches((*self.include, *self.exclude), conversation_id, name)
 
-        return not matches(self.exclude) and (not self.include or matches(self.include))
+
+def matches(patterns: Iterable[str], *names: str) -> bool:
+    """Return whether one of the patterns matches one of the names; a ``#`` before a pattern is ignored."""
+    return any(fnmatchcase(name, pattern.removeprefix("#")) for pattern in patterns for name in names)
 
 
 def _no_roots(_: Archive) -> Mapping[str, Sequence[str]]:
@@ -97,9 +118,6 @@ class Format:
 
     name: str
 
-    looked_for: str
-    """The shape that is recognised, for the report on an unknown file."""
-
     parse: Callable[[Archive, Export, ParseOptions], Iterator[ParsedMany]]
 
     find_roots: Callable[[Archive], Mapping[str, Sequence[str]]] = _no_roots
@@ -110,6 +128,9 @@ class Format:
 
     beside: Callable[[Archive, Sequence[str]], Sequence[str]] = lambda *_: ()
     """Returns files that describe those of an export; they may belong to another export as well."""
+
+    units: Callable[[Archive], Sequence[Unit]] = lambda _: ()
+    """Returns the units of an export in the order in which they are read; none if it is read in one piece."""
 
     refusal: str = ""
     """For a format that is known and cannot be imported: the reason, and what to use instead."""

@@ -10,10 +10,10 @@ from include.parsers.formats import ParseOptions
 from include.parsers.json.stream import BrokenJson
 from include.records import Conversation, Entries, Message, Messages, Parsed, ParsedMany, Rejected, Row, Skipped
 
-ToMessage = Callable[[dict[str, Any], str], Message]
-"""Makes a message of an object and its origin, or raises :class:`Skip` or :class:`Reject`."""
+ToMessage = Callable[[Any, str], Message | Row]
+"""Makes a message, or its row, of an object and its origin, or raises :class:`Skip` or :class:`Reject`."""
 
-Correctable = Callable[[dict[str, Any]], dict[str, Any]]
+Correctable = Callable[[Any], dict[str, Any]]
 """
 Returns the fields of a rejected entry that a user can correct, under the names of EverOS JSON: ``message_id``,
 ``sender_id``, ``sender_name``, ``role``, ``timestamp``, ``content``. Missing and empty values are dropped later.
@@ -23,6 +23,9 @@ Returns the fields of a rejected entry that a user can correct, under the names 
 _AT_ONCE = 1_000
 _CHARACTERS_AT_ONCE = 1 << 20
 """Of text. A record of messages has this many of them or characters, so memory stays bounded."""
+
+
+_TEXT = Message.__struct_fields__.index("text")
 
 
 class Skip(Exception):
@@ -48,6 +51,7 @@ def outcomes(
     place: str,
     correctable: Correctable | None = None,
     skip_reason: str = "",
+    usual: type = dict,
 ) -> Iterator[ParsedMany]:
     """
     Yield one outcome per entry, the messages as rows, and then their number.
@@ -58,6 +62,7 @@ def outcomes(
     :param place: Prefix of the entries' positions: ``general.json`` gives ``general.json[7]``.
     :param correctable: Default: rejected entries cannot be corrected.
     :param skip_reason: Skip every entry for this reason.
+    :param usual: Another form in which ``to_message`` and ``correctable`` take objects.
     """
     source, conversation_id = conversation.source, conversation.conversation_id
     rows: list[Row] = []
@@ -68,11 +73,12 @@ def outcomes(
             count += 1
             origin = f"{place}[{position}]"
             try:
-                if skip_reason or type(entry) is not dict:
+                if skip_reason or (type(entry) is not usual and type(entry) is not dict):
                     raise _no_message(entry, skip_reason)
                 message = to_message(entry, origin)
-                rows.append(astuple(message))
-                characters += len(message.text)
+                row = message if isinstance(message, tuple) else astuple(message)
+                rows.append(row)
+                characters += len(row[_TEXT])
             except Skip as skip:
                 yield Skipped(source=source, conversation_id=conversation_id, reason=str(skip), origin=origin)
             except Reject as reject:
@@ -81,7 +87,7 @@ def outcomes(
                     conversation_id=conversation_id,
                     reason=str(reject),
                     origin=origin,
-                    entry=_given(correctable(entry)) if correctable and isinstance(entry, dict) else None,
+                    entry=_given(correctable(entry)) if correctable and isinstance(entry, dict | usual) else None,
                 )
             if len(rows) >= _AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
                 yield Messages(conversation_id=conversation_id, rows=rows)
@@ -89,7 +95,13 @@ def outcomes(
     except (BrokenJson, EntryUnreadable) as error:
         count += 1
         origin = f"{place}[{position + 1}]"
-        yield Rejected(source=source, conversation_id=conversation_id, reason=str(error), origin=origin)
+        yield Rejected(
+            source=source,
+            conversation_id=conversation_id,
+            reason=str(error),
+            origin=origin,
+            unread=not skip_reason,
+        )
     if rows:
         yield Messages(conversation_id=conversation_id, rows=rows)
     yield Entries(conversation_id=conversation_id, count=count)
@@ -114,5 +126,5 @@ _JSON_NAMES = {str: "a string", list: "an array", bool: "a boolean", type(None):
 
 def reject_file(origin: str, source: str, reason: str, conversation_id: str = "") -> Iterator[Parsed]:
     """Yield the outcome of a file, or a part of one, whose entries cannot be counted: one rejected entry."""
-    yield Rejected(source=source, conversation_id=conversation_id, reason=reason, origin=origin)
+    yield Rejected(source=source, conversation_id=conversation_id, reason=reason, origin=origin, unread=True)
     yield Entries(conversation_id=conversation_id, count=1)

@@ -2,17 +2,19 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.records import Conversation
+from include.records import BATCH_SCHEMA, Conversation
 from include.run_folder import RunFolder
 
 _LEAF = "messages.list.element."
 _IDS = ("conversation_id", "segment_id")
+_MESSAGE: Any = BATCH_SCHEMA.field("messages").type.value_type
 
 ROWS_AT_ONCE = 1_000
 """Batches."""
@@ -36,10 +38,10 @@ def planned_messages(chunk_paths: Sequence[Path], *more: str) -> pa.RecordBatchR
     """
     Stream ``conversation_id, segment_id, message_id`` of all planned messages.
 
-    :param more: Further columns of text, such as ``sender_id``.
+    :param more: Further columns, such as ``sender_id``.
     """
     names = ("message_id", *more)
-    schema = pa.schema([pa.field(name, pa.string()) for name in (*_IDS, *names)])
+    schema = pa.schema([BATCH_SCHEMA.field(name) for name in _IDS] + [_MESSAGE.field(name) for name in names])
 
     def batches() -> Iterator[pa.RecordBatch]:
         for path in chunk_paths:

@@ -6,22 +6,26 @@ EverOS cuts a history into::
 
     llm calls = batches + flushes                  where does a cell end
               + cells                              an episode of each
-              + 2 * cells * owners in a cell       facts and profile of each owner
-    cells     = messages / 10, rounded up, for each segment
-    owners    = 1, or with a memory per person the people who wrote in the segment
+              + 2 * owners of each cell            facts and profile of each owner
+    a cell    ends with the day (UTC), before a silence of more than 4 hours, and after 10 messages
+    owners    = 1, or with a memory per person the people who wrote in the cell
     tokens    = UTF-8 bytes of the texts / 4, rounded up
     seconds   = 7 per call + 0.33 per message, within a segment one after the other
 
-The shape is known, the numbers are assumptions: nothing is published. The sizes of cells and the tokens fit English
-work chat; the seconds were seen on a self-hosted server with a real model (15 messages in 12 s, 52 in 24 s).
+The shape is known: server 1.5.1 asks its model to end a cell with the day and before a long silence. The numbers are
+assumptions: nothing is published. The sizes of cells and the tokens fit English work chat; the seconds were seen on a
+self-hosted server with a real model (15 messages in 12 s, 52 in 24 s).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import duckdb
 import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from include.files import write_private
 from include.plan.chunk_file import planned_messages
@@ -30,6 +34,8 @@ from include.records import Chunk, PlannedSegment
 from include.run_folder import RunFolder
 
 MESSAGES_PER_CELL = 10
+DAY_MS = 86_400_000
+LONGEST_SILENCE_MS = 4 * 3_600_000
 BYTES_PER_TOKEN = 4
 SECONDS_PER_CALL = 7.0
 SECONDS_PER_MESSAGE = 0.33
@@ -67,36 +73,41 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """Messages left for another run, because with them ``llm_calls`` would pass the limit; not in any other figure."""
 
 
-def effort_of(planned: PlannedSegment, owners: int) -> Effort:
-    """
-    Return what one segment will take.
+class Memories(msgspec.Struct, frozen=True, kw_only=True):
+    """The memories that a segment becomes."""
 
-    :param owners: How many different memories its messages become part of; none where bots are alone.
-    """
-    cells = -(-planned.messages // MESSAGES_PER_CELL)
+    cells: int = 0
+    """Cells in which somebody has the role ``user``; of the others nothing is remembered."""
+
+    owners: int = 0
+    """Owners of each of these cells, added up."""
+
+
+def effort_of(planned: PlannedSegment, memories: Memories) -> Effort:
+    """Return what one segment will take."""
     return Effort(
         messages=planned.messages,
         batches=planned.batches,
         calls=planned.batches + 1,
         tokens=-(-planned.bytes // BYTES_PER_TOKEN),
-        llm_calls=planned.batches + (1 + cells + 2 * cells * min(owners, MESSAGES_PER_CELL) if owners else 0),
+        llm_calls=planned.batches + (1 + memories.cells + 2 * memories.owners if memories.cells else 0),
         segments=1,
         seconds=planned.batches * SECONDS_PER_CALL + planned.messages * SECONDS_PER_MESSAGE,
     )
 
 
-def estimate(planned: Sequence[PlannedSegment], owners: Mapping[str, int], concurrency: int) -> Estimate:
+def estimate(planned: Sequence[PlannedSegment], memories: Mapping[str, Memories], concurrency: int) -> Estimate:
     """
     Add up a plan. No load ends before its longest segment does, nor before all work is shared out.
 
-    :param owners: Different owners by segment id.
+    :param memories: By segment id.
     :param concurrency: Batches at once in each load task.
     """
     to_load = [each for each in planned if not each.held]
     at_once = max(1, min(LOADS_AT_ONCE, len({each.chunk for each in to_load})) * concurrency)
     by_conversation: dict[str, list[Effort]] = defaultdict(list)
     for each in to_load:
-        by_conversation[each.conversation_id].append(effort_of(each, owners.get(each.segment_id, 0)))
+        by_conversation[each.conversation_id].append(effort_of(each, memories.get(each.segment_id, Memories())))
     return Estimate(
         total=_side_by_side([effort for some in by_conversation.values() for effort in some], at_once),
         concurrency=at_once,
@@ -107,7 +118,7 @@ def estimate(planned: Sequence[PlannedSegment], owners: Mapping[str, int], concu
 
 def write_estimate(run: RunFolder, concurrency: int, max_model_calls: int = 0) -> Estimate:
     """Estimate a run's plan and leave it as ``estimate.json``."""
-    result = estimate(read_plan(run), _owners(run.chunks()), concurrency)
+    result = estimate(read_plan(run), memories_of(run.chunks()), concurrency)
     result = msgspec.structs.replace(result, max_model_calls=max_model_calls)
     write_private(run.estimate, msgspec.json.encode(result))
     return result
@@ -119,10 +130,10 @@ def hold_back(run: RunFolder, chunks: Sequence[Chunk], max_model_calls: int) -> 
 
     :returns: The chunks of which something is left to load, with its figures.
     """
-    owners = _owners(run.chunks())
+    memories = memories_of(run.chunks())
     planned, calls = [], 0
     for each in read_plan(run):
-        calls += effort_of(each, owners.get(each.segment_id, 0)).llm_calls
+        calls += effort_of(each, memories.get(each.segment_id, Memories())).llm_calls
         planned.append(msgspec.structs.replace(each, held=calls > max_model_calls))
     write_plan(run.plan, planned)
     to_load: dict[int, list[PlannedSegment]] = defaultdict(list)
@@ -147,7 +158,7 @@ def held_sentence(estimate: Estimate) -> str:
     return (
         f"{estimate.held:,} messages are left for another run: with them EverOS would make more than max_model_calls = "
         f"{estimate.max_model_calls:,} calls of its language model (about {estimate.total.llm_calls:,} for the "
-        f"{estimate.total.messages:,} messages of this run). Run again to load the next part."
+        f"{estimate.total.messages:,} messages of this run)."
     )
 
 
@@ -165,13 +176,39 @@ def _side_by_side(efforts: Sequence[Effort], at_once: int) -> Effort:
     )
 
 
-def _owners(chunks: Sequence[Path]) -> dict[str, int]:
-    """Return how many different owners the messages of each segment have."""
-    if not chunks:
-        return {}
-    with duckdb.connect(config={"memory_limit": "256MB"}) as connection:
-        connection.register("planned", planned_messages(chunks, "sender_id", "role"))
-        rows = connection.sql(
-            "SELECT segment_id, count(DISTINCT sender_id) FROM planned WHERE role = 'user' GROUP BY segment_id"
-        ).fetchall()
-    return dict(rows)
+def memories_of(chunks: Sequence[Path]) -> dict[str, Memories]:
+    """
+    Return the memories that each segment of a plan becomes, by segment id.
+
+    Chunks are read in blocks of some thousand messages; a cell over the edge of two blocks counts as two.
+    """
+    cells: Counter[str] = Counter()
+    owners: Counter[str] = Counter()
+    for block in planned_messages(chunks, "timestamp_ms", "sender_id", "role"):
+        columns: dict[str, Any] = {name: block[name] for name in ("segment_id", "timestamp_ms", "sender_id", "role")}
+        for found, segments in zip((cells, owners), _remembered(columns), strict=True):
+            found.update(segments)
+    return {name: Memories(cells=cells[name], owners=owners[name]) for name in cells}
+
+
+def _remembered(columns: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the number of cells that have owners, and of all their owners, by segment id."""
+    encoded = pc.dictionary_encode(columns["segment_id"])
+    segments = encoded.indices.to_numpy()
+    order = np.argsort(segments, kind="stable")
+    segments, times_ms = segments[order], columns["timestamp_ms"].to_numpy()[order]
+    starts = np.ones(len(order), dtype=bool)
+    starts[1:] = (np.diff(segments) != 0) | (np.diff(times_ms // DAY_MS) != 0)
+    starts[1:] |= np.diff(times_ms) > LONGEST_SILENCE_MS
+    places = np.arange(len(order))
+    starts |= (places - np.maximum.accumulate(np.where(starts, places, 0))) % MESSAGES_PER_CELL == 0
+    senders = pc.dictionary_encode(columns["sender_id"]).indices.to_numpy()[order]
+    is_user = np.asarray(pc.equal(columns["role"], pa.scalar("user")))[order]
+    pairs = np.unique(((np.cumsum(starts) - 1) * len(order) + senders)[is_user])
+    segment_of_cell, cell_of_pair = segments[starts], pairs // len(order)
+    ids = encoded.dictionary.to_pylist()
+    counts = (
+        np.bincount(segment_of_cell[cells], minlength=len(ids)) for cells in (np.unique(cell_of_pair), cell_of_pair)
+    )
+    cells, owners = (dict(zip(ids, each.tolist(), strict=True)) for each in counts)
+    return cells, owners

@@ -18,10 +18,11 @@ from include.files import private_folder, write_private
 from include.ledger import Call
 from include.memory_api.contract import Target
 from include.plan import read_layout
-from include.plan.estimate import held_sentence, read_estimate
+from include.plan.estimate import read_estimate
 from include.report.columns import is_conserved
 from include.report.figures import conversation_figures, notes_of, totals_of
 from include.report.per_day import messages_by_day
+from include.report.problems import Problem, problems_of
 from include.report.speed import LoadHistory, speed_of
 from include.run_folder import RunFolder
 
@@ -34,16 +35,18 @@ def build_report(  # noqa: PLR0913 - the parts of a report
     *,
     run_id: str,
     target: Target,
+    target_from: str = "",
     started_at: datetime,
     dry_run: bool,
     open_calls: Sequence[Call] = (),
     history: LoadHistory | None = None,
     checked: Mapping[str, Checked] | None = None,
-    problems: Sequence[str] = (),
+    problems: Sequence[Problem] = (),
 ) -> dict[str, Any]:
     """
     Return the report.
 
+    :param target_from: The place of the target's settings, such as ``the connection everos_default in Airflow``.
     :param outcomes: Of the planned messages of each conversation, by conversation id.
     :param open_calls: Calls of these conversations without an outcome in the ledger.
     :param history: The run's calls in the ledger.
@@ -53,24 +56,22 @@ def build_report(  # noqa: PLR0913 - the parts of a report
     rows = conversation_figures(run, outcomes)
     planned = read_estimate(run)
     efforts = planned.conversations if planned else {}
-    held = planned.held if planned and not dry_run else 0
-    problems = [*problems, held_sentence(planned)] if planned and held else problems
     for row in rows:
         effort = efforts.get(row["conversation_id"])
         row["estimate"] = msgspec.to_builtins(effort) if effort else None
     totals = totals_of(rows, run)
-    broken = [row["conversation_id"] for row in rows if not is_conserved(row)]
-    conserved = not broken and is_conserved(totals)
+    conserved = all(map(is_conserved, rows)) and is_conserved(totals)
     checked = checked or {}
     for row in rows:
         row.update(_read_back(checked.get(row["conversation_id"], Checked())))
-    problems = [*problems, *_problems(totals, rows, broken, dry_run=dry_run, held=held), *_mismatches(checked)]
+    problems = [*problems, *problems_of(run, totals, rows, dry_run=dry_run, estimate=planned, checked=checked)]
     return {
         "report_version": REPORT_VERSION,
         "run_id": run_id,
         "target": {
             name: getattr(target, name) for name in ("base_url", "api_version", "account", "app_id", "project_id")
-        },
+        }
+        | {"from": target_from},
         "layout": msgspec.to_builtins(read_layout(run)) if run.conversations.exists() else None,
         "dry_run": dry_run,
         "started_at": started_at.astimezone(UTC).isoformat(),
@@ -79,7 +80,8 @@ def build_report(  # noqa: PLR0913 - the parts of a report
         "complete": not problems,
         "verified": _all_verified(rows),
         **totals,
-        "problems": problems,
+        "problems": [str(problem) for problem in problems],
+        "remedies": [problem.remedy for problem in problems],
         "conversations": rows,
         "open_batches": [_open_batch(call) for call in open_calls],
         "notes": notes_of(run),
@@ -108,34 +110,6 @@ def _open_batch(call: Call) -> dict[str, Any]:
     }
 
 
-def _problems(
-    totals: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
-    broken: Sequence[str],
-    *,
-    dry_run: bool,
-    held: int,
-) -> list[str]:
-    problems = []
-    if totals["pending"] > held and not dry_run:
-        problems.append(
-            f"{totals['pending']} messages are pending in {_conversations_with(rows, 'pending')}: "
-            "clear the failed load tasks, or run the import again; messages that have landed are not sent again."
-        )
-    if totals["unknown"]:
-        problems.append(
-            f"{totals['unknown']} messages have an unknown outcome in {_conversations_with(rows, 'unknown')}: the "
-            "target may or may not have them (open_batches lists the calls). Run the import again: it asks the target "
-            "again before it sends them. If the target cannot tell, decide with existing=resend or existing=skip."
-        )
-    if broken:
-        problems.append(f"the figures of {_first(broken)} do not add up: some entries are not accounted for.")
-    unflushed = [row["conversation_id"] for row in rows if row["loaded"] and row["flushed"] is None]
-    if unflushed and not totals["pending"] and not totals["unknown"]:
-        problems.append(f"loaded but not flushed: {_first(unflushed)}. Clear the flush task, or run the import again.")
-    return problems
-
-
 def _read_back(checked: Checked) -> dict[str, Any]:
     found = checked.readback
     return {
@@ -151,22 +125,3 @@ def _all_verified(rows: Sequence[Mapping[str, Any]]) -> bool | None:
     if False in verdicts:
         return False
     return True if verdicts and None not in verdicts else None
-
-
-def _mismatches(checked: Mapping[str, Checked]) -> list[str]:
-    wrong = [f"{name} ({each.mismatch})" for name, each in checked.items() if each.mismatch]
-    if not wrong:
-        return []
-    return [
-        f"EverOS accepted all messages, but its memory does not match them in {_first(sorted(wrong))}. Nothing is sent "
-        "again: check the server and its model, then clear the report task to read EverOS back again."
-    ]
-
-
-def _conversations_with(rows: Sequence[Mapping[str, Any]], figure: str) -> str:
-    return _first([row["conversation_id"] for row in rows if row[figure]])
-
-
-def _first(names: Sequence[str], limit: int = 5) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

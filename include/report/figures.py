@@ -84,8 +84,16 @@ def totals_of(rows: Iterable[Mapping[str, Any]], run: RunFolder) -> dict[str, An
 def notes_of(run: RunFolder) -> list[dict[str, Any]]:
     """Return the ``notes`` of ``report.json``."""
     files = [*run.extracted_files("notes.parquet"), *([run.notes] if run.notes.exists() else [])]
-    rows = [row for path in files for row in pq.read_table(path).to_pylist()]
-    return [row | {"meaning": NOTES[code]} for code in NOTES for row in rows if row["code"] == code]
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for path in files:
+        for row in pq.read_table(path).to_pylist():
+            counts[row["export"], row["code"], row["detail"]] += row["count"]  # parts of an export add up
+    return [
+        {"export": export, "code": code, "detail": detail, "count": count, "meaning": NOTES[code]}
+        for code in NOTES
+        for (export, noted, detail), count in counts.items()
+        if noted == code
+    ]
 
 
 def _without_conversation(run: RunFolder) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from include.plan.estimate import read_estimate
 from include.plan.store import plan_table
 from include.report.figures import conversation_figures
 from include.report.speed import LoadHistory, speed_of
+from include.report.target import read_target
 from include.report.waiting import Waiting
 from include.run_folder import RunFolder
 
@@ -33,6 +34,7 @@ def progress_of(run: RunFolder, history: LoadHistory, waiting: Waiting | None, r
     return {
         "run_id": run_id,
         "target": history.target,
+        **read_target(run),
         "step": waiting.sentence() if waiting else _step(run, left=left, flushed=len(flushed)),
         "planned": sum(planned.values()),
         "landed": sum(landed.values()),

@@ -20,6 +20,8 @@ from include.files import write_private
 from include.records import PLATFORM_NOTICE, SKIP_REASONS
 from include.report.charts import days_chart, speed_chart, strip
 from include.report.columns import PARTS, counts_of, shown_columns
+from include.report.failure import Failure
+from include.report.problems import problems_in
 from include.report.rejects import first_rejects
 from include.run_folder import RunFolder
 
@@ -69,11 +71,14 @@ def write_page(report: Mapping[str, Any], path: Path) -> None:
     write_private(path, report_page(report, rejects, FILE).encode())
 
 
-def report_page(report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]], place: Place) -> str:
+def report_page(
+    report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]], place: Place, failure: Failure | None = None
+) -> str:
     """
     Return the page of a report. Reports of older versions may lack keys.
 
     :param rejects: The first rejected entries.
+    :param failure: The first cause of a failed run; shown if the report does not have it.
     """
     loading = report.get("loading")
     charts = [
@@ -86,6 +91,8 @@ def report_page(report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]],
         "report.html",
         place,
         report=report,
+        problems=problems_in(report),
+        failure=failure if failure and _is_news(failure, report) else None,
         took=_seconds_between(report["started_at"], report["finished_at"]),
         figures=_sum(counts),
         charts=[chart for chart in charts if chart],
@@ -99,19 +106,20 @@ def report_page(report: Mapping[str, Any], rejects: Sequence[Mapping[str, Any]],
     )
 
 
-def running_page(progress: Mapping[str, Any], place: Place, *, look_at: str) -> str:
+def running_page(progress: Mapping[str, Any], place: Place, *, look_at: str, failure: Failure | None = None) -> str:
     """
     Return the page of a run that has not ended.
 
+    :param failure: Of a task that has failed or is tried again.
     :param progress: Of :func:`include.report.live.progress_of`.
     :param look_at: Address of :func:`running_part`.
     """
-    return _render("running.html", place, look_at=look_at, **_running(progress))
+    return _render("running.html", place, look_at=look_at, failure=failure, **_running(progress))
 
 
-def running_part(progress: Mapping[str, Any], place: Place) -> str:
+def running_part(progress: Mapping[str, Any], place: Place, *, failure: Failure | None = None) -> str:
     """Return the part of :func:`running_page` that changes."""
-    return _render("progress.html", place, **_running(progress))
+    return _render("progress.html", place, failure=failure, **_running(progress))
 
 
 def imports_page(
@@ -120,7 +128,8 @@ def imports_page(
     """
     Return the list of imports.
 
-    :param runs: With ``run_id, url, state, unfinished, started_at, took_s`` and ``report`` (its totals, or ``None``).
+    :param runs: With ``run_id, url, state, unfinished, started_at, took_s``, ``report`` (its totals, or ``None``) and
+        ``failure`` (the first cause of a failed run, or ``None``).
     :param newer: Offset of the page before, ``None`` on the first; ``older`` likewise.
     """
     shown = [{**run, "counts": counts_of(run["report"]) if run["report"] else {}} for run in runs]
@@ -128,9 +137,14 @@ def imports_page(
     return _render("imports.html", place, runs=shown, parts_of_sum=parts, newer=newer, older=older)
 
 
-def message_page(sentence: str, place: Place) -> str:
-    """Return a page with one sentence."""
-    return _render("message.html", place, sentence=sentence)
+def message_page(sentence: str, place: Place, remedy: str = "") -> str:
+    """Return a page with one sentence, and what to do."""
+    return _render("message.html", place, sentence=sentence, remedy=remedy, failure=None)
+
+
+def failure_page(failure: Failure, place: Place) -> str:
+    """Return the page of a failed run without a report: the first cause."""
+    return _render("message.html", place, failure=failure)
 
 
 def _render(template: str, place: Place, **values: Any) -> str:
@@ -148,6 +162,12 @@ def _running(progress: Mapping[str, Any]) -> dict[str, Any]:
         "strip": strip({"loaded": progress["landed"], "rejected": progress["rejected"], "": progress["left"]}),
         "chart": speed_chart(loading["series"], loading["step_s"]) if loading else None,
     }
+
+
+def _is_news(failure: Failure, report: Mapping[str, Any]) -> bool:
+    """Return whether a report does not say why the run failed: a task before the report's, or the report itself."""
+    causes = [cause for cause, _ in problems_in(report)]
+    return failure.cause != " ".join(causes) and not any(failure.cause in cause for cause in causes)
 
 
 def _private(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:

@@ -34,7 +34,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
                 f"This run loaded nothing: it freed its place for {what}. "
                 "It is queued again when that run is over, or when a later run starts or ends."
             )
-        return f"Waiting for {what}"
+        return f"Waiting for {what}. To go on without it, mark that run as failed."
 
 
 def read_waiting(database: Database, run_id: str) -> Waiting | None:

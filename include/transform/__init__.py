@@ -25,8 +25,9 @@ import pyarrow.parquet as pq
 
 from include.errors import NotConserved
 from include.files import make_private, private_folder
-from include.ids import DEFAULT_ID_TEMPLATE
+from include.logs import PeriodicLine, get_logger
 from include.memory_layout import PLAIN, MemoryLayout
+from include.parsers import ParseOptions
 from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA, TransformCounts
 from include.run_folder import RunFolder, files_in
 from include.transform.channels import Channel, Merged, merge_channels
@@ -34,8 +35,11 @@ from include.transform.naming import KnownIds, is_longer_id
 from include.transform.parts import PartWriter
 from include.transform.restated import restate_all
 from include.transform.segments import Segments
+from include.transform.selection import check_names
 from include.transform.staging import LedgerQuery, Staging, nothing
 from include.transform.timeline import Timeline
+
+log = get_logger(__name__)
 
 __all__ = ["KnownIds", "LedgerQuery", "TransformResult", "transform"]
 
@@ -61,9 +65,8 @@ def transform(  # noqa: PLR0913 - a run's settings
     refused: LedgerQuery = nothing,
     since_us: int | None = None,
     until_us: int | None = None,
-    id_template: str = DEFAULT_ID_TEMPLATE,
+    options: ParseOptions | None = None,
     known_ids: KnownIds | None = None,
-    include_private: bool = False,
     layout: MemoryLayout = PLAIN,
     pinned: Mapping[str, Mapping[str, str]] | None = None,
 ) -> TransformResult:
@@ -83,20 +86,26 @@ def transform(  # noqa: PLR0913 - a run's settings
     :param refused: Likewise, what it refused in earlier runs.
     :param since_us: Keep messages sent at or after this; Unix microseconds.
     :param until_us: Keep messages sent before this.
-    :param id_template: Names the conversations whose ids the source does not give.
+    :param options: Of the parsers: the template of ids, the selected conversations, whether private ones are imported.
+        A conversation is private if any export shows it to be so.
     :param known_ids: Ids made in earlier runs; those made now are added. Default: none are remembered.
-    :param include_private: Import what some export says of a channel that another one shows to be private.
     :param layout: What makes a segment; it stands in the schema of ``conversations.parquet`` for the steps to come.
     :param pinned: Conversation id, then message id, to the segment of a call that has no outcome yet.
+    :raises ConfigurationError: ``include`` or ``exclude`` has a name that matches no conversation; nothing was written.
     :raises LedgerError: the ledger cannot be read; nothing was written.
     :raises NotConserved: messages of a conversation that no ``conversations.parquet`` knows; nothing was written.
     """
     known_ids = known_ids or KnownIds()
+    options = options or ParseOptions()
+    id_template = options.id_template
     scratch = out.root / ".transform.partial"
     out.remove(scratch, out.messages, out.conversations, out.notes, out.restated)
     merged = merge_channels(extracted, id_template, known_ids.ids)
     channels = merged.channels
-    private = set() if include_private else {id_ for id_, channel in channels.items() if channel.conversation.private}
+    check_names(options, merged.names, known_ids.ids.values() - channels.keys())
+    private = (
+        set() if options.include_private else {id_ for id_, channel in channels.items() if channel.conversation.private}
+    )
     folders = restate_all(extracted, out.restated, merged.ids, private)
     private_folder(scratch)
     files = [file for folder in folders for file in files_in(folder, "messages-*.parquet")]
@@ -106,8 +115,11 @@ def transform(  # noqa: PLR0913 - a run's settings
         threads = staging.threads() if layout.segments == "thread-day" else None
         segmented = Segments(layout.segments, threads=threads, whole=whole, pinned=pinned)
         timeline = Timeline(fates, segmented, since_us=since_us, until_us=until_us)
+        ordering, done = PeriodicLine(log, "Sorting: %d messages so far"), 0
         for batch in staging.sorted_batches():
             parts.write(timeline.feed(batch))
+            done += batch.num_rows
+            ordering.reached(done)
     _check_known(timeline.counts, channels)
     table = _table(channels, timeline.counts)
     known_ids.remember(merged.made)

@@ -1,7 +1,7 @@
 """Merges the channels of all exports: one description, one conversation id and one count for each channel."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from include.ids import without_provision
 from include.records import Conversation
+from include.run_folder import export_of
 from include.transform.naming import Identity, make_ids
 
 
@@ -33,6 +34,9 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     made: dict[Identity, str]
     """The final id of each channel of which something is imported."""
 
+    names: frozenset[str]
+    """Ids and names of the channels as the parsers know them."""
+
 
 def merge_channels(extracted: Sequence[Path], template: str, known: Mapping[Identity, str]) -> Merged:
     """
@@ -47,7 +51,7 @@ def merge_channels(extracted: Sequence[Path], template: str, known: Mapping[Iden
     """
     rows = _read(extracted)
     by_identity: dict[Identity, list[Channel]] = defaultdict(list)
-    for _, _, channel in rows:
+    for channel in _joined_parts(rows):
         by_identity[channel.conversation.identity].append(channel)
     merged = {identity: _merge(channels) for identity, channels in by_identity.items()}
     made = make_ids(merged, template, known)
@@ -63,6 +67,7 @@ def merge_channels(extracted: Sequence[Path], template: str, known: Mapping[Iden
         },
         ids=dict(ids),
         made={identity: made[identity] for identity, channel in merged.items() if channel.imported},
+        names=frozenset(name for _, _, each in rows for name in _names(each.conversation)),
     )
 
 
@@ -80,6 +85,38 @@ def _read(extracted: Sequence[Path]) -> list[tuple[Path, str, Channel]]:
     return rows
 
 
+def _names(conversation: Conversation) -> tuple[str, str]:
+    return conversation.conversation_id, conversation.name
+
+
+def _joined_parts(rows: Sequence[tuple[Path, str, Channel]]) -> Iterator[Channel]:
+    """
+    Yield the channels of each export as if it had not been read in parts.
+
+    A channel of several parts is described by the first of them; its time is that of the whole export.
+    """
+    found: dict[tuple[str, ...], list[Channel]] = defaultdict(list)
+    newest: dict[str, int] = {}
+    for folder, id_there, channel in rows:
+        export = export_of(folder)
+        found[export, id_there, *channel.conversation.identity].append(channel)
+        if export != folder.name:
+            newest[export] = max(newest.get(export, 0), _age(channel.conversation))
+    for (export, *_), channels in found.items():
+        first = channels[0].conversation
+        if export in newest:
+            first = msgspec.structs.replace(first, as_of_us=newest[export] or None)
+        yield _sum(first, channels)
+
+
+def _sum(conversation: Conversation, channels: Sequence[Channel]) -> Channel:
+    return Channel(
+        conversation=conversation,
+        entries=sum(channel.entries for channel in channels),
+        imported=sum(channel.imported for channel in channels),
+    )
+
+
 def _merge(channels: Sequence[Channel]) -> Channel:
     described = sorted((channel.conversation for channel in channels), key=_age)
     said: dict[str, object] = {}
@@ -93,11 +130,7 @@ def _merge(channels: Sequence[Channel]) -> Channel:
     conversation = msgspec.structs.replace(
         newest, **(said | {"private": private.private, "private_reason": private.private_reason})
     )
-    return Channel(
-        conversation=conversation,
-        entries=sum(channel.entries for channel in channels),
-        imported=sum(channel.imported for channel in channels),
-    )
+    return _sum(conversation, channels)
 
 
 def _age(conversation: Conversation) -> int:

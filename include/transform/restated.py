@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from include.extract import COMPRESSION
 from include.records import SKIPPED_SCHEMA
 from include.run_folder import drafted, files_in, remove
 
-FILE_OPTIONS: dict[str, Any] = {"compression": "lz4", "write_statistics": ["conversation_id", "sent_at_us"]}
+FILE_OPTIONS: dict[str, Any] = {"compression": COMPRESSION, "write_statistics": ["conversation_id", "sent_at_us"]}
 
 
 def restate(folder: Path, out: Path, ids: Mapping[str, str], private: Set[str]) -> None:
@@ -40,7 +41,7 @@ def restate(folder: Path, out: Path, ids: Mapping[str, str], private: Set[str]) 
             table = _renamed(table, ids)
         if file.name == "conversations.parquet":
             table = _without_imported(table, private)
-        pq.write_table(table, out / file.name, compression="lz4")
+        pq.write_table(table, out / file.name, compression=COMPRESSION)
     for file in files_in(folder, "messages-*.parquet"):
         _write_messages(file, out / file.name, ids, private)
 

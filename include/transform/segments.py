@@ -43,6 +43,11 @@ _DAY_US = 86_400_000_000
 _TIME_ID = re.compile(r"[0-9]{9,11}([.][0-9]{1,9})?")
 """A Slack ``ts``: seconds since 1970."""
 
+_SEGMENT = re.compile(
+    r"(?P<start>.+)[.](?P<name>\d{4}-\d\d-\d\d([.]thread-\d{9,11}([.]\d{3,9})?)?|thread-[0-9a-f]{16})([.]\d+)?"
+)
+"""An id of :func:`segment_id_of`: what is left of the conversation's, the name, and the number of a continuation."""
+
 Numbers = npt.NDArray[np.int64]
 Choice = npt.NDArray[np.bool_]
 
@@ -168,6 +173,34 @@ def segment_id_of(conversation_id: str, name: str, number: int = 1) -> str:
         kept = MAX_ID_CHARACTERS - len(tail) - 17
         conversation_id = f"{conversation_id[:kept]}_{_digest(conversation_id)}"
     return conversation_id + tail
+
+
+def conversation_of(segment_id: str, known: Collection[str]) -> str | None:
+    """
+    Return the one of these conversations that a segment is of; ``None`` if it is of none of them.
+
+    >>> conversation_of("slack_general.2026-03-01.2", {"slack_general", "slack"})
+    'slack_general'
+    """
+    if segment_id in known:
+        return segment_id
+    named = _SEGMENT.fullmatch(segment_id)
+    start = named["start"] if named else ""
+    if not start or start in known:
+        return start or None
+    kept, _, digest = start.rpartition("_")
+    return next((name for name in known if name.startswith(kept) and _digest(name) == digest), None)
+
+
+def thread_of(segment_id: str) -> str | None:
+    """
+    Return the first segment of a thread, which its numbered continuations follow; ``None`` outside threads.
+
+    >>> thread_of("slack_general.2026-03-01.thread-1772355600.000100.2")
+    'slack_general.2026-03-01.thread-1772355600.000100'
+    """
+    named = _SEGMENT.fullmatch(segment_id)
+    return f"{named['start']}.{named['name']}" if named and "thread-" in named["name"] else None
 
 
 def _thread(thread_id: str) -> str:

@@ -5,12 +5,14 @@ Tried with Airflow 3.3.2. Imports are inside the functions: every component of A
 scheduler and the API server may import the database models, and only a task has a supervisor.
 """
 
+import os
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
@@ -30,6 +32,8 @@ __all__ = [
     "clear_run",
     "is_api_server",
     "may_read_runs_of",
+    "plugins_folder",
+    "read_connections_of_database",
     "run_state",
     "runs_of",
 ]
@@ -44,6 +48,13 @@ UNFINISHED = frozenset({"queued", "running"})
 def is_api_server() -> bool:
     """Return whether this process is Airflow's API server."""
     return "airflow.api_fastapi.app" in sys.modules
+
+
+def plugins_folder() -> Path:
+    """Return Airflow's plugins folder, which may be missing."""
+    from airflow.configuration import conf  # noqa: PLC0415
+
+    return Path(conf.get_mandatory_value("core", "plugins_folder"))
 
 
 # -- scheduler
@@ -90,6 +101,14 @@ def clear_run(context: Context, run_id: str) -> None:
 
     trigger = TriggerDagRun(dag_id=context["dag_run"].dag_id, run_id=run_id, reset_dag_run=True)
     task_runner.SUPERVISOR_COMMS.send(trigger)
+
+
+# -- a process outside of Airflow
+
+
+def read_connections_of_database() -> None:
+    """Let this process read connections that were made in the UI, as ``airflow connections get`` does."""
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 
 
 # -- API server

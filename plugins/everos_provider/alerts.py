@@ -3,7 +3,8 @@ Notifies of a run that has failed, or of a scheduled run that is late (``EVEROS_
 
 The setting names a callable of the installation, ``module.name``, that takes Airflow's context: a function, or a
 notifier of any provider, such as ``page = SmtpNotifier(to="ops@acme.example", subject="{{ reason }}")``. The context
-has at least ``run_id``, ``dag_run`` and ``reason``, and no message text.
+has at least ``run_id``, ``dag_run``, ``reason`` and ``remedy``, one sentence or two each, and no message text. For a
+failed run ``reason`` is the first cause.
 
 The DAG processor calls it for failures, the executor (LocalExecutor or CeleryExecutor; no triggerer is needed) for late
 runs: the module must be importable in both.
@@ -16,7 +17,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from everos_provider.airflow_internals import DeadlineAlert, RunDeadline, SyncCallback
+from everos_provider.ledger import existing_database
 from include.errors import ConfigurationError
+from include.logs import get_logger
+from include.report.failure import Failure, first_failure
+
+log = get_logger(__name__)
 
 NOTIFY_VARIABLE = "EVEROS_IMPORT_NOTIFY"
 DEADLINE_VARIABLE = "EVEROS_IMPORT_DEADLINE_MINUTES"
@@ -69,15 +75,32 @@ class ScheduledRunDue(RunDeadline):
 
 
 def notify(context: Any) -> None:
-    """Call the notifier."""
-    if notifier := _notifier():
-        notifier(context)
+    """Call the notifier with the first cause of the failed run, or Airflow's reason if none is known."""
+    notifier = _notifier()
+    if not notifier:
+        return
+    told = {"reason": str(context.get("reason") or "the run failed"), "remedy": "The log of its failed task says why."}
+    if cause := _first_cause(context["run_id"]):
+        told = {"reason": cause.sentence.removesuffix(cause.remedy).rstrip(), "remedy": cause.remedy}
+    notifier({**context, **told})
 
 
 def notify_late(context: Any) -> None:
     """Call the notifier with the context of a missed deadline."""
-    reason = f"not finished by {context['deadline']['deadline_time']}"
-    notify({**context, "run_id": context["dag_run"]["dag_run_id"], "reason": reason})
+    run_id, due = context["dag_run"]["dag_run_id"], context["deadline"]["deadline_time"]
+    remedy = "Its page in Airflow shows how far it is."
+    if notifier := _notifier():
+        notifier({**context, "run_id": run_id, "reason": f"{run_id} has not finished by {due}.", "remedy": remedy})
+
+
+def _first_cause(run_id: str) -> Failure | None:
+    """Return why a run has failed, ``None`` if that is not known: an alert is never lost for it."""
+    try:
+        found = existing_database()
+        return first_failure(found, run_id) if found else None
+    except Exception:  # whatever it is, the alert matters more
+        log.warning("The first cause of %s could not be read", run_id, exc_info=True)
+        return None
 
 
 def _notifier() -> Callable[[Any], None] | None:

@@ -6,15 +6,22 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from contextvars import ContextVar
 from typing import Any, TypedDict, cast
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from everos_provider.origins import (
+    origin_of_connection,
+    origin_of_variables,
+    overruling_variable,
+)
 from include.errors import ChatImportError, ConfigurationError
 from include.memory_api import MemoryAPI, connect
-from include.memory_api.contract import Target
-from include.memory_api.settings import Settings
+from include.memory_api.address import normal_address
+from include.memory_api.contract import DEFAULT_BASE_URL, Target
+from include.memory_api.settings import API_VERSIONS, Settings
 from include.parameters import refuse_unknown
 
 _VARIABLES = {
@@ -27,8 +34,22 @@ _VARIABLES = {
     "new_ledger": "EVEROS_NEW_LEDGER",
 }
 
+TESTED_ID: ContextVar[str] = ContextVar("everos_tested_id", default="")
+"""Id of the connection whose *Test* button was clicked (:mod:`everos_provider.connection_test`)."""
+
 _EXTRA = ("api_version", "account", "app_id", "project_id", "timeout_s", "new_ledger")
 """Allowed names in the extra of a connection. ``timeout_s`` is a number, the others are strings."""
+
+
+def no_target() -> Target:
+    """Return the target of a dry run without a connection: nothing is sent, and nothing is known to be loaded."""
+    version = os.environ.get(_VARIABLES["api_version"])
+    return Target(base_url="none (dry run)", api_version=version if version in API_VERSIONS else API_VERSIONS[0])
+
+
+def no_target_sentence(error: ConfigurationError) -> str:
+    """Return a sentence for a dry run without a target."""
+    return f"This dry run uses no EverOS and counts every message as new: {error.cause}"
 
 
 class EverOSHook(BaseHook):
@@ -95,32 +116,102 @@ class EverOSHook(BaseHook):
         return asyncio.run(with_client())
 
     def test_connection(self) -> tuple[bool, str]:
-        """Make a call that writes nothing: the *Test* button of the connection form."""
+        """
+        Make a call that writes nothing: the *Test* button of the connection form.
+
+        A connection that works fails the test if imports do not use it.
+        """
         try:
-            return True, self.call(lambda api: api.check())
+            answer = self.call(lambda api: api.check())
+            tested = self.settings()
         except ChatImportError as error:
             return False, str(error)
+        reason = _overruled(self._own_id, tested)
+        return not reason, f"{answer} {reason}".strip()
+
+    @property
+    def _own_id(self) -> str:
+        """The id that the user gave the connection: during a test Airflow gives it another one."""
+        return TESTED_ID.get() or self.everos_conn_id
 
     def _checked(self, connection: Connection) -> Settings:
         try:
-            return _settings_of(connection)
+            return _settings_of(connection, origin_of_connection(self._own_id))
         except ConfigurationError as error:
-            raise ConfigurationError(f"connection {self.everos_conn_id}: {error}") from error
+            raise ConfigurationError(f"connection {self._own_id}: {error.cause}", remedy=error.remedy) from error
 
     def _settings_from_environment(self) -> Settings:
         given = {field: os.environ.get(name) or None for field, name in _VARIABLES.items()}
         key = given.pop("api_key")
         if not key and not (given["api_version"] == "v2" and given["base_url"]):
             raise ConfigurationError(
-                f"no connection {self.everos_conn_id} and no EVEROS_API_KEY: nothing was sent. Create a connection of "
-                f"type EverOS with that id (or AIRFLOW_CONN_{self.everos_conn_id.upper()}), or set EVEROS_API_KEY and, "
-                "for another host than EverOS Cloud, EVEROS_BASE_URL (a self-hosted server needs no key: "
-                "EVEROS_BASE_URL and EVEROS_API_VERSION=v2)"
+                f"There is no connection {self._own_id} and no EVEROS_API_KEY, so nothing was sent.",
+                remedy="Create the connection in Airflow (Admin, Connections; type EverOS), or set EVEROS_API_KEY. For "
+                "a self-hosted server set EVEROS_BASE_URL and EVEROS_API_VERSION=v2.",
             )
-        return _settings_with(key, given)
+        return _settings_with(key, given | {"origin": origin_of_variables(_given_variables())})
 
 
-def _settings_of(connection: Connection) -> Settings:
+def described_target(conn_id: str = EverOSHook.default_conn_name) -> str:
+    """
+    Return the target of imports as far as the environment tells, for the trigger form.
+
+    It asks neither Airflow's database nor EverOS: a DAG file is parsed often.
+    """
+    if variable := overruling_variable(conn_id):
+        try:
+            address = f"{_settings_in(variable, conn_id).target.base_url}, from "
+        except ConfigurationError:
+            address = "the target in "
+        return f"{address}the environment variable {variable}, which takes precedence over a connection in Airflow"
+    without = ""
+    if os.environ.get("EVEROS_API_KEY") or os.environ.get("EVEROS_BASE_URL"):
+        address = os.environ.get("EVEROS_BASE_URL") or DEFAULT_BASE_URL
+        without = f" or, if there is none, to {normal_address(address)}, from {origin_of_variables(_given_variables())}"
+    return f"the connection {conn_id} in Airflow (Admin, Connections){without}"
+
+
+def _overruled(conn_id: str, tested: Settings) -> str:
+    """Return a sentence if imports use another target than the connection that was tested, else an empty one."""
+    variable = overruling_variable(conn_id)
+    if not variable:
+        return ""
+    try:
+        used = _settings_in(variable, conn_id)
+    except ConfigurationError:
+        return not_used(conn_id, variable)
+    return "" if used == tested else not_used(conn_id, variable, f" ({used.target.base_url})")
+
+
+def not_used(conn_id: str, variable: str, address: str = "") -> str:
+    """Return a sentence for a connection that an environment variable overrules."""
+    return (
+        f"Imports do not use this connection: the environment variable {variable}{address} takes precedence over "
+        f"the connection {conn_id}. To use the connection, unset the variable and restart Airflow; with make up: make "
+        "up TARGET=mine."
+    )
+
+
+def _settings_in(variable: str, conn_id: str) -> Settings:
+    """
+    Return the settings of a connection in the environment.
+
+    :raises ConfigurationError: they cannot be used.
+    """
+    value = os.environ[variable]
+    try:
+        as_json = value.lstrip().startswith("{")
+        connection = Connection.from_json(value, conn_id) if as_json else Connection.from_uri(value, conn_id)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"{variable} is neither JSON nor a URI of a connection") from error
+    return _settings_of(connection, f"the environment variable {variable}")
+
+
+def _given_variables() -> list[str]:
+    return [name for name in _VARIABLES.values() if os.environ.get(name)]
+
+
+def _settings_of(connection: Connection, origin: str) -> Settings:
     extra = _extra(connection.extra)
     given = {
         "api_version": extra.get("api_version"),
@@ -130,6 +221,7 @@ def _settings_of(connection: Connection) -> Settings:
         "project_id": extra.get("project_id"),
         "new_ledger": extra.get("new_ledger"),
         "read_timeout_s": _seconds(extra.get("timeout_s")),
+        "origin": origin,
     }
     return _settings_with(connection.password, given)
 
@@ -142,6 +234,7 @@ class _Given(TypedDict, total=False):
     project_id: str
     new_ledger: str
     read_timeout_s: float
+    origin: str
 
 
 def _settings_with(key: str | None, given: Mapping[str, str | float | None]) -> Settings:

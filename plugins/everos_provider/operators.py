@@ -1,4 +1,4 @@
-"""The two tasks that write to EverOS: load a chunk of conversations, flush the complete conversations."""
+"""The tasks that write to EverOS, load and flush, and the one that reports; load and report give their lineage."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,18 +6,27 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
-from airflow.sdk import BaseAsyncOperator, Context
+from airflow.sdk import BaseAsyncOperator, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from everos_provider.failures import without_traceback
+from everos_provider.figures import calls_by_outcome, counts_of_report, emit
 from everos_provider.hooks import EverOSHook
-from everos_provider.run import begin_sending, ledger_of
+from everos_provider.ledger import database
+from everos_provider.run import begin_sending, ledger_of, report
 from everos_provider.staging.task_files import FLUSH, LOAD, task_folder
 from include.delivery.flush import flush_conversations
 from include.delivery.loader import LoadSettings, load_chunk
 from include.errors import ImportIncomplete
+from include.memory_api.contract import Target
 from include.plan import chunk_name
 from include.records import Chunk
 from include.run_folder import RunFolder
+
+EMITTED = "emitted"
+"""Key of the metrics in the state of the report's task."""
+
+_STORE = ("base_url", "api_version", "account", "app_id", "project_id")
 
 
 class TaskStateCheckpoint:
@@ -68,18 +77,27 @@ class EverOSLoadOperator(EverOSOperator):
     """
 
     _run: RunFolder
+    _target: Target
+    _counts: dict[str, int] | None = None
 
     def __init__(self, *, chunk: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.chunk = chunk
 
+    @without_traceback
     def execute(self, context: Context) -> dict[str, int]:
         """Load the chunk and return counts."""
-        begin_sending(context, EverOSHook(self.everos_conn_id).target)
+        self._target = EverOSHook(self.everos_conn_id).target
+        begin_sending(context, self._target)
         chunk = chunk_name(self.chunk["number"])
         with task_folder(context["run_id"], LOAD, chunk=chunk) as self._run:
             counts: dict[str, int] = super().execute(context)  # type: ignore[no-untyped-call]
+        self._counts = {"sent": counts["landed"], "rejected": counts["rejected"], "recovered": counts["recovered"]}
         return counts
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
+        """Return the lineage for Airflow's OpenLineage provider, ``None`` for a load that did not end."""
+        return _lineage(self._counts, self._target) if self._counts else None
 
     async def aexecute(self, context: Context) -> dict[str, int]:
         """Load the chunk from local files."""
@@ -106,6 +124,7 @@ class EverOSFlushOperator(EverOSOperator):
 
     _run: RunFolder
 
+    @without_traceback
     def execute(self, context: Context) -> dict[str, int]:
         """Flush and return counts."""
         with task_folder(context["run_id"], FLUSH) as self._run:
@@ -127,3 +146,40 @@ class EverOSFlushOperator(EverOSOperator):
             )
         counts: dict[str, int] = msgspec.to_builtins(outcome)
         return counts
+
+
+class EverOSReportOperator(BaseOperator):
+    """
+    Write the report, account for every entry, and fail if the run is incomplete.
+
+    It adds the run's counts to Airflow's metrics, and gives them to Airflow's OpenLineage provider.
+    """
+
+    _document: Mapping[str, Any] | None = None
+    _source = ""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Write the report and return its address and counts."""
+        self._source = context["params"]["source"]
+
+        def written(document: Mapping[str, Any]) -> None:
+            self._document = document
+            state: Any = context["task_state_store"]
+            calls = calls_by_outcome(database(), context["run_id"])
+            state.set(EMITTED, emit(document, calls, state.get(EMITTED) or {}))
+
+        return report(context, written)
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
+        """Return the lineage for Airflow's OpenLineage provider, also of a run that is incomplete."""
+        if self._document is None:
+            return None
+        target = Target(**{name: self._document["target"][name] for name in _STORE}, key_fingerprint="")
+        return _lineage(counts_of_report(self._document), target, self._source)
+
+
+def _lineage(counts: Mapping[str, int], target: Target, source: str = "") -> Any:
+    from everos_provider.lineage import lineage_of  # noqa: PLC0415 - needs Airflow's OpenLineage provider
+
+    store = target.account if target.api_version == "v1" else f"{target.app_id}/{target.project_id}"
+    return lineage_of(counts, target=target.base_url, store=store, source=source)

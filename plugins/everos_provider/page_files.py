@@ -9,6 +9,7 @@ import msgspec
 from everos_provider.ledger import existing_database
 from everos_provider.staging.run_view import RunView, report_files
 from include.report.columns import EXTRACTED, PARTS
+from include.report.failure import Failure, first_failures
 from include.report.live import progress_of
 from include.report.speed import LoadHistory, history_of
 from include.report.waiting import Waiting, read_waiting
@@ -21,6 +22,7 @@ _PROGRESS = (
     "extracted/*/rejected.parquet",
     "extracted/*/redacted.parquet",
     "estimate.json",
+    "target.json",
 )
 _REPORT = ("report.json", "rejects.jsonl", "loaded.csv")
 
@@ -59,6 +61,10 @@ class PageFiles:
         _, waiting = _from_ledger(self._run_id)
         return waiting
 
+    def failure(self) -> Failure | None:
+        """Return the first cause of the run's failure, ``None`` if no task has failed."""
+        return failures_of([self._run_id]).get(self._run_id)
+
     def report(self) -> RunFolder:
         """Return the folder with the current files of the report."""
         return self._view.refresh(*_REPORT)
@@ -75,6 +81,12 @@ def _from_ledger(run_id: str) -> tuple[LoadHistory, Waiting | None]:
         return LoadHistory(), None
     with database.read() as connection:
         return history_of(connection, run_id), read_waiting(database, run_id)
+
+
+def failures_of(run_ids: Sequence[str]) -> Mapping[str, Failure]:
+    """Return the first causes by run id, for the runs of which a task has failed."""
+    database = existing_database()
+    return first_failures(database, run_ids) if database else {}
 
 
 @lru_cache(maxsize=8)

@@ -9,13 +9,14 @@ from fastapi.responses import FileResponse, HTMLResponse
 
 from everos_provider.addresses import PREFIX, Addresses
 from everos_provider.airflow_internals import UNFINISHED, Runs, may_read_runs_of, runs_of
-from everos_provider.page_files import page_files, totals_of
-from include.errors import LedgerError, StorageError, StoreUnavailable
+from everos_provider.page_files import failures_of, page_files, totals_of
+from include.errors import ChatImportError, LedgerError, StorageError, StoreUnavailable
 from include.parameters import DAG_ID
 from include.report.page import (
     MOST_REJECTS,
     SERVED_POLICY,
     Place,
+    failure_page,
     imports_page,
     message_page,
     report_page,
@@ -28,6 +29,9 @@ from include.run_folder import RunFolder, folder_name
 RUNS_A_PAGE = 50
 MOST_RUNS = 2**31 - 1
 """A larger offset is refused: databases count rows in 32 or 64 bits."""
+
+FAILED = "failed"
+"""State of a run that ended with a failed task."""
 
 HEADERS = {
     "Content-Security-Policy": f"{SERVED_POLICY}; frame-ancestors 'self'",
@@ -78,6 +82,7 @@ def show_imports(imports: Imports, at: At, offset: Offset = 0) -> HTMLResponse:
     found = imports.newest(offset=offset, limit=RUNS_A_PAGE + 1)
     shown = found[:RUNS_A_PAGE]
     totals = totals_of([run.run_id for run in shown])
+    causes = failures_of([run.run_id for run in shown if run.state == FAILED])
     rows = [
         {
             "run_id": run.run_id,
@@ -87,6 +92,7 @@ def show_imports(imports: Imports, at: At, offset: Offset = 0) -> HTMLResponse:
             "started_at": run.started_at,
             "took_s": run.took_s,
             "report": totals.get(run.run_id),
+            "failure": causes.get(run.run_id),
         }
         for run in shown
     ]
@@ -113,16 +119,18 @@ def show_run(imports: Imports, at: At, run_id: RunId) -> HTMLResponse:
     files = page_files(run_id)
     if state in UNFINISHED:
         progress = files.progress()
-        return _html(running_page(progress, _place(at, files.run, run_id, state), look_at=at.progress(run_id)))
+        place = _place(at, files.run, run_id, state)
+        return _html(running_page(progress, place, look_at=at.progress(run_id), failure=files.failure()))
     run = files.report()
     place = _place(at, run, run_id, state)
     waiting = files.waiting()
     if waiting and waiting.ended:
         return _html(message_page(waiting.sentence(), place))
+    failure = files.failure() if state == FAILED else None
     if not run.report_json.is_file():
-        return _html(message_page(NO_REPORT, place))
+        return _html(failure_page(failure, place) if failure else message_page(NO_REPORT, place))
     report = msgspec.json.decode(run.report_json.read_bytes())
-    return _html(report_page(report, list(first_rejects(run, MOST_REJECTS)), place))
+    return _html(report_page(report, list(first_rejects(run, MOST_REJECTS)), place, failure))
 
 
 def show_progress(imports: Imports, at: At, run_id: RunId) -> Response:
@@ -132,7 +140,7 @@ def show_progress(imports: Imports, at: At, run_id: RunId) -> Response:
         return Response(status_code=200, headers=HEADERS | {"X-Import-Ended": state})
     files = page_files(run_id)
     progress = files.progress()
-    return _html(running_part(progress, _place(at, files.run, run_id, state)))
+    return _html(running_part(progress, _place(at, files.run, run_id, state), failure=files.failure()))
 
 
 def download(name: FileName, run_id: RunId, imports: Imports) -> FileResponse:
@@ -147,7 +155,9 @@ def download(name: FileName, run_id: RunId, imports: Imports) -> FileResponse:
 
 def show_error(_: Request, error: Exception) -> HTMLResponse:
     """Show why the files of a run cannot be read."""
-    return HTMLResponse(message_page(str(error), Place(policy=SERVED_POLICY)), status_code=503, headers=HEADERS)
+    told = (error.cause, error.remedy) if isinstance(error, ChatImportError) else (str(error), "")
+    page = message_page(told[0], Place(policy=SERVED_POLICY), told[1])
+    return HTMLResponse(page, status_code=503, headers=HEADERS)
 
 
 def _state(imports: Runs, run_id: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import ParamValidationError
 
+from everos_provider.hooks import described_target
 from include.errors import ConfigurationError
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
 from include.memory_layout import MEMORIES, SEGMENTATIONS
@@ -41,10 +42,10 @@ _FORM = {
         "Source",
         None,  # from the environment, see import_params
         {"type": "string", "minLength": 1},
-        "Path on the workers of a Slack export (zip or folder), DiscordChatExporter or Discord API JSON, EverOS-shaped "
-        "JSON, or a folder with any mixture of them. Example: /data/exports/acme-slack.zip. Or an address in an object "
-        "store, with its Airflow connection: s3://aws_default@exports/acme-slack.zip; the address of a folder ends in "
-        "/. Or rejects: and the id of a run, to load the messages that this run rejected, after they were corrected.",
+        "Path on the workers of an export (zip, folder or file), or of a folder with several. Example: "
+        "/data/exports/acme-slack.zip. In an object store, with its Airflow connection: "
+        "s3://aws_default@exports/acme-slack.zip; the address of a folder ends in /. For corrected messages: rejects: "
+        "and the id of the run that rejected them.",
     ),
     "dry_run": _Row(
         _WHAT,
@@ -59,7 +60,8 @@ _FORM = {
         "Only these conversations",
         None,
         _NAMES,
-        "Names or ids, * allowed, one per line. Empty: all. Example: general, slack_team-*",
+        "Names or ids, * allowed, one per line. Empty: all. Example: general, slack_team-*. A name that matches "
+        "nothing stops the run before anything is sent.",
     ),
     "exclude": _Row(
         _WHAT,
@@ -197,10 +199,11 @@ _FORM = {
 def import_params() -> dict[str, Param]:
     """Return the parameters in the order of the form."""
     defaults = {"source": os.environ.get(SOURCE_VARIABLE) or str(home() / "drop")}
+    added = {"dry_run": f" Off: messages are sent to {described_target()}."}
     return {
         name: Param(
             defaults.get(name, row.default),
-            description=row.help,
+            description=row.help and row.help + added.get(name, ""),
             section=row.section,
             title=row.title,
             **row.schema,
@@ -224,8 +227,8 @@ def check_params(context: Context) -> None:
     for name, param in params.items():
         if name in given and not _is_valid(param, given[name]):
             raise ConfigurationError(
-                f"parameter {name}: {repr(given[name])[:80]} is not allowed, expected {_expected(param)}. Nothing was "
-                "read or sent"
+                f"parameter {name}: {repr(given[name])[:80]} is not allowed. Nothing was read or sent.",
+                remedy=f"Give {_expected(param)}.",
             )
 
 
@@ -238,6 +241,29 @@ def _is_valid(param: Param, value: Any) -> bool:
 
 
 def _expected(param: Param) -> str:
-    """Return what the schema allows, without titles and descriptions."""
-    kinds = ("type", "enum", "pattern", "format", "minimum", "maximum", "minLength", "items")
-    return ", ".join(f"{kind} {param.schema[kind]}" for kind in kinds if kind in param.schema)
+    """Return in words what the schema allows."""
+    schema = param.schema
+    kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    if "enum" in schema:
+        words = [f"one of {', '.join(str(value) for value in schema['enum'] if value is not None)}"]
+    elif schema.get("format") == "date-time":
+        words = ["a date or a time such as 2026-03-01T10:00:00Z"]
+    else:
+        words = [_KINDS[kind] for kind in kinds if kind != "null"]
+    if "minimum" in schema:
+        words[0] += f", at least {schema['minimum']}"
+    if "maximum" in schema:
+        words[0] += f", at most {schema['maximum']}"
+    if schema.get("minLength"):
+        words[0] += " that is not empty"
+    if schema.get("pattern"):
+        words[0] += " with {channel} or {channel_id}"
+    return " or ".join([*words, *(["null"] if "null" in kinds else [])])
+
+
+_KINDS = {
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "string": "a text",
+    "array": "a list of texts",
+}

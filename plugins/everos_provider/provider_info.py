@@ -7,13 +7,19 @@ Airflow 3.2 and later take connection types only from an installed distribution 
 
 from typing import Any
 
+from everos_provider import __version__
+
+DISTRIBUTION = "airflow-provider-everos"
+"""Name of the wheel, as the Airflow registry wants it. Airflow compares it with that of the installed distribution."""
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata in Airflow's ``provider_info`` shape."""
     return {
-        "package-name": "chat-history-to-everos",
+        "package-name": DISTRIBUTION,
         "name": "EverOS",
-        "description": "EverOS, memory for AI agents.",
+        "description": "Brings chat history into `EverOS <https://docs.evermind.ai>`__, memory for AI agents.",
+        "versions": [__version__],
         "hook-class-names": ["everos_provider.hooks.EverOSHook"],
         "connection-types": [
             {
@@ -21,14 +27,9 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "EverOS",
                 "hook-class-name": "everos_provider.hooks.EverOSHook",
                 "ui-field-behaviour": {
-                    # The port is shown for the Test button: Airflow 3.3.2 refuses to test a connection without one
-                    # (apache/airflow#73298).
-                    "hidden-fields": ["schema", "login", "extra"],
+                    "hidden-fields": ["schema", "login", "port", "extra"],
                     "relabeling": {"host": "Base URL", "password": "API key"},
-                    "placeholders": {
-                        "host": "https://api.evermind.ai",
-                        "port": "443; the Test button of Airflow 3.3.2 needs one",
-                    },
+                    "placeholders": {"host": "https://api.evermind.ai"},
                 },
                 "conn-fields": {
                     "api_version": {

@@ -1,14 +1,19 @@
 """The tasks of the DAG: each turns Airflow's context into arguments of :mod:`include.steps`."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import msgspec
 from airflow.sdk import Context
 
 from everos_provider.assets import EVEROS, LOADED
-from everos_provider.hooks import EverOSHook
+from everos_provider.failures import without_traceback
+from everos_provider.hooks import EverOSHook, no_target, no_target_sentence
 from everos_provider.ledger import address, database
 from everos_provider.params import check_params
 from everos_provider.staging.sources import local_export, local_source
@@ -16,15 +21,22 @@ from everos_provider.staging.task_files import DISCOVER, EXTRACT, PLAN, REPORT, 
 from everos_provider.turns import interval_of, queue_again, wait_for_turn
 from include import corrections, steps
 from include.delivery.verification import Checked, verify
-from include.errors import ImportIncomplete, NotConserved
-from include.ledger import Ledger
+from include.errors import ConfigurationError, ImportIncomplete, NotConserved, NotSent
+from include.ledger import Ledger, ledger_url
+from include.logs import get_logger
+from include.memory_api.check import check_target
 from include.memory_api.contract import Target
 from include.memory_layout import memory_layout
 from include.parsers import Export, ParseOptions
 from include.report.columns import PARTS, count_of
+from include.report.failure import Failure, failures
+from include.report.problems import problems_in, problems_of_tasks
+from include.report.target import write_target
 from include.report.waiting import read_waiting
 from include.run_folder import RunFolder
 from include.window import Window, window_of_interval, window_of_parameters
+
+log = get_logger(__name__)
 
 
 def window_of(context: Context) -> Window:
@@ -45,6 +57,53 @@ def ledger_of(context: Context, target: Target, *, at_least: int = 0) -> Ledger:
         generation=_known(context, _generation_key(target)) or 0,
         rejections_of=context["run_id"] if corrected else None,
     )
+
+
+@contextmanager
+def _ledger(context: Context, *, complete: bool = False) -> Iterator[tuple[Ledger, str]]:
+    """
+    Give the ledger of the target, and the place of the target's settings.
+
+    The ledger of a dry run without a target is empty, and is removed afterwards.
+
+    :param complete: Compare it with what Airflow knows to have landed.
+    """
+    try:
+        settings = EverOSHook().settings()
+    except ConfigurationError as error:
+        if not context["params"]["dry_run"]:
+            raise
+        log.warning("%s", no_target_sentence(error))
+        with TemporaryDirectory(prefix="everos-dry-run-") as folder:
+            yield Ledger.open(ledger_url(Path(folder)), no_target()), ""
+        return
+    known = (_known(context, _state_key(settings.target)) or {}) if complete else {}
+    yield ledger_of(context, settings.target, at_least=known.get("messages", 0)), settings.origin
+
+
+def _check_target(context: Context, run: RunFolder) -> None:
+    """
+    Note the target for the run's page, and ask it whether it answers and accepts the key; a load waits for it.
+
+    A dry run needs none.
+
+    :raises ConfigurationError: it does not accept the key, or is not configured; nothing was sent.
+    """
+    is_dry = context["params"]["dry_run"]
+    try:
+        settings = EverOSHook().settings()
+    except ConfigurationError:
+        if is_dry:
+            return
+        raise
+    log.info("The target is %s, from %s", settings.target.base_url, settings.origin)
+    write_target(run, settings.target.base_url, settings.origin)
+    if is_dry:
+        return
+    try:
+        log.info("%s", asyncio.run(check_target(settings)))
+    except NotSent as error:
+        log.warning("%s The load will wait for it.", error.cause)
 
 
 def begin_sending(context: Context, target: Target) -> None:
@@ -83,16 +142,21 @@ def options_of(params: Mapping[str, Any]) -> ParseOptions:
     )
 
 
+@without_traceback
 def discover(context: Context) -> list[dict[str, str]]:
-    """Find the exports in ``source``; invalid parameters are refused before anything is read."""
+    """Find the exports in ``source``, and check the target; invalid parameters are refused before anything is read."""
     check_params(context)
     window_of(context)  # refuses invalid times
     wait_for_turn(context)
     with task_folder(context["run_id"], DISCOVER) as run, local_source(context["params"]["source"]) as source:
-        exports = steps.discover(source.path, run)
+        may_be_empty = interval_of(context) is not None
+        exports = steps.discover(source.path, run, may_be_empty=may_be_empty, divide=not source.is_copy)
+        if exports:
+            _check_target(context, run)
         return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
 
 
+@without_traceback
 def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
     """Read one export."""
     params = context["params"]
@@ -101,19 +165,18 @@ def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
         return steps.extract(local, options_of(params), run, redact=params["redact"])
 
 
+@without_traceback
 def transform(context: Context) -> dict[str, int]:
     """Sort and deduplicate the messages; leave out those that are out of range or loaded already."""
-    target = EverOSHook().target
-    known = _known(context, _state_key(target)) or {}
-    ledger = ledger_of(context, target, at_least=known.get("messages", 0))
-    with task_folder(context["run_id"], TRANSFORM) as run:
+    with _ledger(context, complete=True) as (ledger, _), task_folder(context["run_id"], TRANSFORM) as run:
         params = context["params"]
-        layout = memory_layout(target.api_version, params["segments"], params["memory_of"])
+        layout = memory_layout(ledger.target.api_version, params["segments"], params["memory_of"])
         return steps.transform(
             run, window_of(context), ledger, options_of(params), layout=layout, dry_run=params["dry_run"]
         )
 
 
+@without_traceback
 def plan(context: Context) -> list[dict[str, Any]]:
     """Cut batches and chunks; a dry run returns no chunks."""
     params = context["params"]
@@ -127,46 +190,60 @@ def plan(context: Context) -> list[dict[str, Any]]:
     return [] if params["dry_run"] else [msgspec.to_builtins(chunk) for chunk in chunks]
 
 
-def report(context: Context) -> dict[str, Any]:
+@without_traceback
+def report(context: Context, written: Callable[[Mapping[str, Any]], None] = lambda _: None) -> dict[str, Any]:
     """
     Write the report, which accounts for every entry, and update the asset.
 
+    :param written: Called with the report, also with one that fails the task.
     :raises NotConserved: the figures do not add up.
     :raises ImportIncomplete: messages are pending, unknown, unread or not extracted; the report names them.
     """
     queue_again(context)
-    run_id, target = context["run_id"], EverOSHook().target
-    with task_folder(run_id, REPORT) as run:
-        exports = context["ti"].xcom_pull(task_ids="discover")
-        if exports is None or (exports and not run.conversations.exists()):
-            waiting = read_waiting(database(), run_id)
-            raise ImportIncomplete(
-                waiting.sentence()
-                if waiting and waiting.ended
-                else "the run stopped before its plan, and nothing was sent: see the log of the failed task"
+    run_id, failed = context["run_id"], failures(database(), context["run_id"])
+    with _ledger(context) as (ledger, origin):
+        with task_folder(run_id, REPORT) as run:
+            exports = context["ti"].xcom_pull(task_ids="discover")
+            if exports is None or (exports and not run.conversations.exists()):
+                raise _no_plan(run_id, failed)
+            document = steps.report(
+                run,
+                ledger,
+                run_id=run_id,
+                target=ledger.target,
+                target_from=origin,
+                started_at=cast("datetime", context["dag_run"].start_date),  # set before the first task starts
+                dry_run=context["params"]["dry_run"],
+                checked=_read_back(context, run, ledger),
+                problems=problems_of_tasks(
+                    failed, [_name(export) for export in exports if not run.extracted(export["key"]).exists()]
+                ),
             )
-        ledger = ledger_of(context, target)
-        document = steps.report(
-            run,
-            ledger,
-            run_id=run_id,
-            target=target,
-            started_at=cast("datetime", context["dag_run"].start_date),  # set before the first task starts
-            dry_run=context["params"]["dry_run"],
-            checked=_read_back(context, run, ledger),
-            problems=[
-                f"{export['label']} could not be read: see its extract task. Everything else was loaded."
-                for export in exports
-                if not run.extracted(export["key"]).exists()
-            ],
-        )
-    _update_asset(context, target, ledger, document)
+        _update_asset(context, ledger, document)
+    written(document)
     path = file_address(run_id, "report.json")
-    if not document["conserved"]:
-        raise NotConserved(f"{path}: " + " ".join(document["problems"]))
+    log.info("The report: %s", path)
     if document["problems"]:
-        raise ImportIncomplete(f"{path}: " + " ".join(document["problems"]))
+        kind = ImportIncomplete if document["conserved"] else NotConserved
+        causes, remedies = zip(*problems_in(document), strict=True)
+        raise kind(" ".join(causes), remedy=" ".join(filter(None, remedies)))
     return {"report": path, "loaded": document["loaded"], "already_loaded": document["already_loaded"]}
+
+
+def _name(export: Mapping[str, Any]) -> str:
+    part = f" (part {export['part']} of {export['parts']})" if export["parts"] > 1 else ""
+    return f"{export['label']}{part}"
+
+
+def _no_plan(run_id: str, failed: Sequence[Failure]) -> ImportIncomplete:
+    """Return the error for a run that has ended before its plan."""
+    waiting = read_waiting(database(), run_id)
+    if waiting and waiting.ended:
+        return ImportIncomplete(waiting.sentence())
+    told = "The run stopped before its plan, and nothing was sent."
+    if not failed:
+        return ImportIncomplete(f"{told} An earlier task failed.")
+    return ImportIncomplete(f"{told} {failed[0].where} failed: {failed[0].lines[0]}", remedy=failed[0].remedy)
 
 
 def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Checked]:
@@ -177,9 +254,9 @@ def _read_back(context: Context, run: RunFolder, ledger: Ledger) -> dict[str, Ch
     return EverOSHook().call(lambda api: verify(run, ledger, api, context["run_id"], concurrency=params["concurrency"]))
 
 
-def _update_asset(context: Context, target: Target, ledger: Ledger, document: Mapping[str, Any]) -> None:
+def _update_asset(context: Context, ledger: Ledger, document: Mapping[str, Any]) -> None:
     """Store a summary of each conversation and of the target, which also shows whether a ledger was lost."""
-    state = context["asset_state_store"][EVEROS]
+    state, target = context["asset_state_store"][EVEROS], ledger.target
     with ledger.snapshot() as snapshot:
         statuses = snapshot.statuses()
     for row in document["conversations"]:

@@ -15,10 +15,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowRuntimeError
 
 from everos_provider.airflow_internals import UNFINISHED, clear_run, run_state
 from everos_provider.ledger import database
+from include.errors import ImportIncomplete
 from include.logs import get_logger
 from include.report.waiting import Waiting, all_ended, forget_waiting, read_waiting, write_waiting
 
@@ -47,7 +48,7 @@ def wait_for_turn(context: Context) -> None:
     Return if no run of an older interval is unfinished. A manual run never waits.
 
     :raises AirflowRescheduleException: An older run is unfinished; Airflow runs the task again later.
-    :raises AirflowFailException: The older run is queued and may need this run's place.
+    :raises ImportIncomplete: The older run is queued and may need this run's place.
     """
     interval = interval_of(context)
     if interval is None:
@@ -68,8 +69,8 @@ def wait_for_turn(context: Context) -> None:
     if state == "queued" and (cannot_start or waited_s >= QUEUED_LIMIT_S):
         ended = msgspec.structs.replace(waiting, ended=True)
         write_waiting(database(), ended)
-        raise AirflowFailException(
-            f"{ended.sentence()} If that run stays queued, unpause its backfill, or mark it as failed."
+        raise ImportIncomplete(
+            ended.sentence(), remedy="If that run stays queued, unpause its backfill, or mark it as failed."
         )
     log.info("%s", waiting.sentence())
     next_s = min(max(waited_s / 4, POLL_S[0]), POLL_S[1])

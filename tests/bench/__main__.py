@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.bench.measure import PIPELINE, Figures, measure, print_header, print_row, total
-from tests.bench.reading import print_comparison
+from tests.bench.reading import print_comparison, print_parts
 from tests.bench.redaction import print_redaction
 
 COMPARISONS = ("decode", "plain")
@@ -85,6 +85,7 @@ def print_reading(given: argparse.Namespace, folder: Path) -> None:
     print(f"\n{messages:,} messages; of Discord about as many bytes as 1,000 times that")
     exports = {"Slack, folder": unpacked, "Slack, zip": packed, "Discord": discord, "EverOS JSON": everos}
     print_comparison(exports, folder)
+    print_parts(packed, folder)
 
 
 def print_landed(given: argparse.Namespace, folder: Path) -> None:

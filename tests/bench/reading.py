@@ -4,7 +4,9 @@ Compare reading with a plain program: each step and format beside typed decoding
 CPU seconds of one run, each step in a process of its own, so all figures of a line are of the same machine and hour.
 """
 
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.bench.measure import PIPELINE, measure
@@ -42,6 +44,18 @@ def print_comparison(exports: Mapping[str, Path], folder: Path) -> None:
     print("\nMB of Parquet written")
     for row in (["export", "converter", "extract", "transform", "plan"], *sizes):
         print("{:<18}{:>11}{:>11}{:>11}{:>11}".format(*row))
+
+
+def print_parts(export: Path, folder: Path) -> None:
+    """Print the time of extract in one process, and in two at once that read a part each."""
+    whole = measure("extract", export, folder / "whole")
+    began = time.perf_counter()
+    with ThreadPoolExecutor() as threads:
+        halves = list(threads.map(lambda half: measure(half, export, folder / "parts"), ("first-half", "second-half")))
+    wall_s = time.perf_counter() - began
+    cpu_s = " + ".join(f"{half.cpu_s:.2f}" for half in halves)
+    print(f"\n{export.name} in two parts at once: {wall_s / whole.wall_s:.2f} of the time of one process, ", end="")
+    print(f"{wall_s:.1f} instead of {whole.wall_s:.1f} s; {cpu_s} instead of {whole.cpu_s:.2f} s of CPU", flush=True)
 
 
 def _size_bytes(folder: Path) -> int:

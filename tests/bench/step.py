@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,12 @@ def _extract(export: Path, run: RunFolder) -> int:
     return sum(extract(found, ParseOptions(), run.extracted(found.key)).entries for found in exports)
 
 
+def _half(number: int, export: Path, run: RunFolder) -> int:
+    """Extract one of two parts."""
+    parts, _ = discover(export, most_parts=2)
+    return extract(parts[number], ParseOptions(), run.extracted(parts[number].key)).entries
+
+
 def _transform(_: Path, run: RunFolder) -> int:
     return transform(run.all_extracted(), run).entries
 
@@ -130,6 +137,8 @@ STEPS: dict[str, Callable[[Path, RunFolder], int]] = {
     "decode": _decode,
     "plain": _plain,
     "extract": _extract,
+    "first-half": partial(_half, 0),
+    "second-half": partial(_half, 1),
     "transform": _transform,
     "plan": _plan,
     "open": _open,

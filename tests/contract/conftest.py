@@ -6,6 +6,7 @@ import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import pytest
 
 from include.local.everos import SelfHosted
@@ -70,6 +71,13 @@ class Loaded:
     keys: Conversation
     odd: Conversation
     personal: Conversation
+    threads: Conversation
+    """A conversation with one thread, :attr:`root`, and late replies in its continuation."""
+
+    root: Conversation
+    shorter: Conversation
+    """Never loaded; the id of :attr:`threads` begins with its id."""
+
     other: Conversation
     """Never loaded."""
 
@@ -77,23 +85,31 @@ class Loaded:
 @pytest.fixture(scope="session", autouse=True)
 def loaded(target: Target) -> Loaded:
     """Load and flush before all other tests: it can take the self-hosted server a minute until search finds it."""
+    threads = target.conversation()
+    root = threads.segment(f"{threads.conversation_id}.2026-01-01.thread-1767225600.000100")
     loaded = Loaded(
         keys=target.conversation(),
         odd=target.conversation(),
         personal=target.conversation("personal"),
+        threads=threads,
+        root=root,
+        shorter=msgspec.structs.replace(threads, conversation_id=threads.conversation_id[:-1]),
         other=target.conversation(),
     )
+    nine_days = 9 * 86_400
     texts = [
-        (loaded.keys, "U01", "We keep the spare keys of the lab with Ngozi"),
-        (loaded.odd, "U01", 'Ünïcode 🦊 "quotes" \\ back\u2028slash,\ttab\nand a second line'),
-        (loaded.personal, str(loaded.personal.user_id), "about the harbour"),
+        (loaded.keys, "U01", 0, "We keep the spare keys of the lab with Ngozi"),
+        (loaded.odd, "U01", 0, 'Ünïcode 🦊 "quotes" \\ back\u2028slash,\ttab\nand a second line'),
+        (loaded.personal, str(loaded.personal.user_id), 0, "about the harbour"),
+        (root, "U01", 0, "Who paints the lighthouse?"),
+        (threads.segment(f"{root.segment_id}.2"), "U01", nine_days, "Me, nine days later"),
     ]
 
     async def load() -> None:
         async with target.client() as api:
-            for conversation, sender, text in texts:
-                await landed(api, conversation, messages(3, text=text, by=sender))
-            await asyncio.gather(*(api.flush(conversation) for conversation, _, _ in texts))
+            for conversation, sender, first, text in texts:
+                await landed(api, conversation, messages(3, first=first, text=text, by=sender))
+            await asyncio.gather(*(api.flush(conversation) for conversation, *_ in texts))
 
     run(load())
     return loaded

@@ -19,9 +19,10 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
-from everos_provider import run
+from everos_provider import plugin, run
 from everos_provider.assets import EVEROS
 from everos_provider.retry_policy import LOAD_RETRIES
+from jinja2 import Template
 
 from include import errors
 from include.window import Window
@@ -115,13 +116,43 @@ def test_if_the_project_root_is_not_on_the_path_the_error_names_the_setting(tmp_
     assert f"PYTHONPATH={tmp_path}" in found
 
 
-def test_a_second_copy_of_the_provider_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def warnings_of_a_second_copy(caplog: pytest.LogCaptureFixture) -> list[str]:
+    caplog.clear()
+    importlib.reload(plugin)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_second_copy_of_the_provider_in_the_plugins_folder_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__PLUGINS_FOLDER", str(PROJECT / "plugins"))
+    assert warnings_of_a_second_copy(caplog) == []
     shutil.copytree(PROJECT / "plugins", tmp_path / "plugins")
-    runpy.run_path(str(PROJECT / "plugins" / "everos_plugin.py"))
-    assert caplog.text == ""
-    runpy.run_path(str(tmp_path / "plugins" / "everos_plugin.py"))
-    for path in (PROJECT / "plugins" / "everos_provider", tmp_path / "plugins" / "everos_provider"):
-        assert str(path) in caplog.text
+    monkeypatch.setenv("AIRFLOW__CORE__PLUGINS_FOLDER", str(tmp_path / "plugins"))
+    [warning] = warnings_of_a_second_copy(caplog)
+    here, there = PROJECT / "plugins" / "everos_provider", tmp_path / "plugins" / "everos_provider"
+    assert f"{here} is used, {there} is not" in warning
+
+
+def test_a_second_copy_of_the_provider_in_an_installed_wheel_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(PROJECT / "plugins" / "everos_provider", tmp_path / "everos_provider")
+    installed = tmp_path / "airflow_provider_everos-0.1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: airflow-provider-everos\nVersion: 0.1.0\n")
+    (installed / "RECORD").write_text("everos_provider/__init__.py,,\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    [warning] = warnings_of_a_second_copy(caplog)
+    assert f"is used, {tmp_path / 'everos_provider'} is not" in warning
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_plugin_is_registered_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
+    """Airflow's plugins folder registers it only where no entry point of an installed package does."""
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ["everos"] if installed else [])
+    found = runpy.run_path(str(PROJECT / "plugins" / "everos_plugin.py"))
+    assert ("EverOSPlugin" in found) == (not installed)
 
 
 def test_the_tasks_follow_the_diagram(dag: DAG) -> None:
@@ -133,6 +164,13 @@ def test_the_tasks_follow_the_diagram(dag: DAG) -> None:
 
 def test_exports_and_chunks_are_mapped(dag: DAG) -> None:
     assert {task.task_id for task in dag.tasks if task.is_mapped} == {"extract", "load"}
+
+
+def test_a_part_of_an_export_is_labelled_as_one() -> None:
+    label = Template(dag_file.EXTRACT_LABEL)
+    exports = [{"label": "acme.zip", "part": 2, "parts": number} for number in (1, 3)]
+    found = [label.render(task=SimpleNamespace(op_kwargs={"export": export})) for export in exports]
+    assert found == ["acme.zip", "acme.zip, part 2 of 3"]
 
 
 def test_one_run_at_a_time_and_no_catch_up(dag: DAG) -> None:

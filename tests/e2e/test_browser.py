@@ -8,7 +8,9 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from include.ledger import Database, ledger_url
 from include.local.airflow import DAG_ID
+from include.report.waiting import Waiting, write_waiting
 from include.standin import Fault, StandIn
 from tests.e2e.browser import browsing, let_in
 from tests.e2e.conftest import LocalAirflow
@@ -99,8 +101,7 @@ def test_a_connection_is_made_in_the_form_and_tested_before_anything_is_written(
             form.locator("input[role=combobox]").first.fill("EverOS")
             page.get_by_role("option", name="EverOS").click()
             form.locator("[name=connection_id]").fill(name)
-            form.locator("[name=host]").fill("http://127.0.0.1")
-            form.locator("[name=port]").fill(where)
+            form.locator("[name=host]").fill(f"http://127.0.0.1:{where}")
             form.locator("[name=password]").fill(key)
             form.get_by_role("button", name="Save").click()
             expect(form).to_be_hidden()
@@ -110,3 +111,39 @@ def test_a_connection_is_made_in_the_form_and_tested_before_anything_is_written(
             assert answer in told.value.json()["message"]
             assert key not in told.value.text()
         assert [entry for entry in standin.journal() if entry.kind in {"add", "flush"}] == []
+
+
+def test_a_failed_run_says_why_and_what_to_do_on_its_tab_and_in_the_list(airflow: LocalAirflow, page: Page) -> None:
+    run = airflow.run_import("/no/such/export.zip")
+    assert run.state == "failed"
+    page.goto(f"/dags/{DAG_ID}/runs/{quote(run.run_id, safe='')}")
+    page.get_by_role("link", name="Import report").click()
+    report = page.frame_locator("iframe")
+    expect(report.get_by_text("discover failed. /no/such/export.zip does not exist")).to_be_visible()
+    expect(report.locator(".problem b").last).to_have_text("Check path and mounts.")
+
+    page.set_viewport_size({"width": 600, "height": 900})
+    page.goto("/everos/imports")
+    cause = page.locator(f"tr:has-text('{run.run_id}') + .cause .problem")
+    expect(cause).to_contain_text("Check path and mounts.")
+    assert cause.evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert cause.evaluate("box => box.getBoundingClientRect().right <= innerWidth")
+
+
+def test_a_run_that_waits_says_for_which_and_since_when(
+    airflow: LocalAirflow, faultless: StandIn, page: Page, tmp_path: Path
+) -> None:
+    faultless.set_faults(Fault(kind="add", does="slow_task", delay_s=2))
+    run_id = airflow.start_import(write(tmp_path / "in", group("screen-waiting", 20)), {"batch_size": 4})
+    waiting = Waiting(
+        run_id=run_id,
+        interval_start="2026-03-02T00:00:00+00:00",
+        older_run_id="backfill__2026-03-01",
+        older_state="running",
+        since="2026-03-03T02:00:00+00:00",
+    )
+    write_waiting(Database(ledger_url(airflow.state_folder.root)), waiting)
+    page.goto(f"/everos/imports/runs/{quote(run_id, safe='')}")
+    expect(page.get_by_text("Waiting for backfill__2026-03-01, which is running")).to_be_visible()
+    expect(page.get_by_text("2026-03-03T02:00:00+00:00")).to_be_visible()
+    airflow.wait(run_id)

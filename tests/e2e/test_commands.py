@@ -14,6 +14,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from include.local.settings import airflow_environment
 from include.local.standin import KEY
 from include.local.state_folder import StateFolder, kept_port
 from include.run_folder import PROJECT, RunFolder
@@ -80,6 +81,32 @@ def test_the_demo_fills_a_real_everos_that_answers(home: Path) -> None:
     assert any("I own the billing migration" in path.read_text() for path in Path(markdown).rglob("episodes/*.md"))
 
 
+def test_the_memory_of_an_earlier_demo_can_be_asked_and_a_connection_made_in_the_ui_takes_precedence(
+    home: Path,
+) -> None:
+    """The demo above has loaded it and ended."""
+    status, output = finished(home, "ask", "Who owns the billing migration?", "--in", "billing-migration")
+    assert status == 0, output
+    assert "Asking the target of `make demo`, selfhosted" in output
+    assert "Asked the memory of 1 owner for 1 conversation." in output
+    assert "1. billing-migration, 2026-03-03: Ruth Calloway, Priya Raman" in output
+    assert "I own the billing migration" in output
+    logs = "".join(path.read_text(errors="replace") for path in (home / "logs").rglob("*.log"))
+    assert "who owns the billing migration" not in logs.lower()
+
+    environ = airflow_environment(os.environ, StateFolder(home, lock=-1), port=0, dags=PROJECT / "dags")
+    connection = ["everos_default", "--conn-type", "everos", "--conn-host", "https://memory.example"]
+    airflow = [sys.executable, "-m", "airflow", "connections"]
+    subprocess.run([*airflow, "add", *connection, "--conn-password", "key"], env=environ, check=True)
+    try:
+        status, output = finished(home, "ask", "why?")
+    finally:
+        subprocess.run([*airflow, "delete", "everos_default"], env=environ, check=True)
+    assert status == 1
+    assert "Asking EverOS v1 at https://memory.example" in output
+    assert "has loaded anything into https://memory.example" in output
+
+
 def test_a_killed_import_leaves_no_process_and_the_light_demo_then_sends_the_rest_once(home: Path) -> None:
     """Of the same exports into the same stand-in: the demo's own, lent to the import."""
     with demos_standin(home) as standin:
@@ -101,6 +128,9 @@ def test_a_killed_import_leaves_no_process_and_the_light_demo_then_sends_the_res
     assert f"STAND-IN for EverOS v1 (not EverOS): {standin.base_url}" in output
     assert "Marked as failed" in output
     assert row(output, "all ")[1] > 0
+    assert "I own the billing migration" in output
+    status, output = finished(home, "ask", "Who owns the billing migration?", "--target", "standin-v1")
+    assert status == 0, output
     assert "I own the billing migration" in output
     assert _adds(standin) > sent
     verdicts = judge(standin.journal(), _planned(killed))

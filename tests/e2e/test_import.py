@@ -9,7 +9,9 @@ from typing import Any
 
 import psutil
 
+from include.ledger import Database, ledger_url
 from include.local.airflow import DAG_ID
+from include.report.failure import first_failure
 from include.standin import Fault, StandIn
 from include.standin.journal import Entry, Verdict, judge
 from tests.e2e.conftest import KEY, LocalAirflow
@@ -114,24 +116,34 @@ def test_a_load_killed_in_the_middle_goes_on_where_it_stood(
 def test_clearing_the_failed_tasks_goes_on_where_the_run_stood(
     airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
 ) -> None:
+    airflow.wait_until(lambda: not airflow.api.unfinished_runs(DAG_ID), "last night's run is over")
     faultless.set_faults(Fault(kind="add", does="status", status=401, after=2))
     document = group("cleared", 40)
     run = airflow.run_import(write(tmp_path / "in", document), {"batch_size": 10})
     assert run.state == "failed"
     assert (run.report["loaded"], run.report["pending"], run.report["conserved"]) == (20, 20, True)
-    assert [task.try_number for task in airflow.tasks(run.run_id, "load")] == [1]
+    [load] = airflow.tasks(run.run_id, "load")
+    assert load.try_number == 1
+    database = Database(ledger_url(airflow.state_folder.root))
+    failure = first_failure(database, run.run_id)
+    assert failure is not None
+    assert (failure.task_id, failure.kind) == ("load", "ConfigurationError")
+    assert "20 messages have landed" in failure.state
+    assert "API key" in failure.remedy
+    assert [line for line in airflow.log(run.run_id, load) if line.get("error_detail")] == [], "a traceback"
 
     faultless.set_faults()
     airflow.clear_failed(run.run_id)
     run = airflow.wait(run.run_id)
     assert run.state == "success", run.report.get("problems")
     assert run.report["loaded"] == 40
+    assert first_failure(database, run.run_id) is None, "what was mended is forgotten"
     judged = verdict(faultless, document)
     assert judged.clean, judged
     assert judged.flushes == 1
 
 
-def test_what_is_broken_is_accounted_for_and_costs_nothing_else(
+def test_what_is_broken_is_accounted_for_and_files_that_cannot_be_read_fail_the_run_after_the_rest_is_loaded(
     airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
 ) -> None:
     good = group("good", 5)
@@ -146,8 +158,11 @@ def test_what_is_broken_is_accounted_for_and_costs_nothing_else(
     (source / "notes.json").write_text('{"shopping": ["milk"]}', encoding="utf-8")
 
     run = airflow.run_import(source)
-    assert run.state == "success", run.report.get("problems")
-    assert run.report["conserved"]
+    assert (run.state, run.report["conserved"], run.report["pending"]) == ("failed", True, 0)
+    [problem] = run.report["problems"]
+    assert problem.startswith("2 files could not be read: ")
+    assert "cut.json" in problem
+    assert "in/notes.json (not an export of a known format)" in problem
     rows = {row["conversation_id"]: row for row in run.report["conversations"]}
     assert rows["good"]["loaded"] == 5
     assert (rows["bad"]["extracted"], rows["bad"]["loaded"], sum(rows["bad"]["rejected"].values())) == (6, 3, 3)
@@ -193,9 +208,11 @@ def test_a_dry_run_plans_and_sends_nothing(airflow: LocalAirflow, faultless: Sta
     assert len(faultless.journal()) == calls
 
 
-def test_an_empty_drop_folder_is_a_good_run_that_loads_nothing(airflow: LocalAirflow, tmp_path: Path) -> None:
+def test_an_empty_folder_fails_a_manual_run_with_one_sentence(airflow: LocalAirflow, tmp_path: Path) -> None:
     run = airflow.run_import(tmp_path)
-    assert (run.state, run.report["extracted"], run.report["complete"]) == ("success", 0, True)
+    [discover] = airflow.tasks(run.run_id, "discover")
+    assert (run.state, discover.state, discover.try_number) == ("failed", "failed", 1)
+    assert f"{tmp_path} is empty, so nothing was imported" in json.dumps(airflow.log(run.run_id, discover))
 
 
 def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirflow, tmp_path: Path) -> None:
@@ -203,7 +220,13 @@ def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirf
     assert run.state == "failed"
     [discover] = airflow.tasks(run.run_id, "discover")
     assert (discover.state, discover.try_number) == ("failed", 1)
-    assert f"{tmp_path}/nowhere does not exist" in json.dumps(airflow.log(run.run_id, discover))
+    log = airflow.log(run.run_id, discover)
+    failure = first_failure(Database(ledger_url(airflow.state_folder.root)), run.run_id)
+    assert failure is not None
+    assert (failure.task_id, failure.kind) == ("discover", "ExportError")
+    assert f"{tmp_path}/nowhere does not exist" in failure.cause
+    assert [line["event"] for line in log if line.get("level") == "error"][-1] == failure.sentence
+    assert [line for line in log if line.get("error_detail")] == [], "a traceback"
     airflow.wait_until(lambda: run.run_id in {told["run_id"] for told in airflow.notices()}, "somebody is told")
 
 

@@ -200,7 +200,7 @@ def test_the_owner_finds_the_longest_message_of_each_segment_by_its_words(import
             async with asyncio.timeout(PATIENCE_S):
                 while not any(  # noqa: ASYNC110
                     line(message) in episode.text
-                    for episode in await api.search([segment], words, senders=[message["sender_id"]], limit=10)
+                    for episode in await api.search(words, [message["sender_id"]], [segment], limit=10)
                 ):
                     await asyncio.sleep(1)
         finally:

@@ -212,7 +212,7 @@ def test_two_channels_of_one_name_in_one_export_are_two_conversations(tmp_path: 
     source = write_folder(tmp_path / "e", grid(("acme", index), ("globex", index)))
     run = RunFolder(tmp_path / "run")
     extract(one_export(source), ParseOptions(include_private=True), run.extracted("e"))
-    transform(run.all_extracted(), run, include_private=True)
+    transform(run.all_extracted(), run, options=ParseOptions(include_private=True))
     assert sorted(pq.read_table(run.conversations)["conversation_id"].to_pylist()) == [
         "slack_acme_plans",
         "slack_globex_plans",

@@ -9,7 +9,7 @@ import pytest
 from include import run_folder
 from include.errors import ChatImportError, Throttled
 from include.local.summary import shortened
-from include.logs import get_logger, printable
+from include.logs import PeriodicLine, get_logger, printable
 from include.plan.chunks import label_of
 from tests.support.delivery_runs import QUICK, PromptMemory, World, a_run
 
@@ -73,3 +73,11 @@ def test_a_load_whose_ids_hold_newlines_logs_as_many_lines_as_any_other(
 def test_an_id_adds_no_line_to_a_label_or_to_the_summary() -> None:
     assert label_of({FORGED: 3}).isprintable()
     assert shortened(FORGED).isprintable()
+
+
+def test_a_long_step_logs_its_count_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    log = get_logger("include.test")
+    PeriodicLine(log, "%s: %d so far", "often", every_s=0).reached(7)
+    PeriodicLine(log, "%s: %d so far", "rarely", every_s=3600).reached(7)
+    assert [record.getMessage() for record in caplog.records] == ["often: 7 so far"]

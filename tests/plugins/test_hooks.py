@@ -2,13 +2,24 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 import yaml
-from everos_provider.hooks import EverOSHook
+from everos_provider.connection_test import ConnectionTest
+from everos_provider.hooks import TESTED_ID, EverOSHook, described_target
+from everos_provider.origins import overruling_variable
+from everos_provider.params import import_params
 from everos_provider.provider_info import get_provider_info
+from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from include.errors import ConfigurationError
 from include.run_folder import PROJECT
@@ -30,6 +41,31 @@ SECRET = "sk-do-not-show-me"
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    TESTED_ID.set("")
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[int], str]]:
+    """Start a server that answers every request with one status; return its address."""
+    servers: list[HTTPServer] = []
+
+    def start(status: int) -> str:
+        class Answers(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        servers.append(HTTPServer(("127.0.0.1", 0), Answers))
+        Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
@@ -118,7 +154,7 @@ def test_a_self_hosted_server_needs_an_address_and_no_key(monkeypatch: pytest.Mo
 
 
 def test_without_connection_and_environment_the_error_says_what_to_set() -> None:
-    with pytest.raises(ConfigurationError, match="no connection everos_default and no EVEROS_API_KEY"):
+    with pytest.raises(ConfigurationError, match="no connection everos_default and no EVEROS_API_KEY, so nothing"):
         EverOSHook().settings()
 
 
@@ -187,3 +223,94 @@ def test_the_connection_form_offers_what_the_hook_reads() -> None:
     assert form["connection-type"] == EverOSHook.conn_type
     assert set(form["conn-fields"]) == {"api_version", "account", "app_id", "project_id", "timeout_s", "new_ledger"}
     assert form["ui-field-behaviour"]["relabeling"]["password"] == "API key"
+
+
+def test_messages_name_the_connection_by_its_own_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ACME", json.dumps({"conn_type": "everos", "password": ""}))
+    with pytest.raises(ConfigurationError, match="connection acme: the API key is empty"):
+        EverOSHook("acme").settings()
+    with pytest.raises(ConfigurationError, match="no connection nowhere"):
+        EverOSHook("nowhere").settings()
+
+
+@pytest.mark.parametrize(("api_version", "status"), [("v1", 401), ("v2", 401), ("v1", 403)])
+def test_a_key_that_is_refused_is_named_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, answering: Callable[[int], str], api_version: str, status: int
+) -> None:
+    url = answering(status)
+    connect_with(monkeypatch, host=url, extra={"api_version": api_version})
+    with pytest.raises(ConfigurationError) as caught:
+        EverOSHook().call(lambda api: api.check())
+    assert "EverOS refuses" in caught.value.cause
+    assert caught.value.remedy.startswith("Check the API key in the environment variable AIRFLOW_CONN_EVEROS_DEFAULT")
+    monkeypatch.delenv("AIRFLOW_CONN_EVEROS_DEFAULT")
+    for name, value in {"API_KEY": SECRET, "BASE_URL": url, "API_VERSION": api_version}.items():
+        monkeypatch.setenv(f"EVEROS_{name}", value)
+    with pytest.raises(ConfigurationError, match="the environment variables EVEROS_API_KEY, EVEROS_BASE_URL"):
+        EverOSHook().call(lambda api: api.check())
+
+
+def test_a_test_fails_if_imports_use_another_target(monkeypatch: pytest.MonkeyPatch, standin: StandIn) -> None:
+    connect_with(monkeypatch, host="http://127.0.0.1:9")
+    tested = {"conn_type": "everos", "host": standin.base_url, "password": "k"}
+    monkeypatch.setenv("AIRFLOW_CONN_RANDOM", json.dumps(tested))
+    TESTED_ID.set("everos_default")
+    good, sentence = EverOSHook("random").test_connection()
+    assert not good
+    assert "answers and accepts the API key. Imports do not use this connection" in sentence
+    assert "AIRFLOW_CONN_EVEROS_DEFAULT (http://127.0.0.1:9) takes precedence over the connection eve" in sentence
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", "a.backend.that.is.asked.First")
+    assert overruling_variable("everos_default") is None
+    monkeypatch.delenv("AIRFLOW__SECRETS__BACKEND")
+    monkeypatch.setenv("AIRFLOW_CONN_EVEROS_DEFAULT", f"everos://:k@{standin.base_url.removeprefix('http://')}/http")
+    assert EverOSHook("random").test_connection()[0]
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({}, "the connection everos_default in Airflow (Admin, Connections)"),
+        ({"EVEROS_API_KEY": "k"}, "if there is none, to https://api.evermind.ai, from the environment variables EVE"),
+        ({"AIRFLOW_CONN_EVEROS_DEFAULT": "everos://:k@memory.example/https"}, "https://memory.example, from the envi"),
+        ({"AIRFLOW_CONN_EVEROS_DEFAULT": "{"}, "the target in the environment variable AIRFLOW_CONN_EVEROS_DEFAULT"),
+    ],
+)
+def test_the_trigger_form_says_which_target_a_run_uses(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert told in described_target()
+    assert told in str(import_params()["dry_run"].description)
+
+
+def posted(given: object, status: int = 200) -> tuple[Any, list[Any]]:
+    """Return the answer to a test of a connection, and what the app behind the middleware got."""
+    got = []
+
+    async def test(request: Request) -> JSONResponse:
+        got.append((await request.json(), TESTED_ID.get()))
+        return JSONResponse({"detail": "Bad Request"} if status == 400 else {"status": True}, status)
+
+    app = Starlette(routes=[Route("/below/api/v2/connections/test", test, methods=["POST"])])
+    client = TestClient(ConnectionTest(app))
+    return client.post("/below/api/v2/connections/test", json=given), got
+
+
+def test_the_test_button_works_without_a_port() -> None:
+    given = {"conn_type": "everos", "connection_id": "acme", "port": 0, "host": "http://memory.example"}
+    answer, got = posted(given)
+    assert answer.json() == {"status": True}
+    assert got == [(given | {"port": None}, "acme")]
+    other = given | {"conn_type": "http"}
+    assert posted(other)[1] == [(other, "")]
+    assert posted(["x"])[1] == [(["x"], "")]
+
+
+def test_the_test_button_says_that_a_variable_overrules_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"conn_type": "everos", "connection_id": "everos_default", "port": None}
+    assert posted(given, 400)[0].status_code == 400
+    connect_with(monkeypatch, host="http://127.0.0.1:9")
+    answer = posted(given, 400)[0]
+    assert (answer.status_code, answer.json()["status"]) == (200, False)
+    assert "the environment variable AIRFLOW_CONN_EVEROS_DEFAULT takes precedence" in answer.json()["message"]

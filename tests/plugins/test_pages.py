@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from include import steps
+from include.errors import ChatImportError, ConfigurationError, ImportIncomplete, NotSent
 from include.memory_api.contract import Target
 from include.parameters import DAG_ID
 from include.parsers import ParseOptions
+from include.report.failure import Failure, failure_of, state_of, write_failure
 from include.report.page import SERVED_POLICY
+from include.report.problems import Problem, problems_of_tasks
+from include.report.target import write_target
 from include.report.waiting import Waiting, write_waiting
 from include.run_folder import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.window import Window
@@ -92,7 +96,7 @@ def add_run(
     session.commit()
 
 
-def import_samples(run_id: str = RUN) -> RunFolder:
+def import_samples(run_id: str = RUN, problems: Sequence[Problem] = (), target_from: str = "") -> RunFolder:
     """Go through the steps of a dry run."""
     run, ledger = RunFolder.of(run_id), steps.open_ledger(TARGET)
     for export in steps.discover(SAMPLES, run):
@@ -100,7 +104,16 @@ def import_samples(run_id: str = RUN) -> RunFolder:
     steps.transform(run, Window(), ledger)
     steps.plan(run, batch_size=None)
     now = datetime.now(UTC)
-    steps.report(run, ledger, run_id=run_id, target=TARGET, started_at=now, dry_run=True, problems=[])
+    steps.report(
+        run,
+        ledger,
+        run_id=run_id,
+        target=TARGET,
+        target_from=target_from,
+        started_at=now,
+        dry_run=True,
+        problems=problems,
+    )
     return run
 
 
@@ -143,6 +156,73 @@ def test_a_run_that_freed_its_place_names_the_run_that_it_freed_it_for(client: T
     )
     page = client.get(f"/imports/runs/{quote(RUN, safe='')}").text
     assert f"freed its place for older, which is queued and loads an older interval (seen since {day})" in page
+
+
+CAUSE = "the key is refused; nothing was stored."
+REMEDY = "Check the API key in the connection acme in Airflow."
+
+
+def fail(task_id: str, error: ChatImportError, run_id: str = RUN, *, tries_again: bool = False) -> Failure:
+    """Note the failure of a task."""
+    state = state_of(database(), run_id)
+    failure = failure_of(error, state, run_id=run_id, task_id=task_id, label="slack_a <b>", tries_again=tries_again)
+    write_failure(database(), failure)
+    return failure
+
+
+SHOWN = f"<b>load (slack_a &lt;b&gt;) failed.</b> {CAUSE}<br><b>{REMEDY}</b>"
+
+
+@pytest.mark.parametrize("with_report", [False, True])
+def test_a_failed_run_shows_the_first_cause_with_the_remedy_on_a_line_of_its_own(
+    with_report: bool, client: TestClient, session: Session
+) -> None:
+    add_run(session, state=DagRunState.FAILED)
+    if with_report:
+        import_samples()
+    fail("load", ConfigurationError(CAUSE, remedy=REMEDY))
+    fail("report", ImportIncomplete("59 messages are pending."))
+    page = client.get(f"/imports/runs/{quote(RUN, safe='')}").text
+    assert SHOWN in page
+    assert "59 messages" not in page
+    assert ("Every entry is accounted for" in page) == with_report
+    assert "no report" not in page
+
+
+def test_a_cause_that_the_report_has_is_shown_once(client: TestClient, session: Session) -> None:
+    add_run(session, state=DagRunState.FAILED)
+    load = fail("load", ConfigurationError(CAUSE, remedy=REMEDY))
+    import_samples(problems=problems_of_tasks([load], []))
+    page = client.get(f"/imports/runs/{quote(RUN, safe='')}").text
+    assert page.count(CAUSE) == page.count(REMEDY) == 1
+
+
+def test_the_list_shows_the_first_cause_of_each_failed_run(client: TestClient, session: Session) -> None:
+    add_run(session, state=DagRunState.FAILED)
+    add_run(session, "good", day=2)
+    fail("load", ConfigurationError(CAUSE, remedy=REMEDY))
+    fail("load", ConfigurationError("mended since"), "good")
+    page = client.get("/imports").text
+    assert SHOWN in page
+    assert "mended since" not in page
+
+
+def test_a_running_import_shows_why_a_task_is_tried_again(client: TestClient, session: Session) -> None:
+    add_run(session, state=DagRunState.RUNNING)
+    fail("load", NotSent("EverOS is away; nothing was sent."), tries_again=True)
+    for page in ("runs", "progress"):
+        assert "EverOS is away" in client.get(f"/imports/{page}/{quote(RUN, safe='')}").text
+
+
+def test_pages_say_where_the_target_comes_from(client: TestClient, session: Session) -> None:
+    origin = "the environment variable AIRFLOW_CONN_EVEROS_DEFAULT"
+    add_run(session, state=DagRunState.RUNNING)
+    write_target(RunFolder.of(RUN), TARGET.base_url, origin)
+    add_run(session, "done")
+    import_samples("done", target_from=origin)
+    for run_id in (RUN, "done"):
+        page = client.get(f"/imports/runs/{quote(run_id, safe='')}").text
+        assert f"{TARGET.base_url} <small>from {origin}</small>" in page
 
 
 def test_an_unfinished_run_shows_its_progress(client: TestClient, session: Session) -> None:
@@ -216,7 +296,8 @@ def test_a_page_names_a_store_that_cannot_be_read(
     for address in ADDRESSES[:2]:
         answer = client.get(address)
         assert answer.status_code == 503
-        assert "gopher://nobody@nowhere: Unsupported filesystem" in answer.text
+        assert "gopher://nobody@nowhere: no installed package opens addresses with gopher://" in answer.text
+        assert "<br><b>Use a path, or an address with" in answer.text
 
 
 def test_the_list_shows_no_runs_of_other_dags(client: TestClient, session: Session) -> None:

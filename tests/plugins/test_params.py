@@ -1,6 +1,7 @@
 """Rules of a run's parameters: unknown names and invalid values are refused before anything is read or sent."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from airflow.sdk import DAG, Param
 from everos_provider import run
 from everos_provider.params import import_params
 
-from include.errors import ConfigurationError, PermanentError
+from include.errors import ConfigurationError, ExportError, PermanentError
 from include.parameters import PARAMETERS, refuse_unknown
 from include.run_folder import HOME_VARIABLE
 
@@ -79,6 +80,38 @@ def test_valid_values_are_accepted() -> None:
 
 def test_a_dag_may_have_further_parameters() -> None:
     dag = DAG("of_somebody_else", params={"ticket": Param("", type="string")}, schedule=None)
-    assert run.discover(a_context({"ticket": "ABC-1"}, dag=dag))
+    assert run.discover(a_context({"ticket": "ABC-1", "dry_run": True}, dag=dag))
     with pytest.raises(ConfigurationError, match="did you mean 'ticket'"):
         run.discover(a_context({"tiket": "ABC-1"}, dag=dag))
+
+
+@pytest.mark.parametrize("run_type", ["manual", "scheduled", "backfill"])
+def test_only_a_run_of_an_interval_may_find_an_empty_folder(tmp_path: Path, run_type: str) -> None:
+    (tmp_path / "drop").mkdir()
+    context = a_context({"source": str(tmp_path / "drop")})
+    context["dag_run"].run_type = run_type
+    context["ti"] = SimpleNamespace(get_previous_dagrun=lambda state: None)
+    context["data_interval_start"] = context["data_interval_end"] = datetime(2026, 3, 1, tzinfo=UTC)
+    if run_type == "manual":
+        with pytest.raises(ExportError, match="drop is empty, so nothing was imported"):
+            run.discover(context)
+    else:
+        assert run.discover(context) == []
+
+
+@pytest.mark.parametrize(
+    ("conf", "remedy"),
+    [
+        ({"dry_run": "yes"}, "Give true or false."),
+        ({"batch_size": 0}, "Give a whole number, at least 1, at most 500 or null."),
+        ({"bots": "skp"}, "Give one of assistant, skip."),
+        ({"since": 5}, "Give a date or a time such as 2026-03-01T10:00:00Z or null."),
+        ({"include": "general"}, "Give a list of texts or null."),
+        ({"conversation_id": "fixed"}, "Give a text with {channel} or {channel_id}."),
+    ],
+    ids=str,
+)
+def test_a_refused_value_comes_with_what_is_allowed_in_words(conf: Mapping[str, Any], remedy: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        run.discover(a_context(conf))
+    assert caught.value.remedy == remedy

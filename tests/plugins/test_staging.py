@@ -21,12 +21,13 @@ from everos_provider.page_files import page_files
 from everos_provider.params import import_params
 from everos_provider.retry_policy import LOAD_RETRIES
 from everos_provider.staging import object_store, scratch, sources
+from everos_provider.staging.object_store import Objects
 from everos_provider.staging.run_view import RunView
 from everos_provider.staging.task_files import DONE, EXTRACT, PLAN, TaskFiles, task_folder
 from fsspec.implementations.memory import MemoryFileSystem
 
 from include.errors import ConfigurationError, ExportError, ImportIncomplete, StorageError, StoreUnavailable
-from include.parsers import Export, ParseOptions, discover, open_export, parse
+from include.parsers import Export, ParseOptions, discover, open_export, parse, parts
 from include.records import Conversation
 from include.run_folder import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.standin import StandIn
@@ -94,11 +95,11 @@ def go_on(source: str, exports: list[dict[str, str]], run_id: str = RUN, *, but:
     """
     Run the tasks after discover.
 
-    :param but: Label of an export that is not extracted.
+    :param but: Label or key of an export that is not extracted.
     """
     context = a_context(source, run_id, batch_size=4)
     for export in exports:
-        if export["label"] != but:
+        if but not in (export["label"], export["key"]):
             run.extract(export, context)
     run.transform(context)
     for chunk in run.plan(context):
@@ -241,7 +242,7 @@ def test_an_extract_that_was_interrupted_is_left_out_and_named(
     standin: StandIn, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = a_source(tmp_path / "in")
-    exports = run.discover(a_context(source))
+    exports = run.discover(a_context(source, dry_run=True))
     [lost] = [export for export in exports if "acme" in export["label"]]
     with monkeypatch.context() as patch:
         patch.setattr(object_store.Objects, "create_empty", lambda *_: None)
@@ -252,6 +253,27 @@ def test_an_extract_that_was_interrupted_is_left_out_and_named(
     ):
         go_on(source, exports, but=lost["label"])
     assert report_in(bucket)["loaded"] == 6 + 4 + 7
+
+
+def test_a_part_of_an_export_that_was_not_read_is_named(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_BYTES", 1)
+    monkeypatch.setenv(parts.VARIABLE, "2")
+    source = write_folder(tmp_path / "in", {"a.json": group("a", 6), "b.json": group("b", 7)})
+    first, second = run.discover(a_context(str(source)))
+    with pytest.raises(ImportIncomplete, match=r"report.json: in \(part 2 of 2\) could not be read"):
+        go_on(str(source), [first, second], but=second["key"])
+
+
+def test_a_source_that_each_task_copies_is_read_in_one_part(
+    objects: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_BYTES", 1)
+    monkeypatch.setenv(parts.VARIABLE, "2")
+    for name in "ab":
+        objects.pipe(f"/in/{name}.json", json.dumps(group(name, 3)).encode())
+    assert len(run.discover(a_context("memory://in/"))) == 1
 
 
 def test_files_of_a_failed_task_are_not_uploaded(tmp_path: Path, bucket: Path) -> None:
@@ -332,8 +354,8 @@ def test_a_source_in_a_store_is_read_like_one_in_a_folder(
     if not staging:
         monkeypatch.delenv(STAGING_VARIABLE)
     source = a_source(tmp_path / "in")
-    found = run.discover(a_context(source, "found"))
-    exports = run.discover(a_context(f"file://{source}", RUN))
+    found = run.discover(a_context(source, "found", dry_run=True))
+    exports = run.discover(a_context(f"file://{source}", RUN, dry_run=True))
     assert [each | {"path": f"file://{each['path']}"} for each in found] == exports
     assert run_import(f"file://{source}")["loaded"] == 26
     assert list((tmp_path / "scratch").iterdir()) == []
@@ -358,7 +380,7 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryFileSystem]:
 
 def test_only_its_own_files_are_downloaded_for_an_export(tmp_path: Path, objects: MemoryFileSystem) -> None:
     objects.put(a_source(tmp_path / "in"), "/bucket/in", recursive=True)
-    for found in run.discover(a_context("memory://bucket/in")):
+    for found in run.discover(a_context("memory://bucket/in", dry_run=True)):
         with sources.local_export(msgspec.convert(found, Export)) as export:
             path = Path(export.path)
             files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
@@ -384,7 +406,7 @@ def test_an_export_is_downloaded_by_the_names_that_it_was_found_under(objects: M
     files = slack_export(slack_message())
     for above in ("e\u0301", "b\\c"):
         objects.pipe({f"/bucket/in/{above}/{name}": json.dumps(value).encode() for name, value in files.items()})
-    found = run.discover(a_context("memory://bucket/in"))
+    found = run.discover(a_context("memory://bucket/in", dry_run=True))
     assert {export["root"] for export in found} == {"\u00e9/", "b/c/"}
     for each in found:
         with sources.local_export(msgspec.convert(each, Export)) as export, open_export(export) as archive:
@@ -395,7 +417,7 @@ def test_an_export_is_downloaded_by_the_names_that_it_was_found_under(objects: M
 def test_an_archive_in_an_archive_in_a_store_is_read(tmp_path: Path, objects: MemoryFileSystem) -> None:
     inner = write_zip(tmp_path / "inner.zip", slack_export(slack_message())).read_bytes()
     objects.pipe("/bucket/in/outer.zip", write_zip(tmp_path / "o.zip", {"x/inner.zip": inner, "b": b""}).read_bytes())
-    [found] = run.discover(a_context("memory://bucket/in"))
+    [found] = run.discover(a_context("memory://bucket/in", dry_run=True))
     assert (found["path"], found["inside"]) == ("memory://bucket/in/outer.zip", "x/inner.zip")
     with sources.local_export(msgspec.convert(found, Export)) as export, open_export(export) as archive:
         assert set(archive.names()) == slack_export().keys()
@@ -405,7 +427,7 @@ def test_lists_of_another_part_of_an_export_are_downloaded_with_it(tmp_path: Pat
     parts = {"acme 1": slack_export(slack_message()), "acme 2": {"board/2026-01-02.json": [slack_message()]}}
     for name, files in parts.items():
         objects.pipe(f"/bucket/in/{name}.zip", write_zip(tmp_path / f"{name}.zip", files).read_bytes())
-    found = {export["label"]: export for export in run.discover(a_context("memory://bucket/in"))}
+    found = {export["label"]: export for export in run.discover(a_context("memory://bucket/in", dry_run=True))}
     assert found["acme 2.zip"]["lists"][0]["path"] == "memory://bucket/in/acme 1.zip"
     with sources.local_export(msgspec.convert(found["acme 2.zip"], Export)) as export:
         [conversation] = [record for record in parse(export, ParseOptions()) if isinstance(record, Conversation)]
@@ -431,6 +453,16 @@ def test_an_address_of_a_local_folder_is_read_like_a_path(tmp_path: Path) -> Non
         sources.local_source(f"file://{folder}/pipe.json") as pipe,
     ):
         discover(pipe.path)
+
+
+@pytest.mark.parametrize(
+    ("address", "remedy"),
+    [("gs://exports/acme.zip", "Install apache-airflow-providers-google"), ("ftp://exports/acme.zip", "Use a path")],
+)
+def test_an_address_without_its_packages_names_them(address: str, remedy: str) -> None:
+    with pytest.raises(StorageError, match="no installed package opens addresses with") as caught:
+        Objects.below(address)
+    assert caught.value.remedy.startswith(remedy)
 
 
 def test_a_missing_source_is_an_error_and_an_empty_drop_folder_is_not(tmp_path: Path) -> None:

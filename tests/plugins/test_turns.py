@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 import pendulum
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError, ErrorType
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 from everos_provider.ledger import database
 from everos_provider.turns import QUEUED_LIMIT_S, queue_again, wait_for_turn
 
+from include.errors import ImportIncomplete
 from include.report.live import progress_of
 from include.report.speed import LoadHistory
 from include.report.waiting import Waiting, all_ended, read_waiting, write_waiting
@@ -99,7 +100,7 @@ def test_a_run_waits_as_long_as_an_older_one_is_running(run_type: str, older: st
 
 
 def test_a_run_whose_place_an_older_one_needs_fails_at_once() -> None:
-    with pytest.raises(AirflowFailException, match="freed its place for older"):
+    with pytest.raises(match="freed its place for older"):
         wait_for_turn(a_context("scheduled", queued="scheduled"))
 
 
@@ -115,7 +116,7 @@ def test_a_run_waits_a_limited_time_for_one_that_is_queued_and_then_fails(run_ty
     with pytest.raises(AirflowRescheduleException):
         wait_for_turn(context)
     waited(QUEUED_LIMIT_S + 1)
-    with pytest.raises(AirflowFailException, match="unpause its backfill"):
+    with pytest.raises(match="unpause its backfill"):
         wait_for_turn(context)
 
 
@@ -142,7 +143,10 @@ def test_the_page_of_a_run_says_which_run_it_waits_for_and_since_when(tmp_path: 
     run = RunFolder.of("this")
     step = progress_of(run, LoadHistory(), waiting, "this")["step"]
     assert waiting is not None
-    assert step == f"Waiting for older, which is running and loads an older interval (seen since {waiting.since})"
+    assert step == (
+        f"Waiting for older, which is running and loads an older interval (seen since {waiting.since}). "
+        "To go on without it, mark that run as failed."
+    )
 
 
 def test_a_run_that_ends_queues_the_runs_again_that_failed_to_free_their_place_for_it(queued: list[str]) -> None:
@@ -205,7 +209,7 @@ def test_a_run_that_starts_queues_only_older_ones_again_and_then_waits_for_them(
     ended("older", 8, older="over")
     ended("newer", 10, older="over")
     states = {"older": "failed", "newer": "failed", "over": "success"}
-    with pytest.raises(AirflowFailException):
+    with pytest.raises(ImportIncomplete):
         wait_for_turn(a_context("scheduled", states=states, queued="scheduled"))
     assert queued == ["older"]
 

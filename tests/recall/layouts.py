@@ -1,33 +1,30 @@
 """
-Loads a recall set into a store of its own: through the pipeline, as a plain converter does, or in other segments.
+Loads a recall set into a store of its own: through the pipeline, or as a plain converter does.
 
-:func:`load_segments` is for layouts that the pipeline does not have: it sends what transform has written by the client.
+:func:`load_deferred` is for a setting that the pipeline does not have: it sends the pipeline's plan itself.
 """
 
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import batched
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
-import pyarrow.parquet as pq
 
 from include import steps
 from include.delivery.loader import LoadSettings
 from include.memory_api import MemoryAPI, Settings, connect
 from include.memory_api.contract import TaskState
 from include.memory_api.v2_wire import messages_of
-from include.memory_layout import PLAIN, MemoryLayout, MemoryOf
+from include.memory_layout import MemoryLayout
 from include.parsers import ParseOptions
 from include.plan import chunk_name, plan, read_batches, read_plan
-from include.plan.estimate import effort_of, read_estimate, write_estimate
-from include.records import Conversation, Message, Outgoing, PlannedSegment
+from include.plan.estimate import write_estimate
+from include.records import Conversation, Outgoing
 from include.run_folder import RunFolder
 from include.window import Window
 from tests.recall.questions import RecallSet
@@ -61,61 +58,29 @@ def load_by_pipeline(recall_set: RecallSet, settings: Settings, home: Path, *, l
     """Load as a run of the DAG does."""
     world, run = World(home, settings), _staged(recall_set, settings, home, layout)
     chunks = plan(run, max_chunks=1)
-    write_estimate(run, PATIENT.concurrency)
+    estimate = write_estimate(run, PATIENT.concurrency)
     for chunk in chunks:
         world.load(run, chunk, settings=PATIENT, after_s=3600)
     world.flush(run, settings=PATIENT)
-    estimate = read_estimate(run)
-    return Loaded(
-        sent=tuple(
-            Sent(message_id=message.message_id, session=segment.segment_id, outgoing=message)
-            for segment in read_plan(run)
-            for batch in read_batches(run.plan / chunk_name(segment.chunk), segment)
-            for message in batch.messages
-        ),
-        estimated_calls=estimate.total.llm_calls if estimate else None,
-    )
+    return Loaded(sent=tuple(_planned(run)), estimated_calls=estimate.total.llm_calls)
 
 
-def load_segments(
-    recall_set: RecallSet,
-    settings: Settings,
-    home: Path,
-    *,
-    memory_of: MemoryOf,
-    bots_remember: bool = False,
-    deferred: bool = False,
-) -> Loaded:
-    """
-    Load a session per thread, and one per conversation and day (UTC) of what is outside of threads.
-
-    :param bots_remember: Messages of bots are the owner's, too, as the role ``user``; else they are ``assistant``.
-    :param deferred: Let the server ask its model only when a session is flushed (``defer_extraction``).
-    """
-    sessions = _segments(_staged(recall_set, settings, home, PLAIN), memory_of, bots_remember=bots_remember)
-    asyncio.run(_load_sessions(settings, sessions, deferred=deferred))
-    return Loaded(
-        sent=tuple(each for sent in sessions.values() for each in sent),
-        estimated_calls=sum(_expected_calls(session, sent) for session, sent in sessions.items()),
-    )
-
-
-def _segments(run: RunFolder, memory_of: MemoryOf, *, bots_remember: bool) -> dict[str, list[Sent]]:
-    messages = list(_messages(run))
-    roots = {(each.conversation_id, each.thread_id) for each in messages if each.thread_id}
-    rows = pq.read_table(run.conversations, columns=["conversation_id", "workspace"]).to_pylist()
-    workspaces = {row["conversation_id"]: row["workspace"] for row in rows}
+def load_deferred(recall_set: RecallSet, settings: Settings, home: Path, *, layout: MemoryLayout) -> Loaded:
+    """Load the same, and let the server ask its model only when a session is flushed (``defer_extraction``)."""
+    run = _staged(recall_set, settings, home, layout)
+    plan(run, max_chunks=1)
     sessions: dict[str, list[Sent]] = defaultdict(list)
-    for each in messages:
-        place = each.conversation_id
-        root = each.thread_id or (each.message_id if (place, each.message_id) in roots else None)
-        day = datetime.fromtimestamp(each.timestamp_ms // 1000, UTC).date()
-        sent = _sent(each, f"{place}.thread-{root}" if root else f"{place}.{day}")
-        if memory_of != "person" and (bots_remember or each.role == "user"):
-            owner = f"workspace-{workspaces[place]}" if memory_of == "workspace" else place
-            sent = replace(sent, outgoing=msgspec.structs.replace(sent.outgoing, sender_id=owner, role="user"))
-        sessions[sent.session].append(sent)
-    return sessions
+    for each in _planned(run):
+        sessions[each.session].append(each)
+    asyncio.run(_load_sessions(settings, sessions, deferred=True))
+    return Loaded(sent=tuple(each for sent in sessions.values() for each in sent), estimated_calls=None)
+
+
+def _planned(run: RunFolder) -> Iterator[Sent]:
+    for segment in read_plan(run):
+        for batch in read_batches(run.plan / chunk_name(segment.chunk), segment):
+            for message in batch.messages:
+                yield Sent(message_id=message.message_id, session=segment.segment_id, outgoing=message)
 
 
 def load_by_converter(recall_set: RecallSet, settings: Settings, home: Path) -> Loaded:
@@ -162,33 +127,6 @@ def _staged(recall_set: RecallSet, settings: Settings, home: Path, layout: Memor
         steps.extract(export, OPTIONS, run)
     steps.transform(run, Window(), World(home, settings).ledger, OPTIONS, layout=layout)
     return run
-
-
-def _messages(run: RunFolder) -> Iterable[Message]:
-    return msgspec.convert(pq.read_table(run.messages).to_pylist(), list[Message])
-
-
-def _sent(message: Message, session: str) -> Sent:
-    fields = {name: getattr(message, name) for name in Outgoing.__struct_fields__}
-    return Sent(message_id=message.message_id, session=session, outgoing=Outgoing(**fields))
-
-
-def _expected_calls(session: str, sent: Sequence[Sent]) -> int:
-    """Estimate a session with the formula of the plan."""
-    times_ms = [each.outgoing.timestamp_ms for each in sent]
-    planned = PlannedSegment(
-        conversation_id=session,
-        segment_id=session,
-        chunk=0,
-        rows=(),
-        batches=-(-len(sent) // BATCH),
-        messages=len(sent),
-        bytes=sum(len(each.outgoing.text.encode()) for each in sent),
-        first_ms=times_ms[0],
-        last_ms=times_ms[-1],
-    )
-    owners = {each.outgoing.sender_id for each in sent if each.outgoing.role == "user"}
-    return effort_of(planned, len(owners)).llm_calls
 
 
 async def _load_sessions(settings: Settings, sessions: Mapping[str, Sequence[Sent]], *, deferred: bool = False) -> None:

@@ -14,8 +14,8 @@ import httpx
 
 from include.local.everos import SelfHosted
 from include.memory_api import Settings
-from include.memory_layout import PLAIN, MemoryLayout
-from tests.recall.layouts import Loaded, load_by_converter, load_by_pipeline, load_segments
+from include.memory_layout import MEMORIES, PLAIN, MemoryLayout, MemoryOf
+from tests.recall.layouts import Loaded, load_by_converter, load_by_pipeline, load_deferred
 from tests.recall.model import CountingModel
 from tests.recall.questions import Question, RecallSet
 from tests.recall.scoring import EvidenceFinder, best_owner, body_of, first_words
@@ -27,14 +27,17 @@ _STILL_S = 2
 _GIVE_UP_S = 60
 """Seconds without a question after which nothing more is expected, although some is missing."""
 
+_SEGMENTS: dict[MemoryOf, MemoryLayout] = {
+    memory_of: MemoryLayout(segments="thread-day", memory_of=memory_of) for memory_of in MEMORIES
+}
 LAYOUTS: Mapping[str, Callable[[RecallSet, Settings, Path], Loaded]] = {
     "converter": load_by_converter,
     "pipeline": partial(load_by_pipeline, layout=PLAIN),
-    "person": partial(load_by_pipeline, layout=MemoryLayout(segments="thread-day", memory_of="person")),
-    "conversation": partial(load_by_pipeline, layout=MemoryLayout(segments="thread-day", memory_of="conversation")),
-    "workspace": partial(load_by_pipeline, layout=MemoryLayout(segments="thread-day", memory_of="workspace")),
-    "workspace-bots": partial(load_segments, memory_of="workspace", bots_remember=True),
-    "workspace-deferred": partial(load_segments, memory_of="workspace", bots_remember=True, deferred=True),
+    "pipeline-workspace": partial(
+        load_by_pipeline, layout=MemoryLayout(segments="conversation", memory_of="workspace")
+    ),
+    **{memory_of: partial(load_by_pipeline, layout=layout) for memory_of, layout in _SEGMENTS.items()},
+    "workspace-deferred": partial(load_deferred, layout=_SEGMENTS["workspace"]),
 }
 """Ways to load a set; each gets a project of its own."""
 
@@ -57,13 +60,13 @@ class Arm:
 ARMS = (
     Arm(name="guide's converter", layout="converter"),
     Arm(name="conversations, person", layout="pipeline"),
+    Arm(name="conversations, workspace", layout="pipeline-workspace"),
     Arm(name="segments, person", layout="person"),
     Arm(name="segments, conversation", layout="conversation"),
     Arm(name="segments, workspace", layout="workspace"),
-    Arm(name="… and bots remember", layout="workspace-bots"),
+    Arm(name="… and sessions read whole", layout="workspace", whole_sessions=True),
     Arm(name="… and extraction deferred", layout="workspace-deferred"),
-    Arm(name="… and sessions read whole", layout="workspace-bots", whole_sessions=True),
-    Arm(name="oracle: evidence's session", layout="workspace-bots", in_evidence=True),
+    Arm(name="oracle: evidence's session", layout="workspace", in_evidence=True),
 )
 
 

@@ -223,21 +223,23 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figures]:
     """A third of the stories, in two layouts."""
     folder, model = tmp_path_factory.mktemp("recall"), CountingModel()
     part = write_company(folder / "set", only=3)
-    arms = [arm for arm in ARMS if arm.layout in ("pipeline", "workspace-bots")]
+    arms = [arm for arm in ARMS if arm.layout in ("pipeline", "workspace")]
     with model.running() as url, SelfHosted.running(folder / "server", model_base_url=url) as server:
         return {each.arm: each for each in measure(part, arms, server, model, folder / "homes")}
 
 
 @pytest.mark.e2e
 def test_segments_with_one_owner_answer_more_with_one_question_than_people_do(figures: dict[str, Figures]) -> None:
-    today, segments = figures["conversations, person"], figures["… and bots remember"]
+    today, segments = figures["conversations, person"], figures["segments, workspace"]
     assert (segments.reach, segments.right_speaker, segments.stale) == (1.0, 1.0, 0)
     assert segments.one_owner >= today.one_owner + 0.15
     assert segments.at_words[1000] >= today.at_words[1000]
     assert (segments.copies, segments.forgotten) == (1.0, 0.0)
+    assert segments.estimate_error is not None
+    assert abs(segments.estimate_error) <= 0.1
 
 
 @pytest.mark.e2e
 def test_reading_sessions_whole_brings_late_replies_back_to_their_questions(figures: dict[str, Figures]) -> None:
-    assert figures["… and bots remember"].by_kind["late"] == 0
+    assert figures["segments, workspace"].by_kind["late"] == 0
     assert figures["… and sessions read whole"].by_kind["late"] == 1

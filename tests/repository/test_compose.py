@@ -1,5 +1,6 @@
 """Rules of docker-compose.yaml and its images, whose errors only show on another machine."""
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from everos_provider import __version__
 
 from include.local.everos import DEFAULTS
 from include.run_folder import PROJECT
@@ -52,6 +54,12 @@ def test_include_can_be_imported_in_every_service_that_runs_it(name: str) -> Non
     assert SERVICES[name]["environment"]["PYTHONPATH"] == "/opt/airflow"
 
 
+def test_the_scheduler_forks_tasks_with_their_libraries_loaded() -> None:
+    python, dash_m, *program = shlex.split(SERVICES["scheduler"]["command"])
+    assert (python, dash_m, program) == ("python", "-m", ["include.local.preloaded", "airflow", "scheduler"])
+    assert importlib.util.find_spec(program[0])
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"migrate"}))
 def test_every_lasting_service_has_a_health_check_and_comes_back(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
@@ -75,6 +83,11 @@ def test_images_are_pinned() -> None:
     images = [service["image"] for service in SERVICES.values()]
     for image in [*images, *re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)]:
         assert re.search(r":.*\d+\.\d+\.\d+|postgres:\d+\.\d+", image), image
+
+
+def test_the_images_have_the_version_of_the_project() -> None:
+    tags = re.findall(r"image: chat-history-to-everos[\w-]*:(\S+)", FILE.read_text())
+    assert set(tags) == {__version__}
 
 
 def test_the_image_has_the_airflow_of_the_lock() -> None:

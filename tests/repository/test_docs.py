@@ -85,7 +85,7 @@ def test_every_example_of_parameters_is_valid(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_every_command_inside_a_compose_service_names_a_service(name: str) -> None:
     services = yaml.safe_load(text_of("docker-compose.yaml"))["services"]
-    assert set(re.findall(r"docker compose exec (\w+)", text_of(name))) <= services.keys()
+    assert set(re.findall(r"docker compose exec ([\w-]+)", text_of(name))) <= services.keys()
 
 
 def test_every_query_of_the_ledger_runs(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def _message(conversation_id: str, number: int) -> dict[str, Any]:
         text=f"words {number}",
         origin="day.json[0]",
     )
-    return msgspec.to_builtins(message) | {"segment_id": conversation_id}
+    return {**msgspec.to_builtins(message), "segment_id": conversation_id}
 
 
 class Notes:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -20,7 +21,7 @@ from include.run_folder import RunFolder
 
 
 def a_message(message_id: str = "1", **fields: object) -> Message:
-    given = {
+    given: dict[str, Any] = {
         "source": "slack",
         "conversation_id": "slack_general",
         "message_id": message_id,
@@ -80,7 +81,7 @@ def ledger_table(keys: Iterable[tuple[str, str]]) -> pa.Table:
 
 def with_segments(table: pa.Table, segments: Mapping[tuple[str, str], str] | None = None) -> pa.Table:
     """Add the segment of each message: by conversation and message id, else the conversation."""
-    ids = zip(table["conversation_id"].to_pylist(), table["message_id"].to_pylist(), strict=True)
+    ids: Any = zip(table["conversation_id"].to_pylist(), table["message_id"].to_pylist(), strict=True)
     column = pa.array([(segments or {}).get(key, key[0]) for key in ids], pa.string())
     return table.append_column(ORDERED_SCHEMA.field("segment_id"), column)
 

@@ -207,8 +207,6 @@ def matches_file(head: Head) -> bool:
 
 FORMAT = Format(
     name="discord_api",
-    looked_for="messages of Discord's API, as an array, in an object's \"messages\" or one per line "
-    '("id", "timestamp", "author.username")',
     parse=parse,
     matches_file=matches_file,
 )

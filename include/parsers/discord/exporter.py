@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.discord.message import SOURCE, ExportNotes, correctable, is_private_kind, to_message
+from include.parsers.discord.message import SOURCE, ExportNotes, is_private_kind, to_message
 from include.parsers.discord.replies import Replies
 from include.parsers.discord.roster import Roster
+from include.parsers.discord.written import MESSAGES, Reader, Written, correctable_of
 from include.parsers.formats import Export, Format, ParseOptions
 from include.parsers.json.head import Head
 from include.parsers.json.stream import BrokenJson, documents, entries
@@ -70,24 +71,24 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     for channel_id, files in channels.items():
         conversation = _conversation(channel_id, max(files, key=lambda file: file.exported_at), options)
         yield conversation
-        read = partial(
-            to_message,
-            conversation=conversation,
-            roster=roster,
-            export_notes=export_notes,
-            replies=Replies(),
-            skip_bots=options.bots == "skip",
-        )
+        context: Any = {
+            "conversation": conversation,
+            "roster": roster,
+            "export_notes": export_notes,
+            "replies": Replies(),
+        }
+        reader = Reader(partial(to_message, **context, skip_bots=options.bots == "skip"), **context)
         for file in sorted(files, key=lambda file: file.order):
             try:
                 with archive.open(file.name) as stream:
                     yield from outcomes(
-                        enumerate(entries(stream, f"{_MESSAGES}.item")),
-                        read,
+                        enumerate(entries(stream, f"{_MESSAGES}.item", usual=MESSAGES)),
+                        reader.read,
                         conversation=conversation,
                         place=file.name,
-                        correctable=correctable,
+                        correctable=correctable_of,
                         skip_reason=exclusion_reason(conversation, options),
+                        usual=Written,
                     )
             except EntryUnreadable as error:
                 yield from reject_file(file.name, SOURCE, str(error), conversation.conversation_id)
@@ -141,7 +142,6 @@ def matches_file(head: Head) -> bool:
 
 FORMAT = Format(
     name="discord",
-    looked_for='a DiscordChatExporter file ("guild", "channel", "messages")',
     parse=parse,
     matches_file=matches_file,
 )

@@ -164,14 +164,14 @@ def to_message(
         export_notes.unknown_kinds[kind] += 1
     if users := entry.get("mentions"):
         text = roster.with_distinct_names(text, users)
-    answered = _answered(entry, conversation.channel_id)
+    answered = answered_id(entry, conversation.channel_id)
     before = None
     if proxied:
         answered = proxied.message_id if proxied.channel_id == conversation.channel_id else None
         quoted = to_plain_text(proxied.text, roster.names_for(entry))
         before = (proxied.name, quoted) if quoted else None
     elif not (answered and replies.close(answered, at_us)):
-        before = _answered_words(entry, answered, kind, roster, replies, bot=bot, skip_bots=skip_bots)
+        before = answered_words(entry, answered, kind, roster, replies, bot=bot, skip_bots=skip_bots)
     replies.add(message_id, at_us, shown, text)
     return Message(
         source=SOURCE,
@@ -217,7 +217,7 @@ def _by_webhook(entry: Mapping[str, Any], author: Mapping[str, Any], kind: str) 
     return as_str(author.get("discriminator")) in without and not author.get("roles")
 
 
-def _answered_words(
+def answered_words(
     entry: Mapping[str, Any],
     answered: str | None,
     kind: str,
@@ -259,7 +259,7 @@ def _command(command: Mapping[str, Any], kind: str, roster: Roster) -> tuple[str
     return shown, f"/{name}" if kind == _SLASH_COMMAND else name
 
 
-def _answered(entry: Mapping[str, Any], channel_id: str) -> str | None:
+def answered_id(entry: Mapping[str, Any], channel_id: str) -> str | None:
     """Return the id of the message that this one replies to; forwards and cross-posts refer to other channels."""
     if not (entry.get("reference") or entry.get("message_reference")):
         return None

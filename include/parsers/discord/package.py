@@ -208,7 +208,6 @@ def _may_be_export(archive: Archive, name: str) -> bool:
 
 FORMAT = Format(
     name="discord_package",
-    looked_for="a Discord data package (folders c<id> with channel.json and messages.json or messages.csv)",
     parse=parse,
     find_roots=find_roots,
 )

@@ -30,12 +30,13 @@ from include.archive import Archive
 from include.errors import EntryUnreadable
 from include.ids import RESERVED_PREFIX, platform_id_of, sender_id_of
 from include.parsers.everos.message import SOURCE, Description, Ordinals, correctable, role_of_person, to_message
-from include.parsers.everos.zones import UnknownZone, zone_of
-from include.parsers.formats import Export, Format, ParseOptions
+from include.parsers.everos.zones import UnknownZone, name_of, zone_of
+from include.parsers.formats import Export, Format, ParseOptions, Unit
 from include.parsers.json.head import Head
 from include.parsers.json.stream import Document, documents, listed
 from include.parsers.json.values import as_dict, as_str, identifier, in_natural_order
 from include.parsers.outcomes import exclusion_reason, outcomes, reject_file
+from include.parsers.parts import holds
 from include.records import Conversation, Note, ParsedMany
 
 CORRECTIONS = "chat-history-to-everos/corrections/1"
@@ -78,6 +79,8 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     """
     unknown_zones: dict[str, set[str]] = defaultdict(set)
     for name in sorted(archive.names(), key=in_natural_order):
+        if not holds(export, name, in_natural_order):
+            continue
         file = _File(name, options, unknown_zones)
         try:
             with archive.open(name) as stream:
@@ -187,7 +190,11 @@ def _parse_correction(members: dict[str, Any]) -> Description | None:
         conversation = msgspec.convert(given, Conversation)
         if conversation.group_meta is not None:
             msgspec.json.decode(conversation.group_meta, type=dict[str, Any])
-        return Description(conversation=conversation, user_id=platform_id_of(conversation.user_id or ""))
+        return Description(
+            conversation=conversation,
+            user_id=platform_id_of(conversation.user_id or ""),
+            zone=zone_of(conversation.time_zone),
+        )
     except (ValueError, RecursionError) as error:  # msgspec's errors are of the first kind
         # Older corrections have no "format" and all members of a conversation; anything else is no correction.
         return _flawed(f"expected the conversation as corrections.json describes it: {error}") if marked else None
@@ -206,6 +213,7 @@ def _group(group_id: str, group_meta: dict[str, Any], meta: dict[str, Any]) -> D
     if group_id.startswith(RESERVED_PREFIX):
         return _flawed(f"group_id starts with {RESERVED_PREFIX}, which EverOS reserves")
     described = group_meta or meta
+    zone = zone_of(meta.get("default_timezone"))
     try:
         kept_meta = msgspec.json.encode(group_meta).decode() if group_meta else None
     except (ValueError, TypeError, OverflowError, RecursionError):
@@ -221,9 +229,10 @@ def _group(group_id: str, group_meta: dict[str, Any], meta: dict[str, Any]) -> D
             name=as_str(described.get("name")) or group_id,
             description=as_str(described.get("description")),
             group_meta=kept_meta,
+            time_zone=name_of(zone),
         ),
         people=as_dict(meta.get("user_details")),
-        zone=zone_of(meta.get("default_timezone")),
+        zone=zone,
     )
 
 
@@ -233,6 +242,7 @@ def _personal(user_id: str, session_id: str, meta: dict[str, Any]) -> Descriptio
     if user_id.startswith(RESERVED_PREFIX):
         return _flawed(f"user_id starts with {RESERVED_PREFIX}, which EverOS reserves")
     name = f"{user_id} ({session_id})" if session_id else user_id
+    zone = zone_of(meta.get("default_timezone"))
     return Description(
         conversation=Conversation(
             conversation_id=f"{user_id}_{session_id}" if session_id else user_id,
@@ -243,10 +253,11 @@ def _personal(user_id: str, session_id: str, meta: dict[str, Any]) -> Descriptio
             description=as_str(meta.get("description")),
             user_id=sender_id_of(user_id),
             session_id=session_id or None,
+            time_zone=name_of(zone),
         ),
         user_id=user_id,
         people=as_dict(meta.get("user_details")),
-        zone=zone_of(meta.get("default_timezone")),
+        zone=zone,
     )
 
 
@@ -266,9 +277,14 @@ def matches_file(head: Head) -> bool:
     )
 
 
+def units(archive: Archive) -> list[Unit]:
+    """Return the files in the order in which they are read."""
+    return [Unit(name, archive.size_bytes(name)) for name in sorted(archive.names(), key=in_natural_order)]
+
+
 FORMAT = Format(
     name="everos_json",
-    looked_for='EverOS JSON ("group_id" or "user_id" with "messages"; "conversation_meta" with "conversation_list")',
     parse=parse,
     matches_file=matches_file,
+    units=units,
 )

@@ -58,6 +58,16 @@ def zone_of(given: object) -> tzinfo:
     return ZoneInfo(known) if known else UnknownZone(name)
 
 
+def name_of(zone: tzinfo) -> str:
+    """
+    Return a name that :func:`zone_of` understands; empty for UTC and for a zone that is not known.
+
+    >>> name_of(zone_of("GMT-3")), name_of(zone_of("asia/shanghai")), name_of(zone_of("CST"))
+    ('UTC-03:00', 'Asia/Shanghai', '')
+    """
+    return "" if zone is UTC or isinstance(zone, UnknownZone) else str(zone)
+
+
 @cache
 def _zones() -> dict[str, str]:
     """Return the zones of the IANA database by name in one case."""

@@ -103,7 +103,9 @@ def _as_it_is(data: Text) -> Text:
     return data
 
 
-def entries(stream: BinaryIO, path: str, decode: Decode = decode_entry) -> Iterator[Any]:
+def entries(
+    stream: BinaryIO, path: str, decode: Decode = decode_entry, *, usual: Several | None = None
+) -> Iterator[Any]:
     """
     Yield the entries of a list one by one, over all values of the file.
 
@@ -111,6 +113,8 @@ def entries(stream: BinaryIO, path: str, decode: Decode = decode_entry) -> Itera
         the file themselves.
     :param decode: Decodes the JSON text of an entry. Default: its value, whole numbers exact and others
         floats, or a :class:`BrokenJson`.
+    :param usual: Decodes an array of entries of the usual shape, which is faster. It refuses all others; these come as
+        ``decode`` has them.
     :raises BrokenJson: after the last entry that can be read, where the rest is cut off, malformed or hostile. Such a
         line of JSON Lines is yielded as a :class:`BrokenJson` instead, and reading goes on.
     """
@@ -125,7 +129,7 @@ def entries(stream: BinaryIO, path: str, decode: Decode = decode_entry) -> Itera
                 if not parts or isinstance(value, BrokenJson):
                     yield value
             elif parts:
-                yield from _entries(text, first, parts, decode)
+                yield from _entries(text, first, parts, decode, usual)
             else:
                 yield decode(text.element(whole=True))
         except BrokenJson as error:
@@ -136,7 +140,7 @@ def entries(stream: BinaryIO, path: str, decode: Decode = decode_entry) -> Itera
         raise BrokenJson("the file is empty")
 
 
-def _entries(text: "_Text", first: int, parts: tuple[str, ...], decode: Decode) -> Iterator[Any]:
+def _entries(text: "_Text", first: int, parts: tuple[str, ...], decode: Decode, usual: Several | None) -> Iterator[Any]:
     """Yield the entries in the container at which the text is; skip a container without entries."""
     name, *rest = parts
     if first == _CURLY:
@@ -144,19 +148,20 @@ def _entries(text: "_Text", first: int, parts: tuple[str, ...], decode: Decode) 
             if key != name or (rest and inner not in _CLOSING):
                 text.element(keep=False)
             elif rest:
-                yield from _entries(text, inner, tuple(rest), decode)
+                yield from _entries(text, inner, tuple(rest), decode, usual)
             else:
                 yield decode(text.element())
         return
     if name == "item" and not rest:
         if decode is decode_entry:
-            yield from chain.from_iterable(text.portions(decode, _VALUES))
+            several = (usual, _VALUES) if usual else (_VALUES,)
+            yield from chain.from_iterable(text.portions(decode, *several))
         else:
             yield from map(decode, chain.from_iterable(text.portions(_as_it_is, _ITEMS)))
         return
     for inner in text.items():
         if name == "item" and inner in _CLOSING:
-            yield from _entries(text, inner, tuple(rest), decode)
+            yield from _entries(text, inner, tuple(rest), decode, usual)
         else:
             text.element(keep=False)
 
@@ -329,18 +334,19 @@ class _Text:
         """Yield name and first byte of each member of the object at which the text is; the caller cuts off the rest."""
         return self._inside(_CURLY)
 
-    def portions(self, decode: Decode, several: Several) -> Iterator[Sequence[Any]]:
+    def portions(self, decode: Decode, *several: Several) -> Iterator[Sequence[Any]]:
         """
         Cut off the items of the array at which the text is, some at a time, and decode them.
 
         :param decode: Decodes one item.
-        :param several: Decodes an array of items to the same, but may refuse items that ``decode`` accepts.
+        :param several: Decode an array of items, to the same or a form of it that the caller knows; each may refuse
+            items that the next one or ``decode`` accepts.
         """
         for first in self.items():
             many = self._several(several) if self._fresh and first == _CURLY else ()
             yield many or [decode(self.element())]
 
-    def _several(self, several: Several) -> Sequence[Any]:
+    def _several(self, several: Sequence[Several]) -> Sequence[Any]:
         """
         Cut off as many items as possible of the text in memory; none if they are not objects or the end is not found.
 
@@ -357,12 +363,16 @@ class _Text:
             end = self._data.rfind(between, self._pos, end)
             if end < 0:
                 break
-            try:
-                items: list[Any] = several.decode(b"[%b]" % self._data[self._pos : end + 1])
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-            self._pos = end + 1
-            return items
+            data = b"[%b]" % self._data[self._pos : end + 1]
+            for decoder in several:
+                try:
+                    items: list[Any] = decoder.decode(data)
+                except msgspec.ValidationError:
+                    continue
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    break
+                self._pos = end + 1
+                return items
         return ()
 
     def _inside(self, opening: int) -> Iterator[tuple[str, int]]:

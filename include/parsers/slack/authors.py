@@ -39,19 +39,39 @@ class Authors:
     """
     The people and bots of one workspace: those of the roster, and those that only messages name.
 
-    :param collect_names: Reads every message once (:meth:`add_people`). Called at most once, when a name is in neither
-        the roster nor an earlier message.
+    Of the latter, those in a conversation are named by its own messages, in their order, else by the first message of
+    the export that does. So names do not depend on which conversations were read before.
+
+    :param collect_names: Calls :meth:`add_people` for every message of the export. Called at most once, when a name is
+        in neither the roster nor an earlier message of the conversation.
     """
 
     def __init__(self, index: Index, collect_names: Callable[[], None] | None = None) -> None:
-        self._known = {key: Author(sender_id_of(key), user.name, user.bot) for key, user in index.users.items()}
-        self._known[SLACKBOT_ID] = SLACKBOT  # some rosters list it, as a person
+        self._roster = {key: Author(sender_id_of(key), user.name, user.bot) for key, user in index.users.items()}
+        self._roster[SLACKBOT_ID] = SLACKBOT  # some rosters list it, as a person
         self._accounts = {key: user.account for key, user in index.users.items()}
         self._bots = dict(index.bots)
-        self._people = _People(index.names.users, collect_names)
-        self._taken = {plain_name(user.name) for user in index.users.values()}
+        self._listed = index.names.users
+        self._listed_names = {plain_name(user.name) for user in index.users.values()}
+        self._known = dict(self._roster)
+        """With the guests of the conversation."""
+        self._taken: set[str] = set()
+        """Names of the guests of the conversation."""
+        self._people = _People(self._listed, self._look_up)
+        self._collect_names = collect_names
+        self._guests: dict[str, tuple[str, str]] = {}
+        """Name and account by id, of the whole export."""
+        self._integrations: dict[str, str] = {}
+        """Names of bots and their users by id, of the whole export."""
         self.names = index.names._replace(users=self._people)
         """Names for mentions, those of guests and bots included."""
+
+    def begin_conversation(self) -> None:
+        """Forget the people that the messages of the last conversation named."""
+        if self._taken:
+            self._known = dict(self._roster)
+            self._taken.clear()
+        self._people.forget()
 
     def of(self, entry: Entry) -> Author:
         """Return the author of a message, :data:`UNKNOWN` if it names none."""
@@ -69,17 +89,37 @@ class Authors:
     def add_bot(self, entry: Entry) -> None:
         """Take a bot's name from the report that it was installed (``bot_add``), which may be the only place."""
         for bot_id, name in _BOT_ADDED.findall(entry.text or ""):
-            self._name_bot(bot_id, name)
+            self._people.add(bot_id, name)
 
     def add_people(self, entry: Entry) -> None:
-        """Take the names of guests and bots that the roster does not list."""
-        if entry.user and entry.user_profile and entry.user not in self._known:
-            self._guest(entry, entry.user)
-        if entry.bot_id and entry.bot_profile and entry.bot_id not in self._people:
-            self._name_bot(entry.bot_id, as_str(as_dict(decoded(entry.bot_profile)).get("name")))
-        self._name_bot_user(entry)
+        """Take the names of guests and bots that the roster does not list, for conversations that do not name them."""
+        user, bot_id = entry.user or "", entry.bot_id or ""
+        if user and entry.user_profile and user not in self._roster and user not in self._guests:
+            profile = as_dict(decoded(entry.user_profile))
+            if name := person_name(profile):
+                self._guests[user] = (name, as_str(profile.get("name")))
+        if bot_id and entry.bot_profile:
+            if bot_id not in self._listed and bot_id not in self._integrations:
+                self._name_integration(bot_id, as_str(as_dict(decoded(entry.bot_profile)).get("name")))
+            if self._is_bot_user(entry, self._roster):
+                self._name_integration(user, self._listed.get(bot_id) or self._integrations.get(bot_id, ""))
         if entry.subtype == "bot_add":
-            self.add_bot(entry)
+            for added, name in _BOT_ADDED.findall(entry.text or ""):
+                self._name_integration(added, name)
+
+    def _name_integration(self, key: str, name: str) -> None:
+        if name and key not in self._listed:
+            self._integrations.setdefault(key, name)
+
+    def _look_up(self, key: str) -> str | None:
+        """Return the name that any message of the export gives, and keep it for this conversation."""
+        if self._collect_names:
+            collect_names, self._collect_names = self._collect_names, None
+            collect_names()
+        if guest := self._guests.get(key):
+            return self._add_guest(key, *guest).name
+        self._people.add(key, self._integrations.get(key, ""))
+        return dict.get(self._people, key)
 
     def _unlisted(self, entry: Entry, user: str | None) -> Author:
         if user and (guest := self._guest(entry, user)):
@@ -87,13 +127,16 @@ class Authors:
         if entry.bot_id == _SLACKBOT_BOT:
             return SLACKBOT
         if entry.bot_id:
-            self._name_bot(entry.bot_id, as_str(as_dict(decoded(entry.bot_profile)).get("name")))
-            self._name_bot_user(entry)
-            name = dict.get(self._people, entry.bot_id) or (entry.username or "").strip() or entry.bot_id
+            self._people.add(entry.bot_id, as_str(as_dict(decoded(entry.bot_profile)).get("name")))
+            if user and self._is_bot_user(entry, self._known):
+                self._people.add(user, dict.get(self._people, entry.bot_id, ""))
+            own = dict.get(self._people, entry.bot_id) or (entry.username or "").strip()
+            name = own or self._people.get(entry.bot_id) or entry.bot_id
             return Author(sender_id_of(user or entry.bot_id), name, bot=True)
         bot = entry.subtype == "bot_message"
-        if user:  # deleted, and missing in the roster
-            return Author(sender_id_of(user), user, bot)
+        if user:  # deleted, and missing in the roster; or a guest, of whom other messages tell more
+            self._people.get(user)
+            return self._known.get(user) or Author(sender_id_of(user), user, bot)
         if name := (entry.username or "").strip():
             return Author(sender_id_of(f"name:{name}"), name, bot)
         return UNKNOWN._replace(bot=True) if bot else UNKNOWN
@@ -102,25 +145,20 @@ class Authors:
         """Return the user of another workspace that a message describes, and remember it."""
         profile = as_dict(decoded(entry.user_profile))
         name = person_name(profile)
-        if not name:
-            return None
-        if plain_name(name) in self._taken:
-            name = distinct_name(name, as_str(profile.get("name")), user)
+        return self._add_guest(user, name, as_str(profile.get("name"))) if name else None
+
+    def _add_guest(self, user: str, name: str, account: str) -> Author:
+        if (plain := plain_name(name)) in self._listed_names or plain in self._taken:
+            name = distinct_name(name, account, user)
         self._taken.add(plain_name(name))
-        self._people[user] = name
+        self._people.add(user, name, instead=True)
         author = self._known[user] = Author(sender_id_of(user), name, bot=False)
         return author
 
-    def _name_bot(self, bot_id: str, name: str) -> None:
-        """Note the name of an integration; the roster's stays. Names of single messages are their senders' alone."""
-        if name and bot_id not in self._people:
-            self._people[bot_id] = name
-
-    def _name_bot_user(self, entry: Entry) -> None:
-        """Note the name of an integration for its user too, where the roster and the message do not describe one."""
-        user = entry.user
-        if user and entry.bot_id and entry.bot_profile and not entry.user_profile and user not in self._known:
-            self._name_bot(user, dict.get(self._people, entry.bot_id, ""))
+    @staticmethod
+    def _is_bot_user(entry: Entry, known: Mapping[str, Author]) -> bool:
+        """Return whether a user is an integration's own, which neither the roster nor the message describes."""
+        return bool(entry.user and entry.bot_profile and not entry.user_profile and entry.user not in known)
 
     def _sender(self, entry: Entry, author: Author) -> Author:
         """
@@ -145,17 +183,34 @@ class Authors:
 
 
 class _People(dict[str, str]):
-    """Names by id. One that is missing is looked for in the whole export, once."""
+    """
+    Names by id: of the roster, and of those that a conversation's messages name, until it ends.
 
-    def __init__(self, known: Mapping[str, str], collect_names: Callable[[], None] | None) -> None:
+    :param look_up: Returns the name of an id that is missing, or ``None``.
+    """
+
+    def __init__(self, known: Mapping[str, str], look_up: Callable[[str], str | None]) -> None:
         super().__init__(known)
-        self._collect_names = collect_names
+        self._roster = known
+        self._look_up = look_up
+        self._added: set[str] = set()
+
+    def add(self, key: str, name: str, *, instead: bool = False) -> None:
+        """Add a name; the first one stays, unless this is to stand ``instead``."""
+        if name and (instead or key not in self):
+            self[key] = name
+            self._added.add(key)
+
+    def forget(self) -> None:
+        """Forget the names that were added."""
+        for key in self._added:
+            del self[key]
+        self.update((key, self._roster[key]) for key in self._added if key in self._roster)
+        self._added.clear()
 
     @override
     def get(self, key: str, default: Any = None) -> Any:
         name = super().get(key)
-        if name is None and self._collect_names and _ID.fullmatch(key):
-            collect_names, self._collect_names = self._collect_names, None
-            collect_names()
-            name = super().get(key)
+        if name is None and _ID.fullmatch(key):
+            name = self._look_up(key)
         return default if name is None else name

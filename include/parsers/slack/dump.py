@@ -40,7 +40,7 @@ from include.parsers.slack.entries import (
     read_entries,
     stream_entries,
 )
-from include.parsers.slack.export import conversation_of, outcomes, read_lists_beside
+from include.parsers.slack.export import conversation_of, named_without_entries, outcomes, read_lists_beside
 from include.parsers.slack.index import Channel, Index, Lists, is_private_kind, names_around, privacy_of
 from include.parsers.slack.messages import SOURCE, Classifier
 from include.parsers.slack.nested import conversations_in
@@ -110,6 +110,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         for folder, index in indexes.items()
     }
     unsure: set[str] = set()
+    present: set[str] = set()
     for name, head in heads.items():
         if _is_list(name, head):
             continue
@@ -118,6 +119,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             for channel, slices, positions in _conversations(archive, name, head, indexes[folder]):
                 conversation = conversation_of(channel, "", options)
                 yield conversation
+                present.add(channel.id)
                 reason = exclusion_reason(conversation, options)
                 if channel.unsure and not (conversation.private or reason):
                     unsure.add(conversation.conversation_id)
@@ -126,6 +128,8 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
             yield from reject_file(name, SOURCE, str(error))
     for classifier in classifiers.values():
         yield from classifier.notes()
+    for index in indexes.values():
+        yield from named_without_entries(index, present, "", options)
     yield Note(code="maybe_private", count=len(unsure))
 
 
@@ -428,7 +432,6 @@ def _file_of(name: str) -> str:
 
 FORMAT = Format(
     name="slack_dump",
-    looked_for="Slack messages (an array of objects with ts, or a slackdump object with such messages)",
     parse=parse,
     matches_file=matches_file,
     beside=beside,

@@ -75,6 +75,8 @@ class Defect(msgspec.Struct, frozen=True):
     """A value that is no entry; ``reason`` quotes nothing of the file."""
 
     reason: str
+    unread: bool = False
+    """Whether it stands for the rest of the file, or all of it."""
 
 
 type Slice = list[Entry | Defect]
@@ -232,7 +234,7 @@ def _decode_each(data: bytes) -> Slice:
         try:
             items = _ITEMS.decode(data)
         except msgspec.ValidationError:
-            return [Defect("expected an array of messages")]
+            return [Defect("expected an array of messages", unread=True)]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             items = _ITEMS.decode(repaired(data))
         return [entry for item in items for entry in _decode_item(item)]
@@ -266,7 +268,7 @@ def complete_prefix(stream: BinaryIO, path: str) -> Iterator[Entry | Defect]:
         for item in entries(stream, path, _decode_one):
             yield Defect(str(item)) if isinstance(item, BrokenJson) else item
     except BrokenJson as error:
-        yield Defect(str(error))
+        yield Defect(str(error), unread=True)
 
 
 def decoded(part: msgspec.Raw) -> Any:

@@ -11,7 +11,7 @@ Format: https://slack.com/help/articles/220556107 (read November 2025), and the 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import batched, count
 from pathlib import Path
@@ -19,9 +19,10 @@ from pathlib import Path
 from include.archive import Archive, open_archive
 from include.errors import EntryUnreadable
 from include.ids import conversation_id_of
-from include.parsers.formats import Export, Format, ParseOptions
+from include.parsers.formats import Export, Format, ParseOptions, Unit
 from include.parsers.json.head import inspect_head
 from include.parsers.outcomes import exclusion_reason, reject_file
+from include.parsers.parts import holds
 from include.parsers.slack import layout
 from include.parsers.slack.entries import Defect, Slice, read_entries
 from include.parsers.slack.index import Channel, Index, Lists, count_records, names_around
@@ -46,6 +47,8 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
     present: set[str] = set()
     unsure = 0
     workspaces = layout.workspaces(archive)
+    first = export.part == 1
+    """Whether what concerns the whole export is told here."""
     found = layout.lists_of(archive, {""})
     for prefix, folders in workspaces.items():
         lists = Lists()
@@ -54,7 +57,7 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
                 lists.add(archive, name, kind)
         read_lists_beside(export, lists, options)
         index = lists.index()._replace(around=names_around(archive))
-        for name in sorted(name for name in index.broken.keys() - broken if name in archive):
+        for name in sorted(name for name in index.broken.keys() - broken if first and name in archive):
             yield from reject_file(export.root + name, SOURCE, index.broken[name])
         broken.update(index.broken)
         listed.update(index.listed)
@@ -62,19 +65,34 @@ def parse(archive: Archive, export: Export, options: ParseOptions) -> Iterator[P
         workspace = _workspace(export.root + prefix, index)
         for folder in folders:
             channel = index.channel(folder.name or archive.wrapper or archive.stem, folder.kinds)
+            present.add(channel.id)
+            if not holds(export, folder.path, layout.reading_order):
+                continue
             conversation = conversation_of(channel, workspace, options)
             yield conversation
+            classifier.begin_conversation()
             reason = exclusion_reason(conversation, options)
-            present.add(channel.id)
             unsure += channel.unsure and not (channel.private or reason)
             for day in folder.days:
                 slices = read_entries(archive, day)
                 yield from outcomes(slices, conversation.conversation_id, export.root + day, classifier, reason)
         yield from classifier.notes()
-    if not export.lists:  # else the missing ones are in another part
+        yield from named_without_entries(index, present, workspace, options)
+    if first and not export.lists:  # else the missing ones are in another export
         yield Note(code="no_entries", count=len(listed - present))
-    yield Note(code="no_messages", count=count_records(archive))
+    if first:
+        yield Note(code="no_messages", count=count_records(archive))
     yield Note(code="maybe_private", count=unsure)
+
+
+def named_without_entries(
+    index: Index, present: Container[str], workspace: str, options: ParseOptions
+) -> Iterator[Conversation]:
+    """Yield the listed conversations without messages that a parameter names: such a name is not misspelt."""
+    without = (channel for key, channel in index.listed.items() if key not in present)
+    for conversation in (conversation_of(channel, workspace, options) for channel in without):
+        if options.names(conversation.conversation_id, conversation.name):
+            yield conversation
 
 
 def read_lists_beside(export: Export, lists: Lists, options: ParseOptions) -> None:
@@ -144,7 +162,13 @@ def outcomes(
                 for entry, sent_at_us, position in zip(some, times_us(some), numbers, strict=False):
                     where = f"{origin}[{position}]"
                     if isinstance(entry, Defect):
-                        yield _rejected(conversation_id, entry.reason, where)
+                        yield Rejected(
+                            source=SOURCE,
+                            conversation_id=conversation_id,
+                            reason=entry.reason,
+                            origin=where,
+                            unread=entry.unread and not reason,
+                        )
                     elif reason:
                         yield Skipped(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=where)
                     elif isinstance(outcome := classifier.row(entry, conversation_id, where, sent_at_us), tuple):
@@ -157,20 +181,21 @@ def outcomes(
         yield from reject_file(origin, SOURCE, str(error), conversation_id)
 
 
-def _rejected(conversation_id: str, reason: str, origin: str) -> Rejected:
-    return Rejected(source=SOURCE, conversation_id=conversation_id, reason=reason, origin=origin)
+def units(archive: Archive) -> list[Unit]:
+    """Return the folders of the conversations in the order in which they are read."""
+    found = (folder for folders in layout.workspaces(archive).values() for folder in folders)
+    return [Unit(folder.path, sum(map(archive.size_bytes, folder.days))) for folder in found]
 
 
 FORMAT = Format(
     name="slack",
-    looked_for="a Slack export (channels.json and such beside folders of YYYY-MM-DD.json files)",
     parse=parse,
     find_roots=layout.find_roots,
+    units=units,
 )
 
 TXT_FORMAT = Format(
     name="slack_txt",
-    looked_for="",
     parse=parse,
     find_roots=layout.find_txt_roots,
     refusal=(

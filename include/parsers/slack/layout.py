@@ -64,6 +64,9 @@ _LOOKS = 100
 class Folder(NamedTuple):
     """A conversation's folder."""
 
+    path: str
+    """Its full name, ending in ``/``; empty as ``name``."""
+
     name: str
     """Empty if the archive is one conversation's folder itself."""
 
@@ -223,7 +226,12 @@ def workspaces(archive: Archive) -> Mapping[str, Sequence[Folder]]:
 
 def _folder(path: str, workspace: str, days: Sequence[str]) -> Folder:
     *kinds, name = path.removeprefix(workspace).rstrip("/").split("/")
-    return Folder(name, tuple(kinds), tuple(days))
+    return Folder(path, name, tuple(kinds), tuple(days))
+
+
+def reading_order(path: str) -> tuple[str, str]:
+    """Return the sort key of a conversation's folder by its path: by workspace."""
+    return _workspace_of(path), path
 
 
 def _workspace_of(folder: str) -> str:

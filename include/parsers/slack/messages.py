@@ -99,8 +99,8 @@ class Classifier:
     """
     Classifies the entries of one workspace, in the order of the export.
 
-    :param files: Reads the entries of every file once more. Called once, if a message mentions a user whom neither
-        the roster nor an earlier message names: guests are named only by their own messages.
+    :param files: Reads the entries of every file once more. Called once, for a user whom neither the roster nor an
+        earlier message of the conversation names: guests are named only by their own messages.
     """
 
     def __init__(self, index: Index, options: ParseOptions, files: Callable[[], Files] | None = None) -> None:
@@ -109,6 +109,10 @@ class Classifier:
         self.unknown_subtypes: Counter[str] = Counter()
         """Messages imported although their subtype is unknown."""
         self.unknown_authors = 0
+
+    def begin_conversation(self) -> None:
+        """Begin a conversation that is read apart from the others: people are named by its own messages first."""
+        self._authors.begin_conversation()
 
     def outcome(self, entry: Entry, conversation_id: str, origin: str) -> Message | Skipped | Rejected:
         """Return the outcome of an entry."""

@@ -33,6 +33,14 @@ _VERSIONS = ("ETag", "etag", "updated", "last_modified", "mtime")
 
 NOT_READ = "The task has stopped reading and has sent nothing of it."
 NOT_WRITTEN = "This task's files count as not written; messages that were loaded before are in the ledger."
+_PACKAGES = {
+    "s3": "apache-airflow-providers-amazon[s3fs] (requirements-distributed.txt has it)",
+    "gs": "apache-airflow-providers-google",
+    "abfs": "apache-airflow-providers-microsoft-azure",
+    "abfss": "apache-airflow-providers-microsoft-azure",
+}
+"""Package that opens addresses of a scheme with :class:`airflow.sdk.ObjectStoragePath`."""
+
 REMEDY = (
     "Check the store, its Airflow connection and permissions, and the free space in TMPDIR; then clear the failed task "
     "or run again."
@@ -64,7 +72,9 @@ class Objects:
     def below(cls, address: str, *names: str) -> Self:
         """Return the objects below ``address/names…``."""
         with _translated_errors(address, NOT_READ):
-            return cls(ObjectStoragePath(address).joinpath(*names))
+            root = ObjectStoragePath(address).joinpath(*names)
+            _ = root.fs  # names what is missing before anything is read
+            return cls(root)
 
     def versions(self) -> dict[str, str]:
         """Return the current version of each object, by name."""
@@ -175,7 +185,16 @@ def _translated_errors(address: str, state_after: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        scheme = address.partition("://")[0]
+        if isinstance(error, ImportError) or (isinstance(error, ValueError) and "filesystem" in str(error)):
+            package = _PACKAGES.get(scheme)
+            raise StorageError(
+                f"{address}: no installed package opens addresses with {scheme}://. {state_after}",
+                remedy=f"Install {package} wherever tasks run."
+                if package
+                else f"Use a path, or an address with {', '.join(f'{each}://' for each in _PACKAGES)}.",
+            ) from error
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         permanent = isinstance(error, _PERMANENT) or getattr(error, "errno", None) in (errno.ENOSPC, errno.ENAMETOOLONG)
         kind = StorageError if permanent else StoreUnavailable
-        raise kind(f"{address}: {reason}. {state_after} {REMEDY}") from error
+        raise kind(f"{address}: {reason}. {state_after}", remedy=REMEDY) from error

@@ -5,7 +5,6 @@ A task that is killed cannot remove its folder. So each process locks the folder
 machine removes the folders that are not locked.
 """
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from include.files import translate_file_errors
+from include.files import translate_file_errors, try_lock
 
 PREFIX = "everos-import-"
 
@@ -42,10 +41,9 @@ def _locked_folder() -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         lock = os.open(folder, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():
+        if try_lock(lock) and folder.exists():
             return folder, lock
-        os.close(lock)  # another task removed it before it was locked
+        os.close(lock)  # another task locked it first, to remove it
 
 
 def _remove_unlocked() -> None:
@@ -54,7 +52,7 @@ def _remove_unlocked() -> None:
         with suppress(OSError):  # of another user, in use, or removed meanwhile
             lock = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder)
+                if try_lock(lock):
+                    shutil.rmtree(folder)
             finally:
                 os.close(lock)

@@ -35,6 +35,11 @@ class Source:
     path: Path
     """Local path for this task."""
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether every task that reads it makes a copy of its own."""
+        return is_url(self.address) and _local_path(self.address) is None
+
     def for_workers(self, export: Export) -> Export:
         """Return an export of this source with paths or addresses that every worker can read."""
         if not is_url(self.address):

@@ -199,7 +199,7 @@ def test_an_archive_three_levels_deep_is_refused_by_name(tmp_path: Path) -> None
     exports, rejected = discover(written(tmp_path / "a.zip", deep))
     assert not exports
     assert [(record.origin, record.reason) for record in rejected] == [
-        ("a.zip/b.zip/c.zip", "c.zip: an archive three levels deep is not read. Unpack the outer ones and import them.")
+        ("a.zip/b.zip/c.zip", "an archive three levels deep is not read. Unpack the outer ones and import them.")
     ]
 
 
@@ -241,10 +241,10 @@ def test_a_bomb_in_an_archive_in_an_archive_is_measured_by_the_outer_one(tmp_pat
 )
 def test_a_kind_that_is_not_read_is_named_with_a_remedy(tmp_path: Path, name: str, start: bytes, kind: str) -> None:
     path = written(tmp_path / name, start + bytes(100))
-    sentence = f"{name}: a {kind} archive, which is not read. Unpack it and import the folder."
+    sentence = f"a {kind} archive, which is not read. Unpack it and import the folder."
     with pytest.raises(ExportError) as caught:
         discover(path)
-    assert str(caught.value) == sentence
+    assert str(caught.value).endswith(f"{name}: {sentence}")
     write_zip(tmp_path / "good.zip", slack_export(slack_message()))
     exports, rejected = discover(tmp_path)
     assert [export.label for export in exports] == ["good.zip"]

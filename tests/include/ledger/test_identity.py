@@ -139,6 +139,13 @@ def test_a_ledger_that_nothing_was_sent_through_is_in_nobodys_way(tmp_path: Path
     assert Ledger.open(ledger_url(tmp_path), settings().target).landed() == 0
 
 
+def test_a_mistyped_key_through_which_nothing_was_sent_is_in_nobodys_way(tmp_path: Path) -> None:
+    Ledger.open(ledger_url(tmp_path), settings(api_key="sk-mistyped").target)
+    ledger = load(tmp_path, settings().target)
+    with pytest.raises(LedgerError, match="another API key"):
+        Ledger.open(ledger.database.url, settings(api_key="sk-mistyped").target)
+
+
 def test_another_key_is_refused_with_the_two_ways_out(tmp_path: Path) -> None:
     ledger = load(tmp_path, settings().target)
     with pytest.raises(LedgerError, match=r'Nothing was sent.*write "account": "default".*name of its own'):

@@ -341,7 +341,7 @@ class TestOpening:
     def test_a_later_version_is_refused(self, ledger: Ledger, ledger_address: str) -> None:
         with ledger.database.write() as connection:
             connection.execute(VERSION.update().values(version=len(MIGRATIONS) + 1))
-        with pytest.raises(LedgerError, match=rf"this project knows {len(MIGRATIONS)}: .* Nothing was sent"):
+        with pytest.raises(LedgerError, match=r"a later version of the project has written it. Nothing was sent"):
             Ledger.open(ledger_address, TARGET)
 
     def test_a_database_of_the_first_version_gets_the_table_of_told_names(

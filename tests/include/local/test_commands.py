@@ -12,7 +12,7 @@ import pytest
 
 from include.errors import ConfigurationError
 from include.local.airflow import has_connection
-from include.local.commands import demo, import_source
+from include.local.commands import ask_memory, demo, import_source, own_target
 from include.local.settings import airflow_environment, new_password
 from include.local.state_folder import StateFolder
 from include.run_folder import PROJECT
@@ -30,12 +30,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("source", "conf", "sentence"),
     [
-        ("", "", r"no export is given: make import SOURCE="),
-        ("no/such/export.zip", "", r"no/such/export.zip does not exist"),
         (".", "{dry_run}", r"CONF is not JSON"),
         (".", "[1]", r"CONF is not a JSON object"),
         (".", '{"source": "x"}', r"SOURCE="),
-        (".", "", r"set EVEROS_API_KEY .* or AIRFLOW_CONN_EVEROS_DEFAULT"),
+        (".", '{"dryrun": true}', r"did you mean 'dry_run'"),
     ],
 )
 def test_an_import_that_cannot_work_says_what_is_missing(
@@ -43,12 +41,25 @@ def test_an_import_that_cannot_work_says_what_is_missing(
 ) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         import_source(source, conf)
-    assert not (elsewhere / "home" / "airflow").exists()
+    assert not (elsewhere / "home").exists()
 
 
 def test_a_target_that_nobody_knows_is_refused_with_those_that_there_are(elsewhere: Path) -> None:
     with pytest.raises(ConfigurationError, match="TARGET=cloud is not one of selfhosted, standin-v1"):
         demo("cloud", stay=False)
+
+
+@pytest.mark.parametrize(
+    ("question", "limit", "sentence"),
+    [
+        (" ", 5, "no question is given.*make ask Q="),
+        ("why?", 0, "N=0 is not a number of answers, 1 to 100"),
+        ("why?", 101, "N=101 is not"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_refused(elsewhere: Path, question: str, limit: int, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        ask_memory(question, limit=limit)
 
 
 def test_a_connection_made_in_the_ui_counts_as_a_target(tmp_path: Path) -> None:
@@ -131,3 +142,17 @@ def test_the_set_up_names_what_is_missing(tmp_path: Path, environ: dict[str, str
     assert run.returncode == 1
     assert sentence in run.stderr
     assert not (project / ".venv").exists()
+
+
+def test_an_own_target_is_named_by_the_place_that_airflow_takes_it_from(elsewhere: Path) -> None:
+    state_folder = StateFolder(elsewhere / "home", lock=-1)
+    key, variable = {"EVEROS_API_KEY": "k"}, {"AIRFLOW_CONN_EVEROS_DEFAULT": "everos://"}
+    assert "none yet: make the connection everos_default" in own_target(state_folder, {})
+    assert "EVEROS_…, until you make the connection" in own_target(state_folder, key)
+    state_folder.airflow.mkdir(parents=True)
+    with closing(sqlite3.connect(state_folder.airflow / "airflow.db")) as database:
+        database.execute("CREATE TABLE connection (conn_id)")
+        database.execute("INSERT INTO connection VALUES ('everos_default')")
+        database.commit()
+    assert own_target(state_folder, key) == "the connection everos_default (Admin, Connections)"
+    assert "AIRFLOW_CONN_EVEROS_DEFAULT, which takes precedence" in own_target(state_folder, key | variable)

@@ -1,10 +1,17 @@
 """The printed lines of a run: progress, failures, the summary."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from include.local.api import TaskInstance, last_error
+import pytest
+
+from include.local import follow
+from include.local.api import NO_LINE, TaskInstance, last_error, newest_line
 from include.local.follow import Progress
+from include.local.importing import why_failed
+from include.local.screen import wrapped
 from include.local.summary import summary
+from include.report.failure import Failure
 
 
 def task(task_id: str, state: str | None, map_index: int = -1, started_at: str = "") -> TaskInstance:
@@ -14,9 +21,10 @@ def task(task_id: str, state: str | None, map_index: int = -1, started_at: str =
 
 
 class Screen:
-    def __init__(self, messages: str = "") -> None:
+    def __init__(self, messages: str = "", news: Sequence[str] = ()) -> None:
         self.lines: list[str] = []
-        self.progress = Progress(self.lines.append, lambda: messages)
+        self.news = news
+        self.progress = Progress(self.lines.append, lambda: messages, lambda _: self.news)
 
     def show(self, *tasks: TaskInstance) -> list[str]:
         """Return the new lines, words only."""
@@ -47,6 +55,71 @@ def test_loads_also_say_how_many_messages_have_landed() -> None:
 
 def test_a_try_that_failed_is_mentioned_at_once() -> None:
     assert Screen().show(task("load", "up_for_retry", 0)) == ["load 0 of 1 done, 1 failed, will be retried"]
+
+
+@pytest.mark.parametrize("map_index", [-1, 0])
+@pytest.mark.parametrize(
+    "state", [None, "scheduled", "queued", "restarting", "deferred", "up_for_reschedule", "a state of a later Airflow"]
+)
+def test_a_task_may_be_in_any_state_after_any_other(state: str | None, map_index: int) -> None:
+    """Airflow schedules and queues a task again before it repeats it."""
+    screen = Screen()
+    assert screen.show(task("extract", "up_for_retry", map_index)) != []
+    assert screen.show(task("extract", state, map_index)) == []
+    assert screen.show(task("extract", "running", map_index)) == []
+    assert screen.show(task("extract", "up_for_retry", map_index)) != [], "the next try has failed, too"
+
+
+def test_a_step_that_waits_for_long_is_named_whatever_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "_REMIND_S", -1)
+    assert Screen().show(task("discover", "up_for_reschedule")) == ["discover waiting"]
+    assert Screen().show(task("load", "running", 0), task("load", "queued", 1)) == ["load 0 of 2 done, 1 running"]
+
+
+def test_a_step_that_runs_for_long_or_is_repeated_is_followed_by_its_news_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(news=["EverOS does not answer"])
+    assert screen.show(task("load", "running", 0)) == []
+    assert screen.show(task("load", "up_for_retry", 0))[1:] == ["EverOS does not answer"]
+    monkeypatch.setattr(follow, "_REMIND_S", -1)
+    assert screen.show(task("load", "running", 0))[1:] == []
+    screen.news = ["10 messages read"]
+    assert screen.show(task("load", "running", 0))[1:] == ["10 messages read"]
+
+
+def test_the_first_cause_the_state_and_the_remedy_stand_on_lines_of_their_own() -> None:
+    cause = Failure(run_id="r", task_id="load", label="slack_a", cause="no key", state="Nothing.", remedy="Set it.")
+    later = Failure(run_id="r", task_id="report", cause="something is pending")
+    ended = [("load (slack_a)", "ConfigurationError: no key"), ("flush", "x"), ("report", "y")]
+    assert list(why_failed([cause, later], ended)) == [
+        "FAILED in load (slack_a): no key.",
+        "  Nothing.",
+        "  Set it.",
+        "  Failed after it: flush, report",
+    ]
+
+
+def test_a_failure_that_is_not_noted_is_told_from_the_log() -> None:
+    assert list(why_failed([], [("load", "LedgerError: damaged")])) == ["FAILED in load: LedgerError: damaged"]
+
+
+def test_long_sentences_are_wrapped_and_addresses_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    address = f"https://everos.example/{'a' * 50}"
+    lines = wrapped(f"EverOS at {address} does not answer, and nothing was sent by this run", "  ").splitlines()
+    assert f"  {address}" in lines
+    assert all(line.startswith("  ") for line in lines)
+    assert all(len(line) <= 40 for line in lines if address not in line)
+
+
+def test_the_newest_line_is_that_of_the_projects_own_modules() -> None:
+    log = [
+        {"event": "first", "logger": "include.steps", "timestamp": "1"},
+        {"event": "second", "logger": "everos_provider.turns", "timestamp": "2"},
+        {"event": "::endgroup::", "logger": "task", "timestamp": "3"},
+        {"event": "no logger"},
+    ]
+    assert newest_line(log) == ("2", "second", False)
+    assert newest_line(log[2:]) == NO_LINE
 
 
 def test_steps_stand_in_the_order_in_which_they_started() -> None:

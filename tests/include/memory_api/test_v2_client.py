@@ -533,6 +533,28 @@ def test_without_anybody_to_ask_for_there_is_no_evidence_of_episodes() -> None:
     assert (found.unprocessed, found.episodes) == (0, None)
 
 
+def test_a_search_of_many_owners_is_one_call_each_and_returns_shared_episodes_once() -> None:
+    """None of the calls names a session unless the search is for a conversation."""
+    shared = {"session_id": "slack_general.2026-01-01", "timestamp": "2026-01-01T00:00:02Z", "episode": "shared"}
+    own = {"session_id": "slack_ops.2026-01-01", "timestamp": "2026-01-01T00:00:02Z", "episode": "own"}
+    held = {"U1": [{**shared, "score": 1.0}], "U2": [{**own, "score": 2.0}, {**shared, "score": 3.0}]}
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        return 200, {"data": {"episodes": held.get(asked.body["user_id"], [])}}
+
+    owners = [f"U{number}" for number in range(50)]
+    with Server(answer).running() as server:
+        found = ask(server.base_url, lambda api: api.search("why", owners, limit=5))
+        ask(server.base_url, lambda api: api.search("why", ["U1"], [CONVERSATION, CONVERSATION.segment("one")]))
+    assert [(each.text, each.owner) for each in found] == [("shared", "U2"), ("own", "U2")]
+    *everywhere, there = server.asked
+    assert len(everywhere) == 50
+    assert all("filters" not in each.body for each in everywhere)
+    [whole, day, segment] = there.body["filters"]["OR"]
+    assert (whole, segment) == ({"session_id": "slack_general"}, {"session_id": "one"})
+    assert day["session_id"]["gte"] == "slack_general."
+
+
 def test_a_flush_that_waits_in_the_queue_is_not_asked_for_again_before_it_is_done() -> None:
     flushes = iter([(202, {"request_id": "f", "data": {"status": "queued"}}), (200, {"data": {"status": "extracted"}})])
     tasks = iter([task("queued", finished=False), task("success", finished=True)])

@@ -113,14 +113,13 @@ def test_files_that_people_attached_are_no_exports_of_their_own(tmp_path: Path) 
     assert not discover(tmp_path / "export.zip")[1]
 
 
-def test_an_unknown_file_is_reported_with_what_was_looked_for(tmp_path: Path) -> None:
+def test_an_unknown_file_is_reported_in_a_few_words(tmp_path: Path) -> None:
     write_folder(
         tmp_path, {**below("acme", SLACK), "odd.json": {"a": 1}, "broken.json": b"{", "picture.png": b"\x89PNG"}
     )
     _, rejected = discover(tmp_path)
     assert {record.origin for record in rejected} == {f"{tmp_path.name}/{name}" for name in ("odd.json", "broken.json")}
-    for looked_for in ("a Slack export", "DiscordChatExporter", "EverOS"):
-        assert all(looked_for in record.reason for record in rejected)
+    assert {record.reason for record in rejected} == {"not an export of a known format"}
 
 
 def test_media_that_discord_chat_exporter_downloaded_are_not_reported(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from include.plan import plan
-from include.plan.estimate import Effort, effort_of, estimate, read_estimate, write_estimate
-from include.records import PlannedSegment
+from include.plan.estimate import Effort, Memories, effort_of, estimate, memories_of, read_estimate, write_estimate
+from include.records import Message, PlannedSegment
 from include.run_folder import RunFolder
 from tests.support.make_tables import a_message, transformed
 
@@ -25,28 +25,67 @@ def planned(conversation_id: str = "a", *, messages: int = 100, batches: int = 2
     )
 
 
-def test_a_conversation_takes_its_batches_a_flush_and_a_language_model_that_grows_with_people() -> None:
-    assert effort_of(planned(), owners=3) == Effort(
+def test_a_conversation_takes_its_batches_a_flush_and_a_language_model_that_grows_with_cells_and_owners() -> None:
+    assert effort_of(planned(), Memories(cells=10, owners=30)) == Effort(
         messages=100,
         batches=2,
         calls=3,
         tokens=1000,
-        llm_calls=2 + 1 + 10 + 2 * 10 * 3,
+        llm_calls=2 + 1 + 10 + 2 * 30,
         segments=1,
         seconds=2 * 7.0 + 100 * 0.33,
     )
 
 
 def test_bots_alone_make_no_memory() -> None:
-    assert effort_of(planned(), owners=0).llm_calls == 2
+    assert effort_of(planned(), Memories()).llm_calls == 2
 
 
-def test_a_cell_cannot_have_more_people_than_messages() -> None:
-    assert effort_of(planned(), owners=500) == effort_of(planned(), owners=10)
+HOUR_MS = 3_600_000
+NOON_MS = 1_772_366_400_000
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "cells"),
+    [
+        pytest.param([NOON_MS + n for n in range(10)], 1, id="ten messages are one"),
+        pytest.param([NOON_MS + n for n in range(21)], 3, id="after ten messages the next one begins"),
+        pytest.param([NOON_MS, NOON_MS + 4 * HOUR_MS], 1, id="four hours of silence"),
+        pytest.param([NOON_MS, NOON_MS + 4 * HOUR_MS + 1], 2, id="a longer silence"),
+        pytest.param([NOON_MS + 12 * HOUR_MS - 1, NOON_MS + 12 * HOUR_MS], 2, id="two days"),
+        pytest.param([NOON_MS + n for n in range(9)] + [NOON_MS + 5 * HOUR_MS + n for n in range(10)], 2, id="anew"),
+    ],
+)
+def test_a_cell_ends_with_the_day_after_a_long_silence_and_after_ten_messages(
+    times_ms: list[int], cells: int, tmp_path: Path
+) -> None:
+    messages = [a_message(str(n), sent_at_us=ms * 1000, sender_id="U1") for n, ms in enumerate(times_ms)]
+    assert memories(tmp_path, messages) == {"slack_general": Memories(cells=cells, owners=cells)}
+
+
+def test_only_the_people_who_wrote_in_a_cell_own_it_and_bots_own_none(tmp_path: Path) -> None:
+    senders = ["U1"] * 9 + ["U2"] + ["U3", "B1"] + ["B1"] * 9
+    messages = [
+        a_message(
+            f"{n:02}",
+            sent_at_us=(NOON_MS + n) * 1000,
+            sender_id=sender,
+            role="assistant" if sender == "B1" else "user",
+        )
+        for n, sender in enumerate(senders)
+    ]
+    assert memories(tmp_path, messages) == {"slack_general": Memories(cells=2, owners=3)}
+
+
+def memories(folder: Path, messages: list[Message]) -> dict[str, Memories]:
+    run = RunFolder(folder)
+    transformed(run, messages)
+    plan(run)
+    return memories_of(run.chunks())
 
 
 def test_one_conversation_takes_as_long_as_its_batches_one_after_the_other() -> None:
-    alone = estimate([planned()], {"a": 2}, concurrency=64)
+    alone = estimate([planned()], {"a": Memories(cells=1, owners=2)}, concurrency=64)
     assert alone.total.seconds == alone.conversations["a"].seconds
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from include import steps, transform
 from include.errors import ChatImportError, ConfigurationError, LedgerError, NotSent, OutcomesUnknown, OutcomeUnknown
 from include.memory_api.contract import WHOLE, Evidence, FlushStatus, Receipt, Target
-from include.memory_api.v2_wire import session_of
+from include.memory_api.v2_wire import session_of, sessions_of
 from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import ParseOptions
 from include.plan import chunk_name, owners, read_batches, read_plan
@@ -529,14 +529,49 @@ def test_the_report_counts_segments_and_says_what_a_limit_has_left(
 def test_owners_json_keeps_private_conversations_apart(sample_run: tuple[RunFolder, Mapping[str, Any]]) -> None:
     run, report = sample_run
     assert "owners.json" in report["files"]
-    found = json.loads(run.owners.read_bytes())["owners"]
+    found = json.loads(run.owners.read_bytes())
     private = {row["conversation_id"] for row in report["conversations"] if row["private_reason"]}
     assert private
-    for owner in found:
-        names = [conversation["conversation_id"] for conversation in owner["conversations"]]
-        assert owner["private"] == bool(private.intersection(names))
-        assert not owner["private"] or len(names) == 1
-        assert all(conversation["members"] for conversation in owner["conversations"])
+    for owner in found["owners"]:
+        assert owner["private"] == bool(private.intersection(owner["conversations"]))
+        assert not owner["private"] or len(owner["conversations"]) == 1
+    assert {each["conversation_id"] for each in found["conversations"] if each["private"]} == private
+    assert all(each["members"] for each in found["conversations"])
+
+
+IDS = st.text("ab.-_1é", min_size=1, max_size=128)
+
+
+@given(
+    conversation_id=IDS,
+    others=st.sets(IDS, max_size=5),
+    name=st.sampled_from(
+        [
+            "2026-03-01",
+            "2026-03-01.thread-1772323200.000100",
+            "2026-03-01.thread-17723232001.000000001",
+            "thread-" + 16 * "a",
+        ]
+    ),
+    number=st.sampled_from([1, 2, 12_345]),
+)
+def test_the_conversation_and_the_thread_of_a_segment_are_known_by_its_id(
+    conversation_id: str, others: set[str], name: str, number: int
+) -> None:
+    segment = segments.segment_id_of(conversation_id, name, number)
+    assert segments.conversation_of(segment, {conversation_id, *others} - {segment}) == conversation_id
+    first = segment if number == 1 else segment.removesuffix(f".{number}")
+    assert segments.thread_of(segment) == (first if "thread-" in name else None)
+
+
+@given(conversation_id=IDS, number=st.sampled_from([1, 99_999]), name=st.sampled_from(["2026-03-01", 40 * "x"]))
+def test_a_search_in_a_conversation_includes_all_its_segments(conversation_id: str, number: int, name: str) -> None:
+    """40 characters and the number are the longest that a segment adds."""
+    segment = segments.segment_id_of(conversation_id, name, number)
+    conversation = Conversation(conversation_id=conversation_id, source="", kind="group", channel_id="", name="")
+    whole, some = (each["session_id"] for each in sessions_of(conversation))
+    assert whole == conversation_id
+    assert some["gte"].encode() <= segment.encode() < some["lt"].encode()
 
 
 def test_the_examples_in_docstrings_hold() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import include.columns
 from include.errors import NotConserved
+from include.parsers import ParseOptions
 from include.records import ORDERED_SCHEMA, TRANSFORMED_SCHEMA, Message
 from include.run_folder import RunFolder
 from include.transform import KnownIds, TransformResult, parts, staging, timeline, transform
@@ -516,7 +517,7 @@ def test_a_channel_that_became_private_is_left_out_of_older_exports_too(tmp_path
     )
     became = a_conversation(channel_id="C1", private=True, private_reason="listed in groups.json")
     private = extracted(tmp_path / "private", conversations=[became])
-    run = run_folders(tmp_path, [public, private], include_private=include_private)
+    run = run_folders(tmp_path, [public, private], options=ParseOptions(include_private=include_private))
     assert run.result.messages == (2 if include_private else 0)
     assert run.counts["slack_general"]["private_reason"] == "listed in groups.json"
     counting = {folder.name: folder for folder in RunFolder(tmp_path).restated.glob("*")}

@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -280,6 +281,16 @@ def test_a_file_of_corrections_is_known_by_its_format_and_an_old_one_by_its_memb
     result = read_exports(new, old)
     assert list(result.conversations) == ["slack_general", "slack_old"]
     assert len(result.messages) == 2
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "UTC+8", 8])
+def test_a_corrected_time_without_offset_is_in_the_zone_of_its_export(read_exports, zone):
+    exported = read_exports(classic(entry(create_time="2026-03-02T10:00:00"), default_timezone=zone))
+    conversation = msgspec.to_builtins(exported.conversations["group_7"])
+    corrected = message(timestamp="2026-03-02T10:00:00")
+    document = {"format": everos_documents.CORRECTIONS, "conversation": conversation, "messages": [corrected]}
+    [first], [second] = exported.messages, read_exports(document).messages
+    assert first.sent_at_us == second.sent_at_us == 1_772_416_800_000_000
 
 
 def test_corrections_whose_conversation_was_damaged_are_rejected(read_exports):
