@@ -71,7 +71,7 @@ class _HttpxClient(httpx.AsyncClient):
         headers = {**request.headers, "Accept-Encoding": "identity"}
         asked = request.method, str(request.url), headers, request.content or None
         reply = await self._calls.run(partial(self._connections.send, *asked))
-        read = [(name, reply.headers[name]) for name in _READ if reply.headers.get(name, "").isascii()]
+        read = [(name, value) for name in _READ if (value := reply.headers.get(name)) and value.isascii()]
         return httpx.Response(reply.status, headers=read, content=reply.body, request=request)
 
 
