@@ -1,7 +1,7 @@
 """
 Calls of urllib3 from an event loop: each blocks a thread of a bounded pool, and the time limit is of the whole call.
 
-A call takes a quarter of the CPU time of one of httpx's asynchronous client.
+A call takes less than half of the CPU time of one of httpx's asynchronous client.
 """
 
 import asyncio

@@ -4,7 +4,8 @@ Compares the speed of a load with plain programs: ``python -m tests.bench.throug
 A conversation's batches are sent one after the other, so the time that a batch takes the target limits the speed. Each
 load runs in a process of its own, against a server that takes exactly that time (:mod:`tests.bench.light_target`). The
 time of a load is that of the whole load task, from opening the ledger to the last name, until everything is known to
-have landed; that of a plain program (:mod:`tests.bench.plain_clients`) until its last batch has.
+have landed; that of a plain program (:mod:`tests.bench.plain_clients`) until its last batch has. Importing
+libraries is part of neither.
 
 ``of limit`` is the share of the speed that the target allows; ``us/message`` is CPU time of the client.
 """
