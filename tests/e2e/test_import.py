@@ -116,7 +116,9 @@ def test_a_load_killed_in_the_middle_goes_on_where_it_stood(
 def test_clearing_the_failed_tasks_goes_on_where_the_run_stood(
     airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
 ) -> None:
-    airflow.wait_until(lambda: not airflow.api.unfinished_runs(DAG_ID), "last night's run is over")
+    airflow.wait_until(
+        lambda: airflow.runs("scheduled") and not airflow.api.unfinished_runs(DAG_ID), "last night's run is over"
+    )
     faultless.set_faults(Fault(kind="add", does="status", status=401, after=2))
     document = group("cleared", 40)
     run = airflow.run_import(write(tmp_path / "in", document), {"batch_size": 10})
