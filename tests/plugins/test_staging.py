@@ -262,7 +262,7 @@ def test_a_part_of_an_export_that_was_not_read_is_named(
     monkeypatch.setenv(parts.VARIABLE, "2")
     source = write_folder(tmp_path / "in", {"a.json": group("a", 6), "b.json": group("b", 7)})
     first, second = run.discover(a_context(str(source)))
-    with pytest.raises(ImportIncomplete, match=r"report.json: in \(part 2 of 2\) could not be read"):
+    with pytest.raises(ImportIncomplete, match=r"in \(part 2 of 2\) could not be read"):
         go_on(str(source), [first, second], but=second["key"])
 
 
