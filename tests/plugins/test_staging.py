@@ -266,7 +266,7 @@ def test_a_part_of_an_export_that_was_not_read_is_named(
 
 
 def test_a_source_that_each_task_copies_is_read_in_one_part(
-    objects: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
+    standin: StandIn, objects: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "PART_BYTES", 1)
     monkeypatch.setenv(parts.VARIABLE, "2")
