@@ -63,11 +63,11 @@ def check_run(state_folder: StateFolder, environ: Mapping[str, str], conf: Mappi
     """
     env = airflow_environment(environ, state_folder, port=0, dags=PROJECT / "dags")
     env["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
-    if has_connection(state_folder, CONNECTION):
-        env["_AIRFLOW_PROCESS_CONTEXT"] = "server"  # reads connections from the database, as the API server does
     log = state_folder.root / "logs" / "precheck.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "everos_provider.precheck", json.dumps(conf)]
+    if has_connection(state_folder, CONNECTION):
+        argv.append("--from-database")
     result = None
     with (
         log.open("w") as errors,

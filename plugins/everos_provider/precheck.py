@@ -1,8 +1,9 @@
 """
-Checks parameters and target of an import before Airflow is started: ``python -m everos_provider.precheck '{…}'``.
+Checks parameters and target of an import before Airflow is started.
 
-The argument holds the run's parameters as JSON. Prints lines for people, and last a JSON object: empty if all is
-right, else with ``cause`` and ``remedy``.
+``python -m everos_provider.precheck '{…}' [--from-database]``: the argument holds the run's parameters as JSON, the
+option is that of :mod:`everos_provider.print_settings`. Prints lines for people, and last a JSON object: empty if all
+is right, else with ``cause`` and ``remedy``.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from everos_provider.airflow_internals import read_connections_of_database
 from everos_provider.hooks import EverOSHook, no_target_sentence
 from everos_provider.params import check_params
 from everos_provider.staging.object_store import Objects, is_url
@@ -23,6 +25,8 @@ from include.window import window_of_parameters
 
 def main() -> int:
     """Check, print, and return 0; the JSON object says whether the import can work."""
+    if "--from-database" in sys.argv:
+        read_connections_of_database()
     try:
         _check(json.loads(sys.argv[1]))
     except ChatImportError as error:
