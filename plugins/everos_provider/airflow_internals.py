@@ -30,6 +30,7 @@ __all__ = [
     "Runs",
     "SyncCallback",
     "clear_run",
+    "has_secrets_backend",
     "is_api_server",
     "may_read_runs_of",
     "plugins_folder",
@@ -55,6 +56,13 @@ def plugins_folder() -> Path:
     from airflow.configuration import conf  # noqa: PLC0415
 
     return Path(conf.get_mandatory_value("core", "plugins_folder"))
+
+
+def has_secrets_backend() -> bool:
+    """Return whether Airflow looks for connections in a secrets backend before the environment."""
+    from airflow.configuration import conf  # noqa: PLC0415
+
+    return bool(conf.get("secrets", "backend", fallback="") or conf.get("workers", "secrets_backend", fallback=""))
 
 
 # -- scheduler

@@ -8,7 +8,7 @@ database: a connection that was made in the UI has no effect if ``AIRFLOW_CONN_<
 import os
 from collections.abc import Iterable
 
-from airflow.configuration import conf
+from everos_provider.airflow_internals import has_secrets_backend
 
 
 def variable_of(conn_id: str) -> str:
@@ -19,8 +19,7 @@ def variable_of(conn_id: str) -> str:
 def overruling_variable(conn_id: str) -> str | None:
     """Return the environment variable that Airflow takes a connection from, ``None`` if it is not set."""
     name = variable_of(conn_id)
-    backend = conf.get("secrets", "backend", fallback="") or conf.get("workers", "secrets_backend", fallback="")
-    return name if os.environ.get(name) and not backend else None
+    return name if os.environ.get(name) and not has_secrets_backend() else None
 
 
 def origin_of_connection(conn_id: str) -> str:

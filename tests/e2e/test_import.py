@@ -239,7 +239,7 @@ def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
     airflow.wait_until(lambda: not airflow.api.unfinished_runs(DAG_ID), "last night's run is over")
     files = [path for path in airflow.state_folder.root.glob("ledger.db*") if path.is_file()]
     assert files
-    calls = len(faultless.journal())
+    calls = [entry for entry in faultless.journal() if entry.kind != "settings"]
     for path in files:
         shutil.move(path, tmp_path / path.name)
     try:
@@ -247,7 +247,7 @@ def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(
         assert run.state == "failed"
         [transform] = airflow.tasks(run.run_id, "transform")
         assert "is older than what was sent" in json.dumps(airflow.log(run.run_id, transform))
-        assert len(faultless.journal()) == calls
+        assert [entry for entry in faultless.journal() if entry.kind != "settings"] == calls  # that one checks the key
     finally:
         for path in airflow.state_folder.root.glob("ledger.db*"):
             if path.is_file():

@@ -188,7 +188,7 @@ def test_a_run_without_rejected_messages_has_no_corrections_and_using_them_is_an
     server: StandIn, tmp_path: Path
 ) -> None:
     report = run_import(server, write(tmp_path / "in", group("team", 2)), "first")
-    assert report["files"] == ["loaded.csv"]
+    assert report["files"] == ["loaded.csv", "owners.json"]
     with pytest.raises(ConfigurationError, match=r"rejects:first: .*corrections\.json does not exist"):
         corrections.path_of("rejects:first")
 

@@ -45,6 +45,10 @@ class Asked:
     body: Any
 
 
+class _Listening(ThreadingHTTPServer):
+    request_queue_size = 128  # by default the sixth connection of a moment may be reset
+
+
 class Server:
     """Answers by a function of what was asked: ``(status, body)``, pieces to write, or ``None`` to hang up."""
 
@@ -87,7 +91,7 @@ class Server:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = _Listening(("127.0.0.1", 0), Handler)
         self.base_url = f"http://127.0.0.1:{self._http.server_port}"
 
     @contextlib.contextmanager
