@@ -1,7 +1,9 @@
 """The first cause of a run's failure, in the ledger's database: one row for each task that has failed."""
 
 import time
+import traceback
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import msgspec
 from sqlalchemy import ColumnElement, delete, func, insert, select
@@ -158,13 +160,18 @@ def _told(error: BaseException | None) -> tuple[str, str]:
     if error is None:
         return KILLED, f"Give it more memory if that was too little. {_RUN_AGAIN}"
     if not isinstance(error, ChatImportError):
-        first_line = str(error).partition("\n")[0]
-        return printable(f"{type(error).__name__}: {first_line}"), "This is a defect: please report it, with the log."
+        return f"{type(error).__name__}{_place(error)}", "This is a defect: please report it, with the log."
     if error.remedy:
         return error.cause, error.remedy
     if isinstance(error, QuotaExhausted):
         return error.cause, "Run the import again when the account has quota."
     return error.cause, _RUN_AGAIN if isinstance(error, RetryableError) else ""
+
+
+def _place(error: BaseException) -> str:
+    """Return where an error was raised. Its message is left out: errors of other libraries may quote message text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
 
 
 def _sentence(text: str) -> str:

@@ -82,7 +82,7 @@ def test_a_cause_that_says_that_nothing_was_sent_does_not_say_it_twice(ledger: L
         (ConfigurationError("no such key"), "no such key", ""),
         (NotSent("away"), "away", "Run the import again, or clear the failed task"),
         (QuotaExhausted("used up"), "used up", "when the account has quota"),
-        (KeyError("a\nb"), "KeyError: 'a\\nb'", "report it"),
+        (KeyError("a"), "KeyError", "report it"),
         (None, "its process was killed", "memory"),
     ],
 )
@@ -91,6 +91,14 @@ def test_every_kind_of_error_has_a_cause_and_what_to_do(error: ChatImportError |
     assert failure.cause.startswith(cause)
     assert remedy in failure.remedy
     assert (failure.remedy == "") == (remedy == "")
+
+
+def test_of_a_defect_the_class_and_the_place_are_noted_but_no_text_that_it_may_quote() -> None:
+    with pytest.raises(ValueError) as raised:
+        int("do not tell anybody")
+    failure = failure_of(raised.value, "", run_id="run 1", task_id="extract")
+    assert failure.cause.startswith("ValueError in test_failure.py, line ")
+    assert "tell" not in failure.sentence
 
 
 def test_a_ledger_of_the_version_before_gets_the_table(ledger: Ledger) -> None:
