@@ -5,7 +5,7 @@ from typing import Any
 
 from include.local.screen import wrapped
 from include.logs import printable
-from include.report.columns import TOTALS, Column, count_of
+from include.report.columns import TOTALS, Column, count_of, duration
 
 _MOST_LINES = 40
 _MOST_CHARACTERS = 48
@@ -42,7 +42,7 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
         if estimate := report.get("estimate"):
             yield wrapped(
                 f"The estimate is {estimate['tokens']:,} tokens of text, {estimate['llm_calls']:,} calls of "
-                f"EverOS's language model and {-(-estimate['seconds'] // 60):.0f} min; the report says how that is "
+                f"EverOS's language model and {duration(estimate['seconds'])}; the report says how that is "
                 "estimated."
             )
     for kind in ("skipped", "rejected"):
