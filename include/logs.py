@@ -45,7 +45,7 @@ class PeriodicLine:
     """
     Logs how far a long step is: a line with a count, at most every few seconds.
 
-    :param message: Format of the line; its last argument is the count.
+    :param message: Format of the line; its last argument is the count, as text.
     """
 
     def __init__(self, log: logging.Logger, message: str, *args: object, every_s: float = 5) -> None:
@@ -56,4 +56,4 @@ class PeriodicLine:
         """Log the count if it is time."""
         if time.monotonic() - self._logged_s >= self._every_s:
             self._logged_s = time.monotonic()
-            self._log.info(self._message, *self._args, count)
+            self._log.info(self._message, *self._args, f"{count:,}")
