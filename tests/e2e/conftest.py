@@ -157,7 +157,7 @@ def fill_drop_folder(folder: Path, night: datetime) -> None:
     (folder / "nightly.json").write_text(json.dumps({"group_id": "nightly", "messages": messages}), encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     """The EverOS that the running Airflow loads into; journal and faults are at hand."""
     with StandIn.running(tmp_path_factory.mktemp("standin"), latency=Latency(base_s=0.02)) as server:
@@ -172,10 +172,10 @@ def faultless(standin: StandIn) -> Iterator[StandIn]:
     standin.set_faults()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     """
-    A real Airflow in a separate state folder, started once for all tests.
+    A real Airflow in a separate state folder, started once for all tests of this folder.
 
     Like any that is switched on after the night's hour, it first makes up for last night's run.
     """
