@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from include import corrections
 from include.errors import LedgerError
 from include.ledger import Database, ledger_url
 from include.local.airflow import Say
@@ -16,7 +17,7 @@ from include.local.child_processes import ChildProcesses
 from include.local.follow import Progress, failed_tasks, follow
 from include.local.screen import wrapped
 from include.local.state_folder import StateFolder
-from include.local.summary import summary
+from include.local.summary import problems, summary
 from include.parameters import DAG_ID
 from include.report.failure import Failure, failures, state_of
 from include.run_folder import RunFolder
@@ -52,15 +53,18 @@ def import_once(
         raise
     run = RunFolder.of(run_id, state_folder.root)
     report = _report(run.report_json)
+    noted = _failures(url, run_id) if state != "success" else []
     say("")
     if report:
-        for line in summary(report):
+        for line in (*summary(report), *problems(report, noted[0].cause if noted else "")):
             say(line)
         if report["already_loaded"] and not report["loaded"] and not report["pending"]:
             say("Nothing was sent: everything had been loaded before.")
         say(f"Report: {run.report_json}")
+        for line in correction(run, run_id, report):
+            say(line)
     if state != "success":
-        for line in why_failed(_failures(url, run_id), list(failed_tasks(api, DAG_ID, run_id))):
+        for line in why_failed(noted, list(failed_tasks(api, DAG_ID, run_id))):
             say(line)
     return Imported(run=run, good=state == "success" and bool(report and report["conserved"]))
 
@@ -82,6 +86,13 @@ def why_failed(noted: Sequence[Failure], ended: Sequence[tuple[str, str]]) -> It
     first_where = noted[0].where if noted else ended[0][0] if ended else ""
     if others := [where for where, _ in ended if where != first_where]:
         yield wrapped(f"Failed after it: {', '.join(others)}", _INDENT)
+
+
+def correction(run: RunFolder, run_id: str, report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how to load the messages that were rejected, if any of them can be corrected."""
+    if run.corrections.name in report.get("files", []):
+        yield wrapped(f"To load the rejected messages, correct them in {run.corrections}, and run, with the same CONF:")
+        yield f"{_INDENT}make import SOURCE={corrections.PREFIX}{run_id}"
 
 
 def interrupted(state: str) -> Iterator[str]:
