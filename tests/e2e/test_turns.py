@@ -25,7 +25,11 @@ def interval_run(airflow: LocalAirflow, day: int, source: Path, state: str) -> s
     conf = {"source": str(source), "lookback_days": 0}
     airflow.api.http.post(f"dags/{DAG_ID}/dagRuns", json=body | {"conf": conf}).raise_for_status()
     with closing(sqlite3.connect(airflow.state_folder.airflow / DATABASE, timeout=60)) as metadata, metadata:
-        metadata.execute("UPDATE dag_run SET run_type = 'scheduled', state = ? WHERE run_id = ?", [state, run_id])
+        started = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}" if state == "running" else None
+        metadata.execute(
+            "UPDATE dag_run SET run_type = 'scheduled', state = ?, start_date = ? WHERE run_id = ?",
+            [state, started, run_id],
+        )
     return run_id
 
 
