@@ -18,6 +18,16 @@ def printable(text: object) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """
+    Return a number and its noun.
+
+    >>> counted(1, "call"), counted(2_000, "call"), counted(0, "entry", "entries")
+    ('1 call', '2,000 calls', '0 entries')
+    """
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
 class _PrintableArguments(logging.Filter):
     """Escapes the arguments of a log line; numbers stay numbers."""
 

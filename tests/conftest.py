@@ -86,7 +86,8 @@ TOGETHER = {
     "postgres": ("include/ledger/", "include/delivery/test_machine.py", "include/delivery/test_guard.py"),
     "everos": ("contract/", "include/standin_model/"),
     "airflow": tuple(
-        f"e2e/test_{name}.py" for name in ("import", "nightly", "browser", "faults_of_airflow", "turns", "access")
+        f"e2e/test_{name}.py"
+        for name in ("import", "nightly", "browser", "faults_of_airflow", "turns", "access", "stranger")
     ),
 }
 """Tests that share a server or an Airflow that takes long to start."""
