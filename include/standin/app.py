@@ -148,8 +148,9 @@ class Api:
                 return answers.error(404, "Task not found or expired", request)
             return JSONResponse({"data": {"task_id": task_id, "status": state}})
 
-        conversation = self.store.conversation_of(task_id)
-        return await self._calls.answer(request, "task", conversation, task, task_id=task_id)
+        batch = self.store.batch_of(task_id)
+        conversation, about = (batch.conversation, batch.message_ids) if batch else (None, ())
+        return await self._calls.answer(request, "task", conversation, task, about, task_id=task_id)
 
     async def _search(self, request: Request) -> Response:
         body = parse_object(await request.body())

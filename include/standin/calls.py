@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -56,14 +56,16 @@ class Calls:
         kind: str,
         conversation: str | None,
         work: Callable[[Call], Awaitable[Response]],
+        about: Sequence[str] = (),
         **known: Any,
     ) -> Response:
         """
         Record a call, carry it out, and produce its fault before or after.
 
+        :param about: Ids of the messages that a question is about; a batch has its own.
         :param known: further fields of the journal's :class:`Entry`.
         """
-        fault = self._faults.strike(kind, conversation, known.get("message_ids", ()))
+        fault = self._faults.strike(kind, conversation, known.get("message_ids", about))
         now = time.time()
         fields = {"kind": kind, "conversation": conversation, "fault": _name(fault), **known}
         seq = self._store.record(Entry(seq=0, arrived_s=now, started_s=now, **fields))

@@ -48,7 +48,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     ``slow``                answer ``delay_s`` later
     ``slow_task``           the batch is stored ``delay_s`` later
     ``partial``             store the first ``keep`` messages only (default half), then answer ``status``
-    ``refuse``              422 for a batch that holds one of ``message_ids``
+    ``refuse``              422 "message refused"
     ``no_task_id``          202 without a task id; the batch is stored
     ``rate_limit``          429 above ``rate_per_s`` calls in a second
     ``trickle_headers``     do it, then answer one byte every ``delay_s``, from the status line on
@@ -88,6 +88,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     delay_s: float = 3600.0
     keep: int | None = None
     message_ids: tuple[str, ...] = ()
+    """Only batches with one of these messages, and questions about the tasks of such batches; empty matches all."""
+
     rate_per_s: float = 5.0
 
 
@@ -105,7 +107,7 @@ class _Armed:
         fault = self.fault
         if fault.kind not in ("any", kind) or fault.conversation not in (None, conversation):
             return False
-        if fault.does == "refuse" and not set(fault.message_ids) & set(message_ids):
+        if fault.message_ids and not set(fault.message_ids) & set(message_ids):
             return False
         self._seen += 1
         if self._seen <= fault.after or (fault.count is not None and self._done >= fault.count):

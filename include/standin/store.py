@@ -114,10 +114,10 @@ class Store:
             return None
         return str(row["state"])
 
-    def conversation_of(self, task_id: str) -> str | None:
-        """Return the conversation of a task."""
-        row = self._db.one("SELECT conversation FROM tasks WHERE task_id = ?", (task_id,))
-        return row["conversation"] if row else None
+    def batch_of(self, task_id: str) -> Entry | None:
+        """Return the journal's entry of the add that a task is of."""
+        row = self._db.one("SELECT entry FROM journal JOIN tasks USING (seq) WHERE task_id = ?", (task_id,))
+        return msgspec.json.decode(row["entry"], type=Entry) if row else None
 
     # -- names
 

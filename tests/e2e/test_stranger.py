@@ -193,7 +193,7 @@ def test_while_the_target_is_away_the_load_says_so_and_after_ctrl_c_the_same_com
 ) -> None:
     document = group("away", 40)
     source = write(tmp_path / "in", document)
-    faultless.set_faults(Fault(kind="task", does="reset_before", after=2))
+    faultless.set_faults(Fault(kind="task", does="reset_before", message_ids=("away-00010",)))
     with ctrl_c_after(WAITING), pytest.raises(KeyboardInterrupt):
         screen.shows("target_away", source, {"batch_size": 10})
     run_id = screen.compared("target_away")

@@ -442,6 +442,12 @@ def test_a_message_can_be_refused_by_its_id(server: StandIn, client: Client) -> 
     assert [client.add([m]).status_code for m in messages(3)] == [200, 422, 200]
 
 
+def test_questions_about_one_batch_can_fail(server: StandIn, client: Client) -> None:
+    server.set_faults(Fault(kind="task", does="status", message_ids=("m1",)))
+    tasks = [client.add([m], async_mode=True).json()["data"]["task_id"] for m in messages(3)]
+    assert [client.get(f"/tasks/{task}").status_code for task in tasks] == [200, 500, 200]
+
+
 def test_faults_can_be_set_over_http(server: StandIn, client: Client) -> None:
     control = httpx.Client(base_url=f"{server.base_url}/standin", verify=NO_TLS)
     assert control.post("/faults", json=[{"does": "status", "kind": "add", "status": 502}]).json() == {"armed": 1}
