@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from include.ledger import Database, ledger_url
 from include.local.airflow import DAG_ID
+from include.report.waiting import Waiting, read_waiting
 from include.run_folder import PROJECT, RunFolder
-from include.standin import StandIn
+from include.standin import Fault, StandIn
 from include.standin.journal import Verdict, judge
 from tests.e2e.conftest import NIGHT, LocalAirflow, last_night
 
@@ -62,7 +64,13 @@ def paused(airflow: LocalAirflow) -> Iterator[None]:
 
 
 def backfill(airflow: LocalAirflow, first: int, last: int, source: Path, *options: str) -> list[dict[str, Any]]:
-    """Backfill days with the README's command, several at once as it does; return the runs when they have ended."""
+    """Backfill days; return the runs when they have ended."""
+    start_backfill(airflow, first, last, source, *options)
+    return backfilled_runs(airflow, first, last)
+
+
+def start_backfill(airflow: LocalAirflow, first: int, last: int, source: Path, *options: str) -> None:
+    """Backfill days with the command of the documents, several at once as it does."""
     conf = json.dumps({"source": str(source), "lookback_days": 1})
     from_date, to_date = (str((FIRST + timedelta(days=day)).date()) for day in (first, last + 1))
 
@@ -79,6 +87,10 @@ def backfill(airflow: LocalAirflow, first: int, last: int, source: Path, *option
         airflow.wait_until(created, "Airflow takes the backfill")
         [ours] = backfills(airflow)
     assert ours["max_active_runs"] > 1
+
+
+def backfilled_runs(airflow: LocalAirflow, first: int, last: int) -> list[dict[str, Any]]:
+    """Wait for the end of a backfill of days; return its runs."""
     airflow.wait_until(lambda: not backfills(airflow), "the backfill is complete", timeout_s=600)
     runs = airflow.runs("backfill")[first : last + 1]
     assert [run["state"] for run in runs] == ["success"] * len(runs)
@@ -137,11 +149,36 @@ def test_somebody_is_told_that_a_scheduled_run_is_late(airflow: LocalAirflow) ->
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waited:
+    """The second run of a backfill, while the first one loads."""
+
+    waiting: Waiting
+    page: str
+    log: str
+    runs: list[dict[str, Any]]
+    """Both runs, at that time."""
+
+
+def see_waiting(airflow: LocalAirflow) -> Waited:
+    """Wait until the second run waits for the first one, and read its page and its log."""
+    database = Database(ledger_url(airflow.state_folder.root))
+    run_id = airflow.runs("backfill")[1]["dag_run_id"]
+    airflow.wait_until(lambda: read_waiting(database, run_id), "the second day's run waits")
+    page = airflow.api.http.get(f"{airflow.api.base_url}/everos/imports/runs/{run_id}").raise_for_status().text
+    waiting = read_waiting(database, run_id)
+    assert waiting
+    [discover] = airflow.tasks(run_id, "discover")
+    log = "\n".join(str(line["event"]) for line in airflow.log(run_id, discover))
+    return Waited(waiting=waiting, page=page, log=log, runs=airflow.runs("backfill"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Backfilled:
     """Two days, and the second of them again, with a third one, after a message of the first one was found."""
 
     first: list[dict[str, Any]]
     """The runs of the first backfill."""
+    waited: Waited
     began_and_ended: list[tuple[str, str]]
     loaded: tuple[list[int], list[int]]
     """By run, of each backfill."""
@@ -155,7 +192,11 @@ def backfilled(airflow: LocalAirflow, standin: StandIn, tmp_path_factory: pytest
     airflow.api.unpause(EXAMPLE)
     messages = [*day(0), *day(1)]
     source = drop(tmp_path_factory.mktemp("days") / "drop", messages)
-    first = backfill(airflow, 0, 1, source)
+    standin.set_faults(Fault(kind="add", does="status", status=429, retry_after="1"))  # else the first day may be over
+    start_backfill(airflow, 0, 1, source)
+    waited = see_waiting(airflow)
+    standin.set_faults()
+    first = backfilled_runs(airflow, 0, 1)
     loaded_first, began_and_ended = loaded(airflow, first), spans(airflow, first)
     judged = judge(standin.journal(), {"days": ids(messages)})["days"]
 
@@ -164,6 +205,7 @@ def backfilled(airflow: LocalAirflow, standin: StandIn, tmp_path_factory: pytest
     again = backfill(airflow, 1, 2, source, "--reprocess-behavior", "completed")
     return Backfilled(
         first=first,
+        waited=waited,
         began_and_ended=began_and_ended,
         loaded=(loaded_first, loaded(airflow, again)),
         judged=(judged, judge(standin.journal(), {"days": ids(messages)})["days"]),
@@ -175,6 +217,21 @@ def test_a_backfill_goes_day_by_day(backfilled: Backfilled) -> None:
     for (_, ended), (began, _) in pairwise(backfilled.began_and_ended):
         assert ended <= began
     assert backfilled.judged[0].clean, backfilled.judged[0]
+
+
+def test_a_run_that_waits_for_an_older_day_says_for_which_since_when_and_how_to_end_it(
+    airflow: LocalAirflow, backfilled: Backfilled
+) -> None:
+    waited, (older, newer) = backfilled.waited, [run["dag_run_id"] for run in backfilled.first]
+    assert [run["state"] for run in waited.runs] == ["running", "running"]
+    assert (waited.waiting.run_id, waited.waiting.older_run_id) == (newer, older)
+    sentence = (
+        f"Waiting for {older}, which is running and loads an older interval (seen since {waited.waiting.since}). "
+        "To go on without it, mark that run as failed."
+    )
+    assert sentence in waited.log
+    assert sentence in waited.page
+    assert read_waiting(Database(ledger_url(airflow.state_folder.root)), newer) is None
 
 
 def test_a_second_backfill_loads_only_what_came_late(backfilled: Backfilled) -> None:
