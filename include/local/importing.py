@@ -91,7 +91,7 @@ def why_failed(noted: Sequence[Failure], ended: Sequence[tuple[str, str]]) -> It
 def correction(run: RunFolder, run_id: str, report: Mapping[str, Any]) -> Iterator[str]:
     """Yield how to load the messages that were rejected, if any of them can be corrected."""
     if run.corrections.name in report.get("files", []):
-        yield wrapped(f"To load the rejected messages, correct them in {run.corrections}, and run, with the same CONF:")
+        yield wrapped(f"To load the rejected messages, correct them in {run.corrections}, and run:")
         yield f"{_INDENT}make import SOURCE={corrections.PREFIX}{run_id}"
 
 
