@@ -22,7 +22,7 @@ from include.delivery.witnesses import check_not_emptied
 from include.errors import ChatImportError, ConversationBusy, LedgerError, StorageError
 from include.files import translate_file_errors
 from include.ledger import Call, Ledger
-from include.logs import get_logger
+from include.logs import counted, get_logger
 from include.memory_api.contract import MemoryAPI
 from include.plan import chunk_name, read_batches, read_layout, read_plan
 from include.plan.chunk_file import batch_keys, conversations_of
@@ -74,8 +74,11 @@ async def load_chunk(
     """
     path = run.plan / chunk_name(chunk.number)
     log.info(
-        "Loading %d messages of %d conversations in %d calls into %s",
-        *(chunk.messages, chunk.conversations, chunk.batches, api.target.base_url),
+        "Loading %s of %s in %s into %s",
+        counted(chunk.messages, "message"),
+        counted(chunk.conversations, "conversation"),
+        counted(chunk.batches, "call"),
+        api.target.base_url,
     )
     api = logged_outages(api, settings.log_every_s)
     with translate_file_errors(run.plan, LEDGER_HAS_IT):

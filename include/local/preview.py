@@ -218,7 +218,7 @@ def _outcomes(record: Outcome) -> int:
 
 def _found(export: Export, beginning: Beginning) -> str:
     read = "all" if beginning.whole else "only the first"
-    return f"{export.format}: {printable(export.label)}: {read} {beginning.entries:,} entries read"
+    return f"{export.format}: {printable(export.label)}: {read} {counted(beginning.entries, 'entry', 'entries')} read"
 
 
 def _conversations(run: RunFolder, beginnings: Sequence[Beginning]) -> Iterator[str]:
@@ -338,7 +338,7 @@ def _message(message: Outgoing, conversation: Conversation) -> Iterator[str]:
     text = message.text[:MOST_CHARACTERS]
     more = len(message.text) - len(text)
     if more:
-        text += f" … and {more:,} more characters"
+        text += f" … and {counted(more, 'more character')}"
     yield f"  {there}{utc} UTC  {shown(message.sender_name)}{role}:"
     yield from (f"    {shown(line)}" for line in text.splitlines())
 

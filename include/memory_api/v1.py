@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from include.errors import OutcomeUnknown, Refused
+from include.logs import counted
 from include.memory_api.contract import (
     MOST_EPISODES,
     WHOLE,
@@ -87,7 +88,7 @@ class V1Client:
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """Send one batch; errors as in the contract."""
-        call = f"add of {len(messages)} messages to {conversation.conversation_id}"
+        call = f"add of {counted(len(messages), 'message')} to {conversation.conversation_id}"
         path = "/api/v1/memories/group" if conversation.kind == "group" else "/api/v1/memories"
         if error := validation_error(conversation):
             raise Refused(f"{call}: {error}; nothing was sent.", status=422, reason=error)

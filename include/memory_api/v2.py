@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from include.errors import OutcomeUnknown, Refused
+from include.logs import counted
 from include.memory_api.contract import (
     MOST_EPISODES,
     WHOLE,
@@ -93,7 +94,7 @@ class V2Client:
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """Send one batch; errors as in the contract."""
-        call = f"add of {len(messages)} messages to {conversation.conversation_id}"
+        call = f"add of {counted(len(messages), 'message')} to {conversation.conversation_id}"
         if error := validation_error(session_of(conversation), messages):
             raise Refused(f"{call}: {error}; nothing was sent.", status=422, reason=error)
         body = {**self._session(conversation), "messages": messages_of(messages), "async_mode": True}
