@@ -300,6 +300,8 @@ def _messages(run: RunFolder, most: int) -> Iterator[str]:
     yield ""
     yield f"The first messages as EverOS gets them, {sum(shares):,} in all:"
     conversations = conversations_of(run, segments)
+    if not all(conversation.time_zone for conversation in conversations.values()):
+        yield "Times are UTC where the export has no time zone, as those of Slack and Discord."
     for (conversation_id, planned), count in zip(segments.items(), shares, strict=True):
         if count:
             yield ""
