@@ -90,7 +90,7 @@ async def load_chunk(
         conversations = conversations_of(run, {segment.conversation_id for segment in planned})
     stored = await checkpoint.get(KEY)
     if stored is not None and stored.get("plan") != chunk.fingerprint:
-        log.info("Chunk %d was planned anew: the progress of the plan before is left to the ledger", chunk.number)
+        log.info("Chunk %d was planned again: the ledger has the progress of the earlier plan", chunk.number)
     async with ledger.writer(run_id) as writer, CheckpointWriter(checkpoint) as progress:
         load = _Load(
             chunk=chunk,
