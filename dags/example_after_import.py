@@ -51,7 +51,7 @@ def example_after_import() -> None:
         for extra in extras:
             if "run_id" in extra and all(isinstance(extra.get(name), int) for name in COUNTS):
                 log.info(
-                    "%s loaded %d messages into %d conversations; %d were loaded already",
+                    "%s: messages loaded %d, conversations %d, loaded already %d",
                     extra["run_id"],
                     *(extra[name] for name in COUNTS),
                 )

@@ -7,11 +7,14 @@ parser rejected as far as they could be read. The user edits that file; the othe
 (:mod:`include.parsers.everos.documents`) and loads into the same conversations. Messages that have landed are in the
 ledger and are not sent again; messages that are still broken are rejected again. No other file of a run beside its
 Parquet files has message text.
+
+The run of the corrections takes :data:`PARAMETERS` from the run that rejected the messages, whatever its own say: with
+another ``conversation_id`` they would be loaded into other conversations. ``redact`` holds if either run has it.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +25,18 @@ from include.errors import ConfigurationError
 from include.files import write_private
 from include.ids import platform_id_of
 from include.ledger import Snapshot
+from include.logs import get_logger
 from include.parsers.everos.documents import CORRECTIONS
 from include.plan.chunk_file import conversations_of
 from include.records import BROKEN_SCHEMA, Conversation
 from include.run_folder import RunFolder
 
+log = get_logger(__name__)
+
 PREFIX = "rejects:"
+
+PARAMETERS = ("conversation_id", "include_private", "segments", "memory_of")
+"""Parameters that decide whether and where a message of the file is loaded."""
 
 FIELDS = ("reason", "origin", "message_id", "sender_id", "sender_name", "role", "timestamp", "content")
 """Fields of a message in the file, in order. The first two are for the user only."""
@@ -68,6 +77,34 @@ def no_corrections(source: str, place: object) -> ConfigurationError:
         "corrected, or its folder was removed.",
         remedy="Check the id: it is in the report of the run that rejected the messages.",
     )
+
+
+def keep_parameters(run: RunFolder, params: Mapping[str, Any]) -> None:
+    """Write the parameters that the corrections of a run are loaded with to its folder."""
+    run.make()
+    kept = {name: params[name] for name in (*PARAMETERS, "redact")}
+    write_private(run.parameters, json.dumps(kept).encode())
+
+
+def kept_parameters(run: RunFolder) -> dict[str, Any]:
+    """Return what :func:`keep_parameters` wrote; nothing for a run of an older version."""
+    return dict(json.loads(run.parameters.read_bytes())) if run.parameters.exists() else {}
+
+
+def parameters_for(source: str, params: Mapping[str, Any], first: RunFolder) -> dict[str, Any]:
+    """
+    Return the parameters of a run of corrections: :data:`PARAMETERS` of the run that rejected them, the others its own.
+
+    :param source: Of the run of corrections.
+    :param first: Folder of the run that rejected the messages.
+    """
+    kept = kept_parameters(first)
+    if not kept:
+        log.warning("%s: that run did not keep its parameters, so those of this run are used", source)
+        return dict(params)
+    taken = {name: kept[name] for name in PARAMETERS}
+    log.info("%s: as in that run, %s", source, ", ".join(f"{name}={value}" for name, value in taken.items()))
+    return {**params, **taken, "redact": params["redact"] or kept["redact"]}
 
 
 def write_corrections(run: RunFolder, ledger: Snapshot) -> int:

@@ -165,6 +165,11 @@ class RunFolder:
         return self.root / "target.json"
 
     @property
+    def parameters(self) -> Path:
+        """The parameters of the run that its corrections are loaded with (:mod:`include.corrections`)."""
+        return self.root / "parameters.json"
+
+    @property
     def report_json(self) -> Path:
         """The machine-readable report."""
         return self.root / "report.json"

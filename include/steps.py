@@ -20,7 +20,7 @@ from include.delivery.verification import Checked
 from include.errors import ExportError, LedgerError
 from include.files import translate_file_errors
 from include.ledger import Ledger, Snapshot, ledger_url
-from include.logs import get_logger
+from include.logs import counted, get_logger
 from include.memory_api.contract import Target
 from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import Export, ParseOptions
@@ -164,8 +164,12 @@ def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8, max_mo
         estimate = write_estimate(run, concurrency, max_model_calls)
         total = estimate.total
     log.info(
-        "To load: %d messages in %d calls; about %d tokens, %d calls of the language model, %s",
-        *(total.messages, total.calls, total.tokens, total.llm_calls, duration(total.seconds)),
+        "To load: %s in %s; about %s, %s of the language model, %s",
+        counted(total.messages, "message"),
+        counted(total.calls, "call"),
+        counted(total.tokens, "token"),
+        counted(total.llm_calls, "call"),
+        duration(total.seconds),
     )
     if estimate.held:
         log.warning("%s", held_sentence(estimate))

@@ -34,6 +34,7 @@ from include.delivery.states import (
 )
 from include.errors import ChatImportError
 from include.ledger import Call, key_of
+from include.logs import counted
 from include.memory_api.contract import TaskState
 from include.records import Batch, Outgoing
 
@@ -268,7 +269,9 @@ class Delivery:
         self._rejected_in_row += 1
         self._finish()
         if self._rejected_in_row >= self._settings.max_rejected_in_row:
-            reason = f"{self._rejected_in_row} messages in a row were {rejected.reason}"
+            reason = (
+                f"{counted(self._rejected_in_row, 'message in a row was', 'messages in a row were')} {rejected.reason}"
+            )
             self.stop(Status.REFUSED, reason, rejected.error)
 
     def _on_not_stored(self, not_stored: NotStored, now_s: float) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from include.delivery.actions import Status
 from include.errors import ChatImportError, ConversationBusy, LoadIncomplete, OutcomesUnknown, PermanentError
+from include.logs import counted
 
 NAMED = 10
 """Conversations named in a message; the others are counted."""
@@ -23,7 +24,7 @@ class StoppedSegment:
     """The batch of the open call, where there is one, and its number of messages."""
 
     def __str__(self) -> str:
-        batch = f", batch {self.key} of {self.messages} messages" if self.key else ""
+        batch = f", batch {self.key} of {counted(self.messages, 'message')}" if self.key else ""
         return f"{self.segment_id}{batch}: {self.reason}"
 
 
@@ -52,7 +53,9 @@ def error_for(what: str, stops: Sequence[StoppedSegment], trouble: ChatImportErr
     if unknown:
         return unknown_error(what, unknown)
     if refused:
-        return PermanentError(f"{what}: the target refuses {len(refused)} as a whole. {_named(refused)}")
+        return PermanentError(
+            f"{what}: the target refuses {counted(len(refused), 'conversation')} as a whole. {_named(refused)}"
+        )
     return None
 
 

@@ -22,7 +22,7 @@ from include.delivery.witnesses import check_not_emptied
 from include.errors import ChatImportError, ConversationBusy, LedgerError, StorageError
 from include.files import translate_file_errors
 from include.ledger import Call, Ledger
-from include.logs import get_logger
+from include.logs import counted, get_logger
 from include.memory_api.contract import MemoryAPI
 from include.plan import chunk_name, read_batches, read_layout, read_plan
 from include.plan.chunk_file import batch_keys, conversations_of
@@ -74,8 +74,11 @@ async def load_chunk(
     """
     path = run.plan / chunk_name(chunk.number)
     log.info(
-        "Loading %d messages of %d conversations in %d calls into %s",
-        *(chunk.messages, chunk.conversations, chunk.batches, api.target.base_url),
+        "Loading %s of %s in %s into %s",
+        counted(chunk.messages, "message"),
+        counted(chunk.conversations, "conversation"),
+        counted(chunk.batches, "call"),
+        api.target.base_url,
     )
     api = logged_outages(api, settings.log_every_s)
     with translate_file_errors(run.plan, LEDGER_HAS_IT):
@@ -87,7 +90,7 @@ async def load_chunk(
         conversations = conversations_of(run, {segment.conversation_id for segment in planned})
     stored = await checkpoint.get(KEY)
     if stored is not None and stored.get("plan") != chunk.fingerprint:
-        log.info("Chunk %d was planned anew: the progress of the plan before is left to the ledger", chunk.number)
+        log.info("Chunk %d was planned again: the ledger has the progress of the earlier plan", chunk.number)
     async with ledger.writer(run_id) as writer, CheckpointWriter(checkpoint) as progress:
         load = _Load(
             chunk=chunk,

@@ -12,7 +12,7 @@ from include.delivery.side_by_side import side_by_side
 from include.delivery.throttle import Throttle
 from include.errors import ChatImportError, LedgerError, PermanentError
 from include.ledger import CallWriter
-from include.logs import get_logger
+from include.logs import counted, get_logger
 from include.memory_api.contract import MemoryAPI, Name
 from include.records import Conversation, Outgoing
 
@@ -67,7 +67,9 @@ class Names:
                 self._telling.cancel()
             await asyncio.wait([self._telling])
         if self._untold:
-            log.warning("%d names could not be set, the messages are not affected: %s", self._untold, self._reason)
+            log.warning(
+                "%s could not be set, the messages are not affected: %s", counted(self._untold, "name"), self._reason
+            )
 
     def stop(self) -> None:
         """Tell nothing more."""

@@ -10,7 +10,7 @@ from include.delivery.checkpoint import CheckpointWriter
 from include.delivery.conversation import Delivery
 from include.delivery.known_calls import KnownCalls
 from include.errors import LedgerError
-from include.logs import get_logger
+from include.logs import counted, get_logger
 from include.records import Batch, Chunk, PlannedSegment
 
 log = get_logger(__name__)
@@ -130,7 +130,8 @@ class SegmentProgress:
     def __str__(self) -> str:
         name, batches = self._planned.segment_id, self._planned.batches
         rejected = f", {self._delivery.rejected} rejected" if self._delivery.rejected else ""
-        return f"{name}: {self._delivery.next_batch}/{batches} batches, {self._delivery.landed} messages{rejected}"
+        landed = counted(self._delivery.landed, "message")
+        return f"{name}: {self._delivery.next_batch}/{batches} batches, {landed}{rejected}"
 
 
 def checked(batches: Iterable[Batch], stored: Mapping[str, Any], known: KnownCalls) -> Iterator[Batch]:

@@ -24,7 +24,7 @@ from include.delivery.throttle import Throttle
 from include.delivery.witnesses import keep_witnesses, witness_of
 from include.errors import ChatImportError
 from include.ledger import Ledger
-from include.logs import get_logger
+from include.logs import counted, get_logger
 from include.memory_api.contract import MemoryAPI, Readback
 from include.plan import earliest_ms
 from include.plan.chunk_file import conversations_of, planned_messages
@@ -144,7 +144,7 @@ def _together(checked: Mapping[str, Checked], of_how_many: int) -> Checked:
         return next(iter(checked.values()))
     readbacks = [each.readback for each in checked.values()]
     wrong = [f"{name}: {each.mismatch}" for name, each in sorted(checked.items()) if each.mismatch]
-    more = f" and {len(wrong) - 1} segments more" if len(wrong) > 1 else ""
+    more = f" and {counted(len(wrong) - 1, 'segment')} more" if len(wrong) > 1 else ""
     whole = together([each for each in readbacks if each]) if all(readbacks) else None
     return Checked(
         readback=whole, mismatch=wrong[0] + more if wrong else None, segments=len(checked), of_segments=of_how_many
@@ -177,9 +177,10 @@ async def _look(api: MemoryAPI, throttle: Throttle, loaded: Loaded) -> Checked:
 def mismatch_of(loaded: Loaded, found: Readback) -> str | None:
     """Return the difference between target and load in words; ``None`` without one, or without evidence."""
     if found.unprocessed:
-        return f"{found.unprocessed} messages still wait to be made into memories"
+        return f"{counted(found.unprocessed, 'message is', 'messages are')} not made into memories yet"
     if found.doubled:
-        return f"{found.doubled} episodes stand there twice: the server did over what it was killed in the middle of"
+        twice = counted(found.doubled, "episode is", "episodes are")
+        return f"{twice} there twice: the server was killed in its work, and did it again"
     if loaded.spoken_ms is None or found.episodes is None:
         return None
     if found.last_ms is None:

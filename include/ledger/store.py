@@ -108,7 +108,7 @@ class Ledger:
             raise LedgerError(
                 f"{self.target.base_url} was loaded with {own}, and this run has {layout}. Nothing was sent: in one "
                 "store the two layouts would mix, and what is loaded would not be found as a whole. Go on with the "
-                "parameters that it was loaded with; or load everything anew into a store of its own: write a new "
+                "parameters that it was loaded with; or load everything again into another store: write a new "
                 "project_id into the extra of the connection."
             )
 

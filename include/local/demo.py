@@ -13,6 +13,7 @@ from include.ledger import Ledger, ledger_url
 from include.local.answers import lines as answer_lines
 from include.local.asking import ask, memories_of
 from include.local.summary import shortened
+from include.logs import counted
 from include.memory_api import MemoryAPI, Settings, connect
 from include.memory_api.contract import Readback
 from include.plan import read_layout
@@ -80,7 +81,7 @@ def _lines(spans: Sequence[ConversationSpan], readbacks: Sequence[Readback]) -> 
             if seen.episodes is None
             else f"{seen.episodes:3} {'episode' if seen.episodes == 1 else 'episodes'}"
         )
-        left = f", {seen.unprocessed} messages not processed" if seen.unprocessed else ""
+        left = f", {counted(seen.unprocessed, 'message')} not processed" if seen.unprocessed else ""
         yield f"{name:{max(map(len, names))}}  {count}{left}"
 
 

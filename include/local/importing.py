@@ -18,6 +18,7 @@ from include.local.follow import Progress, failed_tasks, follow
 from include.local.screen import wrapped
 from include.local.state_folder import StateFolder
 from include.local.summary import problems, summary
+from include.logs import counted
 from include.parameters import DAG_ID
 from include.report.failure import Failure, failures, state_of
 from include.run_folder import RunFolder
@@ -91,7 +92,7 @@ def why_failed(noted: Sequence[Failure], ended: Sequence[tuple[str, str]]) -> It
 def correction(run: RunFolder, run_id: str, report: Mapping[str, Any]) -> Iterator[str]:
     """Yield how to load the messages that were rejected, if any of them can be corrected."""
     if run.corrections.name in report.get("files", []):
-        yield wrapped(f"To load the rejected messages, correct them in {run.corrections}, and run, with the same CONF:")
+        yield wrapped(f"To load the rejected messages, correct them in {run.corrections}, and run:")
         yield f"{_INDENT}make import SOURCE={corrections.PREFIX}{run_id}"
 
 
@@ -118,7 +119,7 @@ def _readers(
             return ""
         planned = sum(chunk["messages"] for chunk in chunks)
         done = _done(url, run_id, since_ms=min(chunk["planned_ms"] for chunk in chunks))
-        return f"{min(done, planned):,} of {planned:,} messages"
+        return f"{min(done, planned):,} of {counted(planned, 'message')}"
 
     def news(instances: Sequence[TaskInstance]) -> Sequence[str]:
         task_ids = {task.task_id for task in instances}
@@ -128,8 +129,8 @@ def _readers(
                     return failure.lines
         running = [task for task in instances if task.state == "running"]
         newest = max((newest_line(api.log(DAG_ID, run_id, task)) for task in running[:_MOST_LOGS]), default=NO_LINE)
-        counted = task_ids == {"load"}  # its line has a count; only a warning adds to it
-        return [newest.text] if newest.text and (newest.is_warning or not counted) else []
+        has_count = task_ids == {"load"}  # its line has a count; only a warning adds to it
+        return [newest.text] if newest.text and (newest.is_warning or not has_count) else []
 
     return messages, news
 

@@ -218,7 +218,7 @@ def _outcomes(record: Outcome) -> int:
 
 def _found(export: Export, beginning: Beginning) -> str:
     read = "all" if beginning.whole else "only the first"
-    return f"{export.format}: {printable(export.label)}: {read} {beginning.entries:,} entries read"
+    return f"{export.format}: {printable(export.label)}: {read} {counted(beginning.entries, 'entry', 'entries')} read"
 
 
 def _conversations(run: RunFolder, beginnings: Sequence[Beginning]) -> Iterator[str]:
@@ -300,6 +300,8 @@ def _messages(run: RunFolder, most: int) -> Iterator[str]:
     yield ""
     yield f"The first messages as EverOS gets them, {sum(shares):,} in all:"
     conversations = conversations_of(run, segments)
+    if not all(conversation.time_zone for conversation in conversations.values()):
+        yield "Times are UTC where the export has no time zone, as those of Slack and Discord."
     for (conversation_id, planned), count in zip(segments.items(), shares, strict=True):
         if count:
             yield ""
@@ -338,7 +340,7 @@ def _message(message: Outgoing, conversation: Conversation) -> Iterator[str]:
     text = message.text[:MOST_CHARACTERS]
     more = len(message.text) - len(text)
     if more:
-        text += f" … and {more:,} more characters"
+        text += f" … and {counted(more, 'more character')}"
     yield f"  {there}{utc} UTC  {shown(message.sender_name)}{role}:"
     yield from (f"    {shown(line)}" for line in text.splitlines())
 

@@ -30,7 +30,7 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
     for name, row in zip(names, shown, strict=True):
         yield f"{_line(name.ljust(width), row, columns)}  {row['flushed'] or '-'}"
     if len(conversations) > len(shown):
-        yield f"… and {len(conversations) - len(shown)} more conversations, see the report"
+        yield f"… and {counted(len(conversations) - len(shown), 'more conversation')}, see the report"
     yield _line("all".ljust(width), report, columns)
     yield ""
     if report["conserved"]:

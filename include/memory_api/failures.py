@@ -141,7 +141,7 @@ def from_transport(call: str, cause: BaseException | None) -> ChatImportError:
     :param cause: the exception of httpx or urllib3.
     """
     if isinstance(cause, UnusableAnswer):
-        return OutcomeUnknown(f"{call}: {cause}; it may or may not have been carried out.")
+        return unknown(call, str(cause))
     name = type(cause).__name__
     if isinstance(cause, (*_NEVER_SENT, urllib3.exceptions.SSLError)):
         tls = _tls_reason(cause)
@@ -154,7 +154,7 @@ def from_transport(call: str, cause: BaseException | None) -> ChatImportError:
         return NotSent(f"{call}: no connection ({_system_reason(cause) or name}); nothing was sent.")
     if isinstance(cause, _BAD_ADDRESS):
         return ConfigurationError(f"{call}: the base URL is not usable ({name}); nothing was sent.")
-    return OutcomeUnknown(f"{call}: no answer ({name}); it may or may not have been carried out.")
+    return unknown(call, f"no answer ({name})")
 
 
 def deadline_s(settings: Settings) -> float:
@@ -164,7 +164,7 @@ def deadline_s(settings: Settings) -> float:
 
 def too_late(call: str, after_s: float) -> OutcomeUnknown:
     """Return the exception for a call without a complete answer within ``after_s`` seconds."""
-    return OutcomeUnknown(f"{call}: no whole answer within {after_s:g} s; it may or may not have been carried out.")
+    return unknown(call, f"no whole answer within {after_s:g} s")
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def from_status(call: str, reply: Reply) -> ChatImportError:
             f"{call}: too many calls ({detail}); nothing was stored.", retry_after_s=retry_after_s(reply.headers)
         )
     if status >= 500 or status in _AMBIGUOUS:
-        return OutcomeUnknown(f"{call}: {detail}; it may or may not have been carried out.")
+        return unknown(call, detail)
     if status in _CONTENT:
         return Refused(
             f"{call}: refused ({detail}); nothing was stored.", status=status, reason=reason or f"HTTP {status}"
@@ -221,6 +221,21 @@ def from_status(call: str, reply: Reply) -> ChatImportError:
     what = {401: "EverOS refuses the API key", 403: "EverOS refuses access"}.get(status, "")
     told = f"{what} ({detail})" if what else detail
     return ConfigurationError(f"{call}: {told}; nothing was stored.", remedy=_remedy(reply, code))
+
+
+class Question(str):
+    """The description of a call that changes nothing in EverOS, so that it does not matter whether it was answered."""
+
+
+def unknown(call: str, detail: str) -> OutcomeUnknown:
+    """
+    Return the exception for a call without a usable answer.
+
+    :param call: description of the call, without chat text; a :class:`Question` if it changes nothing.
+    :param detail: what came instead of the answer.
+    """
+    state = "" if isinstance(call, Question) else "; it may or may not have been carried out"
+    return OutcomeUnknown(f"{call}: {detail}{state}.")
 
 
 def read_error(body: bytes) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from include.errors import OutcomeUnknown, Refused
+from include.logs import counted
 from include.memory_api.contract import (
     MOST_EPISODES,
     WHOLE,
@@ -19,7 +20,7 @@ from include.memory_api.contract import (
     Target,
     TaskState,
 )
-from include.memory_api.failures import is_task_id
+from include.memory_api.failures import Question, is_task_id
 from include.memory_api.readback import (
     PAGE,
     Episodes,
@@ -87,7 +88,7 @@ class V1Client:
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """Send one batch; errors as in the contract."""
-        call = f"add of {len(messages)} messages to {conversation.conversation_id}"
+        call = f"add of {counted(len(messages), 'message')} to {conversation.conversation_id}"
         path = "/api/v1/memories/group" if conversation.kind == "group" else "/api/v1/memories"
         if error := validation_error(conversation):
             raise Refused(f"{call}: {error}; nothing was sent.", status=422, reason=error)
@@ -120,7 +121,7 @@ class V1Client:
 
         A failed task does not prove that the batch is absent: the reference server stores it before it extracts.
         """
-        path, call = f"/api/v1/tasks/{quote(task_id, safe='')}", f"question about task {task_id}"
+        path, call = f"/api/v1/tasks/{quote(task_id, safe='')}", Question(f"question about task {task_id}")
         result = await self._http.get(path, TaskResult, call, missing=TaskResult(status=TaskState.MISSING))
         return TaskState(result.status) if result.status in set(TaskState) else TaskState.PROCESSING
 
@@ -145,7 +146,7 @@ class V1Client:
         A batch in the server's queue is not visible, and one that is being extracted may be neither pending nor an
         episode yet: ``ABSENT`` has to hold for longer than an extraction takes.
         """
-        call = f"look for batch {batch_key} in {conversation.conversation_id}"
+        call = Question(f"look for batch {batch_key} in {conversation.conversation_id}")
         sought = Sought(message_ids, timestamps_ms, writers, part)
         before: list[Pending] = []
         complete_of: set[str] = set()
@@ -187,7 +188,7 @@ class V1Client:
         until_ms: int,
     ) -> Readback:
         """Read the pending messages and the episodes of a range of time."""
-        call = f"reading back {conversation.conversation_id}"
+        call = Question(f"reading back {conversation.conversation_id}")
         pending, _ = await self._pending(conversation, call)
         episodes = await self._episodes(conversation, since_ms, call)
         waiting = len({message.message_id for message in pending})
@@ -206,7 +207,8 @@ class V1Client:
         for name, filters in asked:
             most = min(limit, MOST_EPISODES)
             body = {"filters": filters, "query": query, "memory_types": ["episodic_memory"], "top_k": most}
-            result = await self._http.post("/api/v1/memories/search", body, SearchResult, "search", options=RETRIED)
+            call = Question("search")
+            result = await self._http.post("/api/v1/memories/search", body, SearchResult, call, options=RETRIED)
             found += [item.episode_of(name or item.group_id) for item in result.episodes or []]
         return best_first(found, limit)
 
@@ -214,13 +216,14 @@ class V1Client:
         """Return the oldest episodes of a conversation, oldest first."""
         order = {"page": 1, "page_size": min(limit, MOST_EPISODES), "rank_by": "timestamp", "rank_order": "asc"}
         body = {"filters": scope(segment), "memory_type": "episodic_memory", **order}
-        call = f"episodes of {segment.conversation_id}"
+        call = Question(f"episodes of {segment.conversation_id}")
         found = await self._http.post("/api/v1/memories/get", body, EpisodePage[EpisodeItem], call, options=RETRIED)
         return [item.episode_of(segment.conversation_id) for item in found.episodes or ()]
 
     async def check(self) -> str:
         """Check host and key by reading the account's settings."""
-        await self._http.get("/api/v1/settings", object, f"EverOS v1 at {self._target.base_url}", options=RETRIED)
+        call = Question(f"EverOS v1 at {self._target.base_url}")
+        await self._http.get("/api/v1/settings", object, call, options=RETRIED)
         return f"EverOS v1 at {self._target.base_url} answers and accepts the API key."
 
     async def _pending(self, conversation: Conversation, call: str) -> tuple[list[Pending], bool]:

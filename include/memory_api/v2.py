@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from include.errors import OutcomeUnknown, Refused
+from include.logs import counted
 from include.memory_api.contract import (
     MOST_EPISODES,
     WHOLE,
@@ -25,7 +26,7 @@ from include.memory_api.contract import (
     Target,
     TaskState,
 )
-from include.memory_api.failures import is_task_id
+from include.memory_api.failures import Question, is_task_id
 from include.memory_api.readback import (
     PAGE,
     Episodes,
@@ -93,7 +94,7 @@ class V2Client:
 
     async def add(self, conversation: Conversation, messages: Sequence[Outgoing]) -> Receipt:
         """Send one batch; errors as in the contract."""
-        call = f"add of {len(messages)} messages to {conversation.conversation_id}"
+        call = f"add of {counted(len(messages), 'message')} to {conversation.conversation_id}"
         if error := validation_error(session_of(conversation), messages):
             raise Refused(f"{call}: {error}; nothing was sent.", status=422, reason=error)
         body = {**self._session(conversation), "messages": messages_of(messages), "async_mode": True}
@@ -134,7 +135,7 @@ class V2Client:
 
         A failed task does not prove that the batch is absent: the server may have failed after it made memories of it.
         """
-        task = await self._task(task_id, f"question about task {task_id}")
+        task = await self._task(task_id, Question(f"question about task {task_id}"))
         if task.status == TaskState.MISSING:
             return TaskState.MISSING
         if not task.finished:
@@ -157,7 +158,7 @@ class V2Client:
 
         :raises OutcomeUnknown: requests for the conversation are unfinished, and the batch may be in one of them.
         """
-        call = f"look for batch {batch_key} in {conversation.conversation_id}"
+        call = Question(f"look for batch {batch_key} in {conversation.conversation_id}")
         query = {"session_id": session_of(conversation), "page_size": MOST_TASKS, **self._store}
         tasks = await self._http.get("/api/v2/tasks", TaskList, call, query=query)
         if working := sum(not task.finished for task in tasks.items):
@@ -181,7 +182,7 @@ class V2Client:
 
         :param senders: only the first :data:`MOST_OWNERS` are read; put those with the most messages first.
         """
-        call = f"reading back {conversation.conversation_id}"
+        call = Question(f"reading back {conversation.conversation_id}")
         waiting = await self._unprocessed(conversation, call)
         if not senders:
             return Readback(unprocessed=len(waiting), episodes=None)
@@ -195,7 +196,7 @@ class V2Client:
         asked: dict[str, Any] = {"query": query, "method": "keyword", "top_k": min(limit, MOST_EPISODES)}
         if conversations:
             asked["filters"] = {"OR": [each for conversation in conversations for each in sessions_of(conversation)]}
-        answers = await asyncio.gather(*(self._search(owner, asked, "search") for owner in owners))
+        answers = await asyncio.gather(*(self._search(owner, asked, Question("search")) for owner in owners))
         found = (
             item.episode_of(item.session_id, owner)
             for owner, answer in zip(owners, answers, strict=True)
@@ -214,14 +215,14 @@ class V2Client:
             "sort_by": "timestamp",
             "sort_order": "asc",
         }
-        call = f"episodes of {session_of(segment)}"
+        call = Question(f"episodes of {session_of(segment)}")
         found = (await self._http.post("/api/v2/memory/get", body, EpisodePage[EpisodeItem], call)).data
         return [item.episode_of(item.session_id, owner) for item in found.episodes or ()]
 
     async def check(self) -> str:
         """Check host and key by reading the newest task."""
         query = {"page_size": 1, **self._store}
-        await self._http.get("/api/v2/tasks", TaskList, f"EverOS v2 at {self._target.base_url}", query=query)
+        await self._http.get("/api/v2/tasks", TaskList, Question(f"EverOS v2 at {self._target.base_url}"), query=query)
         key = "accepts the API key" if self._has_key else "requires no API key"
         return f"EverOS v2 at {self._target.base_url} answers and {key}."
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from include.errors import OutcomeUnknown, Refused
+from include.errors import Refused
 from include.memory_api import failures
 from include.memory_api.contract import Episode
 from include.memory_api.readback import milliseconds
@@ -109,4 +109,4 @@ def decode[T](reply: failures.Reply, type_: type[T], call: str, *, api_version: 
         return msgspec.json.decode(reply.body, type=type_)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         detail = f"HTTP {reply.status} with an answer that is not EverOS {api_version}"
-        raise OutcomeUnknown(f"{call}: {detail}; it may or may not have been carried out.") from None
+        raise failures.unknown(call, detail) from None

@@ -11,7 +11,7 @@ parallel way as large ones, and one conversation that fails leaves the other chu
 import heapq
 from collections.abc import Mapping
 
-from include.logs import printable
+from include.logs import counted, printable
 
 WORTHWHILE = 2_000
 """Messages in a chunk, at least, where there are so many."""
@@ -61,4 +61,4 @@ def label_of(conversations: Mapping[str, int]) -> str:
         name = name[: LABEL_ID_CHARS - 1] + "…"
     more = f" (+{len(conversations) - 1:,} more)" if len(conversations) > 1 else ""
     messages = sum(conversations.values())
-    return f"{name}{more}, {messages:,} message{'s' if messages != 1 else ''}"
+    return f"{name}{more}, {counted(messages, 'message')}"

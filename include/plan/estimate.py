@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.files import write_private
+from include.logs import counted
 from include.plan.chunk_file import planned_messages
 from include.plan.store import read_plan, write_plan
 from include.records import Chunk, PlannedSegment
@@ -156,9 +157,9 @@ def hold_back(run: RunFolder, chunks: Sequence[Chunk], max_model_calls: int) -> 
 def held_sentence(estimate: Estimate) -> str:
     """Say what a limit leaves for another run."""
     return (
-        f"{estimate.held:,} messages are left for another run: with them EverOS would make more than max_model_calls = "
-        f"{estimate.max_model_calls:,} calls of its language model (about {estimate.total.llm_calls:,} for the "
-        f"{estimate.total.messages:,} messages of this run)."
+        f"{counted(estimate.held, 'message is', 'messages are')} left for another run: all would make more than "
+        f"max_model_calls = {estimate.max_model_calls:,} calls of EverOS's language model (about "
+        f"{estimate.total.llm_calls:,} for {counted(estimate.total.messages, 'message')})."
     )
 
 

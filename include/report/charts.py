@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from markupsafe import Markup, escape
 
+from include.logs import counted
+
 MOST_BARS = 120
 
 FEWEST_STEPS = 12
@@ -84,7 +86,7 @@ def speed_chart(series: Sequence[Sequence[int]], step_s: int | None) -> Chart | 
     bars = [[0] for _ in range((end - start) // step_s + 1)]
     for second, count in series:
         bars[(second - start) // step_s][0] += count
-    words = [f"{_clock(start + at * step_s)}: {bar[0]:,} messages" for at, bar in enumerate(bars)]
+    words = [f"{_clock(start + at * step_s)}: {counted(bar[0], 'message')}" for at, bar in enumerate(bars)]
     return Chart(
         title="Messages landed per second" if step_s == 1 else f"Messages landed per {step_s} s",
         key=[],

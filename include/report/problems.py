@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from include.delivery.verification import Checked
 from include.errors import ImportIncomplete
+from include.logs import counted
 from include.plan.estimate import Estimate, held_sentence
 from include.records import Rejected, named_files
 from include.report.columns import is_conserved
@@ -53,15 +54,17 @@ def problems_of(
     if totals["pending"] > held and not dry_run:
         found.append(
             Problem(
-                f"{totals['pending']} messages are pending in {_conversations_with(rows, 'pending')}.",
+                f"{counted(totals['pending'], 'message is', 'messages are')} pending in "
+                f"{_conversations_with(rows, 'pending')}.",
                 "Clear the failed load tasks, or run the import again: messages that have landed are not sent again.",
             )
         )
     if totals["unknown"]:
         found.append(
             Problem(
-                f"{totals['unknown']} messages have an unknown outcome in {_conversations_with(rows, 'unknown')}: the "
-                "target may or may not have them (open_batches lists the calls).",
+                f"{counted(totals['unknown'], 'message has', 'messages have')} an unknown outcome in "
+                f"{_conversations_with(rows, 'unknown')}: the target may or may not have them (open_batches lists the "
+                "calls).",
                 "Run the import again: it asks the target again before it sends them. If the target cannot tell, "
                 "decide with existing=resend or existing=skip.",
             )

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from include.errors import NotConserved
 from include.files import make_private, private_folder
-from include.logs import PeriodicLine, get_logger
+from include.logs import PeriodicLine, counted, get_logger
 from include.memory_layout import PLAIN, MemoryLayout
 from include.parsers import ParseOptions
 from include.records import NOTE_SCHEMA, TRANSFORMED_SCHEMA, TransformCounts
@@ -137,8 +137,9 @@ def _check_known(counts: dict[str, TransformCounts], channels: dict[str, Channel
     unknown = sorted(counts.keys() - channels.keys())
     if unknown:
         raise NotConserved(
-            f"{len(unknown)} conversations have messages but no entry in conversations.parquet, {unknown[0]!r} first; "
-            "nothing was sent. Run the extract step again; if that does not help, it is a fault of the parser"
+            f"{counted(len(unknown), 'conversation has', 'conversations have')} messages but no entry in "
+            f"conversations.parquet, {unknown[0]!r} first. Nothing was sent. Run the extract step again; if that does "
+            "not help, it is a fault of the parser"
         )
 
 

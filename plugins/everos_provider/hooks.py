@@ -49,7 +49,8 @@ def no_target() -> Target:
 
 def no_target_sentence(error: ConfigurationError) -> str:
     """Return a sentence for a dry run without a target."""
-    return f"This dry run uses no EverOS and counts every message as new: {error.cause}"
+    cause = error.cause.replace("nothing was sent", "nothing is sent")  # it is said before the run
+    return f"This dry run uses no EverOS and counts every message as new: {cause}"
 
 
 class EverOSHook(BaseHook):

@@ -154,7 +154,7 @@ _FORM = {
             },
         },
         "API v2 only: one query finds what one owner holds. Empty: the workspace; each private conversation then has "
-        "an owner of its own. A store that was loaded with one value cannot be continued with another.",
+        "a separate owner. A store that was loaded with one value cannot be continued with another.",
     ),
     "batch_size": _Row(
         _LOAD,

@@ -17,7 +17,16 @@ from everos_provider.hooks import EverOSHook, no_target, no_target_sentence
 from everos_provider.ledger import address, database
 from everos_provider.params import check_params
 from everos_provider.staging.sources import local_export, local_source
-from everos_provider.staging.task_files import DISCOVER, EXTRACT, PLAN, REPORT, TRANSFORM, file_address, task_folder
+from everos_provider.staging.task_files import (
+    DISCOVER,
+    EXTRACT,
+    PARAMETERS,
+    PLAN,
+    REPORT,
+    TRANSFORM,
+    file_address,
+    task_folder,
+)
 from everos_provider.turns import interval_of, queue_again, wait_for_turn
 from include import corrections, steps
 from include.delivery.verification import Checked, verify
@@ -149,19 +158,30 @@ def discover(context: Context) -> list[dict[str, str]]:
     window_of(context)  # refuses invalid times
     wait_for_turn(context)
     with task_folder(context["run_id"], DISCOVER) as run, local_source(context["params"]["source"]) as source:
+        params = _parameters(context["params"])
         may_be_empty = interval_of(context) is not None
         exports = steps.discover(source.path, run, may_be_empty=may_be_empty, divide=not source.is_copy)
         if exports:
+            corrections.keep_parameters(run, params)
             _check_target(context, run)
         return [msgspec.to_builtins(source.for_workers(export)) for export in exports]
+
+
+def _parameters(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the run's parameters; those of a run of corrections are partly those of the run that rejected them."""
+    source = params["source"]
+    if not corrections.is_corrections(source):
+        return dict(params)
+    with task_folder(corrections.run_of(source), PARAMETERS) as first:
+        return corrections.parameters_for(source, params, first)
 
 
 @without_traceback
 def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
     """Read one export."""
-    params = context["params"]
     found = msgspec.convert(export, Export)
     with task_folder(context["run_id"], EXTRACT, export=found.key) as run, local_export(found) as local:
+        params = {**context["params"], **corrections.kept_parameters(run)}
         return steps.extract(local, options_of(params), run, redact=params["redact"])
 
 
@@ -169,7 +189,7 @@ def extract(export: Mapping[str, str], context: Context) -> dict[str, int]:
 def transform(context: Context) -> dict[str, int]:
     """Sort and deduplicate the messages; leave out those that are out of range or loaded already."""
     with _ledger(context, complete=True) as (ledger, _), task_folder(context["run_id"], TRANSFORM) as run:
-        params = context["params"]
+        params = {**context["params"], **corrections.kept_parameters(run)}
         layout = memory_layout(ledger.target.api_version, params["segments"], params["memory_of"])
         return steps.transform(
             run, window_of(context), ledger, options_of(params), layout=layout, dry_run=params["dry_run"]

@@ -64,7 +64,10 @@ def test_the_example_waits_for_the_asset_and_starts_switched_off() -> None:
         ({}, "no figures"),
         ({"from": "a form"}, "no figures"),
         ({"run_id": "r", "loaded": "3", "conversations": 1, "already_loaded": 0}, "no figures"),
-        ({"run_id": "r", "loaded": 3, "conversations": 1, "already_loaded": 0}, "r loaded 3 messages into 1"),
+        (
+            {"run_id": "r", "loaded": 3, "conversations": 1, "already_loaded": 0},
+            "r: messages loaded 3",
+        ),
     ],
 )
 def test_the_example_takes_any_event(extra: Any, logged: str, caplog: pytest.LogCaptureFixture) -> None:

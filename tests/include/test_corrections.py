@@ -240,3 +240,18 @@ def test_a_run_lists_what_it_put_into_everos_call_by_call(server: StandIn, tmp_p
     tasks = {entry.task_id for entry in server.journal() if entry.kind == "add"}
     assert {row["task_id"] for row in rows} == tasks
     assert rows[1]["first_ms"] == str(START_MS)
+
+
+FORM = {"conversation_id": "{channel}", "include_private": False, "segments": None, "memory_of": None, "redact": False}
+
+
+def test_the_parameters_that_decide_where_a_message_lands_are_those_of_the_first_run_and_the_others_are_not() -> None:
+    first = RunFolder.of("first")
+    kept = {"conversation_id": "{channel_id}", "segments": "conversation", "memory_of": "person", "redact": True}
+    corrections.keep_parameters(first, FORM | kept | {"batch_size": 7})
+    given = FORM | {"include_private": True, "segments": "thread-day", "batch_size": 9}
+    assert corrections.parameters_for("rejects:first", given, first) == FORM | kept | {"batch_size": 9}
+
+
+def test_corrections_of_a_run_of_an_older_version_are_loaded_with_the_parameters_of_their_run() -> None:
+    assert corrections.parameters_for("rejects:old", FORM, RunFolder.of("old")) == FORM

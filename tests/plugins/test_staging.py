@@ -33,7 +33,7 @@ from include.records import Conversation
 from include.run_folder import HOME_VARIABLE, STAGING_VARIABLE, RunFolder
 from include.standin import StandIn
 from include.standin.journal import judge
-from tests.support.builders import slack_export, slack_message, write_folder, write_zip
+from tests.support.builders import slack_channel, slack_export, slack_message, write_folder, write_zip
 
 RUN = "manual__2026-03-01T00:00:00+00:00"
 
@@ -87,18 +87,21 @@ def a_context(source: str, run_id: str = RUN, **params: Any) -> Any:
     }
 
 
-def run_import(source: str, run_id: str = RUN) -> dict[str, Any]:
+def run_import(source: str, run_id: str = RUN, **params: Any) -> dict[str, Any]:
     """Run the tasks of the DAG one after the other; only values that fit into XCom are passed on."""
-    return go_on(source, json.loads(json.dumps(run.discover(a_context(source, run_id)))), run_id)
+    exports = run.discover(a_context(source, run_id, **params))
+    return go_on(source, json.loads(json.dumps(exports)), run_id, **params)
 
 
-def go_on(source: str, exports: list[dict[str, str]], run_id: str = RUN, *, but: str = "") -> dict[str, Any]:
+def go_on(
+    source: str, exports: list[dict[str, str]], run_id: str = RUN, *, but: str = "", **params: Any
+) -> dict[str, Any]:
     """
     Run the tasks after discover.
 
     :param but: Label or key of an export that is not extracted.
     """
-    context = a_context(source, run_id, batch_size=4)
+    context = a_context(source, run_id, batch_size=4, **params)
     for export in exports:
         if but not in (export["label"], export["key"]):
             run.extract(export, context)
@@ -344,6 +347,39 @@ def test_a_correction_in_the_store_is_loaded_by_another_run(standin: StandIn, bu
     assert left_on_disk(tmp_path) == []
     with pytest.raises(ConfigurationError, match=r"^rejects:nobody: file://.*/runs/nobody/corrections.json does not"):
         run.discover(a_context("rejects:nobody", "third"))
+
+
+@pytest.mark.parametrize("staging", [True, False])
+def test_corrections_are_loaded_into_the_conversation_of_the_first_run_whatever_the_parameters_of_theirs(
+    staging: bool, standin: StandIn, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not staging:
+        monkeypatch.delenv(STAGING_VARIABLE)
+    private = slack_export(slack_message(), slack_message(ts=...), channels=[], groups=[slack_channel("C1", "general")])
+    source = str(write_folder(tmp_path / "in", private))
+    run_import(source, "first", conversation_id="{channel_id}", include_private=True, redact=True)
+    path = (bucket if staging else tmp_path / "home") / "runs" / "first" / "corrections.json"
+    for run_id, key in (("second", "AKIAIOSFODNN7EXAMPLE"), ("third", "AKIAIOSFODNN8EXAMPLE")):
+        documents = json.loads(path.read_bytes())
+        documents[0]["messages"][0] |= {"timestamp": 1_767_313_000_000, "content": key, "message_id": run_id}
+        path.write_text(json.dumps(documents))
+        run_import("rejects:first", run_id)
+        report = json.loads((path.parents[1] / run_id / "report.json").read_bytes())
+        assert [(row["conversation_id"], row["loaded"]) for row in report["conversations"]] == [("C1", 1)]
+        assert report["redacted"] == {"aws key": 1}
+    assert {entry.conversation for entry in standin.journal() if entry.kind == "add"} == {"C1"}
+
+
+def test_corrections_of_corrections_are_loaded_into_the_conversation_of_the_first_run(
+    standin: StandIn, bucket: Path, tmp_path: Path
+) -> None:
+    source = str(write_folder(tmp_path / "in", slack_export(slack_message(ts=...))))
+    run_import(source, "first", conversation_id="{channel_id}")
+    run_import("rejects:first", "second")
+    path = bucket / "runs" / "second" / "corrections.json"
+    path.write_text(path.read_text().replace('"timestamp": null', '"timestamp": 1767313000000'))
+    run_import("rejects:second", "third")
+    assert {entry.conversation for entry in standin.journal() if entry.kind == "add"} == {"C1"}
 
 
 @pytest.mark.parametrize("staging", [True, False])

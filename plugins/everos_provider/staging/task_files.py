@@ -41,11 +41,13 @@ class TaskFiles:
 
 
 DISCOVER = TaskFiles(reads=["corrections*"], writes=["*"])
-EXTRACT = TaskFiles(writes=["extracted/{export}/*"])
+EXTRACT = TaskFiles(reads=["parameters.json"], writes=["extracted/{export}/*"])
 TRANSFORM = TaskFiles(
-    reads=["extracted/*"],
+    reads=["extracted/*", "parameters.json"],
     writes=["messages/*", "conversations.parquet", "notes.parquet", "restated/*"],
 )
+PARAMETERS = TaskFiles(reads=["parameters.json"])
+"""Of another run, whose corrections are loaded."""
 PLAN = TaskFiles(reads=["messages/*", "conversations.parquet"], writes=["plan/*", "estimate.json"])
 LOAD = TaskFiles(reads=["plan/{chunk}", "plan/segments.parquet", "conversations.parquet"])
 FLUSH = TaskFiles(reads=["plan/*", "conversations.parquet"])

@@ -155,9 +155,9 @@ def test_a_target_that_cannot_be_asked_is_neither_right_nor_wrong(world: World, 
     ("spoken_ms", "found", "told"),
     [
         (5_000, Readback(unprocessed=0, episodes=2, first_ms=1_000, last_ms=5_000), None),
-        (5_000, Readback(unprocessed=3, episodes=2, first_ms=1_000, last_ms=5_000), "3 messages still wait"),
+        (5_000, Readback(unprocessed=3, episodes=2, first_ms=1_000, last_ms=5_000), "3 messages are not made"),
         (5_000, Readback(unprocessed=0, episodes=0), "no episode"),
-        (5_000, Readback(unprocessed=0, episodes=2, last_ms=5_000, doubled=1), "1 episodes stand there twice"),
+        (5_000, Readback(unprocessed=0, episodes=2, last_ms=5_000, doubled=1), "1 episode is there twice"),
         (5_000, Readback(unprocessed=0, episodes=1, first_ms=3_000, last_ms=3_000), "ends at 1970-01-01 00:00:03"),
         (5_999, Readback(unprocessed=0, episodes=1, first_ms=5_000, last_ms=5_000), None),  # times in whole seconds
         (None, Readback(unprocessed=0, episodes=0), None),  # of bots alone
