@@ -1,8 +1,4 @@
-"""
-Calls of urllib3 from an event loop: each blocks a thread of a bounded pool, and the time limit is of the whole call.
-
-A call takes less than half of the CPU time of one of httpx's asynchronous client.
-"""
+"""Calls of urllib3 from an event loop, for a library that blocks: each call has a thread of a bounded pool."""
 
 import asyncio
 import contextlib
@@ -11,12 +7,9 @@ import math
 import socket
 import threading
 import time
-import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -35,8 +28,6 @@ class BlockingCalls:
     """The threads of one client. Use it from one event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        self._deadline_s = failures.deadline_s(settings)
-        self._slots = asyncio.Semaphore(settings.connections)
         self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="everos")
         if (log := logging.getLogger("urllib3.connection")).level == logging.NOTSET:
             log.setLevel(logging.ERROR)  # its warnings quote headers that it cannot parse
@@ -44,20 +35,6 @@ class BlockingCalls:
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    @asynccontextmanager
-    async def in_time(self, call: str) -> AsyncIterator[None]:
-        """
-        Wait until a thread is free, then limit the time.
-
-        :raises OutcomeUnknown: there is no whole answer in time.
-        """
-        async with self._slots:
-            try:
-                async with asyncio.timeout(self._deadline_s):
-                    yield
-            except TimeoutError:
-                raise failures.too_late(call, self._deadline_s) from None
 
     async def run[T](self, work: Callable[[], T]) -> T:
         """Do one call of a connection of :data:`POOLS` in a thread; who is cancelled shuts its connection down."""
@@ -151,16 +128,6 @@ class _HttpsPool(HTTPSConnectionPool):
 
 POOLS = {"http": _HttpPool, "https": _HttpsPool}
 """For ``PoolManager.pool_classes_by_scheme``."""
-
-
-def proxy_of(base_url: str) -> str | None:
-    """Return the environment's proxy for this address (``HTTPS_PROXY``, ``NO_PROXY``); urllib3 ignores these."""
-    address = urlsplit(base_url)
-    if urllib.request.proxy_bypass(address.netloc):
-        return None
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(address.scheme) or proxies.get("all")
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 def read_body(response: urllib3.BaseHTTPResponse, path: str) -> bytes:

@@ -17,7 +17,9 @@ from everos_cloud.exceptions import ApiException
 from urllib3.util import make_headers, parse_url
 
 from include.memory_api import failures, wire
-from include.memory_api.blocking import POOLS, BlockingCalls, proxy_of, read_body
+from include.memory_api.address import proxy_of
+from include.memory_api.blocking import POOLS, BlockingCalls, read_body
+from include.memory_api.limits import CallLimits
 from include.memory_api.settings import Settings
 from include.memory_api.v2_wire import Envelope
 
@@ -35,6 +37,7 @@ class V2Http:
         self._origin = settings.origin
         self._timeouts_s = (settings.connect_timeout_s, settings.read_timeout_s)
         self._calls = BlockingCalls(settings)
+        self._limits = CallLimits(settings)
 
     async def aclose(self) -> None:
         """Close idle connections."""
@@ -68,7 +71,7 @@ class V2Http:
         self, method: Method, path: str, call: str, *, query: Mapping[str, Any] | None = None, body: Any = None
     ) -> failures.Reply:
         request = partial(self._request, method, path, list((query or {}).items()), body)
-        async with self._calls.in_time(call):
+        async with self._limits.in_time(call):
             try:
                 return await self._calls.run(request)
             except (urllib3.exceptions.HTTPError, OSError, failures.UnusableAnswer) as error:

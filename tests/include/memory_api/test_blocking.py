@@ -8,19 +8,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from include.memory_api import Settings, blocking, connect
+from include.memory_api import Settings, blocking, connect, connections
 
 
 @contextmanager
 def counting() -> Iterator[tuple[str, list[str]]]:
     """Serve tasks that are done; yields the address, and a list with an item for each connection."""
-    connections: list[str] = []
+    made: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def setup(self) -> None:
-            connections.append("made")
+            made.append("connection")
             super().setup()
 
         def do_GET(self) -> None:
@@ -36,22 +36,24 @@ def counting() -> Iterator[tuple[str, list[str]]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", connections
+        yield f"http://127.0.0.1:{server.server_address[1]}", made
         server.shutdown()
 
 
+@pytest.mark.parametrize("api_version", ["v1", "v2"])
 @pytest.mark.parametrize(("keep_idle_s", "made"), [(60.0, 1), (0.0, 3)])
 def test_a_connection_is_used_again_unless_it_was_idle_for_so_long_that_the_server_may_close_it(
-    monkeypatch: pytest.MonkeyPatch, keep_idle_s: float, made: int
+    monkeypatch: pytest.MonkeyPatch, api_version: str, keep_idle_s: float, made: int
 ) -> None:
     monkeypatch.setattr(blocking, "_KEEP_IDLE_S", keep_idle_s)
+    monkeypatch.setattr(connections, "KEEP_IDLE_S", keep_idle_s)
 
     async def task(base_url: str) -> None:
-        api = connect(Settings(base_url=base_url, api_key="k"))
+        api = connect(Settings(base_url=base_url, api_key="k", api_version=api_version))
         for _ in range(3):
             await api.task_state("t")
         await api.aclose()
 
-    with counting() as (base_url, connections):
+    with counting() as (base_url, all_made):
         asyncio.run(task(base_url))
-        assert len(connections) == made
+        assert len(all_made) == made
