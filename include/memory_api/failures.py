@@ -17,9 +17,8 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
 import msgspec
-import urllib3.exceptions
 
 from include.errors import (
     ChatImportError,
@@ -33,18 +32,8 @@ from include.errors import (
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
 from include.memory_api.settings import Settings
 
-_NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    urllib3.exceptions.NewConnectionError,
-    urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.ProxyError,
-)
-"""Raised by httpx and urllib3 before the first byte of a request leaves."""
-
-_BAD_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL, urllib3.exceptions.LocationValueError)
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+"""Raised by aiohttp before the first byte of a request leaves."""
 
 _BAD_TLS = {"CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
 
@@ -106,11 +95,11 @@ class UnusableAnswer(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An HTTP answer, of either HTTP library."""
+    """An HTTP answer."""
 
     status: int
     headers: Mapping[str, str]
-    """Names are looked up case-insensitively, as in the mappings of both libraries."""
+    """Names are looked up case-insensitively."""
 
     body: bytes
 
@@ -138,12 +127,12 @@ def from_transport(call: str, cause: BaseException | None) -> ChatImportError:
     Return the exception for a failure below HTTP.
 
     :param call: description of the call, without chat text: ``add of 50 messages to slack_general``.
-    :param cause: the exception of httpx or urllib3.
+    :param cause: the exception of aiohttp.
     """
     if isinstance(cause, UnusableAnswer):
         return OutcomeUnknown(f"{call}: {cause}; it may or may not have been carried out.")
     name = type(cause).__name__
-    if isinstance(cause, (*_NEVER_SENT, urllib3.exceptions.SSLError)):
+    if isinstance(cause, _NEVER_SENT):
         tls = _tls_reason(cause)
         if tls in _BAD_TLS:
             return ConfigurationError(
@@ -152,7 +141,7 @@ def from_transport(call: str, cause: BaseException | None) -> ChatImportError:
             )
     if isinstance(cause, _NEVER_SENT):
         return NotSent(f"{call}: no connection ({_system_reason(cause) or name}); nothing was sent.")
-    if isinstance(cause, _BAD_ADDRESS):
+    if isinstance(cause, aiohttp.InvalidURL):
         return ConfigurationError(f"{call}: the base URL is not usable ({name}); nothing was sent.")
     return OutcomeUnknown(f"{call}: no answer ({name}); it may or may not have been carried out.")
 

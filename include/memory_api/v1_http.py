@@ -2,13 +2,12 @@
 HTTP calls of v1 over the SDK ``everos`` 0.4: they return a decoded answer or raise a ``ChatImportError``.
 
 Bodies are encoded here and sent with the SDK client's public ``post``: its typed methods spend about 180 µs of CPU on
-each message. Below the SDK are connections of our own (:mod:`include.memory_api.connections`) in place of httpx's.
-Redirects are not followed: a redirected POST becomes a GET, or reaches a server that nobody configured.
+each message. Below the SDK is aiohttp (:mod:`include.memory_api.connections`) in place of httpx.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import everos
 import httpx
@@ -30,7 +29,7 @@ RETRIED: RequestOptions = {"max_retries": 2, **_NO_KEY}
 
 
 class _Client(httpx.AsyncClient):
-    """What the SDK makes and sends its requests with."""
+    """The client that the SDK makes and sends its requests with."""
 
     def __init__(self, connections: Connections) -> None:
         super().__init__(transport=httpx.AsyncBaseTransport(), trust_env=False)
@@ -44,11 +43,12 @@ class _Client(httpx.AsyncClient):
 
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """Send a request, once, and read the answer up to its limit."""
-        return await self._connections.send(request)
+        reply = await self._connections.send(request.method, str(request.url), request.headers, request.content)
+        return httpx.Response(reply.status, content=reply.body, request=request, extensions={"reply": reply})
 
     async def aclose(self) -> None:
         """Close idle connections."""
-        self._connections.close()
+        await self._connections.close()
         await super().aclose()
 
 
@@ -64,7 +64,6 @@ class V1Http:
             default_headers={"Accept-Encoding": "identity"},
             http_client=_Client(Connections(settings)),
         )
-        self._origin = settings.origin
         _silence_sdk_logs()
 
     async def aclose(self) -> None:
@@ -109,9 +108,7 @@ class V1Http:
             response = error.response
         except everos.APIError as error:
             raise failures.from_transport(call, error.__cause__) from None
-        return failures.Reply(
-            status=response.status_code, headers=response.headers, body=response.content, origin=self._origin
-        )
+        return cast("failures.Reply", response.extensions["reply"])
 
 
 def _silence_sdk_logs() -> None:

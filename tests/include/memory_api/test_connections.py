@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from include.memory_api import Settings, blocking, connect, connections
+from include.memory_api import Settings, connect, connections
 
 
 @contextmanager
@@ -45,7 +45,6 @@ def counting() -> Iterator[tuple[str, list[str]]]:
 def test_a_connection_is_used_again_unless_it_was_idle_for_so_long_that_the_server_may_close_it(
     monkeypatch: pytest.MonkeyPatch, api_version: str, keep_idle_s: float, made: int
 ) -> None:
-    monkeypatch.setattr(blocking, "_KEEP_IDLE_S", keep_idle_s)
     monkeypatch.setattr(connections, "KEEP_IDLE_S", keep_idle_s)
 
     async def task(base_url: str) -> None:
