@@ -4,6 +4,7 @@ Sends the requests of both SDKs over aiohttp: one try each, and an answer that i
 A call takes about half of the CPU time that urllib3 takes in a thread, and a third of that of httpx.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 import aiohttp
@@ -16,6 +17,10 @@ from include.memory_api.settings import Settings
 
 KEEP_IDLE_S = 4.0
 """Less than the usual 5 s of a server: a call on a connection that the server is closing has an unknown outcome."""
+
+
+_TURNS = 2
+"""Of the loop before a call, so that it sees which connections the server has closed: one to be told, one to act."""
 
 
 class Connections:
@@ -38,6 +43,8 @@ class Connections:
         """
         if self._session is None:  # it belongs to the loop that runs now
             self._session = self._new_session()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         address = URL(url, encoded=True)
         async with self._session.request(
             method, address, headers=headers, data=content or None, allow_redirects=False, proxy=self._proxy

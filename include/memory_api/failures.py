@@ -312,8 +312,8 @@ def _system_reason(cause: BaseException | None) -> str | None:
 
 def _tls_reason(cause: BaseException | None) -> str | None:
     while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return cause.reason
+        if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)):  # aiohttp's have none
+            return str(reason)
         cause = cause.__cause__ or cause.__context__
     return None
 
