@@ -1,8 +1,7 @@
 """
 HTTP/1.1 on an event loop, over connections that are kept: one call at a time on each.
 
-A call takes a fifth of the CPU time of one of urllib3 in a thread. An answer that is not read to its end is an error: it
-proves nothing.
+A call takes a fifth of the CPU time of one of urllib3 in a thread. An answer that is not read to its end is an error.
 """
 
 import asyncio
