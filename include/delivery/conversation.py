@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from include.delivery.actions import Ask, End, Look, NextBatch, Send, Status, Step, Wait
 from include.delivery.known_calls import KnownCalls
-from include.delivery.retry import PATIENT_GROWTH, WATCHED_GROWTH, Pace, poll_after_s
+from include.delivery.retry import PATIENT_FIRST, PATIENT_GROWTH, WATCHED_GROWTH, Pace, poll_after_s
 from include.delivery.settings import LoadSettings
 from include.delivery.state_machine import (
     Answer,
@@ -229,8 +229,9 @@ class Delivery:
         informed = self._informed(accepted)
         if informed.typical_s is not None:
             return informed
-        growth = WATCHED_GROWTH if self._pace.watch() else PATIENT_GROWTH
-        return replace(accepted, ask_at_s=accepted.since_s + self._settings.poll_min_s, growth=growth)
+        growth, first = (WATCHED_GROWTH, 1) if self._pace.watch() else (PATIENT_GROWTH, PATIENT_FIRST)
+        wait_s = min(self._settings.poll_max_s, first * self._settings.poll_min_s)
+        return replace(accepted, ask_at_s=accepted.since_s + wait_s, growth=growth)
 
     def _informed(self, accepted: Accepted) -> Accepted:
         """Set the time of the first question by what other tasks have taken, once that is known."""

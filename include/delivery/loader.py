@@ -1,7 +1,9 @@
 """One load task: delivers the conversations of a chunk in parallel, each strictly in order."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,10 +101,21 @@ async def load_chunk(
             settings=settings,
         )
         async with load.sender.names:
-            await load.run(longest_first(planned))
+            with _old_objects_kept():
+                await load.run(longest_first(planned))
     if error := error_for(f"chunk {chunk.number}", load.stops, load.sender.trouble):
         raise error
     return load.outcome
+
+
+@contextmanager
+def _old_objects_kept() -> Iterator[None]:
+    """Let garbage collection pass over what is there already: a tenth of the CPU time of a load."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @dataclass(kw_only=True)

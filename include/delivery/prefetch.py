@@ -15,11 +15,12 @@ class Prefetcher[T]:
     def __init__(self, items: Iterator[T]) -> None:
         self._items = items
         self._read: deque[T] = deque()
+        self._at_end = False
         self._reading: asyncio.Task[list[T]] | None = None
 
     def start(self) -> None:
         """Start to read, if no item is left and nothing is being read."""
-        if not self._read and self._reading is None:
+        if not self._read and self._reading is None and not self._at_end:
             self._reading = asyncio.create_task(asyncio.to_thread(list, islice(self._items, AT_ONCE)))
 
     async def next(self) -> T | None:
@@ -27,7 +28,9 @@ class Prefetcher[T]:
         self.start()
         if self._reading is not None:
             reading, self._reading = self._reading, None
-            self._read.extend(await reading)
+            read = await reading
+            self._read.extend(read)
+            self._at_end = len(read) < AT_ONCE
         return self._read.popleft() if self._read else None
 
     async def aclose(self) -> None:

@@ -12,6 +12,9 @@ from include.errors import NotSent, OutcomeUnknown, Throttled
 WATCHED_GROWTH, PATIENT_GROWTH = 0.04, 1.0
 """Of the waits between questions about a task of unknown length: while it is watched, and while another one is."""
 
+PATIENT_FIRST = 100
+"""Times ``poll_min_s`` to the first question while another task is watched: that one tells when to ask, if it can."""
+
 _ALIKE = 1.02
 """Times the lower quartile at which the first question comes at the latest."""
 

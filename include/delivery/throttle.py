@@ -115,8 +115,10 @@ class Throttle:
                 await self._changed.wait()
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        """Let those that wait look whether it is their turn, if there is a place for one of them."""
+        if self._lifted or self.in_flight < self.limit:
+            self._changed.set()
+            self._changed = asyncio.Event()
 
     def slow_down(self, entered_s: float, retry_after_s: float | None) -> None:
         """

@@ -75,8 +75,11 @@ class Connections:
 
 async def _body(answer: aiohttp.ClientResponse, limit: Limit) -> bytes:
     """Read a body; of one that is longer than its limit, and not needed, only the part up to the limit."""
-    if answer.content_length is not None and limit.allows(answer.content_length):
-        return await answer.read()
+    if answer.content_length is not None:
+        if limit.allows(answer.content_length):
+            return await answer.read()
+        answer.close()
+        return b""
     content = bytearray()
     async for piece in answer.content.iter_any():
         if not limit.allows(len(content) + len(piece)):

@@ -64,6 +64,7 @@ class V1Http:
             default_headers={"Accept-Encoding": "identity"},
             http_client=_Client(Connections(settings)),
         )
+        self._address = settings.address
         _silence_sdk_logs()
 
     async def aclose(self) -> None:
@@ -78,7 +79,9 @@ class V1Http:
 
         :param missing: result for a 404; ``None`` if a 404 is an error.
         """
-        reply = await self._reply(call, lambda: self._sdk.get(path, cast_to=httpx.Response, options=options))
+        reply = await self._reply(
+            call, lambda: self._sdk.get(self._address + path, cast_to=httpx.Response, options=options)
+        )
         if reply.status == 404 and missing is not None:
             return missing
         return self._decoded(reply, type_, call)
@@ -92,7 +95,7 @@ class V1Http:
         """
         content = wire.encode(body, call)
         reply = await self._reply(
-            call, lambda: self._sdk.post(path, cast_to=httpx.Response, content=content, options=options)
+            call, lambda: self._sdk.post(self._address + path, cast_to=httpx.Response, content=content, options=options)
         )
         return self._decoded(reply, type_, call)
 

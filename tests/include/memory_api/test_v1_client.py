@@ -637,7 +637,11 @@ def test_every_exception_of_aiohttp_is_named() -> None:
         "ClientSSLError",
         "ConnectionTimeoutError",
     }
-    assert {name for name, error in named.items() if error is ConfigurationError} == {"InvalidURL"}
+    assert {name for name, error in named.items() if error is ConfigurationError} == {
+        "InvalidURL",
+        "InvalidUrlClientError",
+        "InvalidUrlRedirectClientError",
+    }
     assert all(issubclass(error, ChatImportError) for error in named.values())
 
 
