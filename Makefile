@@ -33,8 +33,8 @@ preview: environment    ## show the conversations and first messages that an imp
 ask: environment        ## ask the memory: Q="Who owns the billing migration?" [IN=conversation] [N=5] [PRIVATE=1] [TARGET=selfhosted]
 	@exec $(PYTHON_HERE) -m include.local ask --in "$$IN" --limit "$${N:-5}" $${PRIVATE:+--private} --target "$$TARGET" -- "$$Q"
 
-test: environment selfhosted  ## all tests, the end-to-end ones in a running Airflow; two in parallel
-	@exec $(PYTHON_HERE) -m pytest -n 2 --no-loadscope-reorder
+test: environment selfhosted  ## all tests, the end-to-end ones in a running Airflow; three in parallel, as they often wait
+	@exec $(PYTHON_HERE) -m pytest -n 3 --no-loadscope-reorder
 
 test-fast: environment selfhosted  ## the tests that need no running Airflow, with processes and servers
 	@exec $(PYTHON_HERE) -m pytest -m "not e2e and not distributed and not outage and not browser"

@@ -133,7 +133,7 @@ class _Staging:
     """Writes a parser's records to files by kind."""
 
     def __init__(self, folder: Path, label: str) -> None:
-        reading = PeriodicLine(log, "Reading %s: %d messages so far", label)
+        reading = PeriodicLine(log, "Reading %s: %s messages so far", label)
         self._messages = _Table(folder / "messages-000.parquet", MESSAGE_SCHEMA, reading)
         self._skipped = _Table(folder / "skipped.parquet", SKIPPED_SCHEMA)
         self._rejected = _Table(folder / "rejected.parquet", REJECTED_SCHEMA)

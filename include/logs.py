@@ -18,6 +18,16 @@ def printable(text: object) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """
+    Return a number and its noun.
+
+    >>> counted(1, "call"), counted(2_000, "call"), counted(0, "entry", "entries")
+    ('1 call', '2,000 calls', '0 entries')
+    """
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
 class _PrintableArguments(logging.Filter):
     """Escapes the arguments of a log line; numbers stay numbers."""
 
@@ -45,7 +55,7 @@ class PeriodicLine:
     """
     Logs how far a long step is: a line with a count, at most every few seconds.
 
-    :param message: Format of the line; its last argument is the count.
+    :param message: Format of the line; its last argument is the count, as text.
     """
 
     def __init__(self, log: logging.Logger, message: str, *args: object, every_s: float = 5) -> None:
@@ -56,4 +66,4 @@ class PeriodicLine:
         """Log the count if it is time."""
         if time.monotonic() - self._logged_s >= self._every_s:
             self._logged_s = time.monotonic()
-            self._log.info(self._message, *self._args, count)
+            self._log.info(self._message, *self._args, f"{count:,}")

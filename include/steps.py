@@ -28,6 +28,7 @@ from include.parsers import discover as find_exports
 from include.parsers.parts import most_parts
 from include.plan.estimate import held_sentence, hold_back, write_estimate
 from include.records import Chunk, Rejected, named_files
+from include.report.columns import duration
 from include.report.problems import Problem
 from include.run_folder import RunFolder
 from include.window import Window
@@ -122,7 +123,7 @@ def transform(
     known_ids = transformation.KnownIds(ids=ledger.conversation_ids(template))
     if not dry_run:
         known_ids = replace(known_ids, remember=partial(ledger.remember_ids, template))
-    log.info("Sorting the messages of %d exports", len(run.all_extracted()))
+    log.info("Sorting the messages")
     with ledger.snapshot() as known, translate_file_errors(run.root, NOTHING_SENT):
         run.remove(run.restated)  # of an earlier try
         result = transformation.transform(
@@ -163,8 +164,8 @@ def plan(run: RunFolder, *, batch_size: int | None, concurrency: int = 8, max_mo
         estimate = write_estimate(run, concurrency, max_model_calls)
         total = estimate.total
     log.info(
-        "To load: %d messages in %d calls; about %d tokens, %d calls of the language model, %d minutes",
-        *(total.messages, total.calls, total.tokens, total.llm_calls, -(-total.seconds // 60)),
+        "To load: %d messages in %d calls; about %d tokens, %d calls of the language model, %s",
+        *(total.messages, total.calls, total.tokens, total.llm_calls, duration(total.seconds)),
     )
     if estimate.held:
         log.warning("%s", held_sentence(estimate))

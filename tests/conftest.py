@@ -32,9 +32,18 @@ settings.register_profile("quick", settings.get_profile("patient"), max_examples
 settings.load_profile("patient")
 
 # Airflow reads this when it is imported; tests do not touch the user's own Airflow
-os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-of-tests-")
+os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-of-tests-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+
+# Hundreds of processes import the project, and pytest rewrites each test file: compiled once, not by each of them anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_unconfigure() -> None:
+    """Remove what this process, the first one or a worker, has made when it read this file."""
+    shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -77,10 +86,25 @@ TOGETHER = {
     "postgres": ("include/ledger/", "include/delivery/test_machine.py", "include/delivery/test_guard.py"),
     "everos": ("contract/", "include/standin_model/"),
     "airflow": tuple(
-        f"e2e/test_{name}.py" for name in ("import", "nightly", "browser", "faults_of_airflow", "turns", "access")
+        f"e2e/test_{name}.py"
+        for name in ("import", "nightly", "browser", "faults_of_airflow", "turns", "access", "stranger")
     ),
 }
 """Tests that share a server or an Airflow that takes long to start."""
+
+LONGEST = (
+    "airflow",
+    "e2e/test_commands.py",
+    "recall/test_recall.py",
+    "everos",
+    "bench/test_faults.py",
+    "e2e/test_selfhosted.py",
+    "e2e/test_faults_of_the_machine.py",
+    "postgres",
+    "repository/test_wheel.py",
+    "include/test_patterns.py",
+)
+"""The groups that take longest; they go first, so that no worker is left alone with one."""
 
 
 def file_of(nodeid: str) -> str:
@@ -106,11 +130,12 @@ def group(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of :data:`PROCESS`, and put the longest group first, so that no worker is left alone with it."""
+    """Mark the tests of :data:`PROCESS`, and put :data:`LONGEST` first."""
     for item in items:
         if file_of(item.nodeid).startswith(PROCESS):
             item.add_marker(pytest.mark.process)
-    items.sort(key=lambda item: group(item.nodeid) != "airflow")
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(group(item.nodeid), len(LONGEST)))
 
 
 def pytest_runtest_call(item: pytest.Item) -> None:

@@ -56,7 +56,7 @@ class _Logged:
         self._since_s = now_s if self._since_s is None else self._since_s
         if now_s - self._logged_s >= self._every_s:
             self._logged_s = now_s
-            log.warning("Waiting for EverOS since %d s, and calling it again: %s", now_s - self._since_s, error)
+            log.warning("Waiting for EverOS for %d s, and calling it again: %s", now_s - self._since_s, error)
 
     def _answered(self) -> None:
         if self._since_s is not None:

@@ -19,7 +19,7 @@ from include.local.state_folder import StateFolder, free_port
 from include.parameters import DAG_ID
 from include.run_folder import PROJECT
 
-ABANDONED = "Its command was killed. The next run asks the target about the calls that it left open."
+ABANDONED = "The command that ran it has ended. The next run asks the target about the calls that it left open."
 
 Say = Callable[[str], None]
 
@@ -76,7 +76,7 @@ def start_airflow(  # noqa: PLR0913 - keywords, most of them for tests
     reached("the API server answers")
     for run_id in api.unfinished_runs(dag_id):
         api.fail_run(dag_id, run_id, ABANDONED)
-        say(f"Marked as failed: {run_id}, its command was killed")
+        say(f"Marked as failed: {run_id}, because the command that ran it has ended")
     preloaded = [sys.executable, "-m", "include.local.preloaded", "airflow"]
     processes.start("scheduler", [*preloaded, "scheduler", "--skip-serve-logs"], env, PROJECT)
     for name, worker in workers.items():

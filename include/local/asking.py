@@ -20,6 +20,9 @@ from include.records import Conversation
 from include.report.owners import OwnedConversation, Owners, read_owners
 from include.transform.segments import conversation_of, thread_of
 
+_NEAREST = 3
+"""Names that are offered for one that matches no conversation."""
+
 
 @dataclass(frozen=True)
 class Memories:
@@ -74,11 +77,22 @@ class Memories:
             raise ConfigurationError(
                 f"several conversations are named {name!r}; nothing was asked.", remedy=f"Name one by its id: {ids}."
             )
-        known = [text for each in self.conversations.values() for text in (each.name, each.conversation_id)]
-        nearest = difflib.get_close_matches(wanted, known, n=1, cutoff=0)
         raise ConfigurationError(
-            f"no conversation {name!r} was imported; nothing was asked.", remedy=f"The nearest name is {nearest[0]!r}."
+            f"no conversation {name!r} was imported; nothing was asked.",
+            remedy=f"Nearest names: {', '.join(map(repr, self._nearest(wanted)))}.",
         )
+
+    def _nearest(self, wanted: str) -> list[str]:
+        """Return the names or ids of the conversations that are most like a text."""
+        known = {
+            text.casefold(): (each.conversation_id, text)
+            for each in self.conversations.values()
+            for text in (each.conversation_id, each.name)
+        }
+        nearest: dict[str, str] = {}
+        for found in difflib.get_close_matches(wanted, known, n=2 * _NEAREST, cutoff=0):
+            nearest.setdefault(*known[found])
+        return list(nearest.values())[:_NEAREST]
 
 
 def memories_of(home: Path, target: Target) -> Memories:

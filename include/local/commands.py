@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from include.errors import ConfigurationError
 from include.local.airflow import has_connection, start_airflow
 from include.local.answers import lines
-from include.local.asking import Answers, ask, memories_of
+from include.local.asking import Answers, Memories, ask, memories_of
 from include.local.child_processes import child_processes
 from include.local.demo import show
 from include.local.importing import import_once
@@ -24,8 +24,9 @@ from include.local.state_folder import StateFolder, lock_state_folder
 from include.local.target_to_ask import CONNECTION, target_to_ask
 from include.local.targets import Embedded, start_target
 from include.memory_api import Settings, connect
-from include.memory_api.contract import MOST_EPISODES
+from include.memory_api.contract import MOST_EPISODES, Target
 from include.parameters import PARAMETERS, refuse_unknown
+from include.report.owners import OwnedConversation
 from include.run_folder import PROJECT, STAGING_VARIABLE, RunFolder, home
 
 SAMPLES = PROJECT / "include" / "samples"
@@ -139,15 +140,20 @@ def ask_memory(question: str, *, place: str = "", limit: int = 5, private: bool 
         )
     if not 1 <= limit <= MOST_EPISODES:
         raise ConfigurationError(f"N={limit} is not a number of answers, 1 to {MOST_EPISODES}; nothing was asked.")
-    with target_to_ask(home(), target, say) as (settings, description):
+    with target_to_ask(home(), target, say, lambda found: _memories(found, place)) as (settings, description):
         say(f"Asking {description}")
         _print_texts(lines(asyncio.run(_ask(settings, question, place, limit, private))))
     return 0
 
 
+def _memories(target: Target, place: str) -> tuple[Memories, OwnedConversation | None]:
+    """Return what was loaded into a target, and the conversation of this id or name, if one is given."""
+    memories = memories_of(home(), target)
+    return memories, memories.named(place) if place else None
+
+
 async def _ask(settings: Settings, question: str, place: str, limit: int, private: bool) -> Answers:
-    memories = memories_of(home(), settings.target)
-    only = memories.named(place) if place else None
+    memories, only = _memories(settings.target, place)
     api = connect(settings)
     try:
         return await ask(api, memories, question, only=only, private=private, limit=limit)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from include import corrections
 from include.errors import LedgerError
 from include.ledger import Database, ledger_url
 from include.local.airflow import Say
@@ -16,9 +17,9 @@ from include.local.child_processes import ChildProcesses
 from include.local.follow import Progress, failed_tasks, follow
 from include.local.screen import wrapped
 from include.local.state_folder import StateFolder
-from include.local.summary import summary
+from include.local.summary import problems, summary
 from include.parameters import DAG_ID
-from include.report.failure import Failure, failures
+from include.report.failure import Failure, failures, state_of
 from include.run_folder import RunFolder
 
 _INDENT = "  "
@@ -47,20 +48,23 @@ def import_once(
     try:
         state = follow(api, DAG_ID, run_id, Progress(say, *_readers(api, run_id, url)), processes.check)
     except (KeyboardInterrupt, SystemExit):
-        for line in interrupted(_landed(url, run_id)):
+        for line in interrupted(_state(url, run_id)):
             say(line)
         raise
     run = RunFolder.of(run_id, state_folder.root)
     report = _report(run.report_json)
+    noted = _failures(url, run_id) if state != "success" else []
     say("")
     if report:
-        for line in summary(report):
+        for line in (*summary(report), *problems(report, noted[0].cause if noted else "")):
             say(line)
         if report["already_loaded"] and not report["loaded"] and not report["pending"]:
             say("Nothing was sent: everything had been loaded before.")
         say(f"Report: {run.report_json}")
+        for line in correction(run, run_id, report):
+            say(line)
     if state != "success":
-        for line in why_failed(_failures(url, run_id), list(failed_tasks(api, DAG_ID, run_id))):
+        for line in why_failed(noted, list(failed_tasks(api, DAG_ID, run_id))):
             say(line)
     return Imported(run=run, good=state == "success" and bool(report and report["conserved"]))
 
@@ -84,11 +88,23 @@ def why_failed(noted: Sequence[Failure], ended: Sequence[tuple[str, str]]) -> It
         yield wrapped(f"Failed after it: {', '.join(others)}", _INDENT)
 
 
-def interrupted(landed: int) -> Iterator[str]:
-    """Yield what is true after Ctrl-C."""
+def correction(run: RunFolder, run_id: str, report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how to load the messages that were rejected, if any of them can be corrected."""
+    if run.corrections.name in report.get("files", []):
+        yield wrapped(f"To load the rejected messages, correct them in {run.corrections}, and run, with the same CONF:")
+        yield f"{_INDENT}make import SOURCE={corrections.PREFIX}{run_id}"
+
+
+def interrupted(state: str) -> Iterator[str]:
+    """
+    Yield what is true after Ctrl-C, and what to do.
+
+    :param state: From :func:`include.report.failure.state_of`; empty if the ledger cannot be read.
+    """
     yield ""
-    yield f"{landed:,} messages of this run have landed in EverOS." if landed else "No message of this run has landed."
-    yield "Run the same command again: it goes on from there, and sends nothing twice."
+    if state:
+        yield wrapped(state)
+    yield "Run the same command again: it goes on from there."
 
 
 def _readers(
@@ -122,25 +138,23 @@ _MOST_LOGS = 4
 """Logs that are read for one line: a load has at most four tasks at a time, an extract may have hundreds."""
 
 
-def _landed(url: str, run_id: str) -> int:
-    """Return the number of messages that the run has sent and that have landed."""
-    return _count(url, _LANDED, run=run_id)
+def _state(url: str, run_id: str) -> str:
+    """Return a sentence about what the run has sent, empty if the ledger cannot be read."""
+    try:
+        return state_of(Database.existing(url), run_id)
+    except LedgerError:
+        return ""
 
 
 def _done(url: str, run_id: str, *, since_ms: int) -> int:
     """Return the number of messages with an outcome, those of earlier runs' open calls included."""
-    return _count(url, _DONE, run=run_id, since_ms=since_ms)
-
-
-def _count(url: str, query: str, **given: object) -> int:
     database = Database.existing(url)
     if database is None:
         return 0
     with database.read() as ledger:
-        return int(ledger.execute(text(query), given).scalar() or 0)
+        return int(ledger.execute(text(_DONE), {"run": run_id, "since_ms": since_ms}).scalar() or 0)
 
 
-_LANDED = "SELECT sum(messages) FROM landed_calls WHERE run_id = :run"
 _DONE = """
     SELECT sum(messages) FROM calls
     WHERE state IN ('landed', 'rejected') AND (run_id = :run OR settled_ms >= :since_ms)

@@ -22,7 +22,7 @@ from include.errors import ConfigurationError, ExportError
 from include.extract import write_records
 from include.ids import DEFAULT_ID_TEMPLATE
 from include.local.summary import shortened
-from include.logs import printable
+from include.logs import counted, printable
 from include.memory_api.settings import API_VERSIONS
 from include.memory_layout import MemoryLayout, memory_layout
 from include.parsers import Export, ParseOptions, discover, parse_many
@@ -245,7 +245,7 @@ def _conversations(run: RunFolder, beginnings: Sequence[Beginning]) -> Iterator[
         yield ""
         yield "Private and not imported; with CONF='{\"include_private\": true}' they are:"
         yield from _some(
-            f"  {shortened(row['conversation_id'])}: {row['skipped']['private']:,} entries; "
+            f"  {shortened(row['conversation_id'])}: {counted(row['skipped']['private'], 'entry', 'entries')}; "
             f"{printable(row['private_reason'])}"
             for row in private
         )

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from include.local.screen import wrapped
-from include.logs import printable
-from include.report.columns import TOTALS, Column, count_of
+from include.logs import counted, printable
+from include.report.columns import TOTALS, Column, count_of, duration
+from include.report.problems import problems_in
 
 _MOST_LINES = 40
 _MOST_CHARACTERS = 48
@@ -38,12 +39,13 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
         yield "NOT EVERY ENTRY IS ACCOUNTED FOR: extracted is not the sum of the columns after it."
     if report["dry_run"]:
         calls = sum(row["batches"] for row in conversations)
-        yield f"Dry run: nothing was sent. Without it {report['pending']:,} messages would go in {calls:,} calls."
+        messages = counted(report["pending"], "message")
+        yield f"Dry run: nothing was sent. Without it {messages} would go in {counted(calls, 'call')}."
         if estimate := report.get("estimate"):
             yield wrapped(
-                f"The estimate is {estimate['tokens']:,} tokens of text, {estimate['llm_calls']:,} calls of "
-                f"EverOS's language model and {-(-estimate['seconds'] // 60):.0f} min; the report says how that is "
-                "estimated."
+                f"The estimate is {counted(estimate['tokens'], 'token')} of text, "
+                f"{counted(estimate['llm_calls'], 'call')} of EverOS's language model and "
+                f"{duration(estimate['seconds'])}; the report says how that is estimated."
             )
     for kind in ("skipped", "rejected"):
         for reason, count in report[kind].items():
@@ -51,7 +53,19 @@ def summary(report: Mapping[str, Any]) -> Iterator[str]:
     for note in report["notes"]:
         detail = f" ({note['detail']})" if note["detail"] else ""
         yield wrapped(printable(f"note on {note['export']}: {note['count']:,} {note['meaning']}{detail}"), _INDENT)
-    yield from (wrapped(printable(problem), _INDENT) for problem in report["problems"])
+
+
+def problems(report: Mapping[str, Any], noted: str = "") -> Iterator[str]:
+    """
+    Yield the problems of a report, each with its remedy on a line of its own.
+
+    :param noted: Cause of the run's failure, which is printed in another place; the problem that it is in is left out.
+    """
+    for problem in problems_in(report):
+        if not (noted and (noted in problem.cause or problem.cause in noted)):
+            yield wrapped(printable(problem.cause), _INDENT)
+            if problem.remedy:
+                yield wrapped(printable(problem.remedy), 2 * _INDENT)
 
 
 def _line(name: str, row: Mapping[str, Any], columns: Sequence[Column]) -> str:

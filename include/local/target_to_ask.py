@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from include.local.settings import DATABASE, airflow_environment
 from include.local.standin import KEY
 from include.local.state_folder import StateFolder, lock_state_folder
 from include.local.targets import TARGETS, start_target
+from include.memory_api.contract import Target
 from include.memory_api.settings import Settings
 from include.run_folder import PROJECT
 
@@ -48,12 +49,15 @@ def is_configured(root: Path, environ: Mapping[str, str]) -> bool:
 
 
 @contextlib.contextmanager
-def target_to_ask(root: Path, name: str, say: Say) -> Iterator[tuple[Settings, str]]:
+def target_to_ask(
+    root: Path, name: str, say: Say, check: Callable[[Target], object] = lambda _: None
+) -> Iterator[tuple[Settings, str]]:
     """
     Give the settings of the target and a description; one that this starts ends with the block.
 
     :param name: Of a target of the demo (:data:`include.local.targets.TARGETS`). Empty: the target of ``make import``
         or, where none is configured, the first one of the demo that there is.
+    :param check: Called before a server is started; its errors end the block.
     :raises ConfigurationError: There is none, or its settings are wrong; nothing was asked.
     """
     if name and name not in TARGETS:
@@ -73,6 +77,7 @@ def target_to_ask(root: Path, name: str, say: Say) -> Iterator[tuple[Settings, s
             remedy=f"Set {API_KEY} (and EVEROS_BASE_URL for another server than EverOS Cloud) or {CONNECTION}, in the "
             "environment or in .env; or run `make demo` first, which needs none of them.",
         )
+    check(_settings(root, there[0]).target)
     with lock_state_folder(root, "make ask") as state_folder, child_processes(state_folder) as processes:
         say(f"Starting {there[0]}, the target of `make demo`, for the question …")
         embedded = start_target(there[0], state_folder, processes, os.environ)
@@ -86,14 +91,19 @@ def _data(root: Path, name: str) -> Path | None:
     return data if data and data.is_dir() else None
 
 
-def _running(root: Path, name: str) -> Settings | None:
+def _settings(root: Path, name: str) -> Settings:
     local, data = _LOCAL[name], _data(root, name)
     base_url = f"http://127.0.0.1:{data.name}" if data else ""
+    return Settings(api_version=local.api_version, base_url=base_url, api_key=local.api_key)
+
+
+def _running(root: Path, name: str) -> Settings | None:
+    settings = _settings(root, name)
     try:
-        httpx.get(f"{base_url}{local.health}", trust_env=False, timeout=10).raise_for_status()
+        httpx.get(f"{settings.base_url}{_LOCAL[name].health}", trust_env=False, timeout=10).raise_for_status()
     except httpx.HTTPError:
         return None
-    return Settings(api_version=local.api_version, base_url=base_url, api_key=local.api_key)
+    return settings
 
 
 def _configured(root: Path) -> Settings:

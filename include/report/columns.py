@@ -82,6 +82,27 @@ def count_of(value: int | Mapping[str, int] | None) -> int:
     return sum(value.values()) if isinstance(value, Mapping) else value or 0
 
 
+def duration(seconds: float | None) -> str:
+    """
+    Return a duration in its two largest units.
+
+    >>> duration(0.4), duration(75), duration(7290), duration(200_000)
+    ('0.4 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
+    """
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+    left = round(seconds)
+    words: list[str] = []
+    for name, size in units:
+        value, left = divmod(left, size)
+        if value or words:
+            words.append(f"{value} {name}")
+    return " ".join(word for word in words[:2] if not word.startswith("0 "))
+
+
 def counts_of(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return figures with one number for those by reason."""
     reasons = [column.key for column in COLUMNS if column.kind == "reasons" and column.key in figures]

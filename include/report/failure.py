@@ -107,7 +107,10 @@ def state_of(database: Database | None, run_id: str) -> str:
         return NOTHING_SENT
     landed = sum(int(messages) for state, _, messages in rows if state == "landed")
     is_open = sum(int(messages) for _, is_unsettled, messages in rows if is_unsettled)
-    told = f"{landed:,} messages have landed, and a rerun does not send them again."
+    told = {
+        0: "No message of this run has landed.",
+        1: "1 message has landed, and a rerun does not send it again.",
+    }.get(landed, f"{landed:,} messages have landed, and a rerun does not send them again.")
     return told + (f" The outcome of {is_open:,} is open: a rerun asks EverOS for it first." if is_open else "")
 
 

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from include.files import write_private
 from include.records import PLATFORM_NOTICE, SKIP_REASONS
 from include.report.charts import days_chart, speed_chart, strip
-from include.report.columns import PARTS, counts_of, shown_columns
+from include.report.columns import PARTS, counts_of, duration, shown_columns
 from include.report.failure import Failure
 from include.report.problems import problems_in
 from include.report.rejects import first_rejects
@@ -238,26 +238,5 @@ def _moment(value: str | datetime | None) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _duration(seconds: float | None) -> str:
-    """
-    Return a duration in its two largest units.
-
-    >>> _duration(0.4), _duration(75), _duration(7290), _duration(200_000)
-    ('0.4 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
-    """
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-    left = round(seconds)
-    words: list[str] = []
-    for name, size in units:
-        value, left = divmod(left, size)
-        if value or words:
-            words.append(f"{value} {name}")
-    return " ".join(word for word in words[:2] if not word.startswith("0 "))
-
-
 _ENVIRONMENT = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=False)
-_ENVIRONMENT.filters |= {"number": _number, "day": _day, "minute": _minute, "moment": _moment, "duration": _duration}
+_ENVIRONMENT.filters |= {"number": _number, "day": _day, "minute": _minute, "moment": _moment, "duration": duration}

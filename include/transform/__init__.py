@@ -115,7 +115,7 @@ def transform(  # noqa: PLR0913 - a run's settings
         threads = staging.threads() if layout.segments == "thread-day" else None
         segmented = Segments(layout.segments, threads=threads, whole=whole, pinned=pinned)
         timeline = Timeline(fates, segmented, since_us=since_us, until_us=until_us)
-        ordering, done = PeriodicLine(log, "Sorting: %d messages so far"), 0
+        ordering, done = PeriodicLine(log, "Sorting: %s messages so far"), 0
         for batch in staging.sorted_batches():
             parts.write(timeline.feed(batch))
             done += batch.num_rows

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -70,8 +71,26 @@ class LocalAirflow:
         return self.wait(self.start_import(source, conf))
 
     def start_import(self, source: Path | str, conf: Mapping[str, Any] | None = None) -> str:
-        """Trigger a run and return its id at once."""
-        return self.api.trigger(DAG_ID, {"source": str(source), **(conf or {})})
+        """
+        Trigger a run and return its id at once.
+
+        On a busy machine the server may answer late, or that its database is locked: then it is asked again, for a run
+        of the same id, which it creates only once.
+        """
+        run_id = f"manual__{datetime.now(UTC).isoformat()}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": {"source": str(source), **(conf or {})}}
+
+        def triggered() -> bool:
+            try:
+                answer = self.api.http.post(f"dags/{DAG_ID}/dagRuns", json=body)
+            except httpx.TimeoutException:
+                return False
+            if answer.is_server_error:
+                return False
+            return answer.status_code == httpx.codes.CONFLICT or answer.raise_for_status().is_success
+
+        self.wait_until(triggered, "Airflow takes the run")
+        return run_id
 
     def wait(self, run_id: str) -> Run:
         """Wait for the end of a run."""
@@ -157,7 +176,7 @@ def fill_drop_folder(folder: Path, night: datetime) -> None:
     (folder / "nightly.json").write_text(json.dumps({"group_id": "nightly", "messages": messages}), encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     """The EverOS that the running Airflow loads into; journal and faults are at hand."""
     with StandIn.running(tmp_path_factory.mktemp("standin"), latency=Latency(base_s=0.02)) as server:
@@ -172,10 +191,10 @@ def faultless(standin: StandIn) -> Iterator[StandIn]:
     standin.set_faults()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     """
-    A real Airflow in a separate state folder, started once for all tests.
+    A real Airflow in a separate state folder, started once for all tests of this folder.
 
     Like any that is switched on after the night's hour, it first makes up for last night's run.
     """

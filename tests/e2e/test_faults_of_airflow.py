@@ -63,8 +63,8 @@ def test_a_load_outlives_scheduler_and_api_server_and_their_successors_send_noth
     airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
 ) -> None:
     """For Airflow nobody runs the task any more, though somebody does: another try comes upon its work."""
-    faultless.set_faults(Fault(kind="add", does="slow_task", delay_s=0.7))
-    document = group("outlived", 700)
+    faultless.set_faults(Fault(kind="add", does="slow_task", delay_s=1.5))
+    document = group("outlived", 500)
     run_id = airflow.start_import(write(tmp_path / "in", document), {"batch_size": 10})
     until(lambda: len(adds(faultless, ["outlived"])) >= 3)
     scheduler, api_server = Component(airflow, "scheduler"), Component(airflow, "api-server")
@@ -72,7 +72,7 @@ def test_a_load_outlives_scheduler_and_api_server_and_their_successors_send_noth
         scheduler.kill()
         api_server.kill()
         sent = len(adds(faultless, ["outlived"]))
-        until(lambda: len(adds(faultless, ["outlived"])) > sent + 5)
+        until(lambda: len(adds(faultless, ["outlived"])) > sent + 2)
         api_server.bury()
         api_server.start_another()
         airflow.api.wait_until_up()

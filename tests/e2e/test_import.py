@@ -9,9 +9,7 @@ from typing import Any
 
 import psutil
 
-from include.ledger import Database, ledger_url
 from include.local.airflow import DAG_ID
-from include.report.failure import first_failure
 from include.standin import Fault, StandIn
 from include.standin.journal import Entry, Verdict, judge
 from tests.e2e.conftest import KEY, LocalAirflow
@@ -113,38 +111,6 @@ def test_a_load_killed_in_the_middle_goes_on_where_it_stood(
     assert (row["loaded"], row["flushed"]) == (200, "extracted")
 
 
-def test_clearing_the_failed_tasks_goes_on_where_the_run_stood(
-    airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
-) -> None:
-    airflow.wait_until(
-        lambda: airflow.runs("scheduled") and not airflow.api.unfinished_runs(DAG_ID), "last night's run is over"
-    )
-    faultless.set_faults(Fault(kind="add", does="status", status=401, after=2))
-    document = group("cleared", 40)
-    run = airflow.run_import(write(tmp_path / "in", document), {"batch_size": 10})
-    assert run.state == "failed"
-    assert (run.report["loaded"], run.report["pending"], run.report["conserved"]) == (20, 20, True)
-    [load] = airflow.tasks(run.run_id, "load")
-    assert load.try_number == 1
-    database = Database(ledger_url(airflow.state_folder.root))
-    failure = first_failure(database, run.run_id)
-    assert failure is not None
-    assert (failure.task_id, failure.kind) == ("load", "ConfigurationError")
-    assert "20 messages have landed" in failure.state
-    assert "API key" in failure.remedy
-    assert [line for line in airflow.log(run.run_id, load) if line.get("error_detail")] == [], "a traceback"
-
-    faultless.set_faults()
-    airflow.clear_failed(run.run_id)
-    run = airflow.wait(run.run_id)
-    assert run.state == "success", run.report.get("problems")
-    assert run.report["loaded"] == 40
-    assert first_failure(database, run.run_id) is None, "what was mended is forgotten"
-    judged = verdict(faultless, document)
-    assert judged.clean, judged
-    assert judged.flushes == 1
-
-
 def test_what_is_broken_is_accounted_for_and_files_that_cannot_be_read_fail_the_run_after_the_rest_is_loaded(
     airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
 ) -> None:
@@ -173,63 +139,6 @@ def test_what_is_broken_is_accounted_for_and_files_that_cannot_be_read_fail_the_
     assert run.report["extracted"] == 5 + 6 + 5 + 1
     for name, expected in (("good", ids(good)), ("bad", ids({"messages": bad["messages"][3:]})), ("cut", ids(cut)[:4])):
         assert judge(faultless.journal(), {name: expected})[name].clean
-
-
-def test_a_message_the_server_refuses_is_set_aside_and_the_rest_is_loaded(
-    airflow: LocalAirflow, faultless: StandIn, tmp_path: Path
-) -> None:
-    document = group("poison", 40)
-    faultless.set_faults(Fault(kind="add", does="refuse", message_ids=("poison-00017",)))
-    run = airflow.run_import(write(tmp_path / "in", document), {"batch_size": 20})
-    assert run.state == "success", run.report.get("problems")
-    [row] = run.report["conversations"]
-    assert (row["loaded"], sum(row["rejected"].values())) == (39, 1)
-    rest = [message_id for message_id in ids(document) if message_id != "poison-00017"]
-    assert judge(faultless.journal(), {"poison": rest})["poison"].clean
-
-    faultless.set_faults()
-    again = airflow.run_import(tmp_path / "in")
-    [row] = again.report["conversations"]
-    assert (again.state, row["loaded"], row["already_loaded"], sum(row["rejected"].values())) == ("success", 0, 39, 1)
-
-    text = run.folder.corrections.read_text(encoding="utf-8")
-    run.folder.corrections.write_text(text.replace(f"{MARKER} 17", f"{MARKER} AKIAIOSFODNN7EXAMPLE"), encoding="utf-8")
-    redo = airflow.run_import(f"rejects:{run.run_id}", {"redact": True})
-    [row] = redo.report["conversations"]
-    assert (redo.state, row["loaded"], row["redacted"]) == ("success", 1, {"aws key": 1})
-    assert judge(faultless.journal(), {"poison": [*rest, "poison-00017"]})["poison"].clean
-
-
-def test_a_dry_run_plans_and_sends_nothing(airflow: LocalAirflow, faultless: StandIn, tmp_path: Path) -> None:
-    source = write(tmp_path / "in", group("dry", 120))
-    calls = len(faultless.journal())
-    run = airflow.run_import(source, {"dry_run": True})
-    assert run.state == "success"
-    [row] = run.report["conversations"]
-    assert (run.report["dry_run"], row["pending"], row["batches"], row["loaded"]) == (True, 120, 3, 0)
-    assert len(faultless.journal()) == calls
-
-
-def test_an_empty_folder_fails_a_manual_run_with_one_sentence(airflow: LocalAirflow, tmp_path: Path) -> None:
-    run = airflow.run_import(tmp_path)
-    [discover] = airflow.tasks(run.run_id, "discover")
-    assert (run.state, discover.state, discover.try_number) == ("failed", "failed", 1)
-    assert f"{tmp_path} is empty, so nothing was imported" in json.dumps(airflow.log(run.run_id, discover))
-
-
-def test_a_source_that_is_not_there_fails_at_once_and_says_so(airflow: LocalAirflow, tmp_path: Path) -> None:
-    run = airflow.run_import(tmp_path / "nowhere")
-    assert run.state == "failed"
-    [discover] = airflow.tasks(run.run_id, "discover")
-    assert (discover.state, discover.try_number) == ("failed", 1)
-    log = airflow.log(run.run_id, discover)
-    failure = first_failure(Database(ledger_url(airflow.state_folder.root)), run.run_id)
-    assert failure is not None
-    assert (failure.task_id, failure.kind) == ("discover", "ExportError")
-    assert f"{tmp_path}/nowhere does not exist" in failure.cause
-    assert [line["event"] for line in log if line.get("level") == "error"][-1] == failure.sentence
-    assert [line for line in log if line.get("error_detail")] == [], "a traceback"
-    airflow.wait_until(lambda: run.run_id in {told["run_id"] for told in airflow.notices()}, "somebody is told")
 
 
 def test_a_lost_ledger_stops_the_import_instead_of_sending_everything_again(

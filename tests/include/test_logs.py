@@ -78,6 +78,6 @@ def test_an_id_adds_no_line_to_a_label_or_to_the_summary() -> None:
 def test_a_long_step_logs_its_count_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     log = get_logger("include.test")
-    PeriodicLine(log, "%s: %d so far", "often", every_s=0).reached(7)
-    PeriodicLine(log, "%s: %d so far", "rarely", every_s=3600).reached(7)
-    assert [record.getMessage() for record in caplog.records] == ["often: 7 so far"]
+    PeriodicLine(log, "%s: %s so far", "often", every_s=0).reached(7000)
+    PeriodicLine(log, "%s: %s so far", "rarely", every_s=3600).reached(7)
+    assert [record.getMessage() for record in caplog.records] == ["often: 7,000 so far"]

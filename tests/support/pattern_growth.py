@@ -217,7 +217,10 @@ def slow_text(used: Used) -> str | None:
     for text in texts_of(used.pattern):
         if seconds(used, text(SMALL)) > LEAST_S * 20 and seconds(used, text(SMALL), 3) > LEAST_S * 20:
             return repr(text(60))
-        by_time.append((seconds(used, text(MIDDLE)), text))
+        middle_s = seconds(used, text(MIDDLE))
+        if middle_s > LEAST_S * 20 and _grows_too_fast(used, text):
+            return repr(text(60))
+        by_time.append((middle_s, text))
     by_time.sort(key=lambda pair: -pair[0])
     return next((repr(text(60)) for _, text in by_time[:MOST] if _grows_too_fast(used, text)), None)
 

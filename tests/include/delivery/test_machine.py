@@ -674,6 +674,17 @@ def test_answers_that_come_late_do_not_make_the_questions_late() -> None:
     assert pace.typical_s(1) == pytest.approx(took_s, rel=0.05)
 
 
+def test_only_the_first_task_of_unknown_length_is_watched_and_the_others_ask_when_it_has_told_its_length() -> None:
+    pace = Pace()
+    first, other = a_delivery(pace), a_delivery(pace)
+    send(first, now_s=0, number=0)
+    send(other, now_s=0, number=1)
+    assert first.next(0) == Wait(until_s=LoadSettings().poll_min_s)
+    assert other.next(0) == Wait(until_s=pytest.approx(1.0))
+    pace.record(1, 0.39, 0.41)
+    assert other.next(0) == Wait(until_s=pytest.approx(0.4))
+
+
 def test_a_halted_delivery_sends_nothing_more_but_sees_through_what_is_in_flight() -> None:
     memory = ModelMemory(choose=lambda options: options[0], healthy=True)
     a_try = Try({}, memory)

@@ -40,8 +40,8 @@ def logged(caplog: pytest.LogCaptureFixture, every_s: float, *ends: ChatImportEr
 def test_an_outage_is_logged_with_its_cause_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
     lines = logged(caplog, 0, "fine", NotSent("no connection"), OutcomeUnknown("no answer"), "fine", "fine")
     assert lines == [
-        "Waiting for EverOS since 0 s, and calling it again: no connection",
-        "Waiting for EverOS since 0 s, and calling it again: no answer",
+        "Waiting for EverOS for 0 s, and calling it again: no connection",
+        "Waiting for EverOS for 0 s, and calling it again: no answer",
         "EverOS answers again, after 0 s",
     ]
 

@@ -210,7 +210,7 @@ def test_a_conversation_is_known_by_its_id_and_by_its_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("genral", r"no conversation 'genral' was imported.* nearest name is 'general'"),
+        ("genral", r"no conversation 'genral' was imported.* Nearest names: 'general'"),
         ("ops", "slack_ops, discord_ops"),
     ],
 )

@@ -10,7 +10,7 @@ from include.local.api import NO_LINE, TaskInstance, last_error, newest_line
 from include.local.follow import Progress
 from include.local.importing import why_failed
 from include.local.screen import wrapped
-from include.local.summary import summary
+from include.local.summary import problems, summary
 from include.report.failure import Failure
 
 
@@ -172,6 +172,15 @@ def test_the_summary_tells_what_is_peculiar_about_the_exports() -> None:
         "count": 2,
     }
     assert "  note on acme.zip: 2 messages of a new kind (x)" in list(summary(report(notes=[note])))
+
+
+def test_a_problem_that_is_the_cause_of_the_failure_is_not_told_twice_and_remedies_have_lines_of_their_own() -> None:
+    both = report(
+        problems=["load failed: no key. Set it.", "2 are pending. Run again."], remedies=["Set it.", "Run again."]
+    )
+    assert list(problems(both, "no key")) == ["  2 are pending.", "    Run again."]
+    assert list(problems(both))[:2] == ["  load failed: no key.", "    Set it."]
+    assert list(problems(both, "load failed: no key. 2 are pending.")) == []
 
 
 def test_columns_that_are_empty_everywhere_are_left_out_when_that_is_the_normal_case() -> None:

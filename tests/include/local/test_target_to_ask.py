@@ -6,13 +6,18 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from include.errors import ConfigurationError
+from include.local.commands import ask_memory
 from include.local.standin import KEY
 from include.local.state_folder import free_port
 from include.local.target_to_ask import is_configured, target_to_ask
 from include.memory_api import Settings
+from include.memory_layout import memory_layout
+from include.report.owners import OwnedConversation, Owners
+from include.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +96,32 @@ def test_the_target_of_an_earlier_demo_is_started_and_ends_with_the_question(tmp
         assert httpx.get(f"{settings.base_url}/standin/stats", trust_env=False).is_success
     with pytest.raises(httpx.ConnectError):
         httpx.get(settings.base_url, trust_env=False)
+
+
+def test_a_mistyped_conversation_is_refused_with_the_nearest_names_before_a_server_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EVEROS_IMPORT_HOME", str(tmp_path))
+    port = free_port()
+    was_started(tmp_path, "standin", port)
+    target = Settings(base_url=f"http://127.0.0.1:{port}", api_key=KEY).target
+    owners = Owners(
+        run_id="r",
+        written_at="2026-03-02T00:00:00+00:00",
+        target=target.name,
+        layout=memory_layout("v1"),
+        owners=(),
+        conversations=tuple(
+            OwnedConversation(conversation_id=f"slack_{name}", name=name, kind="group", private=False)
+            for name in ("general", "incidents", "leads", "billing")
+        ),
+    )
+    run = RunFolder.of("r", tmp_path)
+    run.make()
+    run.owners.write_bytes(msgspec.json.encode(owners))
+    with pytest.raises(ConfigurationError, match=r"'genral' was imported; nothing was asked. Nearest names: 'general'"):
+        ask_memory("why?", place="genral")
+    assert capsys.readouterr().out == ""
 
 
 def test_the_connection_of_imports_takes_precedence_and_is_read_as_a_task_reads_it(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include import steps
@@ -122,6 +122,7 @@ def written(path: Path, channels: Sequence[Sequence[str]]) -> Path:
     return write_folder(path, files)
 
 
+@settings(max_examples=min(50, settings().max_examples))
 @given(
     channels=st.lists(st.lists(st.sampled_from(sorted(ENTRIES)), max_size=6), min_size=2, max_size=5),
     most=st.integers(2, 5),

@@ -1,0 +1,1 @@
+"""Tests with a running Airflow or a self-hosted EverOS."""
