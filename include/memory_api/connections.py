@@ -6,38 +6,67 @@ A call takes about half of the CPU time that urllib3 takes in a thread, and a th
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 import httpx
+from aiohttp.connector import Connection
 from yarl import URL
 
+from include.errors import ConfigurationError
 from include.memory_api.address import proxy_of
-from include.memory_api.failures import Limit, Reply
+from include.memory_api.failures import Limit, NotConnected, Reply
 from include.memory_api.settings import Settings
 
-KEEP_IDLE_S = 4.0
+_KEEP_IDLE_S = 4.0
 """Less than the usual 5 s of a server: a call on a connection that the server is closing has an unknown outcome."""
-
 
 _TURNS = 2
 """Of the loop before a call, so that it sees which connections the server has closed: one to be told, one to act."""
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Makes the connections. Nothing of a request is sent before it has returned one."""
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        try:
+            return await super().connect(*args, **kwargs)
+        except (aiohttp.ClientError, OSError) as error:
+            raise NotConnected from error
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send a request. Of the two kinds of errors that make aiohttp repeat a GET, raise another kind."""
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError from error
+
+
 class Connections:
-    """The connections of one client, through the environment's proxy where it names one. For one event loop."""
+    """
+    The connections of one client, through the environment's proxy where it names one. For one event loop.
+
+    :raises ConfigurationError: the proxy is of a kind that aiohttp does not know, such as SOCKS.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._proxy = proxy_of(settings.address)
+        if self._proxy and not self._proxy.lower().startswith(("http://", "https://")):
+            raise ConfigurationError(
+                f"The environment's proxy for {settings.address} is not an HTTP proxy; nothing was sent.",
+                remedy="Set HTTP_PROXY, HTTPS_PROXY or ALL_PROXY to an http:// address, or NO_PROXY to this host.",
+            )
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Reply:
         """
         Send a request and read the answer up to its limit.
 
-        Redirects are not followed: a redirected POST becomes a GET, or reaches a server that nobody configured. aiohttp
-        repeats a GET, and no POST, whose kept connection the server has closed.
+        Redirects are not followed: a redirected POST becomes a GET, or reaches a server that nobody configured.
 
+        :raises NotConnected: nothing was sent.
         :raises aiohttp.ClientError: see :mod:`include.memory_api.failures`.
         :raises UnusableAnswer: see :class:`include.memory_api.failures.Limit`.
         """
@@ -61,15 +90,16 @@ class Connections:
         settings = self._settings
         has_tls = any(address.lower().startswith("https:") for address in (settings.address, self._proxy or ""))
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 limit=settings.connections,
-                keepalive_timeout=KEEP_IDLE_S,
+                keepalive_timeout=_KEEP_IDLE_S,
                 ssl=httpx.create_ssl_context() if has_tls else True,  # trusts the same authorities as the SDK everos
             ),
-            timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_s, sock_read=settings.read_timeout_s),
+            timeout=aiohttp.ClientTimeout(connect=settings.connect_timeout_s, sock_read=settings.read_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
             auto_decompress=False,
+            middlewares=[_once],
         )
 
 

@@ -32,9 +32,6 @@ from include.errors import (
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
 from include.memory_api.settings import Settings
 
-_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
-"""Raised by aiohttp before the first byte of a request leaves."""
-
 _BAD_TLS = {"CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
 
 _CONTENT = frozenset({400, 413, 415, 422})
@@ -89,6 +86,10 @@ MOST_READ_BYTES = 64 * 2**20
 """Limit of an answer to a search or of a page of memories: 100 items with their texts."""
 
 
+class NotConnected(aiohttp.ClientError):
+    """A call without a connection, or without a tunnel through a proxy; the cause is the exception of aiohttp."""
+
+
 class UnusableAnswer(Exception):
     """An answer that is not read to its end because it is compressed or too long."""
 
@@ -131,15 +132,14 @@ def from_transport(call: str, cause: BaseException | None) -> ChatImportError:
     """
     if isinstance(cause, UnusableAnswer):
         return OutcomeUnknown(f"{call}: {cause}; it may or may not have been carried out.")
-    name = type(cause).__name__
-    if isinstance(cause, _NEVER_SENT):
+    name = type(getattr(cause, "__cause__", None) or cause).__name__
+    if isinstance(cause, NotConnected):
         tls = _tls_reason(cause)
         if tls in _BAD_TLS:
             return ConfigurationError(
                 f"{call}: no secure connection ({tls}); nothing was sent.",
                 remedy="Check the base URL's scheme and certificate.",
             )
-    if isinstance(cause, _NEVER_SENT):
         return NotSent(f"{call}: no connection ({_system_reason(cause) or name}); nothing was sent.")
     if isinstance(cause, aiohttp.InvalidURL):
         return ConfigurationError(f"{call}: the base URL is not usable ({name}); nothing was sent.")
