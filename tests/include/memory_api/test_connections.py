@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from include.errors import NotSent, OutcomeUnknown, Throttled
+from include.errors import ConfigurationError, NotSent, OutcomeUnknown, Throttled
 from include.memory_api import MemoryAPI, Settings, connect
 from include.memory_api.contract import TaskState
 
@@ -238,3 +238,12 @@ def test_what_a_proxy_does_not_pass_on_was_not_sent(proxied: Callable[[str, int]
 
     with pytest.raises(NotSent, match="nothing was sent"):
         asyncio.run(story())
+
+
+def test_a_proxy_that_is_not_one_of_http_is_refused_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "socks5://ada:pass@127.0.0.1:1080")
+    for name in ("http_proxy", "no_proxy", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError, match="not an HTTP proxy") as caught:
+        connect(Settings(base_url="http://everos.example", api_key="k"))
+    assert "pass" not in str(caught.value)

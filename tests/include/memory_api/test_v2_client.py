@@ -243,11 +243,10 @@ def test_the_server_s_wait_is_taken_over() -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_connection_that_breaks_after_sending_is_an_unknown_outcome_and_no_write_is_repeated(call) -> None:
+def test_a_connection_that_breaks_after_sending_is_an_unknown_outcome_and_nothing_is_repeated(call) -> None:
     with Server(lambda _: None).running() as server, pytest.raises(OutcomeUnknown, match="may or may not"):
         ask(server.base_url, call)
-    methods = [asked.method for asked in server.asked]
-    assert methods == ["POST"] or set(methods) == {"GET"}
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("call", CALLS)
