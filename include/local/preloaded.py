@@ -10,6 +10,7 @@ import runpy
 import sys
 
 LIBRARIES = (
+    "aiohttp",
     "duckdb",
     "everos",
     "everos_cloud",

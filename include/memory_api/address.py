@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import socket
+import urllib.request
 from urllib.parse import urlsplit
 
 LOOPBACK = "127.0.0.1"
@@ -41,6 +42,16 @@ def server_of(url: str) -> tuple[str, int | None]:
         return parts.hostname or url, parts.port or _DEFAULT_PORTS.get(parts.scheme)
     except ValueError:
         return url, None
+
+
+def proxy_of(base_url: str) -> str | None:
+    """Return the environment's proxy for this address (``HTTPS_PROXY``, ``NO_PROXY``)."""
+    address = urlsplit(base_url)
+    if urllib.request.proxy_bypass(address.netloc):
+        return None
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(address.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 def _host(name: str) -> str:

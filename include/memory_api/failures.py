@@ -17,9 +17,8 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
 import msgspec
-import urllib3.exceptions
 
 from include.errors import (
     ChatImportError,
@@ -32,19 +31,6 @@ from include.errors import (
 )
 from include.memory_api.contract import MAX_MESSAGES_PER_ADD
 from include.memory_api.settings import Settings
-
-_NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    urllib3.exceptions.NewConnectionError,
-    urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.ProxyError,
-)
-"""Raised by httpx and urllib3 before the first byte of a request leaves."""
-
-_BAD_ADDRESS = (httpx.UnsupportedProtocol, httpx.InvalidURL, urllib3.exceptions.LocationValueError)
 
 _BAD_TLS = {"CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
 
@@ -100,17 +86,21 @@ MOST_READ_BYTES = 64 * 2**20
 """Limit of an answer to a search or of a page of memories: 100 items with their texts."""
 
 
+class NotConnected(aiohttp.ClientError):
+    """A call without a connection, or without a tunnel through a proxy; the cause is the exception of aiohttp."""
+
+
 class UnusableAnswer(Exception):
     """An answer that is not read to its end because it is compressed or too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An HTTP answer, of either HTTP library."""
+    """An HTTP answer."""
 
     status: int
     headers: Mapping[str, str]
-    """Names are looked up case-insensitively, as in the mappings of both libraries."""
+    """Names are looked up case-insensitively."""
 
     body: bytes
 
@@ -138,21 +128,20 @@ def from_transport(call: str, cause: BaseException | None) -> ChatImportError:
     Return the exception for a failure below HTTP.
 
     :param call: description of the call, without chat text: ``add of 50 messages to slack_general``.
-    :param cause: the exception of httpx or urllib3.
+    :param cause: the exception of aiohttp.
     """
     if isinstance(cause, UnusableAnswer):
         return unknown(call, str(cause))
-    name = type(cause).__name__
-    if isinstance(cause, (*_NEVER_SENT, urllib3.exceptions.SSLError)):
+    name = type(getattr(cause, "__cause__", None) or cause).__name__
+    if isinstance(cause, NotConnected):
         tls = _tls_reason(cause)
         if tls in _BAD_TLS:
             return ConfigurationError(
                 f"{call}: no secure connection ({tls}); nothing was sent.",
                 remedy="Check the base URL's scheme and certificate.",
             )
-    if isinstance(cause, _NEVER_SENT):
         return NotSent(f"{call}: no connection ({_system_reason(cause) or name}); nothing was sent.")
-    if isinstance(cause, _BAD_ADDRESS):
+    if isinstance(cause, aiohttp.InvalidURL):
         return ConfigurationError(f"{call}: the base URL is not usable ({name}); nothing was sent.")
     return unknown(call, f"no answer ({name})")
 
@@ -338,8 +327,8 @@ def _system_reason(cause: BaseException | None) -> str | None:
 
 def _tls_reason(cause: BaseException | None) -> str | None:
     while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return cause.reason
+        if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)):  # aiohttp's have none
+            return str(reason)
         cause = cause.__cause__ or cause.__context__
     return None
 
