@@ -6,6 +6,7 @@ terminal and Airflow's pages read finished reports only.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 
@@ -101,6 +102,19 @@ def duration(seconds: float | None) -> str:
         if value or words:
             words.append(f"{value} {name}")
     return " ".join(word for word in words[:2] if not word.startswith("0 "))
+
+
+def moment(value: str | datetime | None) -> str:
+    """
+    Return a time of ISO 8601 as pages show it.
+
+    >>> moment("2026-03-01T09:30:05.123+01:00")
+    '2026-03-01 08:30:05 UTC'
+    """
+    if not value:
+        return ""
+    time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def counts_of(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from include.files import write_private
 from include.records import PLATFORM_NOTICE, SKIP_REASONS
 from include.report.charts import days_chart, speed_chart, strip
-from include.report.columns import PARTS, counts_of, duration, shown_columns
+from include.report.columns import PARTS, counts_of, duration, moment, shown_columns
 from include.report.failure import Failure
 from include.report.problems import problems_in
 from include.report.rejects import first_rejects
@@ -92,7 +93,7 @@ def report_page(
         place,
         report=report,
         problems=problems_in(report),
-        failure=failure if failure and _is_news(failure, report) else None,
+        failure=_beside(report, failure) if failure and _is_news(failure, report) else None,
         took=_seconds_between(report["started_at"], report["finished_at"]),
         figures=_sum(counts),
         charts=[chart for chart in charts if chart],
@@ -128,11 +129,18 @@ def imports_page(
     """
     Return the list of imports.
 
-    :param runs: With ``run_id, url, state, unfinished, started_at, took_s``, ``report`` (its totals, or ``None``) and
-        ``failure`` (the first cause of a failed run, or ``None``).
+    :param runs: With ``run_id, url, state, unfinished, started_at, took_s``, ``report`` (its totals and
+        ``finished_at``, or ``None``) and ``failure`` (the first cause of a failed run, or ``None``).
     :param newer: Offset of the page before, ``None`` on the first; ``older`` likewise.
     """
-    shown = [{**run, "counts": counts_of(run["report"]) if run["report"] else {}} for run in runs]
+    shown = [
+        {
+            **run,
+            "counts": counts_of(run["report"]) if run["report"] else {},
+            "failure": _beside(run["report"], run["failure"]),
+        }
+        for run in runs
+    ]
     parts = [part for part in PARTS if part.shown != "if any" or any(run["counts"].get(part.key) for run in shown)]
     return _render("imports.html", place, runs=shown, parts_of_sum=parts, newer=newer, older=older)
 
@@ -168,6 +176,15 @@ def _is_news(failure: Failure, report: Mapping[str, Any]) -> bool:
     """Return whether a report does not say why the run failed: a task before the report's, or the report itself."""
     causes = [cause for cause, _ in problems_in(report)]
     return failure.cause != " ".join(causes) and not any(failure.cause in cause for cause in causes)
+
+
+def _beside(report: Mapping[str, Any] | None, failure: Failure | None) -> Failure | None:
+    """Return a failure without the counts of its time, if the report is newer and so has others."""
+    if not report or not failure:
+        return failure
+    if failure.failed_ms > datetime.fromisoformat(report["finished_at"]).timestamp() * 1000:
+        return failure
+    return msgspec.structs.replace(failure, state="")
 
 
 def _private(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
@@ -231,12 +248,5 @@ def _minute(time_ms: int | None) -> str:
     return "" if time_ms is None else f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
-def _moment(value: str | datetime | None) -> str:
-    if not value:
-        return ""
-    time = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
 _ENVIRONMENT = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=False)
-_ENVIRONMENT.filters |= {"number": _number, "day": _day, "minute": _minute, "moment": _moment, "duration": duration}
+_ENVIRONMENT.filters |= {"number": _number, "day": _day, "minute": _minute, "moment": moment, "duration": duration}

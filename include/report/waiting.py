@@ -5,6 +5,7 @@ from sqlalchemy import delete, insert, select
 
 from include.ledger import Database
 from include.ledger.schema import WAITING_RUNS
+from include.report.columns import moment
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +29,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
     def sentence(self) -> str:
         """Return a sentence for logs and pages."""
-        what = f"{self.older_run_id}, which is {self.older_state} and loads an older interval (seen since {self.since})"
+        since = moment(self.since)
+        what = f"{self.older_run_id}, which is {self.older_state} and loads an older interval (seen since {since})"
         if self.ended:
             return (
                 f"This run loaded nothing: it freed its place for {what}. "

@@ -32,6 +32,7 @@ _TOTALS: Any = msgspec.defstruct(
     [
         ("target", dict[str, str]),
         ("dry_run", bool),
+        ("finished_at", str),
         ("conserved", bool),
         *((column.key, dict[str, int] if column.kind == "reasons" else int) for column in (EXTRACTED, *PARTS)),
     ],

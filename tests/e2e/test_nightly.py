@@ -15,6 +15,7 @@ import pytest
 
 from include.ledger import Database, ledger_url
 from include.local.airflow import DAG_ID
+from include.report.columns import moment
 from include.report.waiting import Waiting, read_waiting
 from include.run_folder import PROJECT, RunFolder
 from include.standin import Fault, StandIn
@@ -225,8 +226,9 @@ def test_a_run_that_waits_for_an_older_day_says_for_which_since_when_and_how_to_
     waited, (older, newer) = backfilled.waited, [run["dag_run_id"] for run in backfilled.first]
     assert [run["state"] for run in waited.runs] == ["running", "running"]
     assert (waited.waiting.run_id, waited.waiting.older_run_id) == (newer, older)
+    since = moment(waited.waiting.since)
     sentence = (
-        f"Waiting for {older}, which is running and loads an older interval (seen since {waited.waiting.since}). "
+        f"Waiting for {older}, which is running and loads an older interval (seen since {since}). "
         "To go on without it, mark that run as failed."
     )
     assert sentence in waited.log

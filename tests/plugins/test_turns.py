@@ -16,6 +16,7 @@ from everos_provider.ledger import database
 from everos_provider.turns import QUEUED_LIMIT_S, queue_again, wait_for_turn
 
 from include.errors import ImportIncomplete
+from include.report.columns import moment
 from include.report.live import progress_of
 from include.report.speed import LoadHistory
 from include.report.waiting import Waiting, all_ended, read_waiting, write_waiting
@@ -144,7 +145,7 @@ def test_the_page_of_a_run_says_which_run_it_waits_for_and_since_when(tmp_path: 
     step = progress_of(run, LoadHistory(), waiting, "this")["step"]
     assert waiting is not None
     assert step == (
-        f"Waiting for older, which is running and loads an older interval (seen since {waiting.since}). "
+        f"Waiting for older, which is running and loads an older interval (seen since {moment(waiting.since)}). "
         "To go on without it, mark that run as failed."
     )
 
