@@ -108,9 +108,13 @@ def ctrl_c_after(text: str) -> Iterator[None]:
         if text in line:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "say", say)
-        yield
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(commands, "say", say)
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def acme(folder: Path) -> Path:
