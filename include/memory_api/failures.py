@@ -143,7 +143,7 @@ def from_transport(call: str, cause: BaseException | None) -> ChatImportError:
         return NotSent(f"{call}: no connection ({_system_reason(cause) or name}); nothing was sent.")
     if isinstance(cause, aiohttp.InvalidURL):
         return ConfigurationError(f"{call}: the base URL is not usable ({name}); nothing was sent.")
-    return unknown(call, f"no answer ({name})")
+    return unknown(call, f"no answer ({_system_reason(cause) or name})")
 
 
 def deadline_s(settings: Settings) -> float:
@@ -315,10 +315,10 @@ def _unix_s(http_date: str) -> float | None:
 
 
 def _system_reason(cause: BaseException | None) -> str | None:
-    """Return the system's words for a failed connection: ``Connection refused``."""
+    """Return the system's words for a connection that failed or broke: ``Connection refused``."""
     reason = None
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno is not None:
+        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and cause.errno is not None:
             # asyncio puts the address into ``strerror``; the numbers of names that are not found are not the system's
             reason = cause.strerror if isinstance(cause, socket.gaierror) else os.strerror(cause.errno)
         cause = cause.__cause__ or cause.__context__
