@@ -32,10 +32,10 @@ MOST = 4
 TIMES, FACTOR = 8, 2.5
 """A text so many times as long may take that many times as long, and this factor more: a square would be 8."""
 
-MANY_TIMES = 16
+MANY_TIMES, MANY_FACTOR = 16, 6
 """
-A pattern that seems to grow too fast is tried once more on a text so many times as long. The limit lies in the middle
-of 16 times and its square, four times away from both: other work on the machine changes a shortest time less than that.
+A pattern that seems to grow too fast is tried once more on a text so many times as long, with a higher limit: a square
+would be 16 times as much, and the memory of a long text alone makes a pattern in linear time twice as slow.
 """
 
 LEAST_S = 0.001
@@ -240,7 +240,7 @@ def _grows_too_fast(used: Used, text: Callable[[int], str]) -> bool:
     if seconds(used, text(size * TIMES)) <= short_s * TIMES * FACTOR:
         return False
     text_s, long_s = seconds(used, text(size), 9), seconds(used, text(size * MANY_TIMES), 3)
-    return long_s > text_s * MANY_TIMES * MANY_TIMES**0.5
+    return long_s > text_s * MANY_TIMES * MANY_FACTOR
 
 
 def main() -> int:
