@@ -49,8 +49,7 @@ def no_target() -> Target:
 
 def no_target_sentence(error: ConfigurationError) -> str:
     """Return a sentence for a dry run without a target."""
-    cause = error.cause.replace("nothing was sent", "nothing is sent")  # it is said before the run
-    return f"This dry run uses no EverOS and counts every message as new: {cause}"
+    return f"This dry run uses no EverOS and counts every message as new: {error.cause}"
 
 
 class EverOSHook(BaseHook):
@@ -146,7 +145,7 @@ class EverOSHook(BaseHook):
         key = given.pop("api_key")
         if not key and not (given["api_version"] == "v2" and given["base_url"]):
             raise ConfigurationError(
-                f"There is no connection {self._own_id} and no EVEROS_API_KEY, so nothing was sent.",
+                f"There is no connection {self._own_id} and no EVEROS_API_KEY, so nothing can be sent.",
                 remedy="Create the connection in Airflow (Admin, Connections; type EverOS), or set EVEROS_API_KEY. For "
                 "a self-hosted server set EVEROS_BASE_URL and EVEROS_API_VERSION=v2.",
             )

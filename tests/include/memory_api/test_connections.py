@@ -1,4 +1,4 @@
-"""Rules of v1's connections, against servers that answer with any bytes."""
+"""Rules of the connections, against servers that answer with any bytes."""
 
 import asyncio
 import ssl
